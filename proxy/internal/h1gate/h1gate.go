@@ -1,0 +1,19 @@
+// Package h1gate is a strict HTTP/1.1 reader that stands beneath net/http.
+//
+// net/http accepts requests that other parsers read differently (a bare LF, a
+// Content-Length beside Transfer-Encoding, obs-fold, an absolute form that
+// contradicts Host), and its handler cannot see that it did. A [Conn] wraps the
+// client's connection, validates every request head, follows the body's framing
+// and passes the very same bytes on. At a violation it answers for itself
+// (400, or 431 for a head over its limits) once no answer of net/http's is under
+// way, and the connection closes; nothing of the bad request reaches a handler.
+//
+// Invariant: whatever the gate lets through, net/http reads the same way:
+// same method, target, host, headers, body. The reverse need not hold. A
+// differential fuzz test keeps it true.
+//
+// A request that asks for an upgrade is the one place where the bytes behind a
+// head may not be HTTP: the gate then holds them back (bounded) until the
+// handler calls [Conn.Detach] (a tunnel begins) or the answer is written
+// (any other answer: held bytes are dropped with the connection).
+package h1gate

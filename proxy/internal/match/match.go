@@ -1,0 +1,102 @@
+// Package match decides which route a request takes.
+//
+// A reader starts with [Rule], one route's conditions as plain data, and
+// [Compile], which turns rules into an immutable [Tree]. [Tree.Lookup] answers
+// with the index of the winning rule. Which rule wins never depends on the
+// order of the rules: higher priority first, then the more specific host,
+// then exact path over regex over prefix (exact: segment by segment, a literal
+// beats a capture; regex: the longer literal prefix, then the longer source;
+// prefix: the longer), then the rule with more conditions. What is still
+// undecided is for [Conflicts] to refuse, with a request that proves it.
+//
+// The package also owns the two texts that patterns and targets are made of:
+// [NormalizePath], which every path goes through exactly once before it is
+// matched or forwarded, and [Template], which puts captures into a target.
+//
+// It knows nothing of YAML, of sockets or of HTTP servers. A Tree is safe for
+// concurrent use; Lookup allocates nothing unless the winning rule captures.
+package match
+
+import (
+	"net/http"
+	"net/netip"
+)
+
+// Rule is the conditions of one route. All that are given must hold. The zero
+// Rule matches every request.
+type Rule struct {
+	Name        string         // the route's name, for Problems and Explain
+	Priority    int            // higher wins before anything else is compared
+	Listener    string         // name of a listener; "" is any
+	Host        string         // "chat.example.com", "*.example.com" (one or more labels), "" is any; no port
+	Path        Path           // at most one pattern
+	Methods     []string       // upper case; nil is any. GET also matches HEAD
+	Headers     []Field        // names are case-insensitive; any value line may satisfy the condition
+	Query       []Field        // decoded names and values; any value may satisfy the condition
+	Cookies     []Field        // names are case-sensitive
+	Upgrade     string         // "", "any", "none" (must not upgrade), or one protocol ("websocket"), case-insensitive
+	Subprotocol string         // one of the offered Sec-WebSocket-Protocol tokens, case-sensitive; "" is any
+	Clients     []netip.Prefix // the client's address is in one of them; nil is any
+}
+
+// PathKind says how a Path's pattern is read.
+type PathKind uint8
+
+const (
+	AnyPath PathKind = iota // no condition; captures nothing
+	Exact                   // the whole path, segments may be {name} captures
+	Prefix                  // whole segments: /a matches /a and /a/b, /a/ matches itself and below
+	Regex                   // RE2, starts with ^, need not reach the end of the path
+)
+
+// Path is a pattern over the normalised path.
+type Path struct {
+	Kind    PathKind
+	Pattern string
+}
+
+// FieldOp says how a Field's value is compared.
+type FieldOp uint8
+
+const (
+	Equal   FieldOp = iota // the value is exactly Value
+	Matches                // Value, an RE2, matches anywhere in the value
+	Present                // there is a value, whatever it is
+)
+
+// Field is a condition on one header, query parameter or cookie.
+type Field struct {
+	Name  string
+	Op    FieldOp
+	Value string
+}
+
+// Request is what the matcher sees of a request.
+type Request struct {
+	Listener string
+	Method   string
+	Host     string // lower case, no port, no trailing dot
+	Path     string // as NormalizePath returned it
+	Query    string // the raw query, without "?"
+	Header   http.Header
+	Upgrade  []string // the tokens of the Upgrade header, in order, lower case; nil when there is none
+	Client   netip.Addr
+}
+
+// ProblemKind says what is wrong with a set of rules.
+type ProblemKind uint8
+
+const (
+	Invalid     ProblemKind = iota // the rule itself cannot be compiled
+	Ambiguous                      // two rules, neither more specific, match the same request
+	Unreachable                    // another rule wins for every request this one matches
+)
+
+// Problem is one reason why a set of rules is refused.
+type Problem struct {
+	Kind  ProblemKind
+	Rule  string // the offending rule's name
+	Other string // Ambiguous, Unreachable: the rule it clashes with
+	Field string // Invalid: the condition in the routes file's words: "host", "path_regex", "headers.X-Room"
+	Text  string // what is wrong, the bad value in %q, then what was wanted; no position, no rule name in front
+}

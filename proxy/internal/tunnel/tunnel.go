@@ -1,0 +1,150 @@
+// Package tunnel moves bytes between a client and a backend after the 101.
+//
+// The contract is one small interface, [Engine], with two implementations: the
+// portable one (a pair of goroutines a tunnel), here, and an event-loop engine
+// for Linux. Both pass the same suite (tunneltest). An engine is
+// given two connections in a [Spec] and owns them from then on: nobody else
+// reads, writes or closes them. It answers with a [Tunnel] to steer, and calls
+// Spec.Done exactly once, after both connections are closed.
+//
+// What every engine keeps true:
+//
+//   - Bytes are passed on untouched and in order; what the peer does not take
+//     is not read from the other side (a bounded buffer in between, no more).
+//   - Early bytes, read past the handshake on either side, go first.
+//   - On a WebSocket tunnel each direction's frame headers are walked, never
+//     unmasked or buffered, so that messages are counted and limited and that
+//     Ping and Close frames can be put between two frames, never into one.
+//     What breaks RFC 6455 ends that direction's frame-awareness, or with
+//     Limits.Strict the tunnel (1002); it never stalls.
+//   - A half-close is passed on after the bytes before it, and the other
+//     direction goes on.
+//   - A backend that goes without having sent a Close frame (reset, or end of
+//     file) is a loss: a client whose direction stands between frames is told
+//     Close 1012, so that it comes back. A client that goes is
+//     passed on to the backend as it is.
+//   - A limit or a drain ends the tunnel with a Close frame each way at a
+//     frame boundary, waits CloseTimeout for the replies, then half-closes and
+//     closes. Where no boundary comes by then, the connections are cut.
+//   - Pings (and their pongs, which go no further) are no activity: they
+//     neither reset idle limits nor count as messages.
+//
+// Without WebSocket (another protocol's upgrade) a tunnel is raw: the same
+// ends, no frames.
+package tunnel
+
+import (
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// Engine opens tunnels. Safe for concurrent use.
+type Engine interface {
+	// Open takes over both connections and returns at once.
+	Open(Spec) Tunnel
+}
+
+// Tunnel is an open tunnel. Its methods are safe for concurrent use, return at
+// once and do nothing on a tunnel that is ending already (Cut still cuts it).
+type Tunnel interface {
+	// Close ends the tunnel properly: a Close frame with code and reason each
+	// way, the replies awaited for Limits.CloseTimeout, then FIN.
+	Close(code uint16, reason string, why Reason)
+	// Cut closes both connections now.
+	Cut(why Reason)
+	// Counts is what has passed so far.
+	Counts() Counts
+}
+
+// Spec is one tunnel to open.
+type Spec struct {
+	Client  Endpoint
+	Backend Endpoint
+	// WebSocket says that the bytes are RFC 6455 frames.
+	WebSocket bool
+	// RSV holds the reserved bits (0x40, 0x20, 0x10) that a negotiated
+	// extension owns: RSV1 (0x40) for permessage-deflate.
+	RSV    byte
+	Limits Limits
+	// Meter, when set, is added to as bytes flow; shared by many tunnels.
+	Meter *Meter
+	// Done is called once, after both connections are closed, from a goroutine
+	// of the engine's: it must not block.
+	Done func(Summary)
+}
+
+// Endpoint is one side's connection.
+type Endpoint struct {
+	Conn  net.Conn
+	Early []byte // read from Conn already, not yet passed on
+	EOF   bool   // the peer's end of file was read too, behind Early
+}
+
+// Limits of one tunnel. Zero is no limit, except where a default is named.
+type Limits struct {
+	Idle            time.Duration // no data either way
+	IdleFromClient  time.Duration // no data from the client
+	IdleFromBackend time.Duration // no data from the backend
+	Lifetime        time.Duration // since Open
+	PingClient      time.Duration // nothing heard from the client for so long: ping it
+	PingBackend     time.Duration
+	Pong            time.Duration // how long a pong may take; default 10s
+	CloseTimeout    time.Duration // for Close replies; default 5s
+	MessageSize     int64         // payload bytes on the wire, per message -> 1009
+	FrameSize       int64         // payload bytes per frame -> 1009
+	Strict          bool          // RFC 6455 violations -> 1002
+}
+
+// Counts is what passed through a tunnel.
+type Counts struct {
+	FromClient, FromBackend Direction
+}
+
+// Direction counts one way of a tunnel.
+type Direction struct {
+	Bytes    int64 // after the handshake, frame headers included
+	Messages int64 // complete data messages; 0 on raw tunnels
+}
+
+// Meter sums the bytes of many tunnels, live.
+type Meter struct {
+	FromClient, FromBackend atomic.Int64
+}
+
+// Party says who ended a tunnel.
+type Party uint8
+
+const (
+	ByProxy Party = iota
+	ByClient
+	ByBackend
+)
+
+// Reason says why a tunnel ended, in one word, for logs and metrics.
+type Reason string
+
+const (
+	ReasonClosed      Reason = "closed"       // a Close frame, or FIN on a raw tunnel, by ClosedBy
+	ReasonLost        Reason = "lost"         // reset, or end of file without a Close frame
+	ReasonIdle        Reason = "idle"         // an idle limit
+	ReasonLifetime    Reason = "lifetime"     // the lifetime limit
+	ReasonPongTimeout Reason = "pong_timeout" // the peer did not answer a ping
+	ReasonTooBig      Reason = "too_big"      // a message or frame over its limit
+	ReasonProtocol    Reason = "protocol"     // RFC 6455 violated, strict
+	ReasonDrain       Reason = "drain"        // the routes changed
+	ReasonShutdown    Reason = "shutdown"     // the proxy is stopping
+)
+
+// Summary is the end of a tunnel's story.
+type Summary struct {
+	Counts   Counts
+	ClosedBy Party
+	Reason   Reason
+	// Code is the close code of the first Close frame, whoever sent it: 1005
+	// when it carried none, 1006 when there was no Close frame at all, 0 on raw
+	// tunnels.
+	Code     uint16
+	Text     string // the close frame's reason, at most 123 bytes
+	Duration time.Duration
+}
