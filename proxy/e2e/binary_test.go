@@ -1,0 +1,70 @@
+package e2e
+
+// The binary under test: built once, by the first scenario that needs it.
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// patience is how long anything may take before a scenario gives up on it: much
+// longer than it takes on a machine that is busy with everything else.
+const patience = 60 * time.Second
+
+// moduleRoot is where the binary is built and routes.example.yaml stands.
+const moduleRoot = "../.."
+
+// binaryDir holds what binary built; TestMain removes it.
+var binaryDir string
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
+		if binaryDir != "" {
+			os.RemoveAll(binaryDir)
+		}
+		os.Exit(status)
+	}))
+}
+
+// binary returns the path of the built tunnelform.
+func binary(t *testing.T) string {
+	t.Helper()
+	built, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return built
+}
+
+var buildOnce = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "tunnelform-e2e-")
+	if err != nil {
+		return "", err
+	}
+	binaryDir = dir
+	var flags []string
+	if raceDetector {
+		flags = append(flags, "-race")
+	}
+	return build(filepath.Join(dir, "tunnelform"), os.Environ(), flags...)
+})
+
+// build makes the binary at path. Its commit is not stamped: a clone that
+// belongs to another user would otherwise not build.
+func build(path string, env []string, flags ...string) (string, error) {
+	args := append([]string{"build", "-buildvcs=false", "-o", path}, flags...)
+	command := exec.Command("go", append(args, ".")...)
+	command.Dir = moduleRoot
+	command.Env = env
+	if output, err := command.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the binary: %w\n%s", err, output)
+	}
+	return path, nil
+}

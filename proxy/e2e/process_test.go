@@ -1,0 +1,209 @@
+package e2e
+
+// The proxy under test as a process: its files, its addresses, its end.
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// web begins a routes file: version 1 and one listener, web, on a free port.
+const web = `version: 1
+listeners: {web: {address: "127.0.0.1:0"}}
+`
+
+// routesFile is the name of the file that start writes.
+const routesFile = "routes.yaml"
+
+// proxy is one running tunnelform. Its methods may be called from any
+// goroutine, except those that end the test (all that take a t, waitLog and the
+// like): these belong to the test's own.
+type proxy struct {
+	t      *testing.T
+	dir    string // where it runs and its files stand
+	log    *logbook
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when the process is gone and its log is read
+	status int           // its exit status, once exited is closed
+}
+
+// start runs `tunnelform serve routes.yaml` in a directory of its own that
+// holds that one file, and returns once its routes are loaded.
+func start(t *testing.T, routes string) *proxy {
+	t.Helper()
+	return startFiles(t, map[string]string{routesFile: routes}, routesFile)
+}
+
+// startFiles is start with any files (paths relative to the directory) and any
+// arguments to serve.
+func startFiles(t *testing.T, files map[string]string, args ...string) *proxy {
+	t.Helper()
+	p := spawn(t, files, args...)
+	p.waitLog("routes loaded", nil)
+	return p
+}
+
+// spawn is startFiles without waiting: for a proxy that is meant to refuse.
+func spawn(t *testing.T, files map[string]string, args ...string) *proxy {
+	t.Helper()
+	p := &proxy{t: t, dir: t.TempDir(), log: newLogbook(), exited: make(chan struct{})}
+	for name, text := range files {
+		p.write(name, text)
+	}
+	p.cmd = exec.Command(binary(t), append([]string{"serve"}, args...)...)
+	p.cmd.Dir = p.dir
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.exited)
+		p.log.collect(stderr)
+		p.cmd.Wait() // its error is the status
+		p.status = p.cmd.ProcessState.ExitCode()
+	}()
+	t.Cleanup(p.stop)
+	return p
+}
+
+// stop ends the proxy at once: the second SIGTERM cuts what the first drains.
+func (p *proxy) stop() {
+	if p.t.Failed() {
+		defer p.log.dump(p.t, p.dir)
+	}
+	p.signal(syscall.SIGTERM)
+	if _, err := p.log.wait(0, 1, "shutting down", nil); err == nil {
+		p.signal(syscall.SIGTERM)
+	}
+	p.mustExit()
+	p.mustBeQuiet()
+}
+
+// mustExit waits for the process's end; one that does not end is made to show
+// its goroutines, and killed.
+func (p *proxy) mustExit() {
+	select {
+	case <-p.exited:
+		return
+	case <-time.After(patience):
+	}
+	p.t.Errorf("the proxy did not end within %v of SIGTERM", patience)
+	p.signal(syscall.SIGQUIT)
+	select {
+	case <-p.exited:
+	case <-time.After(patience):
+		p.cmd.Process.Kill()
+		<-p.exited
+	}
+}
+
+// mustBeQuiet fails the test when anything but JSON was logged: a panic, a data
+// race, a library that prints.
+func (p *proxy) mustBeQuiet() {
+	p.log.mu.Lock()
+	noise := strings.Join(p.log.noise, "\n")
+	p.log.mu.Unlock()
+	if noise != "" {
+		p.t.Errorf("the proxy printed more than its log:\n%s", noise)
+	}
+}
+
+// signal sends sig to the proxy, unless it has ended already.
+func (p *proxy) signal(sig syscall.Signal) {
+	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.t.Errorf("signal %v: %v", sig, err)
+	}
+}
+
+// exit waits for the proxy to end by itself and returns its exit status.
+func (p *proxy) exit() int {
+	p.t.Helper()
+	p.mustExit()
+	return p.status
+}
+
+// path of a file of the proxy's.
+func (p *proxy) path(name string) string { return filepath.Join(p.dir, name) }
+
+// write puts text into a file as careful editors do: a temporary file, renamed.
+func (p *proxy) write(name, text string) {
+	p.t.Helper()
+	path := p.path(name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		p.t.Fatal(err)
+	}
+	temporary := filepath.Join(filepath.Dir(path), ".saving-"+filepath.Base(path))
+	if err := os.WriteFile(temporary, []byte(text), 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// edit replaces routes.yaml and returns the line that says it was loaded.
+func (p *proxy) edit(routes string) line {
+	p.t.Helper()
+	m := p.log.mark()
+	p.write(routesFile, routes)
+	return p.waitLogAfter(m, "routes loaded", nil)
+}
+
+// spoil replaces routes.yaml by something that must be refused and returns the
+// mistakes that the log names.
+func (p *proxy) spoil(routes string) []line {
+	p.t.Helper()
+	m := p.log.mark()
+	p.write(routesFile, routes)
+	refused := p.waitLogAfter(m, "routes refused", nil)
+	n := int(refused.number(p.t, "mistakes"))
+	mistakes, err := p.log.wait(m, n, "mistake", nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return mistakes
+}
+
+// waitLog returns the first line of the log with this message and these fields,
+// and waits for it if it has not come yet.
+func (p *proxy) waitLog(message string, f fields) line {
+	p.t.Helper()
+	return p.waitLogAfter(0, message, f)
+}
+
+// waitLogAfter is waitLog for lines after a mark (p.log.mark()).
+func (p *proxy) waitLogAfter(m mark, message string, f fields) line {
+	p.t.Helper()
+	found, err := p.log.wait(m, 1, message, f)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return found[0]
+}
+
+// countLog is how many lines with this message and these fields there are now.
+func (p *proxy) countLog(message string, f fields) int {
+	found, _, _ := p.log.find(0, message, f)
+	return len(found)
+}
+
+// address is where a listener listens, as host:port.
+func (p *proxy) address(listener string) string {
+	p.t.Helper()
+	return p.waitLog("listening", fields{"listener": listener}).text("address")
+}
+
+// ws is the ws:// URL of a path on listener web.
+func (p *proxy) ws(path string) string { p.t.Helper(); return "ws://" + p.address("web") + path }
+
+// http is the http:// URL of a path on listener web.
+func (p *proxy) http(path string) string { p.t.Helper(); return "http://" + p.address("web") + path }
