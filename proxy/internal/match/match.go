@@ -31,9 +31,9 @@ type Rule struct {
 	Host        string         // "chat.example.com", "*.example.com" (one or more labels), "" is any; no port
 	Path        Path           // at most one pattern
 	Methods     []string       // upper case; nil is any. GET also matches HEAD
-	Headers     []Field        // names are case-insensitive; any value line may satisfy the condition
-	Query       []Field        // decoded names and values; any value may satisfy the condition
-	Cookies     []Field        // names are case-sensitive
+	Headers     []Field        // names are case-insensitive; every value line must satisfy the condition
+	Query       []Field        // decoded names and values; every value of the name must satisfy the condition
+	Cookies     []Field        // names are case-sensitive; every value of the name must satisfy the condition
 	Upgrade     string         // "", "any", "none" (must not upgrade), or one protocol ("websocket"), case-insensitive
 	Subprotocol string         // one of the offered Sec-WebSocket-Protocol tokens, case-sensitive; "" is any
 	Clients     []netip.Prefix // the client's address is in one of them; nil is any
@@ -64,7 +64,10 @@ const (
 	Present                // there is a value, whatever it is
 )
 
-// Field is a condition on one header, query parameter or cookie.
+// Field is a condition on one header, query parameter or cookie. There must be
+// at least one value, and every value must satisfy it: which route wins must
+// not depend on which of two values is looked at, so x=1 and x=2 exclude each
+// other, and a request that says both takes neither.
 type Field struct {
 	Name  string
 	Op    FieldOp
@@ -99,4 +102,8 @@ type Problem struct {
 	Other string // Ambiguous, Unreachable: the rule it clashes with
 	Field string // Invalid: the condition in the routes file's words: "host", "path_regex", "headers.X-Room"
 	Text  string // what is wrong, the bad value in %q, then what was wanted; no position, no rule name in front
+
+	// Witness, for Ambiguous, is a request that both rules match; nil when
+	// their overlap could not be decided (two large regexes).
+	Witness *Request
 }
