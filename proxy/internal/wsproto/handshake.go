@@ -1,0 +1,199 @@
+// The opening handshake as a server sees it: what a client's request must look
+// like (RFC 6455 section 4.2.1). handshake_response.go is the other direction.
+
+package wsproto
+
+import (
+	"crypto/rand"
+	"crypto/sha1"
+	"encoding/base64"
+	"net/http"
+)
+
+// Version is the only value of Sec-WebSocket-Version there is (RFC 6455
+// section 4.1).
+const Version = "13"
+
+// keyGUID is appended to a key before hashing (RFC 6455 section 1.3).
+const keyGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+// Refusal is the answer to a request that must not become a tunnel. It is
+// immutable; many requests may share one.
+type Refusal struct {
+	Status int         // 400, 403 or 426
+	Text   string      // one line for the client, lower case, no full stop
+	Hint   string      // for the log only: what to write in the routes file, or ""
+	Header http.Header // to send with the answer, may be nil; read only
+}
+
+// Error is Text, so that a Refusal can travel as an error.
+func (r *Refusal) Error() string { return r.Text }
+
+func badRequest(text string) *Refusal {
+	return &Refusal{Status: http.StatusBadRequest, Text: text}
+}
+
+// AsksUpgrade reports whether a request may ask for an upgrade at all:
+// HTTP/1.1 or later 1.x, Connection with the token upgrade, and at least one
+// token in Upgrade (RFC 9110 section 7.8). Which tokens a route allows is not
+// asked here.
+func AsksUpgrade(r *http.Request) bool {
+	if r.ProtoMajor != 1 || r.ProtoMinor < 1 || !HasToken(r.Header, "Connection", "upgrade") {
+		return false
+	}
+	for range Tokens(r.Header, "Upgrade") {
+		return true
+	}
+	return false
+}
+
+// CheckRequest returns nil when r is a valid WebSocket opening handshake over
+// HTTP/1.1 (RFC 6455 section 4.2.1): GET, a Host, one canonical key, version
+// 13, well-formed subprotocols and extensions, and no body: not even a header
+// that could announce one, because a backend that frames such a request
+// differently would see a second request in the tunnel's bytes.
+//
+// It does not look at Connection and Upgrade: see [AsksUpgrade]. A route whose
+// upgrade is "unchecked" requires neither, yet everything here.
+func CheckRequest(r *http.Request) *Refusal {
+	switch {
+	case r.Method != http.MethodGet:
+		return badRequest("a WebSocket handshake must be a GET")
+	case r.ProtoMajor != 1 || r.ProtoMinor < 1:
+		return badRequest("a WebSocket handshake must be HTTP/1.1")
+	case r.Host == "":
+		return badRequest("a WebSocket handshake must have a Host")
+	}
+	if ref := checkNoBody(r); ref != nil {
+		return ref
+	}
+	if ref := CheckVersion(r.Header); ref != nil {
+		return ref
+	}
+	if ref := checkKey(r.Header); ref != nil {
+		return ref
+	}
+	return CheckOffer(r.Header)
+}
+
+// framingHeaders may not stand in a handshake, whatever their value.
+var framingHeaders = [...]string{"Content-Length", "Transfer-Encoding", "Trailer", "Expect"}
+
+// checkNoBody also looks at the fields into which net/http moves some of the
+// framing headers.
+func checkNoBody(r *http.Request) *Refusal {
+	for _, name := range framingHeaders {
+		if len(r.Header[name]) > 0 {
+			return badRequest("a WebSocket handshake must not have " + name)
+		}
+	}
+	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 || len(r.Trailer) > 0 {
+		return badRequest("a WebSocket handshake must not have a body")
+	}
+	return nil
+}
+
+// CheckVersion asks for exactly one Sec-WebSocket-Version line that says 13.
+// Another version, or none, is answered 426 with the version that is spoken
+// here (RFC 6455 section 4.4); two lines are 400.
+func CheckVersion(h http.Header) *Refusal {
+	lines := h["Sec-Websocket-Version"]
+	switch {
+	case len(lines) > 1:
+		return badRequest("more than one Sec-WebSocket-Version")
+	case len(lines) == 1 && lines[0] == Version:
+		return nil
+	}
+	return &Refusal{
+		Status: http.StatusUpgradeRequired,
+		Text:   "Sec-WebSocket-Version must be " + Version,
+		Header: http.Header{"Sec-Websocket-Version": {Version}},
+	}
+}
+
+func checkKey(h http.Header) *Refusal {
+	lines := h["Sec-Websocket-Key"]
+	switch {
+	case len(lines) == 0:
+		return badRequest("missing Sec-WebSocket-Key")
+	case len(lines) > 1:
+		return badRequest("more than one Sec-WebSocket-Key")
+	case !ValidKey(lines[0]):
+		return badRequest("Sec-WebSocket-Key must be 16 bytes in base64")
+	}
+	return nil
+}
+
+// keyEncoding refuses non-zero trailing bits: each key has one spelling.
+var keyEncoding = base64.StdEncoding.Strict()
+
+// ValidKey reports whether key is 16 bytes in canonical base64, 24 characters.
+func ValidKey(key string) bool {
+	if len(key) != 24 {
+		return false
+	}
+	// 24 characters may stand for 18 bytes; Decode skips line ends, so a
+	// shorter result is possible as well.
+	var raw [18]byte
+	n, err := keyEncoding.Decode(raw[:], []byte(key))
+	return err == nil && n == 16
+}
+
+// NewKey returns a fresh random Sec-WebSocket-Key (RFC 6455 section 4.1).
+func NewKey() string {
+	var raw [16]byte
+	rand.Read(raw[:]) // never fails: crypto/rand ends the program instead
+	return base64.StdEncoding.EncodeToString(raw[:])
+}
+
+// AcceptKey is the Sec-WebSocket-Accept that proves that key was read
+// (RFC 6455 section 4.2.2, step 5.4).
+func AcceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + keyGUID))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// CheckOffer checks what a client offers on top of the bare handshake:
+// Sec-WebSocket-Protocol is a list of different tokens and
+// Sec-WebSocket-Extensions follows its grammar. It holds for every HTTP
+// version.
+func CheckOffer(h http.Header) *Refusal {
+	if ref := checkProtocols(h); ref != nil {
+		return ref
+	}
+	if _, err := ParseExtensions(h); err != nil {
+		return badRequest(err.Error())
+	}
+	return nil
+}
+
+// checkProtocols: a name that is offered twice is refused (RFC 6455 section
+// 4.1, item 10), for it would leave open which of the two was agreed.
+func checkProtocols(h http.Header) *Refusal {
+	if len(h["Sec-Websocket-Protocol"]) == 0 {
+		return nil
+	}
+	var seen []string
+	for token := range Tokens(h, "Sec-Websocket-Protocol") {
+		if !isToken(token) {
+			return badRequest("Sec-WebSocket-Protocol must be a list of tokens")
+		}
+		for _, s := range seen {
+			if s == token {
+				return badRequest("a subprotocol is offered twice")
+			}
+		}
+		seen = append(seen, token)
+		if len(seen) > maxOffered {
+			return badRequest("too many subprotocols")
+		}
+	}
+	if len(seen) == 0 {
+		return badRequest("empty Sec-WebSocket-Protocol")
+	}
+	return nil
+}
+
+// maxOffered bounds subprotocols and extensions in one handshake, because each
+// is compared with the others.
+const maxOffered = 64

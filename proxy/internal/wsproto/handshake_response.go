@@ -1,0 +1,185 @@
+// The opening handshake as a client sees it: what a backend's 101 must look
+// like before a byte is tunnelled (RFC 6455 section 4.1; RFC 9110 section 7.8).
+
+package wsproto
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+)
+
+// Offer is what the request asked for as it was sent to the backend. It must
+// be made from that request, not from the client's: the proxy may have changed
+// the key or the extensions.
+type Offer struct {
+	Key        string
+	Protocols  []string
+	Extensions []Extension
+}
+
+// OfferOf reads the offer from the request's header as sent to the backend.
+// The header is expected to satisfy [CheckOffer]; extensions that do not parse
+// are not offered.
+func OfferOf(h http.Header) Offer {
+	exts, _ := ParseExtensions(h)
+	return Offer{
+		Key:        h.Get("Sec-WebSocket-Key"),
+		Protocols:  ListTokens(h, "Sec-WebSocket-Protocol"),
+		Extensions: exts,
+	}
+}
+
+// Agreed is what a verified 101 has settled.
+type Agreed struct {
+	Protocol   string // "" for none
+	Extensions []Extension
+	// RSV are the reserved bits that the agreed extensions own: 0x40 for
+	// permessage-deflate; all three (0x70) when an extension that is not known
+	// here was agreed, since it may use any of them.
+	RSV byte
+}
+
+// CheckResponse verifies a backend's answer to a WebSocket handshake. Only
+// when it returns no error may a tunnel begin; the error says which check
+// failed.
+//
+// h is the header as received. [http.ReadResponse] moves Transfer-Encoding out
+// of the header: a caller that used it calls [CheckHTTPResponse].
+func CheckResponse(status int, h http.Header, o Offer) (Agreed, error) {
+	if status != http.StatusSwitchingProtocols {
+		return Agreed{}, fmt.Errorf("status %d, wanted 101", status)
+	}
+	if err := CheckUpgradeResponse(h, "websocket"); err != nil {
+		return Agreed{}, err
+	}
+	if err := checkAccept(h, o.Key); err != nil {
+		return Agreed{}, err
+	}
+	protocol, err := agreedProtocol(h, o.Protocols)
+	if err != nil {
+		return Agreed{}, err
+	}
+	exts, rsv, err := agreedExtensions(h, o.Extensions)
+	if err != nil {
+		return Agreed{}, err
+	}
+	return Agreed{Protocol: protocol, Extensions: exts, RSV: rsv}, nil
+}
+
+// CheckHTTPResponse is [CheckResponse] for an answer that net/http has parsed.
+func CheckHTTPResponse(resp *http.Response, o Offer) (Agreed, error) {
+	if len(resp.TransferEncoding) > 0 {
+		return Agreed{}, errFramed
+	}
+	return CheckResponse(resp.StatusCode, resp.Header, o)
+}
+
+var errFramed = errors.New("a 101 with Content-Length or Transfer-Encoding")
+
+// CheckUpgradeResponse verifies what every 101 must have, WebSocket or not:
+// Upgrade is exactly the one protocol that was asked for, Connection has the
+// token upgrade, and nothing announces a body, which a 101 cannot have
+// (RFC 9110 sections 8.6 and 15.2, RFC 9112 section 6.1). See [CheckResponse]
+// for Transfer-Encoding after http.ReadResponse.
+func CheckUpgradeResponse(h http.Header, token string) error {
+	upgrade := ListTokens(h, "Upgrade")
+	switch {
+	case len(upgrade) == 0:
+		return fmt.Errorf("no Upgrade in the 101, wanted %q", token)
+	case len(upgrade) > 1 || !equalFold(upgrade[0], token):
+		return fmt.Errorf("Upgrade %q in the 101, wanted %q", upgrade, token)
+	case !HasToken(h, "Connection", "upgrade"):
+		return errors.New("no Connection: upgrade in the 101")
+	case len(h["Content-Length"]) > 0 || len(h["Transfer-Encoding"]) > 0:
+		return errFramed
+	}
+	return nil
+}
+
+func checkAccept(h http.Header, key string) error {
+	lines := h["Sec-Websocket-Accept"]
+	switch want := AcceptKey(key); {
+	case len(lines) == 0:
+		return errors.New("no Sec-WebSocket-Accept in the 101")
+	case len(lines) > 1:
+		return errors.New("more than one Sec-WebSocket-Accept in the 101")
+	case lines[0] != want:
+		return fmt.Errorf("Sec-WebSocket-Accept %q in the 101, wanted %q", lines[0], want)
+	}
+	return nil
+}
+
+// agreedProtocol compares with case: subprotocol names are case-sensitive
+// (RFC 6455 section 4.1, page 19, as browsers and registries read it).
+func agreedProtocol(h http.Header, offered []string) (string, error) {
+	lines := h["Sec-Websocket-Protocol"]
+	switch {
+	case len(lines) == 0:
+		return "", nil
+	case len(lines) > 1:
+		return "", errors.New("more than one Sec-WebSocket-Protocol in the 101")
+	case !slices.Contains(offered, lines[0]):
+		return "", fmt.Errorf("subprotocol %q in the 101 was not offered", lines[0])
+	}
+	return lines[0], nil
+}
+
+func agreedExtensions(h http.Header, offered []Extension) (exts []Extension, rsv byte, err error) {
+	exts, err = ParseExtensions(h)
+	if err != nil {
+		return nil, 0, err
+	}
+	for i, ext := range exts {
+		if slices.ContainsFunc(exts[:i], ext.sameName) {
+			return nil, 0, fmt.Errorf("extension %q twice in the 101", ext.Name)
+		}
+		if err := checkAgreed(ext, offered); err != nil {
+			return nil, 0, err
+		}
+		rsv |= reservedBits(ext.Name)
+	}
+	return exts, rsv, nil
+}
+
+func (e Extension) sameName(other Extension) bool { return e.Name == other.Name }
+
+// checkAgreed: of permessage-deflate a client may offer several variants, and
+// the answer must fit one of them (RFC 7692 section 7). Of other extensions
+// only the name is known.
+func checkAgreed(ext Extension, offered []Extension) error {
+	var answer deflate
+	var err error
+	if ext.Name == deflateName {
+		if answer, err = parseDeflate(ext.Params, false); err != nil {
+			return err
+		}
+	}
+	named := false
+	for _, o := range offered {
+		if !ext.sameName(o) {
+			continue
+		}
+		named = true
+		if ext.Name != deflateName {
+			return nil
+		}
+		// An offer with a parameter that does not exist must be declined, so
+		// that no answer fits it (RFC 7692 section 7.1).
+		if offer, err := parseDeflate(o.Params, true); err == nil && answer.answers(offer) {
+			return nil
+		}
+	}
+	if !named {
+		return fmt.Errorf("extension %q in the 101 was not offered", ext.Name)
+	}
+	return fmt.Errorf("extension %q in the 101 does not fit the offer", ext.String())
+}
+
+func reservedBits(extension string) byte {
+	if extension == deflateName {
+		return 0x40
+	}
+	return 0x70
+}
