@@ -1,0 +1,99 @@
+package upstream
+
+// One backend: what is counted about it, and the connections it keeps.
+
+import (
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
+)
+
+// Backend is one server. It lives across reloads for as long as its identity
+// is named. All methods are safe for concurrent use. Whoever stops naming it
+// calls Close.
+type Backend struct {
+	id       Identity
+	meter    tunnel.Meter
+	tunnels  atomic.Int64
+	inFlight atomic.Int64
+
+	mu         sync.Mutex            // guards the two below
+	transports map[string]*transport // by TLS.Key
+	closed     bool
+}
+
+// NewBackend makes a backend that nothing is known of yet. It dials nothing.
+func NewBackend(id Identity) *Backend {
+	return &Backend{id: id, transports: map[string]*transport{}}
+}
+
+// Identity names the backend. Immutable.
+func (b *Backend) Identity() Identity { return b.id }
+
+// Meter sums the bytes of this backend's tunnels, live; given to each tunnel's Spec.
+func (b *Backend) Meter() *tunnel.Meter { return &b.meter }
+
+// OpenTunnel counts one tunnel more. Each needs one CloseTunnel.
+func (b *Backend) OpenTunnel() { b.tunnels.Add(1) }
+
+// CloseTunnel takes back one OpenTunnel.
+func (b *Backend) CloseTunnel() { b.tunnels.Add(-1) }
+
+// Tunnels is how many tunnels to this backend are open.
+func (b *Backend) Tunnels() int64 { return b.tunnels.Load() }
+
+// Acquire counts one request or handshake in flight. Each needs one Release.
+// Call it right after Pick, before dialling: what Pick does not see it cannot
+// balance.
+func (b *Backend) Acquire() { b.inFlight.Add(1) }
+
+// Release takes back one Acquire.
+func (b *Backend) Release() { b.inFlight.Add(-1) }
+
+// InFlight is how many requests and handshakes are under way.
+func (b *Backend) InFlight() int64 { return b.inFlight.Load() }
+
+// RoundTripper speaks HTTP/1.1 to the backend and keeps idle connections for
+// the next request under equal TLS settings, across reloads. The same TLS.Key
+// gets the same RoundTripper until Retire or Close drops it; one that is in use
+// then goes on working and keeps no idle connections.
+//
+// Of a request's URL only path and query matter. The context's connect timeout
+// (WithConnectTimeout) bounds the dial. An answer whose framing is ambiguous is
+// an *AnswerError, and its connection is not used again.
+func (b *Backend) RoundTripper(t TLS) http.RoundTripper {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if rt, ok := b.transports[t.Key]; ok {
+		return rt
+	}
+	rt := newTransport(b, t)
+	rt.retired.Store(b.closed)
+	b.transports[t.Key] = rt
+	return rt
+}
+
+// Retire drops every RoundTripper whose TLS key is no longer wanted, with its
+// idle connections. Requests in flight finish.
+func (b *Backend) Retire(keep func(key string) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for key, rt := range b.transports {
+		if !keep(key) {
+			delete(b.transports, key)
+			rt.retire()
+		}
+	}
+}
+
+// Close drops all idle connections and keeps none from now on. Requests in
+// flight and tunnels go on; a request that still comes is served on a
+// connection of its own. Close may be called again.
+func (b *Backend) Close() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.Retire(func(string) bool { return false })
+}

@@ -1,0 +1,73 @@
+package upstream
+
+// What a backend is called, and what that says about reaching it.
+
+import (
+	"net"
+	"strings"
+)
+
+// Identity names one backend. Two are the same backend if and only if they are
+// equal: it is comparable, and made to be a map's key.
+type Identity struct {
+	Pool      string // the pool's name, or the route's for a target written in place
+	Scheme    string // ws, wss, http, https, unix+ws or unix+http
+	Authority string // host[:port] in lower case; the socket's path for the unix schemes
+}
+
+// String is for logs and the admin API; never for a client.
+func (id Identity) String() string {
+	sep := "://"
+	if id.unix() {
+		sep = ":"
+	}
+	return id.Pool + " " + id.Scheme + sep + id.Authority
+}
+
+// Host is what the Host header says by default: the authority, or localhost
+// for a socket, which has no name of its own.
+func (id Identity) Host() string {
+	if id.unix() {
+		return "localhost"
+	}
+	return id.Authority
+}
+
+// Secure says that TLS is spoken to the backend.
+func (id Identity) Secure() bool { return id.Scheme == "wss" || id.Scheme == "https" }
+
+func (id Identity) unix() bool { return strings.HasPrefix(id.Scheme, "unix+") }
+
+// network and address are what net.Dial wants.
+func (id Identity) network() string {
+	if id.unix() {
+		return "unix"
+	}
+	return "tcp"
+}
+
+func (id Identity) address() string {
+	if id.unix() {
+		return id.Authority
+	}
+	if host, port, err := net.SplitHostPort(id.Authority); err == nil && port != "" {
+		return net.JoinHostPort(host, port)
+	}
+	return net.JoinHostPort(id.hostname(), id.defaultPort())
+}
+
+// hostname is the authority without its port, an IPv6 address without brackets.
+func (id Identity) hostname() string {
+	host := strings.TrimSuffix(id.Authority, ":")
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		return h
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+}
+
+func (id Identity) defaultPort() string {
+	if id.Secure() {
+		return "443"
+	}
+	return "80"
+}

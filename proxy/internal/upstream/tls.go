@@ -1,0 +1,124 @@
+package upstream
+
+// How TLS is spoken to a backend, and when two ways of it are one.
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strconv"
+)
+
+// TLS is one way to speak TLS to backends. The zero value verifies against the
+// system's roots and the backend's own name. Immutable, safe for concurrent use.
+type TLS struct {
+	Config *tls.Config // never changed after it was made; nil is the zero value's
+	// Key is a digest of all that makes Config what it is, the files' contents
+	// included: equal keys may share connections.
+	Key string
+}
+
+// TLSFiles is what the routes file says of TLS towards a backend.
+type TLSFiles struct {
+	CA          string // PEM file of the authorities to believe; "" is the system's
+	ServerName  string // for SNI and verification; "" is the backend's host
+	Certificate string // PEM file: our own certificate, with its chain
+	Key         string // PEM file: its key
+	Insecure    bool   // verify nothing
+}
+
+// LoadTLS reads the files. Backends are verified unless Insecure is said, and
+// TLS is 1.2 or better. Errors name the file.
+func LoadTLS(files TLSFiles) (TLS, error) {
+	if files == (TLSFiles{}) {
+		return TLS{}, nil
+	}
+	config := baseConfig()
+	config.ServerName, config.InsecureSkipVerify = files.ServerName, files.Insecure
+	digest := digester{"server name", files.ServerName, "insecure", strconv.FormatBool(files.Insecure)}
+	if err := loadAuthorities(config, files.CA, &digest); err != nil {
+		return TLS{}, err
+	}
+	if err := loadCertificate(config, files, &digest); err != nil {
+		return TLS{}, err
+	}
+	return TLS{Config: config, Key: digest.sum()}, nil
+}
+
+func loadAuthorities(config *tls.Config, file string, digest *digester) error {
+	if file == "" {
+		return nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("backend CA: %w", err)
+	}
+	config.RootCAs = x509.NewCertPool()
+	if !config.RootCAs.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("backend CA %q: no certificate in it, want PEM", file)
+	}
+	*digest = append(*digest, "ca", string(pem))
+	return nil
+}
+
+func loadCertificate(config *tls.Config, files TLSFiles, digest *digester) error {
+	if files.Certificate == "" && files.Key == "" {
+		return nil
+	}
+	certificate, err := os.ReadFile(files.Certificate)
+	if err != nil {
+		return fmt.Errorf("backend client certificate: %w", err)
+	}
+	key, err := os.ReadFile(files.Key)
+	if err != nil {
+		return fmt.Errorf("backend client key: %w", err)
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		return fmt.Errorf("backend client certificate %q with key %q: %w", files.Certificate, files.Key, err)
+	}
+	config.Certificates = []tls.Certificate{pair}
+	*digest = append(*digest, "certificate", string(certificate), "key", string(key))
+	return nil
+}
+
+// clientConfig is the configuration for a connection to host.
+func (t TLS) clientConfig(host string) *tls.Config {
+	config := t.Config
+	if config == nil {
+		config = systemConfig
+	}
+	if config.ServerName != "" {
+		return config
+	}
+	config = config.Clone()
+	config.ServerName = host
+	return config
+}
+
+var systemConfig = baseConfig() // the zero TLS's, so that its sessions resume
+
+// baseConfig offers HTTP/1.1 alone: tunnels and requests both speak it, and a
+// backend that prefers h2 must not choose it.
+func baseConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		NextProtos:         []string{"http/1.1"},
+		ClientSessionCache: tls.NewLRUClientSessionCache(0),
+	}
+}
+
+// digester hashes a list of texts so that no two lists share a sum by how their
+// parts are joined.
+type digester []string
+
+func (d digester) sum() string {
+	hash := sha256.New()
+	for _, part := range d {
+		fmt.Fprintf(hash, "%d:%s", len(part), part)
+	}
+	return hex.EncodeToString(hash.Sum(nil))
+}

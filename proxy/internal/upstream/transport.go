@@ -1,0 +1,74 @@
+package upstream
+
+// Ordinary HTTP to one backend: one http.Transport for each way of TLS, set up
+// so that nothing is added, decoded, followed or guessed on the way.
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	idleConnections = 64               // kept per backend and way of TLS
+	idleTimeout     = 90 * time.Second // how long one is kept
+	continueTimeout = time.Second      // for a backend's 100 before the body goes anyway
+	headBytes       = 64 << 10         // of an answer's head, interim answers included
+)
+
+// transport is safe for concurrent use.
+type transport struct {
+	http    *http.Transport
+	host    string
+	retired atomic.Bool
+}
+
+func newTransport(b *Backend, t TLS) *transport {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		conn, err := b.Dial(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		return newGate(conn), nil
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &transport{host: b.id.Host(), http: &http.Transport{
+		DialContext:            dial,
+		Protocols:              protocols,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    idleConnections,
+		IdleConnTimeout:        idleTimeout,
+		ExpectContinueTimeout:  continueTimeout,
+		MaxResponseHeaderBytes: headBytes,
+	}}
+}
+
+// RoundTrip sends the request in clear as far as http.Transport can see: the
+// dial speaks TLS itself, so that one error type tells of every failed step.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		info.Conn.(*gate).begin(r.Method)
+	}}
+	out := r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
+	out.Close = t.retired.Load()
+	if out.Host == "" {
+		out.Host = t.host
+	}
+	out.URL = &url.URL{
+		Scheme: "http", Host: "backend", // the transport's one pool of connections
+		Opaque: r.URL.Opaque, Path: r.URL.Path, RawPath: r.URL.RawPath,
+		RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery,
+	}
+	return t.http.RoundTrip(out)
+}
+
+// retire closes idle connections, and those in use once they fall idle.
+func (t *transport) retire() {
+	t.retired.Store(true)
+	t.http.CloseIdleConnections()
+}
