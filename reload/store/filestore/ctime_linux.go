@@ -1,0 +1,9 @@
+package filestore
+
+import (
+	"syscall"
+	"time"
+)
+
+// ctime is when the inode last changed. Unlike mtime nobody can set it.
+func ctime(s *syscall.Stat_t) time.Time { return time.Unix(s.Ctim.Unix()) }

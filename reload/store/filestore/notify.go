@@ -1,0 +1,172 @@
+// The file system's notifications, reduced to: something of ours has happened.
+package filestore
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// notifier watches directories through fsnotify. It belongs to one goroutine.
+// All of it may fail (no inotify instances or watches left, a file system
+// without notifications): the poll does the work then, and the log says so once.
+type notifier struct {
+	log     *slog.Logger
+	fs      *fsnotify.Watcher // nil while there is none
+	watched map[string]inode  // the directories that are watched, and what they were
+	names   map[string]bool   // full names that matter
+	dirs    map[string]bool   // directories in which every routes file matters
+	told    bool              // a failure has been logged
+}
+
+// inode tells a directory from one that has come to its name.
+type inode struct{ dev, ino uint64 }
+
+func newNotifier(log *slog.Logger) *notifier {
+	return &notifier{log: log, watched: map[string]inode{}}
+}
+
+// close ends fsnotify's goroutine. It is safe on a notifier without one.
+func (n *notifier) close() {
+	if n.fs != nil {
+		n.fs.Close()
+	}
+}
+
+// events and errors are nil, and so block for ever, while there is no watcher.
+func (n *notifier) events() <-chan fsnotify.Event {
+	if n.fs == nil {
+		return nil
+	}
+	return n.fs.Events
+}
+
+func (n *notifier) errors() <-chan error {
+	if n.fs == nil {
+		return nil
+	}
+	return n.fs.Errors
+}
+
+// arm makes the watches be those that paths need now. It looks again until
+// nothing has changed while it did, because a link that is re-pointed between
+// the look and the watch would go unnoticed.
+func (n *notifier) arm(paths []string) {
+	const rounds = 5 // beyond that the poll arms again
+	if !n.open() {
+		return
+	}
+	for range rounds {
+		if n.want(places(paths)) == 0 {
+			return
+		}
+	}
+}
+
+// open makes the watcher unless there is one.
+func (n *notifier) open() bool {
+	if n.fs != nil {
+		return true
+	}
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		n.complain("", err)
+		return false
+	}
+	n.fs = w
+	return true
+}
+
+// want puts the watches that the places need, drops the others, and returns how
+// many are new.
+func (n *notifier) want(places []place) (added int) {
+	n.names, n.dirs = map[string]bool{}, map[string]bool{}
+	needed := map[string]bool{}
+	for _, p := range places {
+		needed[p.dir] = true
+		if p.name == "" {
+			n.dirs[p.dir] = true
+		} else {
+			n.names[filepath.Join(p.dir, p.name)] = true
+		}
+	}
+	for dir := range n.watched {
+		if !needed[dir] {
+			n.drop(dir)
+		}
+	}
+	for dir := range needed {
+		added += n.add(dir)
+	}
+	return added
+}
+
+// add watches dir and returns 1 if it was not watched before. A watch that
+// stands is put again: the kernel drops it without a word that is sure to
+// arrive, and putting it twice is one watch.
+func (n *notifier) add(dir string) int {
+	now, err := inodeOf(dir)
+	if err != nil {
+		return 0 // gone since the look; the next look finds what is there
+	}
+	before, stands := n.watched[dir]
+	if stands && before != now {
+		n.drop(dir)
+		stands = false
+	}
+	if err := n.fs.Add(dir); err != nil {
+		n.complain(dir, err)
+		delete(n.watched, dir)
+		return 0
+	}
+	n.watched[dir] = now
+	if stands {
+		return 0
+	}
+	return 1
+}
+
+func (n *notifier) drop(dir string) {
+	delete(n.watched, dir)
+	n.fs.Remove(dir) // an error says that the watch was gone already
+}
+
+// lost is for a watcher that has ended by itself. The next arm makes another.
+func (n *notifier) lost() {
+	n.fs.Close()
+	n.fs, n.watched = nil, map[string]inode{}
+	n.complain("", errors.New("the notifications have ended"))
+}
+
+// complain logs the first failure. One that only means that the directory went
+// away in between is none.
+func (n *notifier) complain(dir string, err error) {
+	if n.told || errors.Is(err, os.ErrNotExist) {
+		return
+	}
+	n.told = true
+	n.log.Warn("file system notifications are not to be had; changes are found by polling",
+		"directory", dir, "error", err)
+}
+
+// matters reports whether an event is about a place of ours, and moved whether
+// the watches have to be put anew.
+func (n *notifier) matters(e fsnotify.Event) (matters, moved bool) {
+	name := filepath.Clean(e.Name)
+	_, isWatched := n.watched[name]
+	matters = isWatched || n.names[name] || n.dirs[filepath.Dir(name)] && isRoutesName(filepath.Base(name))
+	return matters, matters && !e.Op.Has(fsnotify.Write)
+}
+
+func inodeOf(path string) (inode, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return inode{}, err
+	}
+	sys := info.Sys().(*syscall.Stat_t)
+	return inode{uint64(sys.Dev), sys.Ino}, nil //nolint:unconvert // int32 on darwin
+}

@@ -1,0 +1,231 @@
+// Replacing the file: all of it or nothing.
+package filestore
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/tunnelform/tunnelform/reload/store"
+)
+
+// Write replaces the file if its revision still is prev ("" = there must be no
+// file) and returns the new revision. The error matches store.ErrConflict when
+// it is not. Whatever goes wrong before the rename leaves the file as it was.
+//
+// Symbolic links are followed and stay. Mode and, where the process may,
+// owner are kept; a new file is made with mode 0644 less the umask. Content that
+// is there already is not written again.
+func (s *Store) Write(ctx context.Context, data []byte, prev string) (revision string, err error) {
+	if s.opts.MaxSize >= 0 && int64(len(data)) > s.opts.MaxSize {
+		return "", tooLarge(s.path, s.opts.MaxSize)
+	}
+	if err := ctx.Err(); err != nil {
+		return "", context.Cause(ctx)
+	}
+	target, err := resolve(s.path)
+	if err != nil {
+		return "", err
+	}
+	unlock, err := lock(ctx, target)
+	if err != nil {
+		return "", explainWrite(target, err)
+	}
+	defer unlock()
+	if err := s.replace(target, data, prev); err != nil {
+		return "", explainWrite(target, err)
+	}
+	return store.RevisionOf(data), nil
+}
+
+// replace does the work; the lock is held.
+func (s *Store) replace(target string, data []byte, prev string) error {
+	old, err := s.expect(target, prev)
+	if err != nil {
+		return err
+	}
+	if prev != "" && prev == store.RevisionOf(data) {
+		return nil
+	}
+	sweep(target)
+	temp, err := writeTemp(target, data, old)
+	if err != nil {
+		return err
+	}
+	if err := s.commit(temp, target, prev); err != nil {
+		os.Remove(temp)
+		return err
+	}
+	return syncDir(filepath.Dir(target))
+}
+
+// expect reads what stands at target and errors unless its revision is prev. It
+// returns nil when there is no file and none was expected.
+func (s *Store) expect(target, prev string) (*content, error) {
+	c, err := readFile(target, s.opts.MaxSize)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && prev == "":
+		return nil, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%q is gone, want revision %.12s: %w", target, prev, store.ErrConflict)
+	case err != nil:
+		return nil, err
+	case prev == "":
+		return nil, fmt.Errorf("%q exists at revision %.12s, want no file: %w", target, c.revision, store.ErrConflict)
+	case c.revision != prev:
+		return nil, fmt.Errorf("%q is at revision %.12s, want %.12s: %w", target, c.revision, prev, store.ErrConflict)
+	}
+	return &c, nil
+}
+
+// commit puts the finished temporary file in place. The revision is compared
+// once more, as late as can be: people's editors do not take the lock. A file
+// that must not exist is linked, not renamed, since that never replaces one.
+func (s *Store) commit(temp, target, prev string) error {
+	if _, err := s.expect(target, prev); err != nil {
+		return err
+	}
+	if prev != "" {
+		return os.Rename(temp, target)
+	}
+	err := os.Link(temp, target)
+	switch {
+	case err == nil:
+		os.Remove(temp) // if it stays, the next writer sweeps it
+		return nil
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%q has just been made, want no file: %w", target, store.ErrConflict)
+	}
+	return os.Rename(temp, target) // a file system without hard links
+}
+
+// resolve follows the symbolic links at path, the last of which may lead to a
+// file that does not exist yet. Every writer comes to the same name, and so to
+// the same lock.
+func resolve(path string) (string, error) {
+	const deepest = 40 // as the kernel's MAXSYMLINKS
+	for range deepest {
+		dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+		if err != nil {
+			return "", fmt.Errorf("directory of %q: %w", path, err)
+		}
+		path = filepath.Join(dir, filepath.Base(path))
+		to, err := os.Readlink(path)
+		if err != nil {
+			return path, nil // no link: a file, or nothing
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(dir, to)
+		}
+		path = to
+	}
+	return "", fmt.Errorf("%q: %w", path, syscall.ELOOP)
+}
+
+// Temporary files are hidden, so that a directory of routes files never holds
+// one, and named after their target, so that the next writer knows them.
+func tempPrefix(target string) string { return "." + filepath.Base(target) + ".new-" }
+
+// writeTemp makes a synced file beside target with its mode and owner.
+func writeTemp(target string, data []byte, old *content) (path string, err error) {
+	path = filepath.Join(filepath.Dir(target), tempPrefix(target)+rand.Text())
+	perm := fs.FileMode(0o644)
+	if old != nil {
+		perm = 0o600 // not for other eyes before it has its own mode
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_CLOEXEC, perm)
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		err = errors.Join(err, f.Close())
+		if err != nil {
+			os.Remove(path)
+		}
+	}()
+	if _, err := f.Write(data); err != nil {
+		return "", err
+	}
+	if err := adopt(f, old); err != nil {
+		return "", err
+	}
+	return path, f.Sync()
+}
+
+// adopt gives f the owner and mode of the file it will replace. The owner may be
+// beyond the process's rights; what matters then is that the mode, meant for
+// another owner, lets nobody read who could not before: the group's bits go
+// unless the group could be kept.
+func adopt(f *os.File, old *content) error {
+	if old == nil {
+		return nil
+	}
+	now, err := stat(f)
+	if err != nil {
+		return err
+	}
+	mode := old.mode.Perm()
+	if now.uid != old.uid || now.gid != old.gid {
+		if f.Chown(old.uid, old.gid) != nil && f.Chown(-1, old.gid) != nil && now.gid != old.gid {
+			mode &^= 0o070
+		}
+	}
+	return f.Chmod(mode)
+}
+
+// sweep removes what writers that were killed have left. Nobody else is writing:
+// the lock is held.
+func sweep(target string) {
+	dir := filepath.Dir(target)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return // not ours to report: the write will say what is wrong, if anything is
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), tempPrefix(target)) && e.Type().IsRegular() {
+			os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
+}
+
+// syncDir makes the rename last through a power cut. Some file systems cannot
+// sync a directory and say EINVAL.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("written, but perhaps not for good: %w", err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) {
+		return fmt.Errorf("written, but perhaps not for good: %w", err)
+	}
+	return nil
+}
+
+// isAbout reports whether it is the file itself that could not be opened.
+func isAbout(target string, err error) bool {
+	var at *fs.PathError
+	return errors.As(err, &at) && at.Path == target
+}
+
+// explainWrite adds to an error what can be done about it.
+func explainWrite(target string, err error) error {
+	dir := filepath.Dir(target)
+	switch {
+	case errors.Is(err, store.ErrConflict), isAbout(target, err):
+		return err
+	case errors.Is(err, syscall.EBUSY):
+		return fmt.Errorf("%q is a mount of a single file and cannot be replaced; mount the directory that holds it instead: %w", target, err)
+	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("directory %q cannot be written, as replacing %q needs: %w", dir, filepath.Base(target), err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("no room in %q for the new %q; the old one stands: %w", dir, filepath.Base(target), err)
+	}
+	return fmt.Errorf("writing %q: %w", target, err)
+}
