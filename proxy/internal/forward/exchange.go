@@ -1,0 +1,209 @@
+package forward
+
+// One exchange: httputil.ReverseProxy with its hooks filled in. It brings the
+// copying, trailers, interim answers and the client's cancellation; everything
+// that is said to either side is decided here.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptrace"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// exchange lives for one call of Forward. The transport may read the request's
+// body from another goroutine, and even after Forward has returned; bodyErr is
+// all that this goroutine writes.
+type exchange struct {
+	forwarder *Forwarder
+	w         http.ResponseWriter
+	in        *http.Request // as it came
+	header    http.Header   // for the backend
+	hop       Hop
+
+	ctx      context.Context
+	clock    *silence
+	trailer  http.Header           // for the backend, filled at the body's end
+	bodyErr  atomic.Pointer[error] // why the client's body could not be read to its end
+	answered error                 // why the backend's body could not
+}
+
+// refuse says what may not be forwarded at all, before anything is dialled.
+func (x *exchange) refuse() error {
+	limit := x.hop.Policy.BodyBytes
+	switch {
+	case x.in.Method == http.MethodConnect:
+		return &MethodError{Method: x.in.Method}
+	case !strings.HasPrefix(x.hop.Path, "/") || unwritable(x.hop.Path) || unwritable(x.hop.RawQuery):
+		return &BadRequestError{Reason: fmt.Sprintf("target %.80q: want a path and query without spaces or control bytes", x.hop.Path)}
+	case limit > 0 && x.in.ContentLength > limit:
+		return &BodyTooLargeError{Limit: limit}
+	}
+	return nil
+}
+
+// unwritable says that a text would not stay within the request line. HTTP/2
+// lets a client send spaces in a query, and net/http would write them.
+func unwritable(target string) bool {
+	return strings.ContainsFunc(target, func(r rune) bool { return r <= ' ' || r == 0x7f })
+}
+
+func (x *exchange) run() {
+	policy := x.hop.Policy
+	ctx, cancel := context.WithCancelCause(x.in.Context())
+	defer cancel(nil)
+	x.clock = newSilence(policy.ResponseTimeout, cancel)
+	defer x.clock.end()
+	x.ctx = withConnectTimeout(ctx, policy)
+	x.header = policy.RequestHeader(x.in, x.hop.Client, x.hop.ID)
+	defer x.explain()()
+
+	// FlushInterval: whatever the backend sends goes on at once. Answers of a
+	// known length stream too (long polling, slow reports), and the copy's
+	// buffer holds what has come meanwhile: only a slow backend costs more writes.
+	proxy := httputil.ReverseProxy{
+		Rewrite:        x.rewrite,
+		Transport:      x,
+		ModifyResponse: x.modify,
+		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.fail(x.reason(err)) },
+		FlushInterval:  -1,
+		BufferPool:     copyBuffers{},
+		ErrorLog:       silent,
+	}
+	proxy.ServeHTTP(x.w, x.request())
+}
+
+// request is the client's with the header that is meant for the backend:
+// ReverseProxy must not see an Upgrade, or it would ask for one.
+func (x *exchange) request() *http.Request {
+	r := x.in.WithContext(x.ctx)
+	r.Header = x.header
+	if r.ContentLength != 0 && r.Body != nil {
+		r.Body = newRequestBody(x)
+	}
+	return r
+}
+
+// rewrite sets what ReverseProxy may have cleaned: header and query go out as
+// they were decided.
+func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
+	pr.Out.Header = x.header
+	pr.Out.Host = x.hop.Policy.RequestHost(x.hop.Client, x.hop.Backend)
+	pr.Out.URL = target(x.hop.Path, x.hop.RawQuery)
+	pr.Out.Trailer = x.trailer
+}
+
+// target is a URL whose path net/http writes as it stands. Opaque does so for
+// all but a leading double slash, which it would take for an authority.
+func target(path, query string) *url.URL {
+	u := &url.URL{Scheme: "http", Host: "backend", RawQuery: query}
+	if strings.HasPrefix(path, "//") {
+		u.RawPath = path
+		u.Path, _ = url.PathUnescape(path)
+	} else {
+		u.Opaque = path
+	}
+	return u
+}
+
+// RoundTrip watches over the backend's silence from the moment that there is a
+// connection; interim answers break it too, which is what 102 is for.
+func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		GotConn:        func(httptrace.GotConnInfo) { x.clock.start() },
+		Got100Continue: x.clock.start,
+	})
+	res, err := x.hop.Backend.RoundTripper(x.hop.TLS).RoundTrip(r.WithContext(ctx))
+	x.clock.end()
+	return res, err
+}
+
+func (x *exchange) modify(res *http.Response) error {
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return errors.New("answer of the backend: status 101 to a request that asked for no upgrade")
+	}
+	policy := x.hop.Policy
+	policy.Rewriting.apply(res.Header, x.hop)
+	policy.ResponseHeader(res.Header)
+	if _, ok := res.Header["Content-Type"]; !ok {
+		x.w.Header()["Content-Type"] = nil // net/http would guess one
+	}
+	res.Body = &responseBody{ReadCloser: res.Body, failed: &x.answered}
+	x.hop.Outcome.Status, x.hop.Outcome.Answered = res.StatusCode, true
+	return nil
+}
+
+func (x *exchange) fail(err error) {
+	status := Status(err)
+	*x.hop.Outcome = Outcome{Status: status, Err: err}
+	if x.forwarder.Fail != nil {
+		x.forwarder.Fail(x.w, x.in, status, err)
+	} else if status != StatusClientGone {
+		http.Error(x.w, http.StatusText(status), status)
+	}
+}
+
+// reason looks behind the transport's error, which is only how it noticed.
+func (x *exchange) reason(err error) error {
+	if bodyErr := x.bodyErr.Load(); bodyErr != nil {
+		return *bodyErr
+	}
+	var timeout *ResponseTimeoutError
+	if errors.As(context.Cause(x.ctx), &timeout) {
+		return timeout
+	}
+	if x.in.Context().Err() != nil {
+		return fmt.Errorf("%w: %w", ErrClientGone, err)
+	}
+	return err
+}
+
+// explain returns what must run last: when ReverseProxy panics on its way
+// through the answer's body, the outcome says whose fault it was.
+func (x *exchange) explain() func() {
+	return func() {
+		outcome := x.hop.Outcome
+		if p := recover(); p != nil {
+			defer panic(p)
+			outcome.Err = ErrClientGone // it was the write that failed
+		}
+		if x.answered != nil && outcome.Answered {
+			outcome.Err = x.reason(x.answered)
+		}
+	}
+}
+
+// responseBody remembers why it could not be read to its end.
+type responseBody struct {
+	io.ReadCloser
+	failed *error
+}
+
+func (b *responseBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		*b.failed = fmt.Errorf("answer of the backend broke off: %w", err)
+	}
+	return n, err
+}
+
+var silent = log.New(io.Discard, "", 0) // Outcome and Fail say it all
+
+// copyBuffers lends 32 KiB to a copy; no slice header is allocated for it.
+type copyBuffers struct{}
+
+const copyBytes = 32 << 10
+
+var copyPool = sync.Pool{New: func() any { return new([copyBytes]byte) }}
+
+func (copyBuffers) Get() []byte { return copyPool.Get().(*[copyBytes]byte)[:] }
+
+func (copyBuffers) Put(b []byte) { copyPool.Put((*[copyBytes]byte)(b)) }

@@ -1,0 +1,73 @@
+package forward
+
+// One request's way to a backend and back.
+
+import (
+	"net/http"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+)
+
+// Forwarder forwards requests. Safe for concurrent use.
+type Forwarder struct {
+	// Fail answers a request that has no answer of a backend's, with a status
+	// of Status(err). With StatusClientGone nobody reads what it writes. It must
+	// not tell the client err, which may name the backend's address. nil writes
+	// the status' text.
+	Fail func(w http.ResponseWriter, r *http.Request, status int, err error)
+}
+
+// Hop is where one request goes, and under what terms.
+type Hop struct {
+	Backend *upstream.Backend
+	TLS     upstream.TLS
+	// Path and RawQuery are written to the backend as they stand: escaped by the
+	// caller, and not decoded or cleaned here. Path begins with a slash.
+	Path     string
+	RawQuery string // without "?"
+	Policy   *Policy
+	Client   Client
+	ID       string   // the request's, for X-Request-Id
+	Public   Public   // needed for Rewriting.Location only
+	Outcome  *Outcome // if not nil, filled before Forward returns or panics
+}
+
+// Public is how the client sees what the backend calls its own: a path of the
+// backend's below TargetPrefix is the client's below RoutePrefix.
+type Public struct {
+	Scheme       string // http or https
+	Host         string // with the port, if it is not the scheme's own
+	TargetPrefix string // both are whole segments, escaped; "" is "/"
+	RoutePrefix  string
+}
+
+// Outcome is how it went, for logs and for the backend's health.
+type Outcome struct {
+	// Status is what the client was told; StatusClientGone if it did not wait.
+	Status int
+	// Err is why Forwarder.Fail answered, or why the answer broke off; nil if
+	// the answer arrived whole. errors.Is(Err, ErrClientGone) is no failure of the backend's.
+	Err error
+	// Answered says that the status is the backend's own.
+	Answered bool
+}
+
+// Forward sends r to hop's backend and the answer to w; it returns when all of
+// it is through. It counts itself in with Backend.Acquire. Where an answer
+// breaks off midway it panics with http.ErrAbortHandler, as net/http wants it, so
+// that the client cannot take a part for the whole.
+//
+// No upgrade is ever asked for, and a 101 is a backend's error.
+func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, hop Hop) {
+	if hop.Outcome == nil {
+		hop.Outcome = new(Outcome)
+	}
+	hop.Backend.Acquire()
+	defer hop.Backend.Release()
+	x := &exchange{forwarder: f, w: w, in: r, hop: hop}
+	if err := x.refuse(); err != nil {
+		x.fail(err)
+		return
+	}
+	x.run()
+}

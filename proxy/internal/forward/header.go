@@ -1,0 +1,98 @@
+package forward
+
+// Which headers go to a backend and which come back: hop-by-hop ones end here
+// (RFC 9110, section 7.6.1), what a stranger says about himself is dropped, and
+// what the proxy knows is said in its place.
+
+import (
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+)
+
+// hopByHop headers concern one connection alone, Connection listing them or not.
+var hopByHop = []string{
+	"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+	"Http2-Settings",                            // RFC 7540, section 3.2.1
+	"Proxy-Authenticate", "Proxy-Authorization", // between the client and a proxy
+	"Proxy-Authentication-Info",
+}
+
+// endToEnd headers cannot be named in Connection: whoever names one wants a
+// backend not to see what it decides by. (X-Forwarded- and its kin neither; see
+// aboutClient.)
+var endToEnd = []string{
+	"host", "content-length", "content-type", "content-encoding", "authorization", "cookie", "origin",
+	"x-request-id", "via", "set-cookie",
+}
+
+// RequestHeader is the header for the backend, made anew: for a forwarded
+// request and for a tunnel's handshake alike. Host is not in it (see
+// RequestHost), nor Connection, Upgrade or the body's framing: whoever writes
+// the request adds its own. id is the request's; it does not replace the one
+// that a trusted proxy has given (see Client.RequestID).
+func (p *Policy) RequestHeader(in *http.Request, c Client, id string) http.Header {
+	trailers := acceptsTrailers(in.Header)
+	h := in.Header.Clone()
+	if h == nil {
+		h = http.Header{}
+	}
+	strip(h)
+	if trailers {
+		h.Set("Te", "trailers")
+	}
+	h.Del("Host")
+	h.Del("Content-Length")
+	dropClaims(h, c.Trusted)
+	p.tellClient(h, c)
+	if c.RequestID(h) == "" {
+		h.Set("X-Request-Id", id)
+	}
+	p.Request.apply(h)
+	h.Del("Host")
+	return h
+}
+
+// ResponseHeader turns a backend's header into the client's, in place, for every
+// status. On a 101 the caller puts Connection and Upgrade back.
+func (p *Policy) ResponseHeader(h http.Header) {
+	strip(h)
+	p.Response.apply(h)
+}
+
+// strip removes what is hop-by-hop, and what Connection names.
+func strip(h http.Header) {
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = textproto.TrimString(name); !protected(name) {
+				h.Del(name)
+			}
+		}
+	}
+	for _, name := range hopByHop {
+		h.Del(name)
+	}
+}
+
+func protected(name string) bool {
+	name = plainName(name)
+	return aboutClient(name) || slices.Contains(endToEnd, name) || strings.HasPrefix(name, "sec-websocket-")
+}
+
+func acceptsTrailers(h http.Header) bool {
+	for _, line := range h["Te"] {
+		for coding := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(textproto.TrimString(coding), "trailers") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// plainName is how a backend may read a name that goes through an environment
+// variable, as CGI, WSGI and PHP have it: letter case and - or _ are one.
+func plainName(name string) string {
+	return strings.ReplaceAll(strings.ToLower(name), "_", "-")
+}

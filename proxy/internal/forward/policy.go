@@ -1,0 +1,91 @@
+package forward
+
+// What one route says about its HTTP, as plain data.
+
+import (
+	"crypto/x509"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+)
+
+// Policy is how one route's requests are forwarded. Made once a route and not
+// changed after; safe for concurrent use.
+type Policy struct {
+	PreserveHost bool // the backend gets the client's Host
+	Forwarded    ForwardedMode
+	Request      HeaderEdit
+	Response     HeaderEdit
+	Rewriting    Rewriting
+
+	BodyBytes       int64         // of a request's body -> 413; 0 or less is no limit
+	ConnectTimeout  time.Duration // resolving, connecting and TLS -> 504; 0 or less is none
+	ResponseTimeout time.Duration // how long the backend may be silent before its answer -> 504; 0 or less is none
+}
+
+// ForwardedMode is how a backend is told who asks.
+type ForwardedMode uint8
+
+const (
+	ForwardedX       ForwardedMode = iota // X-Forwarded-For, -Proto, -Host
+	ForwardedRFC7239                      // Forwarded
+	ForwardedOff                          // not at all
+)
+
+// HeaderEdit changes one direction's header: remove, then set, then add.
+type HeaderEdit struct {
+	Set    []Header
+	Add    []Header
+	Remove []string
+}
+
+// Header is one line. The name Host, in a request's Set, is the Host header.
+type Header struct {
+	Name  string
+	Value string
+}
+
+// Rewriting of what a backend's answer says about itself, as ProxyPassReverse,
+// ProxyPassReverseCookiePath and -Domain do.
+type Rewriting struct {
+	Location     bool              // Location, Content-Location, URI
+	CookiePath   map[string]string // backend path prefix -> public one; the longest wins
+	CookieDomain map[string]string // backend domain -> public one; "" drops the attribute
+}
+
+// Client is who asks.
+type Client struct {
+	Addr        netip.AddrPort    // the peer's; the zero value on a unix socket
+	Trusted     bool              // it is one of the trusted proxies: what it says of others is believed
+	Secure      bool              // it came over TLS
+	Host        string            // the Host it asked for, as it was sent
+	Certificate *x509.Certificate // its own, verified; nil if none
+}
+
+// RequestHost is the Host header for the backend: what the route sets, the
+// client's own with PreserveHost, else the backend's.
+func (p *Policy) RequestHost(c Client, b *upstream.Backend) string {
+	for _, h := range p.Request.Set {
+		if http.CanonicalHeaderKey(h.Name) == "Host" {
+			return h.Value
+		}
+	}
+	if p.PreserveHost && c.Host != "" {
+		return c.Host
+	}
+	return b.Identity().Host()
+}
+
+func (e *HeaderEdit) apply(h http.Header) {
+	for _, name := range e.Remove {
+		h.Del(name)
+	}
+	for _, line := range e.Set {
+		h.Set(line.Name, line.Value)
+	}
+	for _, line := range e.Add {
+		h.Add(line.Name, line.Value)
+	}
+}
