@@ -25,6 +25,7 @@ type File struct {
 
 	node *yaml.Node // the document's mapping, for KeyPos
 	data []byte
+	errs Errors // what Parse found, for Check
 }
 
 // Pos is a place in a routes file. Line and Col are 1-based; Col counts characters.
@@ -39,7 +40,12 @@ type Record struct {
 	Name string // its key
 	Pos  Pos    // of the key
 	node *yaml.Node
+
+	spoilt bool // Parse found mistakes in it: Check does not judge what was half read
 }
+
+func (r *Record) spoil()        { r.spoilt = true }
+func (r *Record) attach(n node) { r.node = n }
 
 // Switch is a boolean that may be left unsaid.
 type Switch int8
@@ -53,10 +59,10 @@ const (
 // Listener is an address to accept connections on.
 type Listener struct {
 	Record
-	Address       string // "host:port", ":port", or "unix:/path"
-	TLS           *ListenerTLS
-	Limits        ListenerLimits
-	HTTP2         Switch // default On where TLS is on
+	Address string // "host:port", ":port", or "unix:/path"
+	TLS     *ListenerTLS
+	Limits  ListenerLimits
+	HTTP2   Switch // default On where TLS is on
 }
 
 // ListenerTLS ends TLS on a listener.

@@ -1,0 +1,95 @@
+package routefile
+
+import (
+	"fmt"
+	"reflect"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Defaults: the built-in ones, read from the table of keys, and how one layer
+// of settings lies over another.
+
+// builtIns are the table's defaults, as records.
+type builtIns struct {
+	settings Settings
+	listener ListenerLimits
+	shutdown Shutdown
+	redirect Redirect
+	respond  Respond
+	pool     Pool
+}
+
+// builtIn is read from the table once, and never written again.
+var builtIn builtIns
+
+// Defaults returns the built-in settings: what a route has when neither it nor
+// its file says anything.
+func Defaults() Settings { return builtIn.settings }
+
+func readBuiltIns() (b builtIns) {
+	route := document.at("routes", "*")
+	fill(document.at("defaults"), &b.settings)
+	fill(document.at("shutdown"), &b.shutdown)
+	fill(document.at("listeners", "*", "limits"), &b.listener)
+	fill(document.at("pools", "*"), &b.pool)
+	fill(route.at("redirect"), &b.redirect)
+	fill(route.at("respond"), &b.respond)
+	return b
+}
+
+// at returns the key below k; names that the table does not have are our bug.
+func (k *Key) at(names ...string) *Key {
+	for _, name := range names {
+		k = k.index[name]
+	}
+	return k
+}
+
+// fill reads the defaults of the keys below k into dst, which k has opened.
+func fill(k *Key, dst any) {
+	for _, below := range k.keys {
+		switch {
+		case below.Default != "":
+			below.readDefault(dst)
+		case below.Kind == KindMapping && !below.Reserved:
+			fill(below, below.open(dst))
+		}
+	}
+}
+
+func (k *Key) readDefault(dst any) {
+	var doc yaml.Node
+	p := &parser{file: &File{}, path: []string{k.Name}}
+	if err := yaml.Unmarshal([]byte(k.Default), &doc); err != nil {
+		panic(fmt.Sprintf("routefile: default of %s: %v", k.Path, err))
+	}
+	if p.value(k, doc.Content[0], dst); len(p.errs) > 0 {
+		panic(fmt.Sprintf("routefile: default of %s: %v", k.Path, p.errs[0]))
+	}
+}
+
+// units are the structs of which one layer's value hides the other's as a whole.
+var units = map[reflect.Type]bool{
+	reflect.TypeFor[Upgrade](): true,
+	reflect.TypeFor[Origins](): true,
+}
+
+// overlay returns over with every zero field taken from under. Lists and maps
+// are one field each: a list that is written hides the one below, an empty one too.
+func overlay[T any](over, under T) T {
+	lay(reflect.ValueOf(&over).Elem(), reflect.ValueOf(&under).Elem())
+	return over
+}
+
+func lay(over, under reflect.Value) {
+	if over.Kind() != reflect.Struct || units[over.Type()] {
+		if over.IsZero() {
+			over.Set(under)
+		}
+		return
+	}
+	for i := range over.NumField() {
+		lay(over.Field(i), under.Field(i))
+	}
+}

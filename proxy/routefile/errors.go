@@ -1,0 +1,142 @@
+package routefile
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Mistakes: how one is described, how many are sorted, printed and bounded.
+
+// Error is one mistake in a routes file.
+type Error struct {
+	Pos    Pos
+	Key    string // dotted path of the key it is at: "routes.chat.match.host"; "" for the file as a whole
+	Record string // whose it is, for people: `route "chat"`, `pool "rooms"`; "" outside of records
+	Text   string // what is wrong, then what was wanted; one line, lower case, no full stop
+}
+
+// Error gives the mistake on one line: `routes.yaml:12:7: route "chat": host "a..b": empty label`.
+func (e *Error) Error() string {
+	if e.Record == "" {
+		return e.Pos.String() + ": " + e.Text
+	}
+	return e.Pos.String() + ": " + e.Record + ": " + e.Text
+}
+
+// String gives "file:line:col"; a position without a line is the file's name alone.
+func (p Pos) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
+}
+
+// Errors is every mistake of a file or a set of files: sorted by position,
+// without repetition. An empty Errors means that nothing is wrong; test its
+// length, or use Err where an error value is wanted.
+type Errors []*Error
+
+// Err returns the mistakes as an error, nil when there are none.
+func (e Errors) Err() error {
+	if len(e) == 0 {
+		return nil
+	}
+	return e
+}
+
+// Error gives one mistake a line, without a newline at the end.
+func (e Errors) Error() string {
+	lines := make([]string, len(e))
+	for i, one := range e {
+		lines[i] = one.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Print writes the mistakes for a terminal: each with its source line and a
+// caret below the column. sources holds the files' bytes by Pos.File; a
+// mistake in a file that is not there is written without its line.
+func (e Errors) Print(w io.Writer, sources map[string][]byte) error {
+	lines := make(map[string][]string, len(sources))
+	for file, data := range sources {
+		lines[file] = strings.Split(strings.TrimPrefix(string(data), bom), "\n")
+	}
+	for _, one := range e {
+		text := one.Error() + "\n"
+		if of := lines[one.Pos.File]; one.Pos.Line >= 1 && one.Pos.Line <= len(of) {
+			text += excerpt(of[one.Pos.Line-1], one.Pos.Col)
+		}
+		if _, err := io.WriteString(w, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxExcerpt bounds, in characters, how much of a source line is shown.
+const maxExcerpt = 120
+
+// excerpt is a source line, indented, with a caret below its col-th character.
+// A long line is cut around the caret; tabs stay tabs, so that the caret stands
+// right whatever a tab's width.
+func excerpt(line string, col int) string {
+	runes := []rune(strings.TrimRight(line, "\r"))
+	at := min(max(col-1, 0), len(runes))
+	from := 0
+	if len(runes) > maxExcerpt && at > maxExcerpt/2 {
+		from = min(at-maxExcerpt/2, len(runes)-maxExcerpt)
+	}
+	shown := runes[from:min(len(runes), from+maxExcerpt)]
+	var b strings.Builder
+	b.WriteString("    ")
+	for _, r := range shown {
+		b.WriteRune(printable(r))
+	}
+	b.WriteString("\n    ")
+	for _, r := range runes[from:at] {
+		b.WriteRune(blank(r))
+	}
+	b.WriteString("^\n")
+	return b.String()
+}
+
+// printable keeps control bytes of a hostile file out of the terminal.
+func printable(r rune) rune {
+	if r == '\t' || r >= ' ' && r != 0x7f && !(r >= 0x80 && r < 0xa0) {
+		return r
+	}
+	return utf8.RuneError
+}
+
+func blank(r rune) rune {
+	if r == '\t' {
+		return r
+	}
+	return ' '
+}
+
+// maxMistakes bounds how many mistakes are kept: aliases let a small file hold millions.
+const maxMistakes = 10000
+
+// tidy sorts mistakes and drops repetitions (a value that several aliases share is wrong once).
+func tidy(errs []*Error) Errors {
+	slices.SortStableFunc(errs, compareErrors)
+	return slices.CompactFunc(errs, func(a, b *Error) bool {
+		return a.Pos == b.Pos && a.Text == b.Text
+	})
+}
+
+func compareErrors(a, b *Error) int {
+	return cmp.Or(
+		strings.Compare(a.Pos.File, b.Pos.File),
+		cmp.Compare(a.Pos.Line, b.Pos.Line),
+		cmp.Compare(a.Pos.Col, b.Pos.Col),
+		strings.Compare(a.Text, b.Text),
+		strings.Compare(a.Key, b.Key),
+		strings.Compare(a.Record, b.Record),
+	)
+}

@@ -1,0 +1,93 @@
+package routefile
+
+import "gopkg.in/yaml.v3"
+
+// Where a key stands: looking up nodes by name, aliases and merge keys followed.
+
+// KeyPos returns where the value of a key stands:
+// KeyPos("routes", "chat", "match", "host"). A list's items have no keys. It
+// says false when there is no such key.
+func (f *File) KeyPos(keys ...string) (Pos, bool) {
+	n := f.find(keys...)
+	if n == nil {
+		return Pos{File: f.Path}, false
+	}
+	return f.pos(n), true
+}
+
+// nearest returns the position of the longest beginning of keys that is there.
+func (f *File) nearest(keys ...string) Pos {
+	for ; len(keys) > 0; keys = keys[:len(keys)-1] {
+		if pos, ok := f.KeyPos(keys...); ok {
+			return pos
+		}
+	}
+	return Pos{File: f.Path, Line: 1, Col: 1}
+}
+
+func (f *File) find(keys ...string) node {
+	n := f.node
+	for _, key := range keys {
+		if n = childOf(n, key); n == nil {
+			return nil
+		}
+	}
+	return n
+}
+
+// childOf returns the value of a key in a mapping, nil when there is none.
+func childOf(n node, key string) node {
+	_, value := lookUp(n, key)
+	return deref(value)
+}
+
+// keyOf returns the node of the key itself.
+func keyOf(n node, key string) node {
+	k, _ := lookUp(n, key)
+	return k
+}
+
+func deref(n node) node {
+	if n != nil && n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+// maxLookUp bounds how many mappings one look-up visits: merge keys may contain themselves.
+const maxLookUp = 1000
+
+// lookUp finds a key of a mapping, its own before those of its merge keys.
+func lookUp(n node, name string) (key, value node) {
+	budget := maxLookUp
+	return lookUpIn(deref(n), name, &budget)
+}
+
+func lookUpIn(n node, name string, budget *int) (key, value node) {
+	if *budget--; n == nil || n.Kind != yaml.MappingNode || *budget < 0 {
+		return nil, nil
+	}
+	var bases []node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		switch k := deref(n.Content[i]); {
+		case isMerge(k):
+			bases = append(bases, basesOf(n.Content[i+1])...)
+		case k.Kind == yaml.ScalarNode && k.Value == name:
+			return n.Content[i], n.Content[i+1]
+		}
+	}
+	for _, base := range bases {
+		if key, value = lookUpIn(deref(base), name, budget); key != nil {
+			return key, value
+		}
+	}
+	return nil, nil
+}
+
+// basesOf is what `<<: *a` or `<<: [*a, *b]` merges.
+func basesOf(n node) []node {
+	if n = deref(n); n.Kind == yaml.SequenceNode {
+		return n.Content
+	}
+	return []node{n}
+}

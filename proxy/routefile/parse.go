@@ -1,0 +1,39 @@
+package routefile
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"path/filepath"
+)
+
+// Parse: bytes to records.
+
+// Parse reads a routes file. path is what positions name, and relative paths
+// inside the file are joined to its directory ("-", standard input, stands in
+// the working directory); nothing is read from the disk.
+//
+// Every mistake of the file alone is returned at once, sorted. The File is
+// never nil: with mistakes it holds what could be read, which is good for Check
+// (to find the mistakes across records too) and for nothing else.
+func Parse(path string, data []byte) (*File, Errors) {
+	sum := sha256.Sum256(data)
+	f := &File{
+		Path: path, Revision: hex.EncodeToString(sum[:]), data: data,
+		Listeners: map[string]*Listener{}, Pools: map[string]*Pool{}, Routes: map[string]*Route{},
+	}
+	p := &parser{file: f}
+	if n := p.load(data); n != nil {
+		f.node = n
+		p.mapping(&document, n, f)
+	}
+	f.errs = tidy(p.errs)
+	return f, f.errs
+}
+
+// resolve joins a path in the file to the file's directory.
+func (f *File) resolve(path string) string {
+	if filepath.IsAbs(path) || f.Path == "-" {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(filepath.Dir(f.Path), path)
+}

@@ -1,0 +1,408 @@
+package routefile
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Keys that are read in a way of their own: records, conditions, headers, and
+// those with a short form.
+
+type (
+	dur    = time.Duration
+	prefix = netip.Prefix
+)
+
+// named makes a mapping of names, each of which opens one U with the keys.
+func named[T, U any](open func(p *parser, dst *T, name string, key node) *U, keys []*Key, after ...func(*parser, node, *U)) *Key {
+	one := &Key{Name: "*", Kind: KindMapping, keys: keys, open: func(dst any) any { return dst }}
+	one.after = func(p *parser, k *Key, n node, dst any) {
+		for _, f := range after {
+			f(p, n, dst.(*U))
+		}
+	}
+	return &Key{Kind: KindNamed, keys: []*Key{one}, each: func(p *parser, dst any, name string, key node) any {
+		return open(p, dst.(*T), name, key)
+	}}
+}
+
+// listOf makes a list of mappings.
+func listOf[T, U any](open func(p *parser, dst *T, item node) *U, item *Key) *Key {
+	return &Key{Kind: KindList, keys: []*Key{item}, each: func(p *parser, dst any, _ string, n node) any {
+		return open(p, dst.(*T), n)
+	}}
+}
+
+// begin starts a record that stands in a section of the top level.
+func (p *parser) begin(what, name string, key node) Record {
+	p.record = fmt.Sprintf("%s %q", what, clip(name))
+	p.within = len(p.path)
+	p.checkName(what, name, key)
+	return Record{Name: name, Pos: p.file.pos(key)}
+}
+
+func (p *parser) checkName(what, name string, key node) {
+	if err := checkName(name); err != nil {
+		p.note(key, fmt.Sprintf("name %q of a %s: %v", clip(name), what, err))
+	}
+}
+
+func newListener(p *parser, f *File, name string, key node) *Listener {
+	l := &Listener{Record: p.begin("listener", name, key)}
+	f.Listeners[name] = l
+	return l
+}
+
+func newPool(p *parser, f *File, name string, key node) *Pool {
+	pool := &Pool{Record: p.begin("pool", name, key), Backends: make(map[string]*Backend)}
+	f.Pools[name] = pool
+	return pool
+}
+
+func newBackend(p *parser, pool *Pool, name string, key node) *Backend {
+	p.checkName("backend", name, key)
+	b := &Backend{Record: Record{Name: name, Pos: p.file.pos(key)}}
+	pool.Backends[name] = b
+	return b
+}
+
+func newRoute(p *parser, f *File, name string, key node) *Route {
+	r := &Route{Record: p.begin("route", name, key)}
+	f.Routes[name] = r
+	return r
+}
+
+// routesWritten runs when the key holds a mapping, be it an empty one.
+func routesWritten(_ *parser, _ node, f *File) { f.RoutesWritten = true }
+
+// newCertificate appends; the pointer is used before the next one grows the list.
+func newCertificate(p *parser, t *ListenerTLS, item node) *CertificateFiles {
+	t.Certificates = append(t.Certificates, CertificateFiles{Pos: p.file.pos(item)})
+	return &t.Certificates[len(t.Certificates)-1]
+}
+
+// finishRoute checks what no single key of a route shows.
+func finishRoute(p *parser, n node, r *Route) {
+	p.exactlyOne(n, "a route wants exactly one of to, redirect and respond", "to", "redirect", "respond")
+	if m := childOf(n, "match"); m != nil {
+		p.atMostOne(m, "path", "path_prefix", "path_regex")
+	}
+}
+
+// exactlyOne notes a mistake unless one of the keys stands in n.
+func (p *parser) exactlyOne(n node, text string, keys ...string) {
+	found := present(n, keys)
+	if len(found) == 0 {
+		p.note(n, text+", has none")
+	}
+	p.clash(n, found, text)
+}
+
+// atMostOne notes a mistake when several of the keys stand in n.
+func (p *parser) atMostOne(n node, keys ...string) {
+	p.clash(n, present(n, keys), "only one of "+oneOf(keys)+" may be given")
+}
+
+func (p *parser) clash(n node, found []string, text string) {
+	if len(found) > 1 {
+		p.note(keyOf(n, found[1]), text+", has "+strings.Join(found, " and "))
+	}
+}
+
+func present(n node, keys []string) []string {
+	return slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return keyOf(n, key) == nil })
+}
+
+// versionKey accepts 1 alone: a file written for another format must not be half understood.
+func versionKey() *Key {
+	return &Key{Kind: KindWhole, Enum: []string{"1"}, set: func(p *parser, k *Key, n node, dst any) {
+		if p.wantScalar(n) && n.Value != "1" {
+			p.bad(n, "this release reads version 1: write version: 1")
+		}
+	}}
+}
+
+// flag reads true or false where unsaid is false.
+func flag[T any](field func(*T) *bool) *Key {
+	return &Key{Kind: KindSwitch, set: func(p *parser, k *Key, n node, dst any) {
+		if on, ok := p.boolean(n); ok {
+			*field(dst.(*T)) = on
+		}
+	}}
+}
+
+// laterPolicies are known by name and refused.
+var laterPolicies = []string{"least_bytes", "random_two", "hash"}
+
+func balanceKey() *Key {
+	return &Key{Kind: KindText, set: func(p *parser, k *Key, n node, dst any) {
+		if n.Kind == yaml.ScalarNode && known(n.Value, laterPolicies) {
+			p.bad(n, "is not supported yet: wanted %s", oneOf(k.Enum))
+			return
+		}
+		if p.wantText(n) && p.wantEnum(k, n) {
+			dst.(*Pool).Balance = n.Value
+		}
+	}}
+}
+
+// targetKey reads a target with its position.
+func targetKey[T any](field func(*T) *Target, parse func(string) (Target, error)) *Key {
+	return &Key{Kind: KindText, set: func(p *parser, k *Key, n node, dst any) {
+		if !p.wantText(n) {
+			return
+		}
+		t, err := parse(n.Value)
+		if err != nil {
+			p.bad(n, "%v", err)
+		}
+		t.Pos = p.file.pos(n)
+		*field(dst.(*T)) = t
+	}}
+}
+
+// statusKey reads one of a few statuses.
+func statusKey[T any](field func(*T) *int, statuses ...int) *Key {
+	words := strings.Fields(strings.Trim(fmt.Sprint(statuses), "[]"))
+	return &Key{Kind: KindWhole, Enum: words, set: func(p *parser, k *Key, n node, dst any) {
+		if !p.wantScalar(n) {
+			return
+		}
+		for i, word := range words {
+			if n.Value == word {
+				*field(dst.(*T)) = statuses[i]
+				return
+			}
+		}
+		p.bad(n, "wanted %s", oneOf(words))
+	}}
+}
+
+func closeCodeKey() *Key {
+	return &Key{Kind: KindWhole, set: func(p *parser, k *Key, n node, dst any) {
+		code, ok := p.number(n, 0, 65535)
+		if !ok {
+			return
+		}
+		if err := checkCloseCode(code); err != nil {
+			p.bad(n, "%v", err)
+			return
+		}
+		dst.(*DrainPolicy).Code = code
+	}}
+}
+
+// headerValues reads names to one value each, sorted by name.
+func headerValues[T any](field func(*T) *[]Header) *Key {
+	start := func(t *T) { *field(t) = []Header{} }
+	k := values(start, func(p *parser, dst *T, key, value node) {
+		p.header(field(dst), key, value)
+	})
+	return sortedHeaders(k, field)
+}
+
+// headerLists reads names to one value or a list of values.
+func headerLists[T any](field func(*T) *[]Header) *Key {
+	start := func(t *T) { *field(t) = []Header{} }
+	k := values(start, func(p *parser, dst *T, key, value node) {
+		if value.Kind == yaml.SequenceNode && len(value.Content) == 0 {
+			p.fail(value, "is an empty list, wanted at least one value")
+		}
+		p.items(&Key{Kind: "value or a list of values"}, value, func(item node) { p.header(field(dst), key, item) })
+	})
+	k.Kind = KindValueLists
+	return sortedHeaders(k, field)
+}
+
+func (p *parser) header(list *[]Header, key, value node) {
+	if err := checkEditedHeader(key.Value); err != nil {
+		p.note(key, fmt.Sprintf("header %q: %v", clip(key.Value), err))
+		return
+	}
+	if p.wantScalar(value) && p.passes(value, checkHeaderValue) {
+		*list = append(*list, Header{Name: key.Value, Value: value.Value})
+	}
+}
+
+// sortedHeaders sorts what k read by name, keeping the values of one name in order.
+func sortedHeaders[T any](k *Key, field func(*T) *[]Header) *Key {
+	set := k.set
+	k.set = func(p *parser, k *Key, n node, dst any) {
+		set(p, k, n, dst)
+		slices.SortStableFunc(*field(dst.(*T)), func(a, b Header) int { return strings.Compare(a.Name, b.Name) })
+	}
+	return k
+}
+
+// textMap reads texts to texts.
+func textMap[T any](field func(*T) *map[string]string, check func(from, to string) error) *Key {
+	start := func(t *T) { *field(t) = map[string]string{} }
+	return values(start, func(p *parser, dst *T, key, value node) {
+		if !p.wantText(value) {
+			return
+		}
+		if err := check(key.Value, value.Value); err != nil {
+			p.note(value, fmt.Sprintf("%s: %v", p.name(), err))
+			return
+		}
+		(*field(dst))[key.Value] = value.Value
+	})
+}
+
+func checkCookiePath(from, to string) error {
+	if !isCookiePath(from) || !isCookiePath(to) {
+		return errors.New("wanted two paths that begin with \"/\", without \";\", blanks or control bytes")
+	}
+	return nil
+}
+
+// isCookiePath is the path-value of RFC 6265 section 4.1.1.
+func isCookiePath(s string) bool {
+	return strings.HasPrefix(s, "/") && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == ';' || r >= 0x7f })
+}
+
+func checkCookieDomain(from, to string) error {
+	if err := checkHostName(strings.TrimPrefix(from, ".")); err != nil {
+		return err
+	}
+	if to == "" {
+		return nil
+	}
+	return checkHostName(strings.TrimPrefix(to, "."))
+}
+
+func checkNotEmpty(s string) error {
+	if s == "" {
+		return errors.New("wanted a text that is not empty")
+	}
+	return nil
+}
+
+// afterwards adds a check across the keys of a mapping.
+func afterwards[U any](f func(*parser, node, *U)) func(*Key) {
+	return func(k *Key) {
+		k.after = func(p *parser, _ *Key, n node, dst any) { f(p, n, dst.(*U)) }
+	}
+}
+
+// eachCondition appends a condition; the pointer is used before the next one grows the list.
+func eachCondition(check func(string) error, field func(*Match) *[]Condition) func(*parser, any, string, node) any {
+	return func(p *parser, dst any, name string, key node) any {
+		if err := check(name); err != nil {
+			p.note(key, fmt.Sprintf("%s: %v", p.name(), err))
+		}
+		list := field(dst.(*Match))
+		*list = append(*list, Condition{Name: name})
+		return &(*list)[len(*list)-1]
+	}
+}
+
+func sortConditions(field func(*Match) *[]Condition) func(*parser, node, *Match) {
+	return func(_ *parser, _ node, m *Match) {
+		slices.SortStableFunc(*field(m), func(a, b Condition) int { return strings.Compare(a.Name, b.Name) })
+	}
+}
+
+// finishCondition wants one of a condition's two keys.
+func finishCondition(p *parser, n node, c *Condition) {
+	p.exactlyOne(n, p.name()+": a condition wants a value, or exactly one of regex and present", "regex", "present")
+}
+
+// shortValue is a condition's value itself.
+func shortValue(k *Key) {
+	k.Short = []Short{{Kind: KindValue, Meaning: "the value is exactly this"}}
+	k.short = func(p *parser, k *Key, n node, dst any) bool {
+		if n.Kind != yaml.ScalarNode || isNull(n) {
+			return false
+		}
+		dst.(*Condition).Value = n.Value
+		return true
+	}
+}
+
+func presentKey() *Key {
+	return &Key{Kind: KindSwitch, Enum: []string{"true"}, set: func(p *parser, k *Key, n node, dst any) {
+		on, ok := p.boolean(n)
+		if ok && !on {
+			p.bad(n, "only true may be written; a request without it cannot be asked for")
+		}
+		dst.(*Condition).Present = on
+	}}
+}
+
+// shortKeepalive is `keepalive: off`: no pings.
+func shortKeepalive(k *Key) {
+	k.Short = []Short{{Kind: KindText, Enum: []string{"off"}, Meaning: "no pings"}}
+	k.short = func(p *parser, k *Key, n node, dst any) bool {
+		if n.Kind != yaml.ScalarNode || n.Value != "off" {
+			return false
+		}
+		k.open(dst).(*Keepalive).Ping = -1
+		return true
+	}
+}
+
+// shortRewrite is `rewrite_response: true` for the location alone, false for nothing at all.
+func shortRewrite(k *Key) {
+	k.Short = []Short{{Kind: KindSwitch, Meaning: "true is {location: true}, false turns all of it off"}}
+	k.short = func(p *parser, k *Key, n node, dst any) bool {
+		if n.Kind != yaml.ScalarNode || isNull(n) {
+			return false
+		}
+		on, ok := p.boolean(n)
+		r := k.open(dst).(*Rewriting)
+		if ok {
+			r.Location = switchOf(on)
+		}
+		if ok && !on {
+			r.CookiePath, r.CookieDomain = map[string]string{}, map[string]string{}
+		}
+		return true
+	}
+}
+
+// upgradeKey reads one of upgradeWords, another protocol, or a list of protocols.
+func upgradeKey() *Key {
+	return &Key{Kind: KindTexts, Short: []Short{{Kind: KindText, Meaning: "websocket, any, none, unchecked or one other protocol"}},
+		set: func(p *parser, k *Key, n node, dst any) {
+			u := &dst.(*Settings).Upgrade
+			if n.Kind == yaml.ScalarNode && known(n.Value, upgradeWords) {
+				*u = Upgrade{Mode: n.Value}
+				return
+			}
+			*u = Upgrade{Mode: "list", Protocols: p.words(k, n, checkListedUpgrade)}
+		}}
+}
+
+// originsKey reads same-host, any, one origin, or a list of origins.
+func originsKey() *Key {
+	return &Key{Kind: KindTexts, Short: []Short{{Kind: KindText, Meaning: "same-host, any or one origin"}},
+		set: func(p *parser, k *Key, n node, dst any) {
+			o := &dst.(*Settings).Origins
+			if n.Kind == yaml.ScalarNode && (n.Value == "same-host" || n.Value == "any") {
+				*o = Origins{Mode: n.Value}
+				return
+			}
+			*o = Origins{Mode: "list", Allow: p.words(k, n, checkOrigin)}
+		}}
+}
+
+// words reads one text or a list of at least one.
+func (p *parser) words(k *Key, n node, check func(string) error) []string {
+	var list []string
+	if n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
+		p.fail(n, "is an empty list, wanted at least one text")
+	}
+	p.items(k, n, func(item node) {
+		if p.wantText(item) && p.passes(item, check) {
+			list = append(list, item.Value)
+		}
+	})
+	return list
+}

@@ -1,0 +1,168 @@
+package routefile
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Targets: where a route sends its requests, read from one text.
+
+// targetSchemes in the order they are offered.
+var targetSchemes = []string{"ws", "wss", "http", "https", "unix+ws", "unix+http", "pool", "internal"}
+
+// internalNames are the targets that the proxy answers itself.
+var internalNames = []string{"echo", "status"}
+
+// parseTarget reads "scheme://host[:port][/path][?query]", "unix+ws:///socket[:/path]",
+// "pool://NAME[/path]" or "internal://echo". Captures may stand in path and
+// query only: a request must never choose where it is sent (CVE-2023-25690).
+func parseTarget(raw string) (Target, error) {
+	t := Target{Raw: raw}
+	scheme, rest, ok := strings.Cut(raw, "://")
+	if !ok {
+		return t, fmt.Errorf("wanted scheme://host[:port][/path], the scheme %s", oneOf(targetSchemes))
+	}
+	t.Scheme = strings.ToLower(scheme)
+	if !known(t.Scheme, targetSchemes) {
+		return t, fmt.Errorf("unknown scheme %q%s", clip(scheme), didYouMeanOr(t.Scheme, targetSchemes))
+	}
+	if err := checkTargetBytes(rest); err != nil {
+		return t, err
+	}
+	rest, query, asked := strings.Cut(rest, "?")
+	if t.Query = query; asked && query == "" {
+		return t, errors.New("empty query: leave out the \"?\"")
+	}
+	if strings.HasPrefix(t.Scheme, "unix+") {
+		return t, t.readSocket(rest)
+	}
+	return t, t.readHost(rest)
+}
+
+func known(word string, words []string) bool {
+	for _, w := range words {
+		if w == word {
+			return true
+		}
+	}
+	return false
+}
+
+// didYouMeanOr suggests the nearest word, else all of them.
+func didYouMeanOr(word string, words []string) string {
+	if near := didYouMean(word, words); near != "" {
+		return near
+	}
+	return ": wanted " + oneOf(words)
+}
+
+// checkTargetBytes refuses what a request line or a URL may not contain, so
+// that nothing written here needs to be encoded later.
+func checkTargetBytes(s string) error {
+	for i, r := range s {
+		switch {
+		case r <= ' ' || r == 0x7f || r > 0x7e:
+			return fmt.Errorf("%q may not stand in a target: percent-encode it", r)
+		case strings.ContainsRune("\"<>\\^`|", r):
+			return fmt.Errorf("%q may not stand in a target: percent-encode it", r)
+		case r == '#':
+			return errors.New("a target has no fragment: leave out the \"#\"")
+		case r == '%' && !isEscape(s[i:]):
+			return fmt.Errorf("%q is no escape: wanted %% and two hexadecimal digits", s[i:min(len(s), i+3)])
+		}
+	}
+	return nil
+}
+
+func isEscape(s string) bool {
+	return len(s) >= 3 && isHex(s[1]) && isHex(s[2])
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+// readSocket reads "/run/app.sock" or "/run/app.sock:/path".
+func (t *Target) readSocket(s string) error {
+	if !strings.HasPrefix(s, "/") {
+		return fmt.Errorf("wanted three slashes and the socket's absolute path: %s:///run/app.sock", t.Scheme)
+	}
+	socket, path, found := strings.Cut(s, ":/")
+	if strings.ContainsAny(socket, "${}") {
+		return errors.New("a capture may stand in the path and the query only, not in the socket's path")
+	}
+	if strings.HasSuffix(socket, "/") || strings.HasSuffix(socket, ":") {
+		return fmt.Errorf("wanted the socket's file: %s:///run/app.sock:/path", t.Scheme)
+	}
+	if t.Host = socket; found {
+		t.Path = "/" + path
+	}
+	return nil
+}
+
+// readHost reads "host[:port][/path]", "NAME[/path]" or "echo".
+func (t *Target) readHost(s string) error {
+	host, path, found := strings.Cut(s, "/")
+	if t.Host = strings.ToLower(host); found {
+		t.Path = "/" + path
+	}
+	if strings.Contains(host, "@") {
+		return errors.New("a target carries no user name or password: use headers.request.set")
+	}
+	if strings.ContainsAny(host, "${}") {
+		return errors.New("a capture may stand in the path and the query only, not in the host or port")
+	}
+	switch t.Scheme {
+	case "pool":
+		t.Host = host // names keep their case
+		return checkName(host)
+	case "internal":
+		return t.checkInternal()
+	}
+	return checkAuthority(host)
+}
+
+func (t *Target) checkInternal() error {
+	if !known(t.Host, internalNames) {
+		return fmt.Errorf("unknown internal target %q: wanted internal://%s", clip(t.Host), strings.Join(internalNames, " or internal://"))
+	}
+	if t.Path != "" || t.Query != "" {
+		return fmt.Errorf("an internal target has no path or query: write internal://%s", t.Host)
+	}
+	return nil
+}
+
+// parseBackendURL reads the URL of a pool's backend: a target without path,
+// query and captures, and never another pool.
+func parseBackendURL(raw string) (Target, error) {
+	t, err := parseTarget(raw)
+	if err != nil {
+		return t, err
+	}
+	if t.Scheme == "pool" || t.Scheme == "internal" {
+		return t, fmt.Errorf("a backend is a server: wanted the scheme %s", oneOf(targetSchemes[:6]))
+	}
+	if t.Path != "" || t.Query != "" {
+		return t, errors.New("a backend's URL has no path: the route's target says it, as in pool://NAME/path")
+	}
+	return t, nil
+}
+
+// checkRedirect accepts "/path" or "http(s)://host/path", with captures in path and query.
+func checkRedirect(s string) error {
+	if strings.HasPrefix(s, "//") {
+		return errors.New("begins with two slashes, which a browser reads as another host: wanted /path or https://host/path")
+	}
+	if strings.HasPrefix(s, "/") {
+		return checkTargetBytes(s)
+	}
+	t, err := parseTarget(s)
+	if err != nil && strings.Contains(s, "://") {
+		return err
+	}
+	if t.Scheme != "http" && t.Scheme != "https" {
+		return errors.New("wanted /path or a URL that begins with http:// or https://")
+	}
+	return nil
+}

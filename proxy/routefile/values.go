@@ -1,0 +1,314 @@
+package routefile
+
+import (
+	"math"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Single values: how each kind of key is read into its field. Every function
+// here makes the part of a Key that depends on its kind; the table adds the words.
+
+// mapping opens the part of T that the keys fill.
+func mapping[T, U any](part func(*T) *U, keys ...*Key) *Key {
+	return &Key{Kind: KindMapping, keys: keys, open: func(dst any) any { return part(dst.(*T)) }}
+}
+
+// text reads a text that check accepts; nil accepts any.
+func text[T any](field func(*T) *string, check func(string) error) *Key {
+	return &Key{Kind: KindText, set: func(p *parser, k *Key, n node, dst any) {
+		if p.wantText(n) && p.wantEnum(k, n) && p.passes(n, check) {
+			*field(dst.(*T)) = n.Value
+		}
+	}}
+}
+
+// file reads the path of a file and resolves it against the routes file.
+func file[T any](field func(*T) *string) *Key {
+	return &Key{Kind: KindText, set: func(p *parser, k *Key, n node, dst any) {
+		if p.wantText(n) && p.passes(n, checkFilePath) {
+			*field(dst.(*T)) = p.file.resolve(n.Value)
+		}
+	}}
+}
+
+// value reads a text that may look like a number or a boolean: it is taken as written.
+func value[T any](field func(*T) *string, check func(string) error) *Key {
+	return &Key{Kind: KindValue, set: func(p *parser, k *Key, n node, dst any) {
+		if p.wantScalar(n) && p.passes(n, check) {
+			*field(dst.(*T)) = n.Value
+		}
+	}}
+}
+
+// toggle reads true or false.
+func toggle[T any](field func(*T) *Switch) *Key {
+	return &Key{Kind: KindSwitch, set: func(p *parser, k *Key, n node, dst any) {
+		if on, ok := p.boolean(n); ok {
+			*field(dst.(*T)) = switchOf(on)
+		}
+	}}
+}
+
+func switchOf(on bool) Switch {
+	if on {
+		return On
+	}
+	return Off
+}
+
+// whole reads a whole number between low and high.
+func whole[T any](field func(*T) *int, low, high int) *Key {
+	return &Key{Kind: KindWhole, set: func(p *parser, k *Key, n node, dst any) {
+		if v, ok := p.number(n, low, high); ok {
+			*field(dst.(*T)) = v
+		}
+	}}
+}
+
+// count reads a whole number from 1 on, or off where zero is set.
+func count[T any](field func(*T) *int, zero bool) *Key {
+	return &Key{Kind: KindCount, Zero: zero, set: func(p *parser, k *Key, n node, dst any) {
+		if k.Zero && isOff(n) {
+			*field(dst.(*T)) = -1
+		} else if v, ok := p.number(n, 1, math.MaxInt32); ok {
+			*field(dst.(*T)) = v
+		}
+	}}
+}
+
+// rate reads a number above zero that may have a fraction, or off.
+func rate[T any](field func(*T) *float64) *Key {
+	return &Key{Kind: KindRate, Zero: true, set: func(p *parser, k *Key, n node, dst any) {
+		if isOff(n) {
+			*field(dst.(*T)) = -1
+			return
+		}
+		v, err := strconv.ParseFloat(n.Value, 64)
+		if !p.wantScalar(n) {
+			return
+		}
+		if err != nil || !(v > 0 && v <= 1e9) {
+			p.bad(n, "wanted a number above 0, such as 5 or 0.5, or off")
+			return
+		}
+		*field(dst.(*T)) = v
+	}}
+}
+
+// duration reads a duration, or off where zero is set.
+func duration[T any](field func(*T) *time.Duration, zero bool) *Key {
+	return &Key{Kind: KindDuration, Zero: zero, set: func(p *parser, k *Key, n node, dst any) {
+		if k.Zero && isOff(n) {
+			*field(dst.(*T)) = -1
+			return
+		}
+		if !p.wantScalar(n) {
+			return
+		}
+		d, err := parseDuration(n.Value)
+		switch {
+		case err != nil:
+			p.bad(n, "%v", err)
+		case d == 0 && !k.Zero:
+			p.bad(n, "wanted more than 0")
+		case d == 0:
+			*field(dst.(*T)) = -1
+		default:
+			*field(dst.(*T)) = d
+		}
+	}}
+}
+
+// size reads a number of bytes, or off where zero is set.
+func size[T any](field func(*T) *int64, zero bool) *Key {
+	return &Key{Kind: KindSize, Zero: zero, set: func(p *parser, k *Key, n node, dst any) {
+		if k.Zero && isOff(n) {
+			*field(dst.(*T)) = -1
+			return
+		}
+		if !p.wantScalar(n) {
+			return
+		}
+		v, err := parseSize(n.Value)
+		switch {
+		case err != nil:
+			p.bad(n, "%v", err)
+		case v == 0 && !k.Zero:
+			p.bad(n, "wanted more than 0")
+		case v == 0:
+			*field(dst.(*T)) = -1
+		default:
+			*field(dst.(*T)) = v
+		}
+	}}
+}
+
+// texts reads a list of texts that each pass check; one text is a list of one.
+func texts[T any](field func(*T) *[]string, check func(string) error) *Key {
+	return &Key{Kind: KindTexts, set: func(p *parser, k *Key, n node, dst any) {
+		list := []string{}
+		p.items(k, n, func(item node) {
+			if p.wantText(item) && p.passes(item, check) {
+				list = append(list, item.Value)
+			}
+		})
+		*field(dst.(*T)) = list
+	}}
+}
+
+// networks reads a list of CIDRs and bare addresses.
+func networks[T any](field func(*T) *[]netip.Prefix) *Key {
+	return &Key{Kind: KindNetworks, set: func(p *parser, k *Key, n node, dst any) {
+		list := []netip.Prefix{}
+		p.items(k, n, func(item node) {
+			if !p.wantText(item) {
+				return
+			}
+			prefix, err := parseNetwork(item.Value)
+			if err != nil {
+				p.bad(item, "%v", err)
+				return
+			}
+			list = append(list, prefix)
+		})
+		*field(dst.(*T)) = list
+	}}
+}
+
+// values reads names to one value each; keep stores one.
+func values[T any](start func(*T), keep func(p *parser, dst *T, key, value node)) *Key {
+	return &Key{Kind: KindValues, set: func(p *parser, k *Key, n node, dst any) {
+		if !p.wantKind(n, yaml.MappingNode, k.Kind) {
+			return
+		}
+		start(dst.(*T))
+		p.entries(n, func(key, value node) {
+			p.within1(key.Value, func() {
+				value, leave := p.enter(value)
+				if value == nil {
+					return
+				}
+				defer leave()
+				keep(p, dst.(*T), key, value)
+			})
+		})
+	}}
+}
+
+// items yields the items of a list, or n itself when it is one text.
+func (p *parser) items(k *Key, n node, yield func(item node)) {
+	if n.Kind == yaml.ScalarNode {
+		yield(n)
+		return
+	}
+	if !p.wantKind(n, yaml.SequenceNode, k.Kind) {
+		return
+	}
+	for _, item := range n.Content {
+		item, leave := p.enter(item)
+		if item == nil {
+			return
+		}
+		yield(item)
+		leave()
+	}
+}
+
+// wantText notes a mistake unless n is a text. What YAML reads as something
+// else is refused with the fix: nobody should need to know what `1.10` becomes.
+func (p *parser) wantText(n node) bool {
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" {
+		return true
+	}
+	if n.Kind == yaml.ScalarNode && !isNull(n) {
+		p.fail(n, "%s, wanted a text: write %q", describe(n), clip(n.Value))
+		return false
+	}
+	p.fail(n, "%s, wanted a text", describe(n))
+	return false
+}
+
+// wantScalar notes a mistake unless n is a single value.
+func (p *parser) wantScalar(n node) bool {
+	if n.Kind == yaml.ScalarNode && !isNull(n) {
+		return true
+	}
+	p.fail(n, "%s, wanted a single value", describe(n))
+	return false
+}
+
+func (p *parser) passes(n node, check func(string) error) bool {
+	if check == nil {
+		return true
+	}
+	if err := check(n.Value); err != nil {
+		p.bad(n, "%v", err)
+		return false
+	}
+	return true
+}
+
+// wantEnum notes a mistake unless n is one of the key's values.
+func (p *parser) wantEnum(k *Key, n node) bool {
+	if k.Enum == nil {
+		return true
+	}
+	for _, v := range k.Enum {
+		if n.Value == v {
+			return true
+		}
+	}
+	p.bad(n, "wanted %s%s", oneOf(k.Enum), didYouMean(n.Value, k.Enum))
+	return false
+}
+
+// oneOf writes "a, b or c".
+func oneOf(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+// boolean reads true or false and nothing else; YAML 1.1's other words are refused with the fix.
+func (p *parser) boolean(n node) (on, ok bool) {
+	if !p.wantScalar(n) {
+		return false, false
+	}
+	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) == 0 && (n.Value == "true" || n.Value == "false") {
+		return n.Value == "true", true
+	}
+	switch strings.ToLower(n.Value) {
+	case "yes", "on", "y", "true":
+		p.bad(n, "wanted true or false: write true")
+	case "no", "off", "n", "false":
+		p.bad(n, "wanted true or false: write false")
+	default:
+		p.bad(n, "wanted true or false")
+	}
+	return false, false
+}
+
+// number reads a whole number in decimal between low and high.
+func (p *parser) number(n node, low, high int) (int, bool) {
+	if !p.wantScalar(n) {
+		return 0, false
+	}
+	v, err := strconv.Atoi(n.Value)
+	if err != nil || n.ShortTag() != "!!int" || v < low || v > high {
+		p.bad(n, "wanted a whole number from %d to %d", low, high)
+		return 0, false
+	}
+	return v, true
+}
+
+// isOff says whether n is the word off, or a bare 0.
+func isOff(n node) bool {
+	return n.Kind == yaml.ScalarNode && (n.Value == "off" || n.Value == "0")
+}

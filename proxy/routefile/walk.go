@@ -1,0 +1,342 @@
+package routefile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// The walk: a document's nodes against the table of keys, filling the records.
+// Every mistake is noted and the walk goes on.
+
+// node is a value with its aliases followed.
+type node = *yaml.Node
+
+const (
+	// maxDepth bounds how deep values may nest, aliases followed.
+	maxDepth = 100
+	// maxAliased bounds how many nodes are visited through aliases and merge
+	// keys in one file, so that an alias bomb costs less than a second.
+	// Ten thousand routes that merge a base of ten keys stay far below.
+	maxAliased = 1_000_000
+)
+
+// parser walks one file. Not for concurrent use.
+type parser struct {
+	file    *File
+	errs    []*Error
+	record  string   // `route "chat"`, for mistakes
+	within  int      // how many of path's elements lead to the record
+	path    []string // keys from the top to the current value
+	aliased int      // nodes visited through aliases
+	through int      // how many aliases lead to the current value
+	depth   int
+	spent   bool // a bound is passed: nothing more is read
+}
+
+// fail notes a mistake at n. text follows the key's name: `is a list, wanted a text`.
+func (p *parser) fail(n node, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if name := p.name(); name != "" {
+		text = name + " " + text
+	}
+	p.note(n, text)
+}
+
+// bad notes that the scalar n does not fit: `host "a..b": empty label`.
+func (p *parser) bad(n node, format string, args ...any) {
+	p.note(n, fmt.Sprintf("%s %q: %s", p.name(), clip(n.Value), fmt.Sprintf(format, args...)))
+}
+
+// note keeps a mistake as it is worded.
+func (p *parser) note(n node, text string) {
+	if len(p.errs) == maxMistakes {
+		p.spent = true
+		return
+	}
+	p.errs = append(p.errs, &Error{
+		Pos: p.file.pos(n), Key: strings.Join(p.path, "."), Record: p.record, Text: text,
+	})
+}
+
+// name is the current key in a reader's words: the path inside its record. A
+// route's conditions go without "match.", as their names say enough.
+func (p *parser) name() string {
+	path := p.path[min(p.within, len(p.path)):]
+	if p.within > 0 && len(path) > 1 && path[0] == "match" {
+		path = path[1:]
+	}
+	return strings.Join(path, ".")
+}
+
+// clip bounds how much of a value a mistake repeats.
+func clip(s string) string {
+	if r := []rune(s); len(r) > 80 {
+		return string(r[:80]) + "..."
+	}
+	return s
+}
+
+// value reads n as what stands at k into dst.
+func (p *parser) value(k *Key, n node, dst any) {
+	n, leave := p.enter(n)
+	if n == nil {
+		return
+	}
+	defer leave()
+	if k.inside != nil {
+		dst = k.inside(dst)
+	}
+	switch {
+	case k.short != nil && k.short(p, k, n, dst):
+	case isNull(n):
+		p.null(k, n)
+	case k.Kind == KindMapping:
+		p.mapping(k, n, k.open(dst))
+	case k.Kind == KindNamed:
+		p.named(k, n, dst)
+	case k.Kind == KindList:
+		p.list(k, n, dst)
+	default:
+		k.set(p, k, n, dst)
+	}
+}
+
+// enter follows an alias and counts depth and visits. It returns nil when a bound is passed.
+func (p *parser) enter(n node) (node, func()) {
+	if p.spent {
+		return nil, nil
+	}
+	alias := n.Kind == yaml.AliasNode
+	if alias {
+		n = n.Alias
+		p.through++
+	}
+	p.depth++
+	leave := func() {
+		p.depth--
+		if alias {
+			p.through--
+		}
+	}
+	if p.through > 0 {
+		p.aliased++
+	}
+	if p.aliased > maxAliased || p.depth > maxDepth {
+		p.overrun(n)
+		leave()
+		return nil, nil
+	}
+	return n, leave
+}
+
+func (p *parser) overrun(n node) {
+	if p.depth > maxDepth {
+		p.fail(n, "nests deeper than %d levels (does an alias contain itself?)", maxDepth)
+		return
+	}
+	p.spent = true
+	p.note(n, fmt.Sprintf("aliases expand to more than %d values", maxAliased))
+}
+
+// null is a key without a value. The sections of the top level may stay empty;
+// anywhere else it is more likely a half-written file.
+func (p *parser) null(k *Key, n node) {
+	if k.Kind == KindNamed && len(p.path) == 1 {
+		return
+	}
+	p.fail(n, "has no value: wanted a %s", k.Kind)
+}
+
+// mapping reads n's keys into dst.
+func (p *parser) mapping(k *Key, n node, dst any) {
+	if !p.wantKind(n, yaml.MappingNode, k.Kind) {
+		return
+	}
+	seen := make(map[string]bool, len(n.Content)/2)
+	p.entries(n, func(key, value node) {
+		seen[key.Value] = true
+		p.within1(key.Value, func() { p.entry(k, key, value, dst) })
+	})
+	for _, below := range k.keys {
+		if below.Required && !seen[below.Name] {
+			p.note(n, p.missing(below.Name))
+		}
+	}
+	if k.after != nil {
+		k.after(p, k, n, dst)
+	}
+}
+
+func (p *parser) missing(key string) string {
+	return strings.TrimSpace(p.name() + " lacks the key " + key)
+}
+
+// entry reads one key of a mapping.
+func (p *parser) entry(k *Key, key, value node, dst any) {
+	below, ok := k.index[key.Value]
+	switch {
+	case !ok:
+		p.note(key, fmt.Sprintf("unknown key %q%s", clip(key.Value), didYouMean(key.Value, k.names())))
+	case below.Reserved:
+		p.note(key, fmt.Sprintf("%q is not supported yet", key.Value))
+	default:
+		p.value(below, value, dst)
+	}
+}
+
+// within1 runs f one key deeper.
+func (p *parser) within1(key string, f func()) {
+	p.path = append(p.path, key)
+	f()
+	p.path = p.path[:len(p.path)-1]
+}
+
+// named reads a mapping of names: each entry's own keys stand at the "*" below k.
+func (p *parser) named(k *Key, n node, dst any) {
+	if !p.wantKind(n, yaml.MappingNode, k.Kind) {
+		return
+	}
+	one := k.index["*"]
+	p.entries(n, func(key, value node) {
+		p.within1(key.Value, func() {
+			p.one(k, one, key, value, dst)
+		})
+	})
+	if k.after != nil {
+		k.after(p, k, n, dst)
+	}
+}
+
+// one reads one entry of a mapping of names. Mistakes inside spoil its record,
+// so that Check does not judge what was only half read.
+func (p *parser) one(k, below *Key, key, value node, dst any) {
+	record, within, before := p.record, p.within, len(p.errs)
+	entry := k.each(p, dst, key.Value, key)
+	p.value(below, value, entry)
+	if r, ok := entry.(recorder); ok {
+		r.attach(value)
+		if len(p.errs) > before {
+			r.spoil()
+		}
+	}
+	p.record, p.within = record, within
+}
+
+// recorder is what every record is through its embedded Record.
+type recorder interface {
+	attach(n node)
+	spoil()
+}
+
+// list reads a list of mappings: the keys of each stand at the "[]" below k.
+func (p *parser) list(k *Key, n node, dst any) {
+	if !p.wantKind(n, yaml.SequenceNode, k.Kind) {
+		return
+	}
+	for _, item := range n.Content {
+		p.value(k.index["[]"], item, k.each(p, dst, "", item))
+	}
+}
+
+// entries yields a mapping's keys and values, those of its merge keys after its
+// own and only where it has none itself. Keys that stand twice were reported
+// when the file was loaded; the first counts.
+func (p *parser) entries(n node, yield func(key, value node)) {
+	seen := make(map[string]bool, len(n.Content)/2)
+	p.eachEntry(n, seen, yield)
+}
+
+func (p *parser) eachEntry(n node, seen map[string]bool, yield func(key, value node)) {
+	if p.through > 0 {
+		p.aliased += len(n.Content) / 2
+	}
+	var merges []node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if key.Kind == yaml.AliasNode {
+			key = key.Alias
+		}
+		switch {
+		case isMerge(key):
+			merges = append(merges, value)
+		case key.Kind == yaml.ScalarNode && !seen[key.Value] && !p.spent:
+			seen[key.Value] = true
+			yield(key, value)
+		}
+	}
+	for _, m := range merges {
+		p.merge(m, seen, yield)
+	}
+}
+
+// merge yields what `<<: *base` or `<<: [*a, *b]` adds; earlier bases win.
+func (p *parser) merge(n node, seen map[string]bool, yield func(key, value node)) {
+	n, leave := p.enter(n)
+	if n == nil {
+		return
+	}
+	defer leave()
+	switch {
+	case n.Kind == yaml.MappingNode:
+		p.eachEntry(n, seen, yield)
+	case n.Kind == yaml.SequenceNode:
+		for _, base := range n.Content {
+			p.merge(base, seen, yield)
+		}
+	default:
+		p.note(n, fmt.Sprintf("<< %s, wanted a mapping or a list of mappings", describe(n)))
+	}
+}
+
+// wantKind notes a mistake and says false when n is not of the kind wanted.
+func (p *parser) wantKind(n node, kind yaml.Kind, wanted Kind) bool {
+	if n.Kind == kind {
+		return true
+	}
+	p.fail(n, "%s, wanted a %s", describe(n), wanted)
+	return false
+}
+
+// describe is what a node is, in YAML's words.
+func describe(n node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "is a mapping"
+	case n.Kind == yaml.SequenceNode:
+		return "is a list"
+	case isNull(n):
+		return "has no value"
+	case n.ShortTag() == "!!bool":
+		return "is true or false"
+	case n.ShortTag() == "!!int", n.ShortTag() == "!!float":
+		return "is a number"
+	case n.ShortTag() == "!!timestamp":
+		return "is a date"
+	}
+	return "is a text"
+}
+
+func isNull(n node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
+
+func isMerge(n node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!merge" }
+
+// pos is where n stands in f.
+func (f *File) pos(n node) Pos {
+	if n == nil {
+		return Pos{File: f.Path}
+	}
+	return Pos{File: f.Path, Line: n.Line, Col: n.Column}
+}
+
+// sortedNames is a map's keys in order: nothing here may depend on a map's own.
+func sortedNames[V any](m map[string]V) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,182 @@
+package routefile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+// From bytes to nodes: everything that is wrong with a file as YAML is found
+// here, before the walk asks what its keys mean.
+
+// MaxBytes is the largest routes file that is read.
+const MaxBytes = 16 << 20
+
+// bom is the byte order mark that some editors write in front.
+const bom = "\ufeff"
+
+// load returns the document's mapping; nil when there is none, which was then noted.
+func (p *parser) load(data []byte) node {
+	if len(data) > MaxBytes {
+		p.noteAt(1, 1, fmt.Sprintf("the file has %s, wanted at most %s", FormatSize(int64(len(data))), FormatSize(MaxBytes)))
+		return nil
+	}
+	if !p.plainText(data) {
+		return nil
+	}
+	doc, second, err := decode(bytes.TrimPrefix(data, []byte(bom)))
+	if err != nil {
+		p.syntax(data, err)
+		return nil
+	}
+	if second != nil {
+		p.note(second, "a second document begins here, wanted one document in a file")
+	}
+	return p.top(doc)
+}
+
+// decode reads the first document and the second one's first node, if there is
+// one. yaml.v3 reports its own bugs by panicking, so a panic is a syntax error too.
+func decode(data []byte) (first, second node, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("yaml: cannot be read: %v", v)
+		}
+	}()
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var a, b yaml.Node
+	if err := dec.Decode(&a); err != nil && !errors.Is(err, io.EOF) {
+		return nil, nil, err
+	}
+	switch err := dec.Decode(&b); {
+	case errors.Is(err, io.EOF):
+		return &a, nil, nil
+	case err != nil:
+		return nil, nil, err
+	}
+	return &a, &b, nil
+}
+
+// plainText refuses what no editor shows as a line of text: it would make
+// positions wrong, and is never meant.
+func (p *parser) plainText(data []byte) bool {
+	line, col := 1, 1
+	for i := 0; i < len(data); {
+		r, n := utf8.DecodeRune(data[i:])
+		if text := odd(r, n, data[i:]); text != "" && !(i == 0 && r == '\ufeff') {
+			p.noteAt(line, col, text)
+			return false
+		}
+		switch {
+		case r == '\n':
+			line, col = line+1, 1
+		case r != '\ufeff':
+			col++
+		}
+		i += n
+	}
+	return true
+}
+
+// odd says what is wrong with the character that data begins with, "" for nothing.
+func odd(r rune, n int, data []byte) string {
+	switch {
+	case r == utf8.RuneError && n == 1:
+		return fmt.Sprintf("byte %#02x is not UTF-8", data[0])
+	case r == '\r' && (len(data) < 2 || data[1] != '\n'):
+		return "a carriage return without a line feed"
+	case r < ' ' && r != '\n' && r != '\t' && r != '\r', r >= 0x7f && r < 0xa0,
+		r == '\u2028', r == '\u2029', r == '\ufeff', r == '\ufffe', r == '\uffff':
+		return fmt.Sprintf("the character %U may not stand in a routes file", r)
+	}
+	return ""
+}
+
+// top returns the mapping of the document.
+func (p *parser) top(doc node) node {
+	if doc == nil || len(doc.Content) == 0 || isNull(doc.Content[0]) {
+		p.noteAt(1, 1, "the file is empty, wanted version: 1 and routes")
+		return nil
+	}
+	n := doc.Content[0]
+	if n.Kind != yaml.MappingNode {
+		p.note(n, fmt.Sprintf("the document %s, wanted a mapping that begins with version: 1", describe(n)))
+		return nil
+	}
+	before := len(p.errs)
+	p.inspect(n, 1)
+	if p.spent || len(p.errs) > before && p.depth < 0 {
+		return nil
+	}
+	return n
+}
+
+// inspect looks at every node as written, aliases not followed: depth, tags,
+// keys that are no texts or stand twice.
+func (p *parser) inspect(n node, depth int) {
+	if depth > maxDepth {
+		p.note(n, fmt.Sprintf("nests deeper than %d levels", maxDepth))
+		p.spent = true
+	}
+	if p.spent {
+		return
+	}
+	p.checkTag(n)
+	if n.Kind == yaml.MappingNode {
+		p.checkKeys(n)
+	}
+	for _, child := range n.Content {
+		p.inspect(child, depth+1)
+	}
+}
+
+// coreTags are those of YAML's own data; a file has no use for any other.
+var coreTags = map[string]bool{
+	"": true, "!": true, "!!str": true, "!!int": true, "!!float": true, "!!bool": true, "!!null": true,
+	"!!map": true, "!!seq": true, "!!merge": true, "!!timestamp": true,
+}
+
+func (p *parser) checkTag(n node) {
+	if n.Style&yaml.TaggedStyle != 0 && !coreTags[n.Tag] {
+		p.note(n, fmt.Sprintf("unknown tag %q: leave it out", clip(n.Tag)))
+	}
+}
+
+// checkKeys notes the keys of one mapping that stand in it twice, with both places.
+func (p *parser) checkKeys(n node) {
+	first := make(map[string]node, len(n.Content)/2)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		if key.Kind == yaml.AliasNode {
+			key = key.Alias
+		}
+		if key.Kind != yaml.ScalarNode {
+			p.note(key, fmt.Sprintf("a key %s, wanted a text", describe(key)))
+			continue
+		}
+		if before, twice := first[key.Value]; twice {
+			p.note(n.Content[i], fmt.Sprintf("the key %q stands twice, first at %s", clip(key.Value), p.file.pos(before)))
+			continue
+		}
+		first[key.Value] = n.Content[i]
+	}
+}
+
+// noteAt notes a mistake where there is no node.
+func (p *parser) noteAt(line, col int, text string) {
+	p.errs = append(p.errs, &Error{Pos: Pos{File: p.file.Path, Line: line, Col: col}, Text: text})
+}
+
+// syntax notes yaml.v3's complaint in its place.
+func (p *parser) syntax(data []byte, err error) {
+	line, text := 1, strings.TrimPrefix(err.Error(), "yaml: ")
+	if _, scanErr := fmt.Sscanf(text, "line %d:", &line); scanErr == nil {
+		_, text, _ = strings.Cut(text, ": ")
+	}
+	p.noteAt(line, 1, text)
+}
