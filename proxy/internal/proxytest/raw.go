@@ -1,0 +1,255 @@
+package proxytest
+
+// Both ends without a protocol: backends and clients that are nothing but bytes
+// and deadlines.
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Patience is how long anything here may take before the test has failed:
+// generous, as no test decides by time.
+const Patience = 20 * time.Second
+
+var discard = log.New(io.Discard, "", 0)
+
+// RawBackend is a TCP server whose every connection runs a script. It ends with
+// the test: open connections are closed and scripts awaited.
+type RawBackend struct {
+	Addr string
+
+	listener net.Listener
+	done     sync.WaitGroup
+	mu       sync.Mutex // guards conns and closed
+	conns    map[net.Conn]bool
+	accepted int
+	closed   bool
+}
+
+// NewRawBackend starts one. The script runs once a connection, in a goroutine
+// of its own; the connection has a deadline of Patience and is closed when the
+// script returns.
+func NewRawBackend(t testing.TB, script func(net.Conn)) *RawBackend {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &RawBackend{Addr: listener.Addr().String(), listener: listener, conns: map[net.Conn]bool{}}
+	b.done.Add(1)
+	go b.accept(script)
+	t.Cleanup(b.close)
+	return b
+}
+
+// Accepted is how many connections have come so far.
+func (b *RawBackend) Accepted() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.accepted
+}
+
+func (b *RawBackend) accept(script func(net.Conn)) {
+	defer b.done.Done()
+	for {
+		conn, err := b.listener.Accept()
+		if err != nil {
+			return
+		}
+		if !b.add(conn) {
+			conn.Close()
+			return
+		}
+		b.done.Add(1)
+		go b.run(conn, script)
+	}
+}
+
+func (b *RawBackend) add(conn net.Conn) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.accepted++
+	b.conns[conn] = true
+	return !b.closed
+}
+
+func (b *RawBackend) run(conn net.Conn, script func(net.Conn)) {
+	defer b.done.Done()
+	defer func() {
+		conn.Close()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.conns, conn)
+	}()
+	conn.SetDeadline(time.Now().Add(Patience))
+	script(conn)
+}
+
+func (b *RawBackend) close() {
+	b.listener.Close()
+	b.mu.Lock()
+	b.closed = true
+	for conn := range b.conns {
+		conn.Close()
+	}
+	b.mu.Unlock()
+	b.done.Wait()
+}
+
+// Answer is a script that reads one request's head and writes text, again and
+// again until the client closes.
+func Answer(text string) func(net.Conn) {
+	return func(conn net.Conn) {
+		reader := bufio.NewReader(conn)
+		for {
+			if _, err := ReadHead(reader); err != nil {
+				return
+			}
+			if _, err := io.WriteString(conn, text); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// AnswerOnce is a script that reads one request's head, writes text and closes.
+func AnswerOnce(text string) func(net.Conn) {
+	return func(conn net.Conn) {
+		if _, err := ReadHead(bufio.NewReader(conn)); err == nil {
+			io.WriteString(conn, text)
+		}
+	}
+}
+
+// ReadHead reads up to and with the first empty line.
+func ReadHead(r *bufio.Reader) (string, error) {
+	var head strings.Builder
+	for {
+		line, err := r.ReadString('\n')
+		head.WriteString(line)
+		if err != nil {
+			return head.String(), err
+		}
+		if strings.TrimRight(line, "\r\n") == "" {
+			return head.String(), nil
+		}
+	}
+}
+
+// Raw is a client that sends what it is told. One goroutine at a time. It
+// closes with the test.
+type Raw struct {
+	net.Conn
+	Reader *bufio.Reader // of Conn
+	t      testing.TB
+}
+
+// Dial connects to host:port, or to a path's socket.
+func Dial(t testing.TB, addr string) *Raw {
+	t.Helper()
+	network := "tcp"
+	if strings.HasPrefix(addr, "/") {
+		network = "unix"
+	}
+	conn, err := net.DialTimeout(network, addr, Patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return RawOver(t, conn)
+}
+
+// RawOver is a raw client over a connection that is open already, such as one
+// of crypto/tls.
+func RawOver(t testing.TB, conn net.Conn) *Raw {
+	conn.SetDeadline(time.Now().Add(Patience))
+	t.Cleanup(func() { conn.Close() })
+	return &Raw{Conn: conn, Reader: bufio.NewReader(conn), t: t}
+}
+
+// Send writes text.
+func (c *Raw) Send(text string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c.Conn, text); err != nil {
+		c.t.Fatalf("send: %v", err)
+	}
+}
+
+// Response reads one whole response to a request of that method and its body.
+// Interim responses other than 101 are skipped.
+func (c *Raw) Response(method string) (*http.Response, string) {
+	c.t.Helper()
+	for {
+		res, err := http.ReadResponse(c.Reader, &http.Request{Method: method})
+		if err != nil {
+			c.t.Fatalf("response: %v", err)
+		}
+		if res.StatusCode < 200 && res.StatusCode != http.StatusSwitchingProtocols {
+			continue
+		}
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			c.t.Fatalf("response's body: %v, after %q", err, body)
+		}
+		return res, string(body)
+	}
+}
+
+// Rest reads until the peer closes or resets; the test fails if it does neither.
+func (c *Raw) Rest() string {
+	c.t.Helper()
+	rest, err := io.ReadAll(c.Reader)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.t.Fatalf("the connection is still open, after %q", rest)
+	}
+	return string(rest)
+}
+
+// CloseWrite sends FIN and goes on reading.
+func (c *Raw) CloseWrite() {
+	c.t.Helper()
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		c.t.Fatalf("%T has no half-close", c.Conn)
+	}
+	if err := half.CloseWrite(); err != nil {
+		c.t.Fatalf("half-close: %v", err)
+	}
+}
+
+// Refused is a loopback address where nobody listens.
+func Refused(t testing.TB) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// listenUnix listens on a socket in a directory of a short name: a socket's
+// path has 108 bytes at most, less than some tests' TempDir.
+func listenUnix(t testing.TB) net.Listener {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "tf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	listener, err := net.Listen("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
+}
