@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/http/httputil"
+	"net/textproto"
 	"net/url"
 	"strings"
 	"sync"
@@ -64,7 +65,7 @@ func (x *exchange) run() {
 	defer x.clock.end()
 	x.ctx = withConnectTimeout(ctx, policy)
 	x.header = policy.RequestHeader(x.in, x.hop.Client, x.hop.ID)
-	defer x.explain()()
+	defer x.explain()
 
 	// FlushInterval: whatever the backend sends goes on at once. Answers of a
 	// known length stream too (long polling, slow reports), and the copy's
@@ -118,8 +119,11 @@ func target(path, query string) *url.URL {
 // connection; interim answers break it too, which is what 102 is for.
 func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
-		GotConn:        func(httptrace.GotConnInfo) { x.clock.start() },
-		Got100Continue: x.clock.start,
+		GotConn: func(httptrace.GotConnInfo) { x.clock.start() },
+		Got1xxResponse: func(int, textproto.MIMEHeader) error {
+			x.clock.start()
+			return nil
+		},
 	})
 	res, err := x.hop.Backend.RoundTripper(x.hop.TLS).RoundTrip(r.WithContext(ctx))
 	x.clock.end()
@@ -166,18 +170,20 @@ func (x *exchange) reason(err error) error {
 	return err
 }
 
-// explain returns what must run last: when ReverseProxy panics on its way
-// through the answer's body, the outcome says whose fault it was.
-func (x *exchange) explain() func() {
-	return func() {
-		outcome := x.hop.Outcome
-		if p := recover(); p != nil {
-			defer panic(p)
-			outcome.Err = ErrClientGone // it was the write that failed
-		}
-		if x.answered != nil && outcome.Answered {
-			outcome.Err = x.reason(x.answered)
-		}
+// explain is deferred: where the answer broke off, the outcome says whose fault
+// it was, and ReverseProxy's panic goes on.
+func (x *exchange) explain() {
+	panicked := recover()
+	outcome := x.hop.Outcome
+	switch {
+	case !outcome.Answered:
+	case x.answered != nil:
+		outcome.Err = x.reason(x.answered)
+	case panicked != nil:
+		outcome.Err = ErrClientGone // it was the write that failed
+	}
+	if panicked != nil {
+		panic(panicked)
 	}
 }
 

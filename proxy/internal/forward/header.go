@@ -46,7 +46,7 @@ func (p *Policy) RequestHeader(in *http.Request, c Client, id string) http.Heade
 	h.Del("Content-Length")
 	dropClaims(h, c.Trusted)
 	p.tellClient(h, c)
-	if c.RequestID(h) == "" {
+	if id != "" && c.RequestID(h) == "" {
 		h.Set("X-Request-Id", id)
 	}
 	p.Request.apply(h)
