@@ -360,6 +360,16 @@ func (w *Walker) data(first byte, op Opcode, n int, length uint64) (int, Event) 
 	return n, Event{Step: StepPart, Op: op}
 }
 
+// ControlLen is the length of the control frame at the front of p, header
+// included, from its first two bytes.
+func ControlLen(p []byte) int {
+	n := 2 + int(p[1]&bitsLength)
+	if p[1]&bitMask != 0 {
+		n += 4
+	}
+	return n
+}
+
 // ControlPayload appends the unmasked payload of a whole control frame, as Next
 // delimited it, to dst.
 func ControlPayload(dst, frame []byte) []byte {

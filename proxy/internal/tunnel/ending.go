@@ -1,0 +1,227 @@
+package tunnel
+
+// How a tunnel ends.
+//
+//	open ──► closing ──► lingering ──► cut
+//
+// closing: a Close frame has passed, or is wanted, on some way; each side is
+// half-closed as soon as it has been told and has answered, or has ended. When
+// both sides have ended, the tunnel is over. At the deadline, lingering: what
+// was not told by then is half-closed as it stands, a side that does not even
+// take bytes is closed, and for a moment more the peers may go by themselves.
+// (Closing at once would turn unread bytes into a reset, and a reset can destroy
+// the Close frame before the peer has read it: RFC 6455 section 7.1.1.)
+
+import (
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
+)
+
+type phase uint8
+
+const (
+	phaseOpen phase = iota
+	phaseClosing
+	phaseLingering
+	phaseCut
+)
+
+// maxLinger bounds how long half-closed peers may take to go.
+const maxLinger = time.Second
+
+func (t *tunnel) linger() time.Duration { return min(t.limits.CloseTimeout, maxLinger) }
+
+// ending is an end that the proxy decides on.
+type ending struct {
+	by   Party
+	why  Reason
+	code [2]uint16 // to the peer that each way goes to
+	text string
+	gone *way // this one's source is not waited for
+}
+
+// endLocked starts to end an open tunnel with a Close frame each way, and
+// reports whether it did. On one that a peer is closing already it only bounds
+// the time that may take.
+func (t *tunnel) endLocked(e ending) bool {
+	deadline := t.since() + t.limits.CloseTimeout
+	if t.phase == phaseClosing && t.patient {
+		t.closingLocked(deadline, false)
+	}
+	if t.phase != phaseOpen {
+		return false
+	}
+	t.causeLocked(e.by, e.why)
+	t.ours = true
+	if e.gone != nil {
+		e.gone.gone = true
+	}
+	t.closingLocked(deadline, false)
+	for i := range t.ways {
+		t.ways[i].closeCode, t.ways[i].closeText = e.code[i], wsproto.TrimReason(e.text)
+		t.wantLocked(&t.ways[i], wantClose)
+	}
+	return true
+}
+
+// wantLocked has something put into a way, by a goroutine of its own if it is
+// not under way already: a write may block, and the asker may not.
+func (t *tunnel) wantLocked(w *way, bits uint32) {
+	if had := w.wants.Or(bits); had|bits != had && !w.fin {
+		t.spawnLocked(w.putInTurn)
+	}
+}
+
+func (t *tunnel) closingLocked(deadline time.Duration, patient bool) {
+	t.phase, t.deadline, t.patient = phaseClosing, deadline, patient
+	t.armLocked()
+}
+
+// causeLocked notes who ended the tunnel, and why: the first cause counts.
+func (t *tunnel) causeLocked(by Party, why Reason) {
+	if !t.caused {
+		t.caused, t.by, t.why = true, by, why
+	}
+}
+
+// frameLocked notes the first Close frame that went anywhere.
+func (t *tunnel) frameLocked(code uint16, text string) {
+	if !t.framed {
+		t.framed, t.code, t.text = true, code, text
+	}
+}
+
+// peerClosed notes that w's source has sent a Close frame, which has been passed
+// on, or was the answer to ours.
+func (t *tunnel) peerClosed(w *way, code uint16, text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w.closeSeen = true
+	if !w.mute {
+		w.told = true
+		t.causeLocked(w.from, ReasonClosed)
+		t.frameLocked(code, text)
+	}
+	if t.phase == phaseOpen {
+		t.closingLocked(t.since()+t.limits.CloseTimeout, true)
+	}
+	t.advanceLocked()
+}
+
+// sourceEnded notes that nothing more comes from w's source: err is io.EOF for
+// an orderly end.
+func (t *tunnel) sourceEnded(w *way, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.phase == phaseCut {
+		w.ended = true
+		return
+	}
+	clean := err == io.EOF
+	t.causeLocked(w.from, t.endReason(clean))
+	wants := wantFIN
+	if t.tellLossLocked(w) {
+		wants |= wantClose
+	}
+	w.ended = true
+	if !clean {
+		t.wantLocked(t.other(w), wantFIN) // whom it went to takes nothing any more
+	}
+	switch {
+	case t.phase != phaseOpen:
+	case wants != wantFIN:
+		t.closingLocked(t.since()+t.limits.CloseTimeout, false)
+	case !clean:
+		t.closingLocked(t.since()+t.linger(), false)
+	}
+	t.wantLocked(w, wants)
+	t.advanceLocked()
+}
+
+func (t *tunnel) endReason(clean bool) Reason {
+	if clean && !t.websocket {
+		return ReasonClosed
+	}
+	return ReasonLost
+}
+
+// tellLossLocked reports whether the end of w's source is a backend's that has
+// gone without a word, and prepares the Close frame that tells the client: 1012,
+// so that it comes back. A client that has gone itself, or has said Close, needs
+// no telling.
+func (t *tunnel) tellLossLocked(w *way) bool {
+	lost := t.websocket && w.from == ByBackend && t.phase == phaseOpen && !t.ways[fromClient].ended
+	if lost {
+		w.closeCode, w.closeText = wsproto.CloseServiceRestart, "backend lost"
+	}
+	return lost
+}
+
+// deafLocked notes that w's destination takes nothing any more.
+func (t *tunnel) deafLocked(w *way) {
+	w.mute, w.deaf = true, true
+}
+
+// advanceLocked half-closes each side that has been told and has answered, and
+// cuts a tunnel that waits for nobody.
+func (t *tunnel) advanceLocked() {
+	waiting := false
+	for i := range t.ways {
+		out, in := &t.ways[i], t.other(&t.ways[i])
+		answered := in.closeSeen || in.ended || in.gone || in.blind && t.ours
+		if out.told && answered {
+			t.wantLocked(out, wantFIN)
+		}
+		waiting = waiting || !in.ended && !in.gone || !out.fin && !out.deaf
+	}
+	if !waiting && t.phase != phaseCut {
+		t.cutLocked()
+	}
+}
+
+// lingerLocked is what happens at the closing deadline.
+func (t *tunnel) lingerLocked() {
+	t.phase, t.deadline = phaseLingering, t.since()+t.linger()
+	finished := true
+	for i := range t.ways {
+		w := &t.ways[i]
+		if w.fin || w.deaf {
+			continue
+		}
+		finished = false
+		t.spawnLocked(w.finishNow)
+	}
+	if finished {
+		t.cutLocked()
+	}
+}
+
+// cutLocked closes both connections now, which ends every goroutine.
+func (t *tunnel) cutLocked() {
+	if t.phase == phaseCut {
+		return
+	}
+	t.phase = phaseCut
+	t.stopTimerLocked()
+	close(t.cut)
+	t.spawnLocked(func() {
+		closeNow(t.ways[fromClient].src)
+		closeNow(t.ways[fromBackend].src)
+	})
+}
+
+// writeFailed notes that w's destination refused bytes. What it has sent before
+// (a Close frame, perhaps) may still be there to be read; that way finds its end
+// by itself, or is given one.
+func (t *tunnel) writeFailed(w *way) {
+	t.mu.Lock()
+	t.deafLocked(w)
+	t.mu.Unlock()
+	if err := w.dst.SetReadDeadline(time.Now().Add(t.linger())); err != nil && !errors.Is(err, net.ErrClosed) {
+		closeNow(w.dst)
+	}
+}

@@ -1,0 +1,163 @@
+package tunnel
+
+// When a tunnel ends by itself, and when a peer is pinged. A tunnel has one
+// timer, set to the earliest thing that may be due; bytes that flow only stamp
+// the time on their way, and the timer looks at the stamps when it fires, so
+// that a message costs no timer.
+
+import (
+	"math"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
+)
+
+const never = time.Duration(math.MaxInt64)
+
+// fire is the timer's function.
+func (t *tunnel) fire() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.armLocked()
+}
+
+// armLocked does what is due and sets the timer to what is due next.
+func (t *tunnel) armLocked() {
+	next := t.dueLocked(t.since())
+	switch {
+	case next == never || t.phase == phaseCut:
+		t.stopTimerLocked()
+	case t.timer == nil:
+		t.timer = time.AfterFunc(next-t.since(), t.fire)
+	default:
+		t.timer.Reset(next - t.since())
+	}
+}
+
+func (t *tunnel) stopTimerLocked() {
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+}
+
+// dueLocked does what is due now and returns when to look again.
+func (t *tunnel) dueLocked(now time.Duration) time.Duration {
+	switch t.phase {
+	case phaseOpen:
+		return t.openDueLocked(now)
+	case phaseClosing:
+		return t.closingDueLocked(now)
+	case phaseLingering:
+		if now < t.deadline {
+			return t.deadline
+		}
+		t.cutLocked()
+	}
+	return never
+}
+
+func (t *tunnel) closingDueLocked(now time.Duration) time.Duration {
+	deadline := t.deadline
+	if t.patient {
+		deadline = max(deadline, t.lastMoved()+t.limits.CloseTimeout)
+	}
+	if now < deadline {
+		return deadline
+	}
+	t.lingerLocked()
+	return t.deadline
+}
+
+// openDueLocked looks at an open tunnel's limits. The first one that is over
+// ends the tunnel, which sets the timer for the phase that follows.
+func (t *tunnel) openDueLocked(now time.Duration) time.Duration {
+	next := never
+	for _, limit := range [...]struct {
+		after time.Duration // 0 is no limit
+		from  time.Duration
+		why   Reason
+	}{
+		{t.limits.Lifetime, 0, ReasonLifetime},
+		{t.limits.Idle, t.lastMoved(), ReasonIdle},
+		{t.idleFrom(fromClient, t.limits.IdleFromClient), t.ways[fromClient].movedAt(), ReasonIdle},
+		{t.idleFrom(fromBackend, t.limits.IdleFromBackend), t.ways[fromBackend].movedAt(), ReasonIdle},
+	} {
+		if limit.after <= 0 {
+			continue
+		}
+		if now >= limit.from+limit.after {
+			t.endLocked(bothTold(limit.why, wsproto.CloseGoingAway, string(limit.why)))
+			return t.deadline
+		}
+		next = min(next, limit.from+limit.after)
+	}
+	for i := range t.ways {
+		next = min(next, t.pingDueLocked(&t.ways[i], now))
+		if t.phase != phaseOpen {
+			return t.deadline
+		}
+	}
+	return next
+}
+
+// bothTold is an ending by the proxy with the same Close frame each way.
+func bothTold(why Reason, code uint16, text string) ending {
+	return ending{by: ByProxy, why: why, code: [2]uint16{code, code}, text: text}
+}
+
+func (t *tunnel) lastMoved() time.Duration {
+	return max(t.ways[fromClient].movedAt(), t.ways[fromBackend].movedAt())
+}
+
+// idleFrom is a one-way idle limit, which ends with its way.
+func (t *tunnel) idleFrom(way int, limit time.Duration) time.Duration {
+	if t.ways[way].ended {
+		return 0
+	}
+	return limit
+}
+
+// pingDueLocked pings the peer that w goes to once nothing has been heard from it
+// for its limit, and ends the tunnel when it stays silent after that. Anything
+// heard is a sign of life, not the pong alone: that may have to wait behind a
+// large frame.
+func (t *tunnel) pingDueLocked(w *way, now time.Duration) time.Duration {
+	in := t.other(w)
+	every := t.limits.PingBackend
+	if in.from == ByClient {
+		every = t.limits.PingClient
+	}
+	if every <= 0 || !t.websocket || w.blind || in.blind || w.deaf || in.ended {
+		return never
+	}
+	heard := in.heardAt(now)
+	if w.pingedAt > heard {
+		return t.pongDueLocked(w, in, now)
+	}
+	if now < heard+every {
+		return heard + every
+	}
+	w.pingedAt = now
+	t.wantLocked(w, wantPing)
+	return now + t.limits.Pong
+}
+
+// pongDueLocked waits for a sign of life from a peer that was pinged. While the
+// ping itself still waits for the end of a large frame, that frame's progress
+// counts as one.
+func (t *tunnel) pongDueLocked(w, in *way, now time.Duration) time.Duration {
+	from := w.pingedAt
+	if w.wants.Load()&wantPing != 0 {
+		from = max(from, w.movedAt())
+	}
+	if now < from+t.limits.Pong {
+		return from + t.limits.Pong
+	}
+	e := bothTold(ReasonPongTimeout, wsproto.CloseGoingAway, string(ReasonPongTimeout))
+	if in.from == ByBackend {
+		e.code[fromBackend] = wsproto.CloseServiceRestart // as for a backend that is lost
+	}
+	e.gone = in
+	t.endLocked(e)
+	return t.deadline
+}

@@ -1,0 +1,401 @@
+package tunnel
+
+// A way is one direction of a tunnel: its bytes, its frames, and what the proxy
+// puts in between them.
+
+import (
+	"crypto/rand"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
+)
+
+// Things to put into a way, as bits of way.wants.
+const (
+	wantPing  uint32 = 1 << iota // between two frames
+	wantClose                    // between two frames
+	wantFIN                      // at once; with wantClose, behind it where it can go
+)
+
+// way is one direction. Only its pump reads src. Whoever has its turn may write
+// to dst: the pump while it passes bytes on, or a goroutine that puts a frame in
+// while the pump waits for bytes.
+type way struct {
+	t        *tunnel
+	from     Party
+	src, dst net.Conn
+	masked   bool // frames towards dst must be masked: it is the backend
+
+	bytes, messages atomic.Int64
+	heard           atomic.Int64 // when src was last heard, since t.start
+	moved           atomic.Int64 // when dst last took bytes of src
+	writing         atomic.Bool  // dst is being given bytes of src
+	wants           atomic.Uint32
+
+	turn   chan struct{}  // holds one token while somebody has the turn
+	walker wsproto.Walker // by turn
+	token  [8]byte        // payload of our pings to src, whose pongs come this way; set at init
+	held   []byte         // the pump's: an unfinished header or control frame
+
+	// Written with both the turn and t.mu held, so that either is enough to read;
+	// ended and gone are for t.mu alone.
+	told      bool   // a Close frame has gone to dst
+	mute      bool   // nothing more of src's goes to dst
+	stopped   bool   // mute, and what went before ended between two frames
+	fin       bool   // dst has been half-closed
+	deaf      bool   // dst takes nothing any more
+	blind     bool   // src's frames cannot be told apart
+	closeSeen bool   // src has sent a Close frame
+	ended     bool   // src has ended
+	gone      bool   // src is not waited for
+	closeCode uint16 // of the Close frame that is wanted
+	closeText string
+	pingedAt  time.Duration // when dst was last pinged, or should have been
+}
+
+func (w *way) init(t *tunnel, from Party, s Spec) {
+	w.t, w.from = t, from
+	w.src, w.dst = s.Client.Conn, s.Backend.Conn
+	if from == ByBackend {
+		w.src, w.dst = w.dst, w.src
+	}
+	w.masked = from == ByClient
+	w.turn = make(chan struct{}, 1)
+	w.walker = wsproto.NewWalker(wsproto.Rules{
+		Masked:     w.masked, // what the backend must get is what a client must send
+		RSV:        s.RSV,
+		MaxFrame:   s.Limits.FrameSize,
+		MaxMessage: s.Limits.MessageSize,
+	})
+	if t.limits.PingClient > 0 || t.limits.PingBackend > 0 {
+		rand.Read(w.token[:])
+	}
+}
+
+func (w *way) count() Direction {
+	return Direction{Bytes: w.bytes.Load(), Messages: w.messages.Load()}
+}
+
+func (w *way) movedAt() time.Duration { return time.Duration(w.moved.Load()) }
+
+// heardAt is when src was last heard. A way that waits for dst does not listen,
+// and cannot say that src is silent.
+func (w *way) heardAt(now time.Duration) time.Duration {
+	if w.writing.Load() {
+		return now
+	}
+	return time.Duration(max(w.heard.Load(), w.moved.Load()))
+}
+
+// pump passes on src's bytes until src ends. It is the way's goroutine.
+func (w *way) pump(early []byte, eof bool) {
+	defer w.t.exit()
+	if len(early) > 0 {
+		w.pass(early)
+	}
+	err := io.EOF
+	if !eof {
+		err = w.copy()
+	}
+	w.end(err)
+}
+
+// copy passes on what it reads until there is an error.
+func (w *way) copy() error {
+	r := newReader(w.src)
+	defer r.release()
+	for {
+		buf, n, err := r.read(w.held)
+		if n > len(w.held) {
+			w.heard.Store(int64(w.t.since()))
+			w.held = w.held[:0]
+			w.pass(buf[:n])
+		}
+		r.release()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// take takes the turn.
+func (w *way) take() { w.turn <- struct{}{} }
+
+// give gives it back.
+func (w *way) give() { <-w.turn }
+
+// pass passes on bytes that were read from src, held ones in front.
+func (w *way) pass(p []byte) {
+	w.take()
+	defer w.give()
+	if !w.t.websocket {
+		w.write(p, 0)
+		return
+	}
+	if w.wants.Load() != 0 {
+		w.put()
+	}
+	w.walk(p)
+}
+
+// walk writes p in as few pieces as the frames in it allow: it is cut where
+// something is to be put in between, or left out.
+func (w *way) walk(p []byte) {
+	var begin, end int // p[begin:end] is still to be written
+	var messages int64 // that end in there
+	flush := func() {
+		w.write(p[begin:end], messages)
+		begin, messages = end, 0
+	}
+	for {
+		n, ev := w.walker.Next(p[end:])
+		switch ev.Step {
+		case wsproto.StepMore:
+			flush()
+			w.held = append(w.held[:0], p[end:]...)
+			return
+		case wsproto.StepMessage:
+			messages++
+		case wsproto.StepPong:
+			if w.answersPing(p[end : end+n]) {
+				flush()
+				begin += n
+			}
+		case wsproto.StepClose:
+			frame := p[end : end+n]
+			end, n = end+n, 0
+			flush()
+			w.closed(frame)
+		case wsproto.StepTooBig:
+			flush()
+			w.walker.Unlimit() // to find the peer's reply behind it
+			w.refuse(ReasonTooBig, wsproto.CloseMessageTooBig, "message too big")
+		case wsproto.StepViolation:
+			flush()
+			n = w.violation(ev, p[end:])
+			begin += n
+		}
+		end += n
+		if w.wants.Load() != 0 {
+			flush()
+			w.put()
+		}
+	}
+}
+
+// write gives dst bytes of src's, with so many messages ending in them, unless
+// the way is mute.
+func (w *way) write(p []byte, messages int64) {
+	if len(p) == 0 || w.mute {
+		return
+	}
+	w.writing.Store(true)
+	n, err := w.dst.Write(p)
+	w.moved.Store(int64(w.t.since()))
+	w.writing.Store(false)
+	w.counted(int64(n))
+	if err != nil {
+		w.t.writeFailed(w)
+		return
+	}
+	w.messages.Add(messages)
+}
+
+func (w *way) counted(n int64) {
+	w.bytes.Add(n)
+	if m := w.t.meter; m != nil {
+		if w.from == ByClient {
+			m.FromClient.Add(n)
+		} else {
+			m.FromBackend.Add(n)
+		}
+	}
+}
+
+// answersPing reports whether a pong answers a ping of ours.
+func (w *way) answersPing(frame []byte) bool {
+	var buf [125]byte
+	return w.t.pings(w.from) && string(wsproto.ControlPayload(buf[:0], frame)) == string(w.token[:])
+}
+
+// pings reports whether the tunnel pings that side.
+func (t *tunnel) pings(side Party) bool {
+	if side == ByClient {
+		return t.limits.PingClient > 0
+	}
+	return t.limits.PingBackend > 0
+}
+
+// closed notes a Close frame of src's.
+func (w *way) closed(frame []byte) {
+	var buf [125]byte
+	code, text, _ := wsproto.ParseClosePayload(wsproto.ControlPayload(buf[:0], frame))
+	w.t.peerClosed(w, code, text)
+}
+
+// refuse ends the tunnel before a frame that may not pass. (On one that is being
+// closed it only ends the way: who has said Close has no more to say.)
+func (w *way) refuse(why Reason, code uint16, text string) {
+	t := w.t
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w.mute, w.stopped = true, true
+	if !t.endLocked(bothTold(why, code, text)) {
+		t.wantLocked(w, wantFIN)
+	}
+}
+
+// violation ends the tunnel, if it is strict, or else the way's frame-awareness.
+// A limit on sizes is strict too: otherwise one bad bit would lift it. It
+// returns how many bytes of rest it has passed on itself: a Close frame that is
+// wrong in its payload only is still the peer's Close.
+func (w *way) violation(ev wsproto.Event, rest []byte) int {
+	t := w.t
+	t.mu.Lock()
+	w.blind = true
+	t.mu.Unlock()
+	if l := t.limits; l.Strict || l.FrameSize > 0 || l.MessageSize > 0 {
+		w.refuse(ReasonProtocol, wsproto.CloseProtocolError, ev.Fault.String())
+		return 0
+	}
+	if ev.Op != wsproto.OpClose {
+		return 0
+	}
+	frame := rest[:wsproto.ControlLen(rest)]
+	w.write(frame, 0)
+	w.closed(frame)
+	return len(frame)
+}
+
+// end passes on the end of src.
+func (w *way) end(err error) {
+	w.take()
+	defer w.give()
+	if w.from == ByClient {
+		w.write(w.held, 0) // a frame cut short goes on as it is
+	}
+	w.t.sourceEnded(w, err)
+	w.put()
+}
+
+// putInTurn waits for the turn, unless the tunnel is cut first, and puts in what
+// is wanted and can be.
+func (w *way) putInTurn() {
+	select {
+	case w.turn <- struct{}{}:
+		w.put()
+		w.give()
+	case <-w.t.cut:
+	}
+}
+
+// finishNow half-closes dst as it stands, or closes it if it does not even take
+// the bytes that are being written.
+func (w *way) finishNow() {
+	select {
+	case w.turn <- struct{}{}:
+		w.wants.Or(wantFIN)
+		w.put()
+		w.give()
+	default:
+		closeNow(w.dst)
+	}
+}
+
+// put puts in what is wanted and can be. Called in turn.
+func (w *way) put() {
+	for {
+		frame, fin := w.choose()
+		switch {
+		case frame != nil:
+			if _, err := w.dst.Write(frame); err != nil {
+				w.t.writeFailed(w)
+			}
+		case fin:
+			closeWrite(w.dst)
+		default:
+			return
+		}
+		w.t.didPut(w, fin)
+	}
+}
+
+// didPut notes what has been put into w.
+func (t *tunnel) didPut(w *way, fin bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w.fin = w.fin || fin
+	t.advanceLocked()
+}
+
+// choose takes the next of the things that are wanted and can be put in now.
+func (w *way) choose() (frame []byte, fin bool) {
+	w.t.mu.Lock()
+	defer w.t.mu.Unlock()
+	if frame := w.chooseCloseLocked(); frame != nil {
+		return frame, false
+	}
+	if frame := w.choosePingLocked(); frame != nil {
+		return frame, false
+	}
+	if w.wants.And(^wantFIN)&wantFIN == 0 || w.fin {
+		return nil, false
+	}
+	w.mute = true
+	return nil, true
+}
+
+// between reports whether a frame may be put in now.
+func (w *way) between() bool {
+	return w.t.websocket && (w.walker.Between() || w.stopped)
+}
+
+func (w *way) chooseCloseLocked() []byte {
+	wants := w.wants.Load()
+	switch {
+	case wants&wantClose == 0:
+		return nil
+	case w.told || w.fin || w.deaf:
+		w.wants.And(^wantClose)
+		return nil
+	case w.between():
+		w.wants.And(^wantClose)
+		w.told, w.mute = true, true
+		w.t.frameLocked(w.closeCode, w.closeText)
+		return wsproto.AppendClose(nil, w.closeCode, w.closeText, w.mask())
+	case !w.t.websocket || w.blind: // the end is all that can be told
+		w.wants.Or(wantFIN)
+		w.wants.And(^wantClose)
+	}
+	return nil
+}
+
+func (w *way) choosePingLocked() []byte {
+	switch {
+	case w.wants.Load()&wantPing == 0:
+		return nil
+	case w.t.phase != phaseOpen || w.mute || w.blind:
+		w.wants.And(^wantPing)
+		return nil
+	case !w.between():
+		return nil
+	}
+	w.wants.And(^wantPing)
+	w.pingedAt = w.t.since()
+	token := w.t.other(w).token
+	return wsproto.AppendFrame(nil, wsproto.OpPing, token[:], w.mask())
+}
+
+// mask is a fresh masking key if dst needs one (RFC 6455 section 5.3 wants it
+// unpredictable).
+func (w *way) mask() *[4]byte {
+	if !w.masked {
+		return nil
+	}
+	var key [4]byte
+	rand.Read(key[:])
+	return &key
+}
