@@ -14,6 +14,25 @@
 //
 // A request that asks for an upgrade is the one place where the bytes behind a
 // head may not be HTTP: the gate then holds them back (bounded) until the
-// handler calls [Conn.Detach] (a tunnel begins) or the answer is written
-// (any other answer: held bytes are dropped with the connection).
+// handler calls [Conn.Detach] (a tunnel begins), [Conn.Resume] (the request is
+// no upgrade after all, HTTP goes on), or the answer is written (held bytes are
+// dropped with the connection).
+//
+// How a server uses it:
+//
+//	srv := &http.Server{
+//		ConnContext:    h1gate.NewContext,
+//		MaxHeaderBytes: ..., // no less than Limits.HeadBytes
+//		IdleTimeout:    ..., // between requests: net/http's affair
+//	}
+//	srv.Serve(listener whose Accept returns h1gate.Wrap(conn, limits, onRefuse))
+//
+// A *tls.Conn is wrapped after its handshake, and only when it negotiated no
+// HTTP/2. Server.ReadHeaderTimeout stays zero: the gate has its own clock,
+// which answers 408. Unencrypted HTTP/2 is not spoken through a gate.
+//
+// The files: conn.go is the connection and what it reads next, head.go and
+// target.go the parser (shared with whatever reads heads without net/http),
+// chunked.go a chunked body, hold.go what happens behind an upgrade request,
+// deadline.go the clocks, refuse.go how a refusal is told.
 package h1gate

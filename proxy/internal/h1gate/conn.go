@@ -1,0 +1,502 @@
+// The connection: what is read next, and what of it may be delivered.
+
+package h1gate
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// Limits of one connection. Zero is the default.
+type Limits struct {
+	HeadBytes   int           // a request line and headers; default 32 KiB -> 431
+	Fields      int           // header lines; default 100 -> 431
+	HeadTimeout time.Duration // first byte of a head to its end, for the first head from the start; default 10s, negative is off -> 408
+	EarlyBytes  int           // held behind an upgrade request, then the client must wait; default 64 KiB
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.HeadBytes <= 0 {
+		l.HeadBytes = 32 << 10
+	}
+	if l.Fields <= 0 {
+		l.Fields = 100
+	}
+	if l.HeadTimeout == 0 {
+		l.HeadTimeout = 10 * time.Second
+	}
+	if l.EarlyBytes <= 0 {
+		l.EarlyBytes = 64 << 10
+	}
+	return l
+}
+
+// state says what the next byte from the client belongs to.
+type state uint8
+
+const (
+	inHead     state = iota // a request head, or empty lines before it
+	inLength                // a body with Content-Length
+	inChunks                // a body in chunks
+	inTrailers              // the lines behind the last chunk
+	holding                 // what is behind an upgrade request
+	detached                // a tunnel: not the gate's any more
+)
+
+// Conn is a client's connection with the gate in it. net/http reads from it as
+// from any connection: one Read at a time, concurrently with everything else.
+// [Conn.Held], [Conn.Resume] and [Conn.Detach] belong to the handler of the
+// request that is being served; the other methods are safe for concurrent use.
+//
+// Whoever owns the Conn closes it, and with it the connection beneath, unless
+// Detach took that out.
+type Conn struct {
+	net.Conn // the client's: writes and addresses pass straight through
+
+	limits   Limits
+	onRefuse func(status int, reason string)
+
+	// Only Read uses these.
+	ready  int   // bytes at the front of early that are judged and may be delivered
+	heads  int   // heads so far
+	blank  int   // empty lines before the current head
+	left   int64 // of a body with Content-Length
+	chunks chunks
+	scan   headScan // of a head or of trailers
+	err    error    // every later Read's, after a violation
+
+	// mu guards what follows: the handler steers while a Read waits. Only Read
+	// and Detach put bytes into early or take them out.
+	mu       sync.Mutex
+	state    state
+	upgrade  bool    // hold what is behind the current request
+	early    *buffer // read and not delivered; nil is empty
+	eof      bool    // the client's end of file was read, behind early
+	deadline time.Time
+	headBy   time.Time     // the gate's own deadline while a head is read
+	wake     chan struct{} // closed to end a pause; nil when none waits
+	linger   bool          // close slowly, so that the client can read the answer
+	closed   bool
+	why      *Violation
+}
+
+// Wrap puts the gate into conn: a *Conn, which for a *tls.Conn also has
+// ConnectionState, for net/http's Request.TLS. A *tls.Conn must have finished
+// its handshake. onRefuse, if not nil, is told of every refusal, from the
+// goroutine that reads: the status that the client gets and one line why.
+func Wrap(conn net.Conn, limits Limits, onRefuse func(status int, reason string)) net.Conn {
+	if onRefuse == nil {
+		onRefuse = func(int, string) {}
+	}
+	c := &Conn{Conn: conn, limits: limits.withDefaults(), onRefuse: onRefuse}
+	if t, ok := conn.(*tls.Conn); ok {
+		return &tlsConn{Conn: c, tls: t}
+	}
+	return c
+}
+
+// tlsConn exists because net/http takes whatever has ConnectionState for TLS.
+type tlsConn struct {
+	*Conn
+	tls *tls.Conn
+}
+
+func (c *tlsConn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
+
+func (c *Conn) gate() *Conn { return c }
+
+// From returns the gate in conn, or nil.
+func From(conn net.Conn) *Conn {
+	if g, ok := conn.(interface{ gate() *Conn }); ok {
+		return g.gate()
+	}
+	return nil
+}
+
+type contextKey struct{}
+
+// NewContext keeps the gate in conn, if there is one, for the requests on it:
+// it is an http.Server's ConnContext.
+func NewContext(ctx context.Context, conn net.Conn) context.Context {
+	if g := From(conn); g != nil {
+		return context.WithValue(ctx, contextKey{}, g)
+	}
+	return ctx
+}
+
+// FromContext returns the gate beneath a request's context, or nil (HTTP/2).
+func FromContext(ctx context.Context) *Conn {
+	c, _ := ctx.Value(contextKey{}).(*Conn)
+	return c
+}
+
+// NetConn returns the connection beneath the gate. Reading from it is
+// forbidden; its descriptor and addresses are what it is for.
+func (c *Conn) NetConn() net.Conn { return c.Conn }
+
+// Read delivers what was judged: a head only when all of it has come.
+//
+// net/http reads a single byte in the background while a handler runs, to
+// learn that the client has gone. At the end of a request nothing else reads
+// one byte only (its buffer is empty then), and such a Read never delivers:
+// what the client sends is kept, unjudged, until the answer is out.
+func (c *Conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		if n := c.deliver(p); n > 0 {
+			return n, nil
+		}
+		if c.err != nil {
+			return 0, c.err
+		}
+		if n, err := c.step(p); n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+// step reads once from the client, or changes the state. It may put delivered
+// bytes into p, or mark some of early as ready.
+func (c *Conn) step(p []byte) (int, error) {
+	switch s := c.currentState(); {
+	case s == detached:
+		return 0, net.ErrClosed
+	case s == inLength:
+		return c.readLength(p)
+	case s == inChunks:
+		return c.readChunks(p)
+	case s == inTrailers:
+		return 0, c.readTrailers()
+	case len(p) == 1:
+		return 0, c.watch(p)
+	case s == holding:
+		return 0, c.goOn()
+	}
+	return c.readHead(p)
+}
+
+func (c *Conn) currentState() state {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state
+}
+
+func (c *Conn) setState(s state) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state = s
+}
+
+// deliver moves judged bytes into p.
+func (c *Conn) deliver(p []byte) int {
+	if c.ready == 0 {
+		return 0
+	}
+	n := copy(p, c.early.bytes()[:c.ready])
+	c.ready -= n
+	c.take(n)
+	return n
+}
+
+// take drops n bytes from the front of early.
+func (c *Conn) take(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n == 0 {
+		return
+	}
+	if c.early.r += n; c.early.len() == 0 {
+		c.early.release()
+		c.early = nil
+	}
+}
+
+// keep puts bytes behind early.
+func (c *Conn) keep(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.early == nil {
+		c.early = newBuffer()
+	}
+	c.early.append(p)
+}
+
+// fill reads once from the client into early, of which there may be limit
+// bytes in all. scratch is used while early is empty, so that a connection
+// that waits holds no memory.
+func (c *Conn) fill(scratch []byte, limit int) error {
+	if c.early == nil {
+		n, err := c.Conn.Read(scratch)
+		c.keep(scratch[:n])
+		return errUnlessRead(n, err)
+	}
+	n, err := c.Conn.Read(c.early.space(limit))
+	c.mu.Lock()
+	c.early.w += n
+	c.mu.Unlock()
+	return errUnlessRead(n, err)
+}
+
+// errUnlessRead leaves an error that came with bytes to the next Read.
+func errUnlessRead(n int, err error) error {
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// readHead reads until a head is complete and judged. Mostly it comes with one
+// Read, straight into p, and stays there.
+func (c *Conn) readHead(p []byte) (int, error) {
+	if c.heads == 0 {
+		c.startHeadClock()
+	}
+	if c.early == nil {
+		n, err := c.Conn.Read(p)
+		if n == 0 {
+			return 0, c.headError(err)
+		}
+		return c.judgeFirst(p[:n])
+	}
+	c.startHeadClock()
+	defer c.stopHeadClock()
+	for {
+		if end, err := c.judge(c.early.bytes()); end > 0 || err != nil {
+			c.ready = end
+			return 0, err
+		}
+		if c.early == nil { // there were empty lines only
+			return 0, nil
+		}
+		if err := c.fill(nil, c.limits.HeadBytes+2*maxBlank+1); err != nil {
+			return 0, c.headError(err)
+		}
+	}
+}
+
+// judgeFirst judges the bytes of a first Read. What is not delivered with them
+// is kept.
+func (c *Conn) judgeFirst(b []byte) (int, error) {
+	if b[0] == '\r' { // rare: judge drops empty lines from early only
+		c.keep(b)
+		return 0, nil
+	}
+	end, err := c.judge(b)
+	if err != nil {
+		return 0, err
+	}
+	if end > 0 {
+		c.stopHeadClock()
+	}
+	c.keep(b[end:])
+	return end, nil
+}
+
+// maxBlank is how many empty lines may stand before a request line: RFC 9112
+// section 2.2 asks for one, for the sake of old clients. net/http never sees
+// them.
+const maxBlank = 4
+
+// judge looks at the bytes of a head and returns the head's length once it is
+// complete and accepted. The state is then that behind the head.
+func (c *Conn) judge(b []byte) (int, error) {
+	for c.scan.pos == 0 && len(b) >= 2 && b[0] == '\r' && b[1] == '\n' {
+		if c.blank++; c.blank > maxBlank {
+			return 0, c.refuse(errEmptyLine)
+		}
+		c.take(2)
+		b = b[2:]
+	}
+	end, err := c.scan.scan(b, c.limits)
+	if err == ErrIncomplete {
+		return 0, nil
+	}
+	if err == nil {
+		err = c.accept(b[:end])
+	}
+	if err != nil {
+		return 0, c.refuse(err.(*Violation))
+	}
+	return end, nil
+}
+
+// fieldSlices are scratch for parsing.
+var fieldSlices = sync.Pool{New: func() any { return new([]Field) }}
+
+// accept judges a complete head and prepares for what is behind it.
+func (c *Conn) accept(b []byte) error {
+	scratch := fieldSlices.Get().(*[]Field)
+	defer fieldSlices.Put(scratch)
+	h, err := parseHead(b, *scratch)
+	if err != nil {
+		return err
+	}
+	*scratch = h.Fields[:0]
+	clear(h.Fields)
+	c.heads++
+	c.blank, c.scan, c.chunks, c.left = 0, headScan{}, chunks{}, h.Length
+	c.begin(h)
+	return nil
+}
+
+func (c *Conn) begin(h Head) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.upgrade = h.Upgrade
+	switch {
+	case h.Length == Chunked:
+		c.state = inChunks
+	case h.Length > 0:
+		c.state = inLength
+	default:
+		c.endMessageLocked()
+	}
+}
+
+// endMessageLocked stands behind a request.
+func (c *Conn) endMessageLocked() {
+	c.state = inHead
+	if c.upgrade {
+		c.state = holding
+	}
+}
+
+func (c *Conn) endMessage() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endMessageLocked()
+}
+
+// headError sorts out why a Read failed before a head was complete. The bytes
+// of an unfinished head were not delivered: net/http sees a connection that
+// ends between requests, and is silent.
+func (c *Conn) headError(err error) error {
+	if !c.headTimedOut(err) {
+		return err
+	}
+	if c.early.len() == 0 {
+		c.stopHeadClock()
+		return err // a client that never said anything is not answered
+	}
+	return c.refuse(errHeadTime)
+}
+
+// readLength passes a counted body on.
+func (c *Conn) readLength(p []byte) (int, error) {
+	if int64(len(p)) > c.left {
+		p = p[:c.left]
+	}
+	n, err := copy(p, c.early.bytes()), error(nil)
+	if n > 0 {
+		c.take(n)
+	} else if n, err = c.Conn.Read(p); err != nil && n == 0 {
+		return 0, err
+	}
+	if c.left -= int64(n); c.left == 0 {
+		c.endMessage()
+	}
+	return n, nil
+}
+
+// readChunks passes chunks on and stops behind the last one's line.
+func (c *Conn) readChunks(p []byte) (int, error) {
+	if b := c.early.bytes(); len(b) > 0 {
+		n, err := c.scanChunks(b[:min(len(b), len(p))])
+		copy(p, b[:n])
+		c.take(n)
+		return n, err
+	}
+	if ahead := c.chunks.readAhead(); uint64(len(p)) > ahead {
+		p = p[:ahead]
+	}
+	got, err := c.Conn.Read(p)
+	if got == 0 {
+		return 0, err
+	}
+	n, err := c.scanChunks(p[:got])
+	c.keep(p[n:got])
+	return n, err
+}
+
+func (c *Conn) scanChunks(b []byte) (int, error) {
+	n, done, err := c.chunks.scan(b)
+	if err != nil {
+		return 0, c.failBody(err.(*Violation))
+	}
+	if done {
+		c.scan = headScan{trailer: true}
+		c.setState(inTrailers)
+	}
+	return n, nil
+}
+
+// readTrailers reads until the lines behind the last chunk are complete and
+// judged; mostly that is the empty one.
+func (c *Conn) readTrailers() error {
+	limits := Limits{HeadBytes: maxTrailerBytes, Fields: c.limits.Fields}
+	for {
+		end, err := c.scan.scan(c.early.bytes(), limits)
+		if err == nil {
+			err = checkTrailers(c.early.bytes()[:end], nil)
+		}
+		switch {
+		case err == nil:
+			c.ready, c.scan = end, headScan{}
+			c.endMessage()
+			return nil
+		case err == errHeadSize:
+			return c.failBody(errTrailerSize)
+		case err != ErrIncomplete:
+			return c.failBody(err.(*Violation))
+		}
+		var scratch [64]byte
+		if err := c.fill(scratch[:], maxTrailerBytes+1); err != nil {
+			return err
+		}
+	}
+}
+
+// Violation returns what this connection was refused for, or nil: a handler
+// whose request body failed can tell a client's mistake from its absence.
+func (c *Conn) Violation() *Violation {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.why
+}
+
+// CloseWrite half-closes the connection, where it can be.
+func (c *Conn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// Close closes the connection. After a refusal it half-closes at once and
+// closes half a second later at the latest, see lingerAndClose.
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	linger := c.linger && !c.closed
+	c.closed = true
+	c.wakeLocked()
+	c.mu.Unlock()
+	if linger {
+		go lingerAndClose(c.Conn)
+		return nil
+	}
+	return c.Conn.Close()
+}
+
+// isEOF: a TLS connection that ends without close_notify gives
+// io.ErrUnexpectedEOF, which is a loss, not an end.
+func isEOF(err error) bool { return err == io.EOF }

@@ -1,0 +1,112 @@
+// Two clocks on one connection: net/http's read deadline (idle, or none), and
+// the gate's own for a request head.
+
+package h1gate
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+)
+
+// SetDeadline sets both deadlines, see [Conn.SetReadDeadline].
+func (c *Conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.Conn.SetWriteDeadline(t))
+}
+
+// SetReadDeadline ends a Read under way, too, also one that waits behind an
+// upgrade request. While a head is being read the gate's own deadline holds
+// instead of one that was set before, and the earlier one of it and t.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline = t
+	c.wakeLocked()
+	return c.Conn.SetReadDeadline(earlier(t, c.headBy))
+}
+
+// earlier treats the zero time as never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// startHeadClock limits the time for the rest of a head.
+func (c *Conn) startHeadClock() {
+	timeout := c.limits.HeadTimeout
+	if timeout < 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.headBy.IsZero() {
+		c.headBy = time.Now().Add(timeout)
+		c.Conn.SetReadDeadline(c.headBy)
+	}
+}
+
+// stopHeadClock puts net/http's deadline back.
+func (c *Conn) stopHeadClock() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.headBy.IsZero() {
+		c.headBy = time.Time{}
+		c.Conn.SetReadDeadline(c.deadline)
+	}
+}
+
+// headTimedOut reports whether err is the gate's own deadline.
+func (c *Conn) headTimedOut(err error) bool {
+	var ne net.Error
+	if !errors.As(err, &ne) || !ne.Timeout() {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.headBy.IsZero() && !time.Now().Before(c.headBy)
+}
+
+// pause waits for wake, see wakeChanLocked. It returns an error when a Read
+// must end.
+func (c *Conn) pause(wake <-chan struct{}) error {
+	c.mu.Lock()
+	deadline, closed := c.deadline, c.closed
+	c.mu.Unlock()
+	switch {
+	case closed:
+		return net.ErrClosed
+	case deadline.IsZero():
+		<-wake
+		return nil
+	}
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	select {
+	case <-wake:
+		return nil
+	case <-timer.C:
+		return os.ErrDeadlineExceeded
+	}
+}
+
+// wakeChanLocked returns a channel that is closed at the next change of what a
+// pause depends on: a deadline, the state, or that the connection is closed. It
+// is taken under the same lock as the decision to wait, so that no change is
+// missed.
+func (c *Conn) wakeChanLocked() <-chan struct{} {
+	if c.wake == nil {
+		c.wake = make(chan struct{})
+	}
+	return c.wake
+}
+
+// wakeLocked ends a pause.
+func (c *Conn) wakeLocked() {
+	if c.wake != nil {
+		close(c.wake)
+		c.wake = nil
+	}
+}

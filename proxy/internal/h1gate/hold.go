@@ -1,0 +1,132 @@
+// What happens behind a request while it is being served: HTTP that came too
+// soon, or, behind an upgrade request, bytes of a protocol to come.
+
+package h1gate
+
+import (
+	"io"
+	"net"
+	"slices"
+)
+
+// maxPipelined bounds what is read ahead of the next request: enough to notice
+// that a client has gone, no more.
+const maxPipelined = bufferSize
+
+// watch is net/http's background Read. It keeps what comes, bounded, and ends
+// only with an error: that the client has gone, or a deadline, with which
+// net/http stops it.
+//
+// An end of file is reported where a plain request's client has nothing more to
+// say. It is kept where bytes came before it, since those still want an answer,
+// and behind an upgrade request, since a client may half-close right behind its
+// first bytes.
+func (c *Conn) watch(p []byte) error {
+	for {
+		limit, wait, err := c.watchLimit()
+		switch {
+		case err != nil:
+			return err
+		case wait != nil:
+			err = c.pause(wait)
+		default:
+			err = c.watchOnce(p, limit)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// watchLimit returns how many bytes may be kept, or what to wait for when
+// nothing may be read now.
+func (c *Conn) watchLimit() (limit int, wait <-chan struct{}, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	limit = maxPipelined
+	if c.state == holding {
+		limit = c.limits.EarlyBytes
+	}
+	switch {
+	case c.eof && c.state == inHead && c.early == nil:
+		return 0, nil, io.EOF
+	case c.eof || c.early.len() >= limit:
+		return 0, c.wakeChanLocked(), nil
+	}
+	return limit, nil, nil
+}
+
+func (c *Conn) watchOnce(p []byte, limit int) error {
+	err := c.fill(p, limit)
+	if !isEOF(err) {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.eof = true
+	return nil
+}
+
+// goOn is the end of an upgrade request that was answered as HTTP, where
+// nobody called Resume: net/http wants the next head. Bytes that are held are
+// no request, and the connection ends here.
+func (c *Conn) goOn() error {
+	if c.Resume() {
+		return nil
+	}
+	c.err = c.readError(errHeld)
+	return c.err
+}
+
+// Held reports whether bytes are held behind the upgrade request being served.
+// An answer other than 101 must then carry Connection: close. To ask and decide
+// in one step, use [Conn.Resume].
+func (c *Conn) Held() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state == holding && c.early != nil
+}
+
+// Resume says that the request being served is no upgrade: HTTP goes on behind
+// it. Call it before the answer's header is written. It returns false when bytes
+// are held already: they are dropped with the connection, and the answer must
+// carry Connection: close. On a plain request it does nothing and returns true.
+//
+// A handler may call it as soon as it has decided, so that a client that leaves
+// is noticed like any other. One that never does is forgiven: the next head is
+// read as if it had.
+func (c *Conn) Resume() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.state == detached:
+		return false
+	case c.state == holding && c.early != nil:
+		c.linger = true
+		return false
+	case c.state == holding:
+		c.state = inHead
+	}
+	c.upgrade = false
+	c.wakeLocked()
+	return true
+}
+
+// Detach takes the gate out, after Hijack: it returns the connection beneath
+// with the bytes that were read from it and never delivered, and whether the
+// client's end of file was read behind them. Bytes still in the reader that
+// Hijack returned come before early; there are none unless the request's body
+// was not read to its end. From then on Read fails, and whoever called Detach
+// owns conn; it has no deadlines (Hijack cleared them).
+func (c *Conn) Detach() (conn net.Conn, early []byte, eof bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.early != nil {
+		early = slices.Clone(c.early.bytes())
+		c.early.release()
+		c.early = nil
+	}
+	c.ready = 0
+	c.state = detached
+	return c.Conn, early, c.eof
+}

@@ -1,0 +1,241 @@
+// The request line, its target, and authorities (RFC 9112 section 3, RFC 3986
+// section 3.2).
+
+package h1gate
+
+import (
+	"bytes"
+	"net/netip"
+)
+
+var (
+	errTarget       = bad("malformed request target")
+	errTargetByte   = bad("forbidden character in the request target")
+	errFragment     = bad("fragment in the request target")
+	errEscape       = bad("malformed percent-encoding in the path")
+	errAsterisk     = bad("target * with a method other than OPTIONS")
+	errScheme       = bad("absolute-form target that is neither http nor https")
+	errUserinfo     = bad("userinfo in an authority")
+	errHost         = bad("malformed host")
+	errEmptyHost    = bad("empty host")
+	errPort         = bad("malformed port")
+	errHostMismatch = bad("absolute-form target and Host disagree")
+)
+
+// parseRequestLine parses method SP target SP version, with one space each.
+func parseRequestLine(line []byte) (Head, error) {
+	method, rest, ok1 := bytes.Cut(line, space)
+	target, version, ok2 := bytes.Cut(rest, space)
+	if !ok1 || !ok2 {
+		return Head{}, errRequestLine
+	}
+	if !isToken(method) {
+		return Head{}, errMethod
+	}
+	minor, err := parseVersion(version)
+	if err != nil {
+		return Head{}, err
+	}
+	if string(method) == "CONNECT" {
+		return Head{}, errConnect
+	}
+	if err := checkTarget(method, target); err != nil {
+		return Head{}, err
+	}
+	return Head{Method: method, Target: target, Minor: minor}, nil
+}
+
+var space = []byte(" ")
+
+// parseVersion: other versions that are well formed get a 505, the preface of
+// HTTP/2 among them.
+func parseVersion(b []byte) (minor int, err error) {
+	switch {
+	case string(b) == "HTTP/1.1":
+		return 1, nil
+	case string(b) == "HTTP/1.0":
+		return 0, nil
+	case len(b) == 8 && string(b[:5]) == "HTTP/" && isDigit(b[5]) && b[6] == '.' && isDigit(b[7]):
+		return 0, errUnknownVersion
+	}
+	return 0, errVersion
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// checkTarget knows origin-form, absolute-form and *. The authority of an
+// absolute form is looked at later, against Host.
+func checkTarget(method, target []byte) error {
+	for _, c := range target {
+		switch {
+		case c == '#':
+			return errFragment
+		case c <= ' ' || c >= 0x7f:
+			return errTargetByte
+		}
+	}
+	switch {
+	case len(target) == 0:
+		return errTarget
+	case target[0] == '/':
+		return checkPath(target)
+	case string(target) == "*":
+		if string(method) != "OPTIONS" {
+			return errAsterisk
+		}
+		return nil
+	}
+	_, path, err := cutAuthority(target)
+	if err != nil {
+		return err
+	}
+	return checkPath(path)
+}
+
+// checkPath looks at the escapes before the query: a percent sign that is none
+// means different things to different readers.
+func checkPath(target []byte) error {
+	path, _, _ := bytes.Cut(target, question)
+	for i := 0; i < len(path); i++ {
+		if path[i] != '%' {
+			continue
+		}
+		if i+2 >= len(path) || !isHex(path[i+1]) || !isHex(path[i+2]) {
+			return errEscape
+		}
+		i += 2
+	}
+	return nil
+}
+
+var question = []byte("?")
+
+func isHex(c byte) bool { return hexValue(c) >= 0 }
+
+// hexValue is -1 for what is no hexadecimal digit.
+func hexValue(c byte) int {
+	switch {
+	case isDigit(c):
+		return int(c - '0')
+	case 'a' <= toLower(c) && toLower(c) <= 'f':
+		return int(toLower(c)-'a') + 10
+	}
+	return -1
+}
+
+// cutAuthority cuts scheme://authority[/path][?query].
+func cutAuthority(target []byte) (authority, rest []byte, err error) {
+	scheme, rest, ok := bytes.Cut(target, schemeEnd)
+	switch {
+	case !ok:
+		return nil, nil, errTarget
+	case !foldEqual(scheme, "http") && !foldEqual(scheme, "https"):
+		return nil, nil, errScheme
+	}
+	if i := bytes.IndexAny(rest, "/?"); i >= 0 {
+		return rest[:i], rest[i:], nil
+	}
+	return rest, nil, nil
+}
+
+var schemeEnd = []byte("://")
+
+// checkAuthorityForm: an absolute-form target wins over Host (RFC 9112 section
+// 3.2.2), so that a Host that differs, be it by a default port only, is a
+// request that two readers would route differently. Without a Host the
+// target's authority is one.
+func checkAuthorityForm(target []byte, host *[]byte) error {
+	if target[0] == '/' || target[0] == '*' {
+		return nil
+	}
+	authority, _, err := cutAuthority(target)
+	if err != nil {
+		return err
+	}
+	if err := checkAuthority(authority); err != nil {
+		return err
+	}
+	if *host == nil {
+		*host = authority
+	}
+	if !sameFold(*host, authority) {
+		return errHostMismatch
+	}
+	return nil
+}
+
+func sameFold(a, b []byte) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if toLower(a[i]) != toLower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// checkAuthority: host[:port], no userinfo. A host is an IPv6 address in
+// brackets, or a name or IPv4 address of letters, digits, "-", "_" and dots
+// between labels (one may end it). That is less than RFC 3986 allows, and all
+// that DNS and certificates know.
+func checkAuthority(b []byte) error {
+	if bytes.IndexByte(b, '@') >= 0 {
+		return errUserinfo
+	}
+	if len(b) > 0 && b[0] == '[' {
+		return checkIPv6(b)
+	}
+	host, port, hasPort := bytes.Cut(b, colon)
+	if err := checkHostName(host); err != nil {
+		return err
+	}
+	if hasPort && !isPort(port) {
+		return errPort
+	}
+	return nil
+}
+
+func checkIPv6(b []byte) error {
+	inside, rest, closed := bytes.Cut(b[1:], closeBracket)
+	addr, err := netip.ParseAddr(string(inside))
+	switch {
+	case !closed || err != nil || !addr.Is6() || addr.Zone() != "":
+		return errHost
+	case len(rest) > 0 && (rest[0] != ':' || !isPort(rest[1:])):
+		return errPort
+	}
+	return nil
+}
+
+var closeBracket = []byte("]")
+
+func checkHostName(b []byte) error {
+	if len(b) == 0 {
+		return errEmptyHost
+	}
+	dot := true // an empty label may not stand before it
+	for _, c := range b {
+		if !hostBytes[c] || c == '.' && dot {
+			return errHost
+		}
+		dot = c == '.'
+	}
+	return nil
+}
+
+var hostBytes = byteSet("-_." + alphanumeric)
+
+// isPort: 1 to 65535, decimal. An empty port is allowed by RFC 3986 and
+// written by nobody.
+func isPort(b []byte) bool {
+	n := 0
+	for _, c := range b {
+		if !isDigit(c) || len(b) > 5 {
+			return false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n > 0 && n <= 65535
+}
