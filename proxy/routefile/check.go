@@ -1,23 +1,238 @@
 package routefile
 
-// Check: the mistakes that only show when records are looked at together.
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
 
-// Check returns every mistake of the files as one set, those that Parse found
-// in each included. It looks at the bytes alone.
+// Check: the mistakes that only show when records are looked at together. The
+// bytes alone decide, so that a Terraform plan can ask the same question.
+
+// Check returns every mistake of the files as one set, sorted, those that Parse
+// found in each included: names and single keys that stand in two files, unknown
+// pools and listeners, captures that a pattern lacks, routes that are ambiguous
+// or that no request can reach. It reads nothing from the disk; see CheckFiles.
 func Check(files ...*File) Errors {
+	c := newChecker(files)
+	c.single("trusted_proxies")
+	c.single("shutdown")
+	c.checkListeners()
+	c.checkPools()
+	c.checkRoutes()
+	c.checkMatch()
+	c.checkConsent()
+	return tidy(c.errs)
+}
+
+// checker holds the set as it is looked at. Of a name that stands twice the
+// first file's record counts.
+type checker struct {
+	files     []*File
+	errs      []*Error
+	listeners map[string]placed[*Listener]
+	pools     map[string]placed[*Pool]
+	routes    map[string]placed[*Route]
+}
+
+// placed is a record with the file it stands in.
+type placed[T any] struct {
+	file *File
+	it   T
+}
+
+func newChecker(files []*File) *checker {
 	c := &checker{files: byPath(files)}
 	for _, f := range c.files {
 		c.errs = append(c.errs, f.errs...)
 	}
-	return tidy(c.errs)
+	c.listeners = gather(c, "listener", func(f *File) map[string]*Listener { return f.Listeners })
+	c.pools = gather(c, "pool", func(f *File) map[string]*Pool { return f.Pools })
+	c.routes = gather(c, "route", func(f *File) map[string]*Route { return f.Routes })
+	return c
 }
 
-// CheckFiles returns what only this machine knows to be wrong with the files.
-func CheckFiles(files ...*File) Errors {
-	return nil
+// gather puts a section's records of all files together and notes the names that stand in two.
+func gather[T interface{ pos() Pos }](c *checker, what string, section func(*File) map[string]T) map[string]placed[T] {
+	all := map[string]placed[T]{}
+	for _, f := range c.files {
+		for _, name := range sortedNames(section(f)) {
+			it := section(f)[name]
+			if before, twice := all[name]; twice {
+				c.note(it.pos(), what+"s."+name, recordOf(what, name), "stands in two files, first at %s", before.it.pos())
+				continue
+			}
+			all[name] = placed[T]{f, it}
+		}
+	}
+	return all
 }
 
-type checker struct {
-	files []*File
-	errs  []*Error
+func recordOf(what, name string) string { return fmt.Sprintf("%s %q", what, clip(name)) }
+
+func (c *checker) note(pos Pos, key, record, format string, args ...any) {
+	c.errs = append(c.errs, &Error{Pos: pos, Key: key, Record: record, Text: fmt.Sprintf(format, args...)})
+}
+
+// at notes a mistake at a key of a file, or at the longest beginning of it that is written.
+func (c *checker) at(f *File, keys []string, record, format string, args ...any) {
+	c.note(f.nearestPos(keys...), strings.Join(keys, "."), record, format, args...)
+}
+
+// single notes a key that may stand in one file of a set only.
+func (c *checker) single(key string) {
+	var first *File
+	for _, f := range c.files {
+		k := keyOf(f.node, key)
+		switch {
+		case k == nil:
+		case first == nil:
+			first = f
+		default:
+			c.note(f.pos(k), key, "", "%s stands in two files, first at %s", key, first.pos(keyOf(first.node, key)))
+		}
+	}
+}
+
+// checkConsent wants the key routes in some file: a set without any is more
+// likely half-written than meant.
+func (c *checker) checkConsent() {
+	for _, f := range c.files {
+		if f.RoutesWritten || f.node == nil {
+			return
+		}
+	}
+	if len(c.files) > 0 {
+		f := c.files[0]
+		c.note(f.nearestPos("routes"), "routes", "", "no routes: write routes: {} to serve nothing")
+	}
+}
+
+func (c *checker) checkListeners() {
+	names := sortedNames(c.listeners)
+	for i, name := range names {
+		l := c.listeners[name]
+		if l.it.HTTP2 == On && l.it.TLS == nil {
+			c.at(l.file, []string{"listeners", name, "http2"}, recordOf("listener", name), "http2 is offered in TLS only: add tls or leave it out")
+		}
+		for _, other := range names[:i] {
+			if o := c.listeners[other]; sameAddress(o.it.Address, l.it.Address) {
+				c.at(l.file, []string{"listeners", name, "address"}, recordOf("listener", name),
+					"address %q is taken by listener %q at %s", l.it.Address, other, o.it.Pos)
+				break
+			}
+		}
+	}
+}
+
+// sameAddress says whether two listeners could not both be opened. An address
+// without a host, 0.0.0.0 and :: are every address of the machine.
+func sameAddress(a, b string) bool {
+	if a == "" || b == "" {
+		return false
+	}
+	if strings.HasPrefix(a, "unix:") || strings.HasPrefix(b, "unix:") {
+		return a == b
+	}
+	hostA, portA, _ := splitPort(a)
+	hostB, portB, _ := splitPort(b)
+	if portA != portB || portA == "0" {
+		return false
+	}
+	return hostA == hostB || isEveryAddress(hostA) || isEveryAddress(hostB)
+}
+
+func isEveryAddress(host string) bool { return host == "" || host == "0.0.0.0" || host == "[::]" }
+
+func (c *checker) checkPools() {
+	for _, name := range sortedNames(c.pools) {
+		p := c.pools[name]
+		if len(p.it.Backends) == 0 && !p.it.spoilt {
+			c.at(p.file, []string{"pools", name, "backends"}, recordOf("pool", name), "backends is empty, wanted at least one")
+		}
+		c.checkBackends(p)
+	}
+}
+
+// checkBackends notes servers that stand twice: a tunnel knows its backend by pool, scheme and authority.
+func (c *checker) checkBackends(p placed[*Pool]) {
+	first := map[string]string{}
+	for _, name := range sortedNames(p.it.Backends) {
+		b := p.it.Backends[name]
+		keys, record := []string{"pools", p.it.Name, "backends", name}, recordOf("pool", p.it.Name)
+		if b.URL.Host == "" {
+			continue
+		}
+		identity := b.URL.Scheme + "://" + b.URL.Host
+		if before, twice := first[identity]; twice {
+			c.at(p.file, append(keys, "url"), record, "backends.%s.url %q is backend %q too: every server stands once", name, b.URL.Raw, before)
+			continue
+		}
+		first[identity] = name
+		if b.TLS != (TLSSettings{}) && b.URL.Scheme != "wss" && b.URL.Scheme != "https" {
+			c.at(p.file, append(keys, "tls"), record, "backends.%s.tls without effect: the scheme %s uses no TLS, wanted wss or https", name, b.URL.Scheme)
+		}
+	}
+}
+
+func (c *checker) checkRoutes() {
+	for _, name := range sortedNames(c.routes) {
+		r := c.routes[name]
+		c.checkListenerOf(r)
+		if r.it.To != nil {
+			c.checkPoolOf(r)
+		}
+		for _, t := range templatesOf(r.it) {
+			if err := t.check(r.it.Match.pattern()); err != nil {
+				c.at(r.file, []string{"routes", name, t.key, t.below}, recordOf("route", name), "%s %q: %v", t.key, clip(t.raw), err)
+			}
+		}
+	}
+}
+
+func (c *checker) checkListenerOf(r placed[*Route]) {
+	name := r.it.Match.Listener
+	_, found := c.listeners[name]
+	if name == "" || found || len(c.listeners) == 0 && name == DefaultListener {
+		return
+	}
+	names := sortedNames(c.listeners)
+	if len(names) == 0 {
+		names = []string{DefaultListener}
+	}
+	c.at(r.file, []string{"routes", r.it.Name, "match", "listener"}, recordOf("route", r.it.Name),
+		"listener %q: unknown listener%s", name, didYouMeanOr(name, names))
+}
+
+func (c *checker) checkPoolOf(r placed[*Route]) {
+	to := r.it.To
+	if _, found := c.pools[to.Host]; to.Scheme != "pool" || found || checkName(to.Host) != nil {
+		return
+	}
+	names := sortedNames(c.pools)
+	hint := didYouMean(to.Host, names)
+	if len(names) == 0 {
+		hint = ": there are no pools"
+	}
+	c.at(r.file, []string{"routes", r.it.Name, "to"}, recordOf("route", r.it.Name), "to %q: unknown pool %q%s", clip(to.Raw), to.Host, hint)
+}
+
+// checkMatch compiles the conditions of all routes together. What was half read
+// is left out: without a misspelt condition a route would clash with others.
+func (c *checker) checkMatch() {
+	rules := make([]rule, 0, len(c.routes))
+	for _, name := range slices.Sorted(maps.Keys(c.routes)) {
+		if r := c.routes[name].it; !r.spoilt {
+			rules = append(rules, r.rule())
+		}
+	}
+	for _, p := range problemsOf(rules) {
+		r := c.routes[p.Rule]
+		keys := []string{"routes", p.Rule, "match"}
+		if p.Field != "" {
+			keys = append(keys, strings.SplitN(p.Field, ".", 2)...)
+		}
+		c.at(r.file, keys, recordOf("route", p.Rule), "%s", p.Text)
+	}
 }

@@ -46,6 +46,7 @@ type Record struct {
 
 func (r *Record) spoil()        { r.spoilt = true }
 func (r *Record) attach(n node) { r.node = n }
+func (r *Record) pos() Pos      { return r.Pos }
 
 // Switch is a boolean that may be left unsaid.
 type Switch int8

@@ -15,8 +15,9 @@ func (f *File) KeyPos(keys ...string) (Pos, bool) {
 	return f.pos(n), true
 }
 
-// nearest returns the position of the longest beginning of keys that is there.
-func (f *File) nearest(keys ...string) Pos {
+// nearestPos returns the position of the longest beginning of keys that is there.
+// An empty key is no key.
+func (f *File) nearestPos(keys ...string) Pos {
 	for ; len(keys) > 0; keys = keys[:len(keys)-1] {
 		if pos, ok := f.KeyPos(keys...); ok {
 			return pos
@@ -28,6 +29,9 @@ func (f *File) nearest(keys ...string) Pos {
 func (f *File) find(keys ...string) node {
 	n := f.node
 	for _, key := range keys {
+		if key == "" {
+			continue
+		}
 		if n = childOf(n, key); n == nil {
 			return nil
 		}

@@ -38,6 +38,7 @@ type Key struct {
 	Required bool     // its mapping is wrong without it
 	Reserved bool     // known, but refused as not supported yet
 	Zero     bool     // "off" (and 0) may be written
+	Filled   bool     // a list may not be empty
 	Short    []Short  // other forms that may stand at the key
 
 	inside func(dst any) any                                     // where in dst the key's own destination is; nil: dst itself

@@ -41,7 +41,7 @@ func listOf[T, U any](open func(p *parser, dst *T, item node) *U, item *Key) *Ke
 
 // begin starts a record that stands in a section of the top level.
 func (p *parser) begin(what, name string, key node) Record {
-	p.record = fmt.Sprintf("%s %q", what, clip(name))
+	p.record = recordOf(what, name)
 	p.within = len(p.path)
 	p.checkName(what, name, key)
 	return Record{Name: name, Pos: p.file.pos(key)}
@@ -117,6 +117,27 @@ func (p *parser) clash(n node, found []string, text string) {
 
 func present(n node, keys []string) []string {
 	return slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return keyOf(n, key) == nil })
+}
+
+// finishTLS wants a client certificate and its key together.
+func finishTLS(p *parser, n node, t *TLSSettings) {
+	if found := present(n, []string{"certificate", "key"}); len(found) == 1 {
+		p.note(keyOf(n, found[0]), p.name()+" wants certificate and key together, has "+found[0]+" alone")
+	}
+}
+
+// addressKey reads a listener's address; a socket's path is resolved against the routes file.
+func addressKey() *Key {
+	return &Key{Kind: KindText, set: func(p *parser, k *Key, n node, dst any) {
+		if !p.wantText(n) || !p.passes(n, checkAddress) {
+			return
+		}
+		address := n.Value
+		if socket, ok := strings.CutPrefix(address, "unix:"); ok {
+			address = "unix:" + p.file.resolve(socket)
+		}
+		dst.(*Listener).Address = address
+	}}
 }
 
 // versionKey accepts 1 alone: a file written for another format must not be half understood.
@@ -211,10 +232,7 @@ func headerValues[T any](field func(*T) *[]Header) *Key {
 func headerLists[T any](field func(*T) *[]Header) *Key {
 	start := func(t *T) { *field(t) = []Header{} }
 	k := values(start, func(p *parser, dst *T, key, value node) {
-		if value.Kind == yaml.SequenceNode && len(value.Content) == 0 {
-			p.fail(value, "is an empty list, wanted at least one value")
-		}
-		p.items(&Key{Kind: "value or a list of values"}, value, func(item node) { p.header(field(dst), key, item) })
+		p.items(&Key{Kind: "value or a list of values", Filled: true}, value, func(item node) { p.header(field(dst), key, item) })
 	})
 	k.Kind = KindValueLists
 	return sortedHeaders(k, field)
@@ -393,12 +411,9 @@ func originsKey() *Key {
 		}}
 }
 
-// words reads one text or a list of at least one.
+// words reads one text or a list of them.
 func (p *parser) words(k *Key, n node, check func(string) error) []string {
 	var list []string
-	if n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
-		p.fail(n, "is an empty list, wanted at least one text")
-	}
 	p.items(k, n, func(item node) {
 		if p.wantText(item) && p.passes(item, check) {
 			list = append(list, item.Value)

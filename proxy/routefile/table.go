@@ -20,6 +20,7 @@ func byDefault(yaml string) func(*Key) { return func(k *Key) { k.Default = yaml 
 func example(yaml string) func(*Key)   { return func(k *Key) { k.Example = yaml } }
 func enum(words ...string) func(*Key)  { return func(k *Key) { k.Enum = words } }
 func pattern(re string) func(*Key)     { return func(k *Key) { k.Pattern = re } }
+func filled(k *Key)                    { k.Filled = true }
 func required(k *Key)                  { k.Required = true }
 func reserved(name, meaning string) *Key {
 	return &Key{Name: name, Meaning: meaning, Kind: KindMapping, Reserved: true}
@@ -80,7 +81,7 @@ func shutdownKeys() []*Key {
 func listenerKeys() []*Key {
 	return []*Key{
 		key("address", "Where to accept: host:port, :port for every address, or unix:/path. Port 0 takes any free one.",
-			text(func(l *Listener) *string { return &l.Address }, checkAddress), required, example(`"127.0.0.1:8080"`)),
+			addressKey(), required, example(`"127.0.0.1:8080"`)),
 		key("tls", "Ends TLS here.",
 			mapping(func(l *Listener) *ListenerTLS { l.TLS = orNew(l.TLS); return l.TLS }, listenerTLSKeys()...),
 			example("{certificates: [{certificate: site.crt, key: site.key}]}")),
@@ -101,7 +102,7 @@ func listenerTLSKeys() []*Key {
 	), example("{certificate: site.crt, key: site.key}"))
 	return []*Key{
 		key("certificates", "Certificates, chosen by the name that the client asks for (SNI); the first is the default. The files are watched.",
-			listOf(newCertificate, item), required, example("[{certificate: site.crt, key: site.key}]")),
+			listOf(newCertificate, item), required, filled, example("[{certificate: site.crt, key: site.key}]")),
 		key("client_ca", "PEM file of the authorities that client certificates must come from. Clients without one are refused.",
 			file(func(t *ListenerTLS) *string { return &t.ClientCA }), example("tls/clients.crt")),
 	}
@@ -141,7 +142,7 @@ func backendKeys() []*Key {
 		key("drain", "Takes no new tunnels and ends the open ones by their routes' drain policy.",
 			flag(func(b *Backend) *bool { return &b.Drain }), byDefault("false"), example("true")),
 		key("tls", "TLS towards this backend; each field said here goes before the route's backend_tls.",
-			mapping(func(b *Backend) *TLSSettings { return &b.TLS }, tlsKeys(false)...), example("{server_name: chat.internal}")),
+			mapping(func(b *Backend) *TLSSettings { return &b.TLS }, tlsKeys(false)...), afterwards(finishTLS), example("{server_name: chat.internal}")),
 	}
 	for _, name := range []string{"weight", "standby", "spare", "tier", "disabled", "max_tunnels", "max_requests", "route"} {
 		keys = append(keys, reserved(name, "Comes with the pools' further policies."))
@@ -201,7 +202,7 @@ func matchKeys() []*Key {
 		key("priority", "Decides before everything else between routes that match the same request; the higher wins.",
 			whole(func(m *Match) *int { return &m.Priority }, -1000000, 1000000), byDefault("0"), example("10")),
 		key("methods", "The request's method is one of these. GET matches HEAD too.",
-			texts(func(m *Match) *[]string { return &m.Methods }, checkMethod), example("[GET, POST]")),
+			texts(func(m *Match) *[]string { return &m.Methods }, checkMethod), filled, example("[GET, POST]")),
 		conditionsKey("headers", "Conditions on headers, names in any case.", checkToken, "{X-Room: blue}",
 			func(m *Match) *[]Condition { return &m.Headers }),
 		conditionsKey("query", "Conditions on query parameters.", checkNotEmpty, "{v: 2}",
@@ -213,7 +214,7 @@ func matchKeys() []*Key {
 		key("subprotocol", "A WebSocket subprotocol that the client offers.",
 			text(func(m *Match) *string { return &m.Subprotocol }, checkToken), example("chat.v2")),
 		key("client", "Networks that the client's address is in.",
-			networks(func(m *Match) *[]prefix { return &m.Client }), example("[10.0.0.0/8]")),
+			networks(func(m *Match) *[]prefix { return &m.Client }), filled, example("[10.0.0.0/8]")),
 	}
 }
 
@@ -232,7 +233,7 @@ func conditionsKey(name, meaning string, checkName func(string) error, shown str
 func settingsKeys() []*Key {
 	return []*Key{
 		key("upgrade", "Which upgrades become tunnels: websocket, a list of protocols, any, none, or unchecked, which asks neither an Upgrade nor a Connection header of the client.",
-			upgradeKey(), byDefault("websocket"), example("[websocket, mqtt]")),
+			upgradeKey(), filled, byDefault("websocket"), example("[websocket, mqtt]")),
 		key("http_fallback", "Forwards what is no upgrade as ordinary HTTP; false answers 426.",
 			toggle(func(s *Settings) *Switch { return &s.HTTPFallback }), byDefault("true"), example("false")),
 		key("timeouts", "How long things may take.",
@@ -244,7 +245,7 @@ func settingsKeys() []*Key {
 		key("limits", "What one route takes.",
 			mapping(func(s *Settings) *Limits { return &s.Limits }, limitKeys()...), example("{tunnels: 1000}")),
 		key("origins", "Which pages may open a tunnel: a list of origins, same-host, or any. Requests without Origin pass.",
-			originsKey(), byDefault("same-host"), example(`["https://app.example.com", same-host]`)),
+			originsKey(), filled, byDefault("same-host"), example(`["https://app.example.com", same-host]`)),
 		key("drain", "How a tunnel that must go is ended.",
 			mapping(func(s *Settings) *DrainPolicy { return &s.Drain }, drainKeys()...), example("{window: 1m}")),
 		key("headers", "Changes to headers: remove, then set, then add.",
@@ -257,7 +258,7 @@ func settingsKeys() []*Key {
 		key("rewrite_response", "Rewrites what a backend's answer says of its own address.",
 			mapping(func(s *Settings) *Rewriting { return &s.RewriteResponse }, rewriteKeys()...), example("{location: true}"), shortRewrite),
 		key("backend_tls", "TLS towards wss and https backends.",
-			mapping(func(s *Settings) *TLSSettings { return &s.BackendTLS }, tlsKeys(true)...), example("{ca: backends.pem}")),
+			mapping(func(s *Settings) *TLSSettings { return &s.BackendTLS }, tlsKeys(true)...), afterwards(finishTLS), example("{ca: backends.pem}")),
 		reserved("retry", "Tries other backends."),
 		reserved("auth", "Asks who the client is."),
 		reserved("on_backend_loss", "What a tunnel does when its backend is lost."),

@@ -166,3 +166,16 @@ func checkRedirect(s string) error {
 	}
 	return nil
 }
+
+// splitRedirect gives the path and the query of a redirect's target.
+func splitRedirect(s string) (path, query string) {
+	if strings.HasPrefix(s, "/") {
+		path, query, _ = strings.Cut(s, "?")
+		return path, query
+	}
+	t, err := parseTarget(s)
+	if err != nil {
+		return "", ""
+	}
+	return t.Path, t.Query
+}

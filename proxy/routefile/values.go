@@ -206,7 +206,7 @@ func (p *parser) items(k *Key, n node, yield func(item node)) {
 		yield(n)
 		return
 	}
-	if !p.wantKind(n, yaml.SequenceNode, k.Kind) {
+	if !p.wantList(k, n) {
 		return
 	}
 	for _, item := range n.Content {
@@ -217,6 +217,18 @@ func (p *parser) items(k *Key, n node, yield func(item node)) {
 		yield(item)
 		leave()
 	}
+}
+
+// wantList notes a mistake unless n is a list, with items where some are needed.
+func (p *parser) wantList(k *Key, n node) bool {
+	if !p.wantKind(n, yaml.SequenceNode, k.Kind) {
+		return false
+	}
+	if k.Filled && len(n.Content) == 0 {
+		p.fail(n, "is an empty list, wanted at least one item")
+		return false
+	}
+	return true
 }
 
 // wantText notes a mistake unless n is a text. What YAML reads as something

@@ -233,7 +233,7 @@ type recorder interface {
 
 // list reads a list of mappings: the keys of each stand at the "[]" below k.
 func (p *parser) list(k *Key, n node, dst any) {
-	if !p.wantKind(n, yaml.SequenceNode, k.Kind) {
+	if !p.wantList(k, n) {
 		return
 	}
 	for _, item := range n.Content {

@@ -1,0 +1,60 @@
+package routefile
+
+import "github.com/tunnelform/tunnelform/proxy/internal/match"
+
+// What Check asks of package match: whether conditions compile, and whether a
+// target's captures are there.
+
+type rule = match.Rule
+
+// problemsOf is all that is wrong with the conditions of a set's routes. Rules
+// that do not compile take no part in the search for conflicts.
+func problemsOf(rules []rule) []match.Problem {
+	_, problems := match.Compile(rules)
+	invalid := map[string]bool{}
+	for _, p := range problems {
+		invalid[p.Rule] = true
+	}
+	sound := make([]rule, 0, len(rules))
+	for _, r := range rules {
+		if !invalid[r.Name] {
+			sound = append(sound, r)
+		}
+	}
+	return append(problems, match.Conflicts(sound)...)
+}
+
+// written is a text of a route that captures may stand in.
+type written struct {
+	key, below string // "to" and "", or "redirect" and "to"
+	raw        string
+	path       string // its parts that are templates
+	query      string
+}
+
+// templatesOf lists the texts of r that captures may stand in.
+func templatesOf(r *Route) []written {
+	var all []written
+	if r.To != nil {
+		all = append(all, written{key: "to", raw: r.To.Raw, path: r.To.Path, query: r.To.Query})
+	}
+	if r.Redirect != nil {
+		path, query := splitRedirect(r.Redirect.To)
+		all = append(all, written{key: "redirect", below: "to", raw: r.Redirect.To, path: path, query: query})
+	}
+	return all
+}
+
+// check says whether the templates are well formed and refer only to what the pattern captures.
+func (w written) check(p match.Path) error {
+	for _, text := range []string{w.path, w.query} {
+		t, err := match.ParseTemplate(text)
+		if err != nil {
+			return err
+		}
+		if err := match.CheckRefs(t, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,223 @@
+package routefile
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// CheckFiles: the mistakes that only this machine can know of, and the list of
+// files whose change matters.
+
+// CheckFiles returns what is wrong with what the files name on this machine,
+// each at its key: certificates that do not load or fit their keys, authorities
+// without a certificate, listeners' sockets in directories that are not there,
+// ports whose service has no number here. It reads files and opens nothing.
+func CheckFiles(files ...*File) Errors {
+	c := &fileChecker{read: map[string]readFile{}}
+	for _, f := range byPath(files) {
+		c.file = f
+		c.checkListeners()
+		c.settings(f.Defaults, "", "defaults")
+		for _, name := range sortedNames(f.Pools) {
+			for _, b := range sortedNames(f.Pools[name].Backends) {
+				c.tls(&f.Pools[name].Backends[b].TLS, recordOf("pool", name), "pools", name, "backends", b, "tls")
+			}
+		}
+		for _, name := range sortedNames(f.Routes) {
+			c.settings(&f.Routes[name].Settings, recordOf("route", name), "routes", name)
+		}
+	}
+	return tidy(c.errs)
+}
+
+// fileChecker reads every file once, however many records name it.
+type fileChecker struct {
+	file *File
+	errs []*Error
+	read map[string]readFile
+}
+
+type readFile struct {
+	data []byte
+	err  error
+}
+
+// note notes a mistake at keys, the last of which is the one that names the file.
+func (c *fileChecker) note(record string, keys []string, value string, err error) {
+	c.errs = append(c.errs, &Error{
+		Pos: c.file.nearestPos(keys...), Key: strings.Join(keys, "."), Record: record,
+		Text: fmt.Sprintf("%s %q: %v", keys[len(keys)-1], clip(value), err),
+	})
+}
+
+func (c *fileChecker) checkListeners() {
+	for _, name := range sortedNames(c.file.Listeners) {
+		l, record := c.file.Listeners[name], recordOf("listener", name)
+		if err := checkPlace(l.Address); err != nil {
+			c.note(record, []string{"listeners", name, "address"}, l.Address, err)
+		}
+		if l.TLS == nil {
+			continue
+		}
+		for _, pair := range l.TLS.Certificates {
+			c.listed(record, name, pair)
+		}
+		c.authority(l.TLS.ClientCA, record, "listeners", name, "tls", "client_ca")
+	}
+}
+
+// listed checks one certificate of a listener, whose place is known by its own position.
+func (c *fileChecker) listed(record, name string, pair CertificateFiles) {
+	before := len(c.errs)
+	c.pair(pair.Certificate, pair.Key, record, "listeners", name, "tls", "certificates")
+	for _, e := range c.errs[before:] {
+		e.Pos = pair.Pos
+	}
+}
+
+// checkPlace asks the machine about a listener's address.
+func checkPlace(address string) error {
+	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
+		return checkDirectory(filepath.Dir(socket))
+	}
+	_, port, _ := splitPort(address)
+	if port == "" || isDigits(port) {
+		return nil
+	}
+	if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err != nil {
+		return fmt.Errorf("port %q: no such service here, wanted its number", port)
+	}
+	return nil
+}
+
+func checkDirectory(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("directory %q: %w", dir, cause(err))
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%q is no directory", dir)
+	}
+	return nil
+}
+
+func (c *fileChecker) settings(s *Settings, record string, keys ...string) {
+	if s != nil {
+		c.tls(&s.BackendTLS, record, append(keys, "backend_tls")...)
+	}
+}
+
+func (c *fileChecker) tls(t *TLSSettings, record string, keys ...string) {
+	c.authority(t.CA, record, append(slices.Clone(keys), "ca")...)
+	if t.Certificate != "" && t.Key != "" {
+		c.pair(t.Certificate, t.Key, record, keys...)
+	}
+}
+
+// authority wants at least one certificate in a file, if one is named.
+func (c *fileChecker) authority(path, record string, keys ...string) {
+	if path == "" {
+		return
+	}
+	data, err := c.content(path)
+	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(data) {
+		err = errors.New("has no certificate in PEM")
+	}
+	if err != nil {
+		c.note(record, keys, path, err)
+	}
+}
+
+// pair wants a certificate and its key; keys lead to the mapping they stand in.
+func (c *fileChecker) pair(certificate, key, record string, keys ...string) {
+	if certificate == "" || key == "" {
+		return
+	}
+	chain, err := c.content(certificate)
+	if err != nil {
+		c.note(record, append(slices.Clone(keys), "certificate"), certificate, err)
+	}
+	secret, keyErr := c.content(key)
+	if keyErr != nil {
+		c.note(record, append(slices.Clone(keys), "key"), key, keyErr)
+	}
+	if err != nil || keyErr != nil {
+		return
+	}
+	if _, err := tls.X509KeyPair(chain, secret); err != nil {
+		c.note(record, append(slices.Clone(keys), "certificate"), certificate, fmt.Errorf("with key %q: %s", key, strings.TrimPrefix(err.Error(), "tls: ")))
+	}
+}
+
+// maxPEM bounds a certificate file.
+const maxPEM = 1 << 20
+
+// content reads a regular file: opening a pipe would wait for its writer.
+func (c *fileChecker) content(path string) ([]byte, error) {
+	r, ok := c.read[path]
+	if !ok {
+		r.data, r.err = readRegular(path)
+		c.read[path] = r
+	}
+	return r.data, r.err
+}
+
+func readRegular(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, cause(err)
+	case !info.Mode().IsRegular():
+		return nil, errors.New("is no regular file")
+	case info.Size() > maxPEM:
+		return nil, fmt.Errorf("has more than %s", FormatSize(maxPEM))
+	}
+	data, err := os.ReadFile(path)
+	return data, cause(err)
+}
+
+// cause drops the operation and the path, which the mistake says already.
+func cause(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// Inputs lists the files that a set names, sorted and without repetition: when
+// one of them changes, what the set means has changed. Paths are resolved
+// against the directory of the routes file that names them.
+func Inputs(s *Set) []string {
+	var all []string
+	add := func(paths ...string) { all = append(all, paths...) }
+	addTLS := func(t *TLSSettings) { add(t.CA, t.Certificate, t.Key) }
+	for _, l := range s.Listeners {
+		if l.TLS == nil {
+			continue
+		}
+		add(l.TLS.ClientCA)
+		for _, pair := range l.TLS.Certificates {
+			add(pair.Certificate, pair.Key)
+		}
+	}
+	for _, p := range s.Pools {
+		for _, b := range p.Backends {
+			addTLS(&b.TLS)
+		}
+	}
+	for _, r := range s.Routes {
+		addTLS(&r.Resolved.BackendTLS)
+	}
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(path string) bool { return path == "" })
+}
