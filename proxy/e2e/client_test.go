@@ -1,10 +1,9 @@
 package e2e
 
-// The clients: gorilla/websocket for what is well-formed, bytes on a socket for
-// what no client library would send.
+// The clients: gorilla/websocket for what is well-formed, proxytest's bare
+// connections for what no client library would send.
 
 import (
-	"bufio"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 )
 
 // dial opens a tunnel and closes its connection with the test.
@@ -109,26 +110,21 @@ type reply struct {
 // get is an ordinary GET that follows no redirect.
 func get(t *testing.T, url string) reply {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return do(t, request)
+	return do(t, r)
 }
 
 // do sends a request on a connection of its own.
-func do(t *testing.T, request *http.Request) reply {
+func do(t *testing.T, r *http.Request) reply {
 	t.Helper()
 	transport := &http.Transport{DisableKeepAlives: true}
-	answer, err := transport.RoundTrip(request)
+	answer, err := transport.RoundTrip(r)
 	if err != nil {
-		t.Fatalf("%s %s: %v", request.Method, request.URL, err)
+		t.Fatalf("%s %s: %v", r.Method, r.URL, err)
 	}
-	return readReply(t, answer)
-}
-
-func readReply(t *testing.T, answer *http.Response) reply {
-	t.Helper()
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	if err != nil {
@@ -137,71 +133,36 @@ func readReply(t *testing.T, answer *http.Response) reply {
 	return reply{status: answer.StatusCode, header: answer.Header, body: string(body)}
 }
 
-// wire is a client's bare connection. It belongs to one goroutine.
-type wire struct {
-	t    *testing.T
-	conn net.Conn
-	in   *bufio.Reader
-}
-
-// connect opens a bare connection to listener web of p; it is closed with the test.
-func connect(t *testing.T, p *proxy) *wire {
+// connect opens a bare connection to listener web of p. It is closed with the test.
+func connect(t *testing.T, p *proxy) *proxytest.Raw {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", p.address("web"), patience)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	setDeadline(t, conn)
-	return &wire{t: t, conn: conn, in: bufio.NewReader(conn)}
+	return proxytest.Dial(t, p.address("web"))
 }
 
-// send writes lines as a request's head, each ended with CR LF, and the empty
-// line that ends it.
-func (w *wire) send(lines ...string) {
-	w.t.Helper()
-	if _, err := io.WriteString(w.conn, strings.Join(lines, "\r\n")+"\r\n\r\n"); err != nil {
-		w.t.Fatal(err)
-	}
+// request is an HTTP request's head of these lines.
+func request(lines ...string) string { return strings.Join(lines, "\r\n") + "\r\n\r\n" }
+
+// ask sends text on a bare connection and reads the answer to it: of a 101 the
+// head, of any other answer the body too.
+func ask(t *testing.T, raw *proxytest.Raw, text string) reply {
+	t.Helper()
+	raw.Send(text)
+	method, _, _ := strings.Cut(text, " ")
+	answer, body := raw.Response(method)
+	return reply{status: answer.StatusCode, header: answer.Header, body: body}
 }
 
-// answer reads the next answer's head. Its body, if it is not a 101, has to be
-// read before the next one.
-func (w *wire) answer() *http.Response {
-	w.t.Helper()
-	answer, err := http.ReadResponse(w.in, nil)
-	if err != nil {
-		w.t.Fatalf("reading an answer: %v", err)
-	}
-	return answer
-}
-
-// reply reads the next answer with its body.
-func (w *wire) reply() reply {
-	w.t.Helper()
-	return readReply(w.t, w.answer())
-}
-
-// echo writes text and fails unless the very same comes back: the echo of a raw tunnel.
-func (w *wire) echo(text string) {
-	w.t.Helper()
-	if _, err := io.WriteString(w.conn, text); err != nil {
-		w.t.Fatal(err)
-	}
+// echoBytes sends text through a tunnel without frames and fails unless the very
+// same comes back.
+func echoBytes(t *testing.T, raw *proxytest.Raw, text string) {
+	t.Helper()
+	raw.Send(text)
 	got := make([]byte, len(text))
-	if _, err := io.ReadFull(w.in, got); err != nil {
-		w.t.Fatalf("reading the echo of %q: %v", text, err)
+	if n, err := io.ReadFull(raw.Reader, got); err != nil {
+		t.Fatalf("reading the echo of %q: %v, after %q", text, err, got[:n])
 	}
 	if string(got) != text {
-		w.t.Fatalf("echo of %q: got %q", text, got)
-	}
-}
-
-// closed fails unless the connection ends without another byte.
-func (w *wire) closed() {
-	w.t.Helper()
-	if b, err := w.in.ReadByte(); err == nil {
-		w.t.Fatalf("read byte %q, wanted the connection closed", b)
+		t.Fatalf("echo of %q: got %q", text, got)
 	}
 }
 

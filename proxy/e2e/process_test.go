@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,27 +53,39 @@ func startFiles(t *testing.T, files map[string]string, args ...string) *proxy {
 // spawn is startFiles without waiting: for a proxy that is meant to refuse.
 func spawn(t *testing.T, files map[string]string, args ...string) *proxy {
 	t.Helper()
-	p := &proxy{t: t, dir: t.TempDir(), log: newLogbook(), exited: make(chan struct{})}
+	dir := t.TempDir()
+	p := &proxy{t: t, dir: dir}
 	for name, text := range files {
 		p.write(name, text)
 	}
-	p.cmd = exec.Command(binary(t), append([]string{"serve"}, args...)...)
-	p.cmd.Dir = p.dir
-	stderr, err := p.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(p.exited)
-		p.log.collect(stderr)
-		p.cmd.Wait() // its error is the status
-		p.status = p.cmd.ProcessState.ExitCode()
-	}()
-	t.Cleanup(p.stop)
+	command := exec.Command(binary(t), append([]string{"serve"}, args...)...)
+	command.Dir = dir
+	p.run(command)
 	return p
+}
+
+// run starts the command, which is to log as tunnelform does and to end as it
+// does, and stops it with the test.
+func (p *proxy) run(command *exec.Cmd) {
+	p.t.Helper()
+	stderr, err := command.StderrPipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.cmd, p.log, p.exited = command, newLogbook(), make(chan struct{})
+	go p.follow(stderr)
+	p.t.Cleanup(p.stop)
+}
+
+// follow reads the process's log to its end and waits for it.
+func (p *proxy) follow(stderr io.Reader) {
+	defer close(p.exited)
+	p.log.collect(stderr)
+	p.cmd.Wait() // its error is the status
+	p.status = p.cmd.ProcessState.ExitCode()
 }
 
 // stop ends the proxy at once: the second SIGTERM cuts what the first drains.

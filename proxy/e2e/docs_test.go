@@ -1,0 +1,116 @@
+package e2e
+
+// The documentation is held to what the product does: every routes file in it
+// checks, and every link leads somewhere.
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+// TestDocumentedRoutesFiles parses and checks every ```yaml block. A block that
+// leaves `version: 1` out is a part of a file, and is completed.
+func TestDocumentedRoutesFiles(t *testing.T) {
+	blocks := 0
+	for _, page := range pages(t) {
+		for _, block := range fences(t, page, "yaml") {
+			blocks++
+			text := block.text
+			if !strings.Contains(text, "version:") {
+				text = "version: 1\n" + text
+			}
+			file, mistakes := routefile.Parse(block.place, []byte(text))
+			if len(mistakes) == 0 {
+				mistakes = routefile.Check(file)
+			}
+			for _, mistake := range mistakes {
+				t.Errorf("%s: %v", block.place, mistake)
+			}
+		}
+	}
+	if blocks < 15 {
+		t.Errorf("%d yaml blocks found in the documentation, wanted all of them: at least 15", blocks)
+	}
+}
+
+// TestDocumentedLinks follows every relative link.
+func TestDocumentedLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+	followed := 0
+	for _, page := range pages(t) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range link.FindAllStringSubmatch(string(text), -1) {
+			followed++
+			target := filepath.Join(filepath.Dir(page), filepath.FromSlash(match[1]))
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: link to %q: %v", page, match[1], err)
+			}
+		}
+	}
+	if followed < 10 {
+		t.Errorf("%d links found in the documentation, wanted all of them: at least 10", followed)
+	}
+}
+
+// pages are the README and every Markdown file of docs.
+func pages(t *testing.T) []string {
+	t.Helper()
+	found := []string{filepath.Join(moduleRoot, "README.md")}
+	err := filepath.WalkDir(filepath.Join(moduleRoot, "docs"), func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && filepath.Ext(name) == ".md" {
+			found = append(found, name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// fence is one fenced block of a page.
+type fence struct {
+	place string // page:line of its first line
+	text  string
+}
+
+// fences returns a page's blocks of one language.
+func fences(t *testing.T, page, language string) []fence {
+	t.Helper()
+	data, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []fence
+	var open *fence
+	for number, text := range strings.Split(string(data), "\n") {
+		switch {
+		case open == nil && text == "```"+language:
+			open = &fence{place: place(page, number+2)}
+		case open != nil && text == "```":
+			found = append(found, *open)
+			open = nil
+		case open != nil:
+			open.text += text + "\n"
+		}
+	}
+	return found
+}
+
+func place(page string, line int) string {
+	rel, err := filepath.Rel(moduleRoot, page)
+	if err != nil {
+		rel = page
+	}
+	return rel + ":" + strconv.Itoa(line)
+}
