@@ -30,6 +30,10 @@ type Hop struct {
 	ID       string   // the request's, for X-Request-Id
 	Public   Public   // needed for Rewriting.Location only
 	Outcome  *Outcome // if not nil, filled before Forward returns or panics
+	// Answer is the backend's, where it has been asked already: a handshake that
+	// it answered with ordinary HTTP. The backend is not asked again. Forward
+	// closes its body.
+	Answer *http.Response
 }
 
 // Public is how the client sees what the backend calls its own: a path of the

@@ -38,6 +38,7 @@ const (
 type answer struct {
 	state answerState
 	head  bool // a HEAD request: no body, whatever the head says
+	asked bool // the request asked for an upgrade: a 101 ends HTTP
 
 	line  []byte // the beginning of a line that is not whole yet
 	bytes int    // of the present head or trailer section
@@ -167,7 +168,7 @@ func (a *answer) takeStatus(text []byte) error {
 	if !ok || len(code) != 3 || status < 100 {
 		return badAnswer("status line %.80q: want a status of three digits", text)
 	}
-	if status == 101 {
+	if status == 101 && !a.asked {
 		return badAnswer("status 101 to a request that asked for no upgrade")
 	}
 	a.status, a.length, a.chunked, a.state = int(status), "", false, atHeader
@@ -232,6 +233,8 @@ func (a *answer) endHead() error {
 		return badAnswer("transfer encoding in HTTP/1.0")
 	}
 	switch {
+	case a.status == 101: // what follows is the new protocol's
+		a.state = untilEOF
 	case a.status < 200: // interim: the answer is still to come
 		a.state = atStatus
 	case a.head || a.status == 204 || a.status == 304:

@@ -1,0 +1,193 @@
+package proxy
+
+// What a matched request gets: a tunnel, a backend's HTTP, or the proxy's own answer.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/builtin"
+	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+)
+
+// act carries out the matched route's action.
+func (x *exchange) act() {
+	switch {
+	case x.rt.redirect != nil:
+		x.redirect()
+	case x.rt.respond != nil:
+		x.respond()
+	default:
+		x.toBackend()
+	}
+}
+
+func (x *exchange) toBackend() {
+	if protocol := x.rt.upgrade.attempt(x.r); protocol != "" {
+		x.openTunnel(protocol)
+		return
+	}
+	switch {
+	case !x.rt.httpFallback:
+		x.refuse(x.upgradeRequired())
+	case x.rt.to.internal == "echo":
+		builtin.Echo(x.w, x.r)
+	case x.rt.to.internal == "status":
+		x.answerStatus()
+	default:
+		x.forward()
+	}
+}
+
+// upgradeRequired is http_fallback: false (RFC 9110, section 15.5.22).
+func (x *exchange) upgradeRequired() *refusal {
+	rf := refuse(http.StatusUpgradeRequired, "this route takes upgrades only", nil)
+	if x.r.ProtoMajor == 1 {
+		rf.header = http.Header{"Upgrade": {x.rt.upgrade.offered()}, "Connection": {"Upgrade"}}
+	}
+	return rf
+}
+
+func (x *exchange) redirect() {
+	location, err := x.rt.redirect.location(x.path, x.r.URL.RawQuery, x.matched, &x.captures)
+	if err != nil {
+		x.refuse(refuse(http.StatusBadRequest, "bad path: "+err.Error(), err))
+		return
+	}
+	x.w.Header().Set("Location", location)
+	x.rt.policy.ResponseHeader(x.w.Header())
+	x.w.WriteHeader(x.rt.redirect.status)
+}
+
+func (x *exchange) respond() {
+	h := x.w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	for _, line := range x.rt.respond.Headers {
+		h.Set(line.Name, line.Value)
+	}
+	x.rt.policy.ResponseHeader(h)
+	x.write(x.rt.respond.Status, []byte(x.rt.respond.Body))
+}
+
+func (x *exchange) answerStatus() {
+	body, err := json.MarshalIndent(x.server.status(), "", "  ")
+	if err != nil {
+		x.refuse(refuse(http.StatusInternalServerError, "no status", err))
+		return
+	}
+	x.w.Header().Set("Content-Type", "application/json")
+	x.w.Header().Set("Cache-Control", "no-store")
+	x.write(http.StatusOK, append(body, '\n'))
+}
+
+func (x *exchange) write(status int, body []byte) {
+	if status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified {
+		x.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	x.w.WriteHeader(status)
+	if x.r.Method != http.MethodHead {
+		_, _ = x.w.Write(body)
+	}
+}
+
+type exchangeKey struct{}
+
+// forward carries the request to a backend as HTTP.
+func (x *exchange) forward() {
+	path, query, err := x.rt.to.uri.apply(x.path, x.r.URL.RawQuery, x.matched, &x.captures)
+	if err != nil {
+		x.refuse(refuse(http.StatusBadRequest, "bad path: "+err.Error(), err))
+		return
+	}
+	backend, ok := x.rt.to.pool.Pick()
+	if !ok {
+		x.refuse(refuse(http.StatusServiceUnavailable, "no backend is available", nil))
+		return
+	}
+	x.backend = backend
+	backend.Acquire()
+	defer backend.Release()
+	x.carry(path, query, nil)
+}
+
+// carry hands the request to package forward. answer is the backend's, where it
+// has been asked already: a handshake that it answered with ordinary HTTP.
+func (x *exchange) carry(path, query string, answer *http.Response) {
+	var outcome forward.Outcome
+	defer func() {
+		if x.cause == nil {
+			x.cause = outcome.Err
+		}
+	}()
+	r := x.r.WithContext(context.WithValue(x.r.Context(), exchangeKey{}, x))
+	x.server.forwarder.Forward(x.w, r, forward.Hop{
+		Backend:  x.backend,
+		TLS:      x.rt.to.tls[x.backend],
+		Path:     path,
+		RawQuery: query,
+		Policy:   x.rt.policy,
+		Client:   x.asks(),
+		ID:       x.id,
+		Public:   x.public(),
+		Outcome:  &outcome,
+		Answer:   answer,
+	})
+}
+
+// public is how the client sees what the backend calls its own. Only a prefix
+// route maps paths onto paths.
+func (x *exchange) public() forward.Public {
+	p := forward.Public{Scheme: "http", Host: x.r.Host}
+	if x.secure {
+		p.Scheme = "https"
+	}
+	if u := &x.rt.to.uri; u.isPrefix && u.path != nil {
+		p.TargetPrefix, p.RoutePrefix = u.pathShown, u.prefix
+	}
+	return p
+}
+
+// failForward is the forwarder's Fail.
+func failForward(_ http.ResponseWriter, r *http.Request, status int, err error) {
+	r.Context().Value(exchangeKey{}).(*exchange).fail(status, err)
+}
+
+// fail answers for a backend that did not, in the client's words: which status
+// is package forward's to say, the details are the log's.
+func (x *exchange) fail(status int, err error) {
+	if status == forward.StatusClientGone {
+		x.cause, x.w.status = err, status
+		panic(http.ErrAbortHandler)
+	}
+	x.refuse(refuse(status, failText(status, err), err))
+}
+
+// failText never names an address.
+func failText(status int, err error) string {
+	switch status {
+	case http.StatusGatewayTimeout:
+		return "the backend did not answer in time"
+	case http.StatusBadGateway:
+		return badGatewayText(err)
+	case http.StatusRequestEntityTooLarge:
+		return "the request's body is too large for this route"
+	case http.StatusMethodNotAllowed:
+		return "this method is not forwarded"
+	}
+	return "the request cannot be forwarded as it is"
+}
+
+func badGatewayText(err error) string {
+	var dial *upstream.DialError
+	if !errors.As(err, &dial) {
+		return "the backend's answer is not valid"
+	}
+	if dial.Stage == upstream.StageTLS {
+		return "no TLS connection to the backend"
+	}
+	return "no connection to the backend"
+}

@@ -1,0 +1,79 @@
+package proxy
+
+// What a client is told when something is wrong: one place, one line, and never
+// a backend's address.
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// refusal is an answer that the proxy gives instead of a backend's. Text is for
+// the client; cause, which may name addresses, is for the log alone.
+type refusal struct {
+	status int
+	text   string
+	header http.Header // further header lines; may be nil
+	cause  error       // may be nil
+}
+
+func refuse(status int, text string, cause error) *refusal {
+	return &refusal{status: status, text: text, cause: cause}
+}
+
+// retryAfter is what clients that are over a limit, or find no backend, are
+// asked to wait. Short: a backend that starts, or a tunnel that ends, is a
+// matter of seconds.
+const retryAfterSeconds = 5
+
+// answer writes the refusal as one line of plain text, or as JSON where the
+// client asks for it, with the request's id.
+func (rf *refusal) answer(w http.ResponseWriter, r *http.Request, id string) {
+	h := w.Header()
+	clear(h)
+	for name, values := range rf.header {
+		h[name] = values
+	}
+	if rf.status == http.StatusTooManyRequests || rf.status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", strconv.Itoa(retryAfterSeconds))
+	}
+	body := fmt.Sprintf("%d %s: %s (request %s)\n", rf.status, http.StatusText(rf.status), rf.text, id)
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	if wantsJSON(r) {
+		body = rf.json(id)
+		h.Set("Content-Type", "application/json")
+	}
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(rf.status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write([]byte(body))
+	}
+}
+
+func (rf *refusal) json(id string) string {
+	body, _ := json.Marshal(struct {
+		Status  int    `json:"status"`
+		Error   string `json:"error"`
+		Request string `json:"request"`
+	}{rf.status, rf.text, id})
+	return string(body) + "\n"
+}
+
+// wantsJSON says whether the client asks for JSON by name; */* does not.
+func wantsJSON(r *http.Request) bool {
+	for _, line := range r.Header["Accept"] {
+		for element := range strings.SplitSeq(line, ",") {
+			mediaType, _, _ := strings.Cut(element, ";")
+			mediaType = strings.ToLower(strings.TrimSpace(mediaType))
+			if mediaType == "application/json" || strings.HasSuffix(mediaType, "+json") {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,75 @@
+package proxy
+
+// What a reload changed, and what that means for tunnels that are open.
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+)
+
+// Changes is the difference between two Tables, by route name, sorted.
+type Changes struct {
+	Added, Changed, Removed []string
+	Renamed                 map[string]string // old name -> new name
+	Kept, Draining          int               // open tunnels
+}
+
+// compare finds what differs. A route whose name is gone while its match and
+// target stand under exactly one new name is renamed, not removed.
+func compare(old, new *Table) Changes {
+	c := Changes{Renamed: make(map[string]string)}
+	added := make(map[fingerprint][]string) // new names, by shape
+	for name, rt := range new.byName {
+		before, known := old.byName[name]
+		switch {
+		case !known:
+			added[rt.shape] = append(added[rt.shape], name)
+		case before.whole != rt.whole:
+			c.Changed = append(c.Changed, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(old.byName)) {
+		if new.byName[name] != nil {
+			continue
+		}
+		shape := old.byName[name].shape
+		if names := added[shape]; len(names) == 1 {
+			c.Renamed[name] = names[0]
+			delete(added, shape)
+			continue
+		}
+		c.Removed = append(c.Removed, name)
+	}
+	for _, names := range added {
+		c.Added = append(c.Added, names...)
+	}
+	slices.Sort(c.Added)
+	slices.Sort(c.Changed)
+	return c
+}
+
+// judge says what becomes of a tunnel now that this Table is current: it stays
+// while its route is there, its backend is still the route's and not drained,
+// and its client and Origin would still be let in. All else may change.
+func (t *Table) judge(f drain.Facts, renamed map[string]string) drain.Verdict {
+	name, backend := follow(f, renamed)
+	rt := t.byName[name]
+	stays := rt != nil && rt.has(backend) && rt.allowsClient(f.Client) && rt.allowsOrigin(f)
+	return drain.Verdict{Drain: !stays, Route: name, Backend: backend}
+}
+
+// follow gives the tunnel's route and backend their names after a rename: a
+// target written in place is a pool that bears its route's name.
+func follow(f drain.Facts, renamed map[string]string) (route string, backend upstream.Identity) {
+	route, backend = f.Route, f.Backend
+	if name, ok := renamed[route]; ok {
+		if backend.Pool == route {
+			backend.Pool = name
+		}
+		route = name
+	}
+	return route, backend
+}

@@ -1,0 +1,275 @@
+package cli
+
+// tunnelform serve: the one place where the routes file, the reload loop and the
+// proxy meet.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tunnelform/tunnelform/proxy"
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+	"github.com/tunnelform/tunnelform/proxy/statusapi"
+	"github.com/tunnelform/tunnelform/reload"
+	"github.com/tunnelform/tunnelform/reload/store/filestore"
+)
+
+const serveHelp = `Serves the routes files until it is told to stop.
+
+The arguments are files, and directories whose *.yaml and *.yml files (not
+hidden ones, not below) are taken; together they are one set. Every edit is
+taken live. A set with a mistake in it changes nothing: the last good routes
+keep serving, and every mistake is logged.
+
+Signals: HUP reads the files again, TERM and INT drain the tunnels and stop, a second one
+cuts what is left.`
+
+type serveFlags struct {
+	logFormat string
+	logLevel  string
+}
+
+func newServeCommand(env *Env) *cobra.Command {
+	var flags serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve FILE|DIR...",
+		Short: "Proxy what the routes files say, and follow every edit",
+		Long:  serveHelp,
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			log, err := newLogger(env, flags)
+			if err != nil {
+				return err
+			}
+			return runServe(cmd.Context(), env, log, args)
+		},
+	}
+	cmd.Flags().StringVar(&flags.logFormat, "log-format", "auto", "auto, text or json; auto is text on a terminal")
+	cmd.Flags().StringVar(&flags.logLevel, "log-level", "info", "debug, info, warn or error")
+	return cmd
+}
+
+func newLogger(env *Env, flags serveFlags) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(flags.logLevel)); err != nil {
+		return nil, usageErrorf("--log-level %q: want debug, info, warn or error", flags.logLevel)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	text := slog.Handler(slog.NewTextHandler(env.Stderr, options))
+	json := slog.Handler(slog.NewJSONHandler(env.Stderr, options))
+	switch {
+	case flags.logFormat == "text", flags.logFormat == "auto" && env.IsTerminal:
+		return slog.New(text), nil
+	case flags.logFormat == "json", flags.logFormat == "auto":
+		return slog.New(json), nil
+	}
+	return nil, usageErrorf("--log-format %q: want auto, text or json", flags.logFormat)
+}
+
+// service is a proxy that follows its files.
+type service struct {
+	log     *slog.Logger
+	server  *proxy.Server
+	loop    *reload.Loop[proxy.Table]
+	files   fileCache
+	started time.Time
+}
+
+// runServe serves until a signal or ctx ends it.
+func runServe(ctx context.Context, env *Env, log *slog.Logger, paths []string) error {
+	source, err := filestore.NewSource(paths, filestore.Options{MaxSize: routefile.MaxBytes, Log: log})
+	if err != nil {
+		return err
+	}
+	s := &service{log: log, started: time.Now()}
+	s.loop = reload.New(reload.Options[proxy.Table]{
+		Source:    source,
+		Build:     s.build,
+		Published: s.published,
+		Refused:   s.refused,
+		Restored:  s.restored,
+		Unchanged: s.unchanged,
+	})
+	s.server = proxy.NewServer(proxy.Options{Current: s.loop.Cell().Load, Log: log, Status: s.status})
+
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
+	defer signal.Stop(signals)
+	if err := s.loop.Start(ctx); err != nil {
+		return s.cannotStart(env, err)
+	}
+	return s.run(ctx, signals)
+}
+
+// cannotStart prints why, as check would.
+func (s *service) cannotStart(env *Env, err error) error {
+	var mistakes routefile.Errors
+	if errors.As(err, &mistakes) {
+		printMistakes(env, mistakes, s.files.sources())
+		return &exitError{code: exitInvalid}
+	}
+	return &exitError{code: exitInvalid, err: err}
+}
+
+// run follows the files until it is told to stop, then stops in order: a second
+// signal cuts.
+func (s *service) run(ctx context.Context, signals <-chan os.Signal) error {
+	following, stopFollowing := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go s.follow(following, done)
+	s.awaitStop(ctx, signals)
+	stopFollowing()
+	<-done
+
+	stopping, cut := context.WithCancel(context.Background())
+	defer cut()
+	go cutOnSignal(stopping, cut, signals, s.log)
+	err := s.server.Shutdown(stopping)
+	s.log.Info("stopped", "cut", err != nil)
+	return nil
+}
+
+// follow is the reload loop's goroutine.
+func (s *service) follow(ctx context.Context, done chan<- struct{}) {
+	defer close(done)
+	_ = s.loop.Run(ctx) // its only error is ctx's
+}
+
+// awaitStop returns at the first signal to stop; until then HUP reloads.
+func (s *service) awaitStop(ctx context.Context, signals <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case sig := <-signals:
+			if sig != syscall.SIGHUP {
+				open, _ := s.server.Tunnels()
+				s.log.Info("shutting down", "signal", sig.String(), "tunnels", open)
+				return
+			}
+			s.loop.Kick()
+		}
+	}
+}
+
+func cutOnSignal(ctx context.Context, cut context.CancelFunc, signals <-chan os.Signal, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case sig := <-signals:
+			if sig == syscall.SIGHUP {
+				continue
+			}
+			log.Warn("cutting what is left", "signal", sig.String())
+			cut()
+			return
+		}
+	}
+}
+
+// published makes the proxy follow a new Table and says what has changed.
+func (s *service) published(old, new *proxy.Table, gen reload.Generation) {
+	changes := s.server.Adopt(old, new)
+	s.files.commit()
+	s.log.Info("routes loaded",
+		"generation", gen.Number, "revision", gen.Revision, "routes", new.Routes(),
+		"added", names(changes.Added), "changed", names(changes.Changed), "removed", names(changes.Removed),
+		"renamed", changes.Renamed, "tunnels_kept", changes.Kept, "tunnels_draining", changes.Draining)
+	// A reload leaves the garbage of a whole table behind; what is idle is given
+	// back now, not when traffic happens to grow the heap again.
+	if old != nil {
+		runtime.GC()
+	}
+}
+
+// maxNames bounds the names in one log line: the first load of 10,000 routes
+// should not be a megabyte.
+const maxNames = 50
+
+func names(all []string) []string {
+	if len(all) <= maxNames {
+		return append([]string{}, all...)
+	}
+	return append(append([]string{}, all[:maxNames]...), fmt.Sprintf("and %d more", len(all)-maxNames))
+}
+
+func (s *service) refused(r reload.Refusal) {
+	mistakes := mistakesOf(r.Err)
+	s.log.Error("routes refused", "mistakes", len(mistakes), "revision", r.Revision,
+		"serving", s.loop.Status().Revision)
+	for i, m := range mistakes {
+		if i == maxNames {
+			s.log.Error("mistake", "text", fmt.Sprintf("and %d more; tunnelform check lists them all", len(mistakes)-maxNames))
+			return
+		}
+		s.log.Error("mistake", "file", m.File, "line", m.Line, "column", m.Column, "key", m.Key, "text", m.Text)
+	}
+}
+
+func (s *service) restored(gen reload.Generation, _ reload.Refusal) {
+	s.log.Info("routes restored", "generation", gen.Number, "revision", gen.Revision)
+}
+
+func (s *service) unchanged(gen reload.Generation) {
+	s.log.Info("routes unchanged", "generation", gen.Number, "revision", gen.Revision)
+}
+
+// status is what internal://status answers.
+func (s *service) status() any {
+	now := s.loop.Status()
+	open, draining := s.server.Tunnels()
+	status := statusapi.Status{
+		Version:    versionText(),
+		StartedAt:  s.started,
+		Ready:      s.server.Ready(),
+		Generation: now.Generation,
+		Revision:   now.Revision,
+		LoadedAt:   now.LoadedAt,
+		Listeners:  s.server.Addresses(),
+		Tunnels:    statusapi.Tunnels{Open: open, Draining: draining},
+	}
+	if table := s.loop.Cell().Load(); table != nil {
+		status.Routes = table.Routes()
+	}
+	for _, d := range now.Documents {
+		status.Files = append(status.Files, statusapi.File{Path: d.Path, Revision: d.Revision})
+	}
+	if now.LastError != nil {
+		status.Refused = &statusapi.Refused{
+			Revision: now.RefusedRevision,
+			At:       now.RefusedAt,
+			Mistakes: mistakesOf(now.LastError),
+		}
+	}
+	return status
+}
+
+// mistakesOf lists an error's mistakes; one that is not about a place in a file
+// is one mistake without a place.
+func mistakesOf(err error) []statusapi.Mistake {
+	var errs routefile.Errors
+	if !errors.As(err, &errs) {
+		return []statusapi.Mistake{{Text: err.Error()}}
+	}
+	mistakes := make([]statusapi.Mistake, 0, len(errs))
+	for _, e := range errs {
+		text := e.Text
+		if e.Record != "" {
+			text = e.Record + ": " + text
+		}
+		mistakes = append(mistakes, statusapi.Mistake{
+			File: e.Pos.File, Line: e.Pos.Line, Column: e.Pos.Col, Key: e.Key, Text: text,
+		})
+	}
+	return mistakes
+}

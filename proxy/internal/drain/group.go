@@ -1,0 +1,263 @@
+package drain
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+)
+
+// Policy is how a tunnel ends when it must go, fixed when it is opened. (The
+// time its peers have to answer the Close is the tunnel's own limit.)
+type Policy struct {
+	Window time.Duration // the tunnels' turns are spread over it; not positive is at once
+	Code   uint16
+	Reason string
+	Keep   bool // leave it open until it ends; a shutdown ends it all the same
+}
+
+// Facts is what a tunnel remembers of its handshake, so that a later reload can
+// tell whether it would still be let in. It must not pin a routing table.
+type Facts struct {
+	Route   string // the route's name, followed through renames
+	Backend upstream.Identity
+	Client  netip.Addr
+	Host    string // the request's host, lower case, without port: what same-host compares with
+	Origin  string // as sent; "" when there was none
+	Policy  Policy
+}
+
+// Verdict is a reload's judgement of one tunnel.
+type Verdict struct {
+	Drain   bool
+	Route   string            // the route's name from now on
+	Backend upstream.Identity // likewise
+}
+
+// Group is the set of open tunnels. Safe for concurrent use.
+type Group struct {
+	mu       sync.Mutex
+	entries  map[*Entry]struct{} // guarded by mu
+	stopping *Policy             // guarded by mu; set by Shutdown, for tunnels that come late
+	empty    chan struct{}       // guarded by mu; closed when entries is empty, replaced when it no longer is
+}
+
+// Entry is one open tunnel's place in a Group.
+type Entry struct {
+	group  *Group
+	tunnel tunnel.Tunnel
+	facts  Facts // Route is guarded by group.mu; the rest never changes
+	turn   *turn // guarded by group.mu; nil: not draining
+	told   bool  // guarded by group.mu: its turn has come
+}
+
+// turn is a moment at which a tunnel will be told to end. It is compared by
+// identity: a timer that fires while its turn is being taken back, or replaced,
+// finds that the entry's turn is another one.
+type turn struct {
+	timer  *time.Timer
+	policy Policy
+	why    tunnel.Reason
+}
+
+// NewGroup returns an empty Group.
+func NewGroup() *Group {
+	g := &Group{entries: make(map[*Entry]struct{}), empty: make(chan struct{})}
+	close(g.empty)
+	return g
+}
+
+// Reserve makes a place for a tunnel that is about to open, so that no reload
+// can miss it: a judgement that falls between Reserve and Entry.Opened is kept
+// and carried out when the tunnel is there. The caller calls Remove when the
+// tunnel has ended, or when it never opened.
+func (g *Group) Reserve(facts Facts) *Entry {
+	e := &Entry{group: g, facts: facts}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.entries) == 0 {
+		g.empty = make(chan struct{})
+	}
+	g.entries[e] = struct{}{}
+	if g.stopping != nil {
+		e.scheduleLocked(0, *g.stopping, tunnel.ReasonShutdown)
+	}
+	return e
+}
+
+// Opened hands the entry its tunnel.
+func (e *Entry) Opened(t tunnel.Tunnel) {
+	e.group.mu.Lock()
+	e.tunnel = t
+	late, turn := e.told, e.turn
+	e.group.mu.Unlock()
+	if late {
+		turn.tell(t)
+	}
+}
+
+// Remove takes the entry out of its group. It may be called more than once.
+func (e *Entry) Remove() {
+	g := e.group
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, in := g.entries[e]; !in {
+		return
+	}
+	e.letOffLocked()
+	delete(g.entries, e)
+	if len(g.entries) == 0 {
+		close(g.empty)
+	}
+}
+
+// Route is the name of the tunnel's route as of the last reload.
+func (e *Entry) Route() string {
+	e.group.mu.Lock()
+	defer e.group.mu.Unlock()
+	return e.facts.Route
+}
+
+// Judge asks for a verdict on every tunnel and acts on it: a tunnel to drain is
+// given its turn in its policy's window, one that waits for its turn and is
+// welcome again is let off, one that has been told already stays told. It
+// returns how many stay and how many are on their way out. verdict runs under
+// the group's lock and must not block.
+func (g *Group) Judge(verdict func(Facts) Verdict) (kept, draining int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	leaving := make(map[Policy][]*Entry)
+	for e := range g.entries {
+		v := verdict(e.facts)
+		e.facts.Route, e.facts.Backend = v.Route, v.Backend
+		switch {
+		case e.told || g.stopping != nil:
+			draining++
+		case !v.Drain || e.facts.Policy.Keep:
+			e.letOffLocked()
+			kept++
+		default:
+			draining++
+			if e.turn == nil {
+				leaving[e.facts.Policy] = append(leaving[e.facts.Policy], e)
+			}
+		}
+	}
+	for policy, entries := range leaving {
+		spreadLocked(entries, policy, tunnel.ReasonDrain)
+	}
+	return kept, draining
+}
+
+// Shutdown gives every tunnel its turn in the policy's window, whatever its own
+// policy says, and every tunnel that opens from now on goes at once.
+func (g *Group) Shutdown(policy Policy) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.stopping = &policy
+	var entries []*Entry
+	for e := range g.entries {
+		if e.told {
+			continue
+		}
+		e.letOffLocked()
+		entries = append(entries, e)
+	}
+	spreadLocked(entries, policy, tunnel.ReasonShutdown)
+}
+
+// Cut cuts every tunnel now.
+func (g *Group) Cut(why tunnel.Reason) {
+	for _, t := range g.tunnels() {
+		t.Cut(why)
+	}
+}
+
+// Wait returns nil as soon as no tunnel is open, or ctx's error.
+func (g *Group) Wait(ctx context.Context) error {
+	g.mu.Lock()
+	empty := g.empty
+	g.mu.Unlock()
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Len is the number of open tunnels, and of those among them that are on their
+// way out.
+func (g *Group) Len() (open, draining int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for e := range g.entries {
+		if e.turn != nil {
+			draining++
+		}
+	}
+	return len(g.entries), draining
+}
+
+// tunnels copies the open tunnels, so that they can be spoken to without the
+// lock: one that ends at once calls Remove.
+func (g *Group) tunnels() []tunnel.Tunnel {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	open := make([]tunnel.Tunnel, 0, len(g.entries))
+	for e := range g.entries {
+		if e.tunnel != nil {
+			open = append(open, e.tunnel)
+		}
+	}
+	return open
+}
+
+// spreadLocked gives each of n entries one of n equal slots of the window, in
+// random order and at a random moment of its slot: evenly spread, and no two
+// proxies in step.
+func spreadLocked(entries []*Entry, policy Policy, why tunnel.Reason) {
+	rand.Shuffle(len(entries), func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
+	slot := float64(max(policy.Window, 0)) / float64(max(len(entries), 1))
+	for i, e := range entries {
+		e.scheduleLocked(time.Duration(slot*(float64(i)+rand.Float64())), policy, why)
+	}
+}
+
+func (e *Entry) scheduleLocked(after time.Duration, policy Policy, why tunnel.Reason) {
+	t := &turn{policy: policy, why: why}
+	e.turn = t
+	t.timer = time.AfterFunc(after, func() { e.take(t) })
+}
+
+// letOffLocked takes back a turn that has not come yet.
+func (e *Entry) letOffLocked() {
+	if e.turn == nil || e.told {
+		return
+	}
+	e.turn.timer.Stop()
+	e.turn = nil
+}
+
+// take tells the tunnel to end, if t still is its turn.
+func (e *Entry) take(t *turn) {
+	e.group.mu.Lock()
+	if e.turn != t || e.told {
+		e.group.mu.Unlock()
+		return
+	}
+	e.told = true
+	open := e.tunnel
+	e.group.mu.Unlock()
+	if open != nil {
+		t.tell(open)
+	}
+}
+
+func (t *turn) tell(open tunnel.Tunnel) {
+	open.Close(t.policy.Code, t.policy.Reason, t.why)
+}

@@ -1,0 +1,19 @@
+// Package proxy is the proxy itself: an immutable [Table] of what to serve, and
+// a [Server] that serves whatever Table is current.
+//
+//	*routefile.Set -Build-> *Table -(atomic swap, by the caller)-> Server.Adopt
+//
+// Definition and instance are different types. Build reads certificates, takes
+// over what must outlive a reload (backends, counts, listening sockets) from the
+// table before, and fails without side effects; a Table never changes after.
+// The Server loads the current Table once per request, and the request keeps it.
+//
+// A request's way: server.go (what it is, which route) -> upgrade.go when it
+// asks for a tunnel and the route allows it, package forward when it is HTTP,
+// action.go when the route answers by itself. What is wrong is answered in
+// answer.go and nowhere else.
+//
+// Who owns what: the Table belongs to whoever swaps it (the command line's
+// reload loop); open tunnels to the drain.Group; a tunnel's bytes to the tunnel
+// engine. Nothing here reads the routes file or knows where it lives.
+package proxy

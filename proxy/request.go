@@ -1,0 +1,271 @@
+package proxy
+
+// One request: what is known of it, which route it takes, and its line in the log.
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/h1gate"
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
+)
+
+// exchange is one request under way. It belongs to its handler's goroutine.
+type exchange struct {
+	server *Server
+	socket *socket
+	gate   *h1gate.Conn // nil on HTTP/2
+	w      *recorder
+	r      *http.Request
+	id     string
+	began  time.Time
+
+	peer    netip.AddrPort
+	trusted bool       // the peer is a trusted proxy
+	client  netip.Addr // the peer, or whom a trusted proxy speaks for
+	secure  bool       // it came over TLS
+
+	// Set by route; all of one Table.
+	table    *Table
+	host     string // normalised
+	path     string // normalised
+	rt       *route // nil: none matches
+	matched  int    // bytes of path that the route's prefix took
+	captures match.Captures
+
+	backend *upstream.Backend // picked; for the log
+	cause   error             // what went wrong, with all details; for the log
+	tunnel  bool              // the exchange became a tunnel, which logs for itself
+}
+
+// serve handles one request that came in on the socket.
+func (k *socket) serve(w http.ResponseWriter, r *http.Request) {
+	x := k.begin(w, r)
+	defer x.finish()
+	if rf := x.route(k.owner.current()); rf != nil {
+		x.refuse(rf)
+		return
+	}
+	x.act()
+}
+
+func (k *socket) begin(w http.ResponseWriter, r *http.Request) *exchange {
+	x := &exchange{
+		server: k.owner,
+		socket: k,
+		gate:   h1gate.FromContext(r.Context()),
+		r:      r,
+		began:  time.Now(),
+		peer:   peerAddr(r.RemoteAddr),
+		secure: r.TLS != nil,
+	}
+	x.w = &recorder{ResponseWriter: w, hold: x.holdBack}
+	return x
+}
+
+// finish logs, unless the exchange became a tunnel, which logs for itself.
+func (x *exchange) finish() {
+	if x.tunnel {
+		return
+	}
+	x.logRequest(recover())
+}
+
+// holdBack runs before the head of an answer that is not a 101 is written: if
+// bytes followed the head of a request for an upgrade, they were meant for a
+// tunnel that did not come to be, and must never be read as a request.
+func (x *exchange) holdBack(h http.Header) {
+	if x.gate != nil && !x.gate.Resume() {
+		h.Set("Connection", "close")
+	}
+}
+
+// route finds the request's route in a Table.
+func (x *exchange) route(t *Table) *refusal {
+	x.table, x.rt, x.backend = t, nil, nil
+	x.trusted = t.trusted.contains(x.peer.Addr())
+	x.client = t.trusted.client(x.peer.Addr(), x.r.Header)
+	x.id = x.requestID()
+	var err error
+	if x.path, err = match.NormalizePath(rawPath(x.r)); err != nil {
+		return refuse(http.StatusBadRequest, "bad path: "+err.Error(), err)
+	}
+	if x.host, err = match.NormalizeHost(x.r.Host); err != nil {
+		return refuse(http.StatusBadRequest, "bad host", err)
+	}
+	request := match.Request{
+		Listener: x.listenerName(),
+		Method:   x.method(),
+		Host:     x.host,
+		Path:     x.path,
+		Query:    x.r.URL.RawQuery,
+		Header:   x.r.Header,
+		Upgrade:  upgradeTokens(x.r.Header),
+		Client:   x.client,
+	}
+	index := t.tree.Lookup(&request, &x.captures)
+	if index < 0 {
+		return refuse(http.StatusNotFound, "no route matches this request", nil)
+	}
+	x.rt = t.routes[index]
+	x.matched = t.tree.PrefixLen(index)
+	return x.checkHead()
+}
+
+// checkHead holds the request's head to the route's own limit.
+func (x *exchange) checkHead() *refusal {
+	if x.rt.headerBytes == 0 {
+		return nil
+	}
+	size := int64(len(x.r.RequestURI))
+	for name, values := range x.r.Header {
+		for _, v := range values {
+			size += int64(len(name) + len(v) + len(": \r\n"))
+		}
+	}
+	if size > x.rt.headerBytes {
+		return refuse(http.StatusRequestHeaderFieldsTooLarge, "the request's head is too large for this route", nil)
+	}
+	return nil
+}
+
+func (x *exchange) listenerName() string {
+	if l := x.table.sockets[x.socket.key]; l != nil {
+		return l.name
+	}
+	return "" // an old connection of a listener that has gone
+}
+
+// method is what the request is matched as: an extended CONNECT would be a GET
+// (RFC 8441, section 5).
+func (x *exchange) method() string { return x.r.Method }
+
+// requestID is a new id, or the one that a trusted proxy gave.
+func (x *exchange) requestID() string {
+	if id := x.asks().RequestID(x.r.Header); id != "" {
+		return id
+	}
+	return fmt.Sprintf("%016x", rand.Uint64())
+}
+
+// asks is the client in the words of package forward.
+func (x *exchange) asks() forward.Client {
+	c := forward.Client{Addr: x.peer, Trusted: x.trusted, Secure: x.secure, Host: x.r.Host}
+	if x.r.TLS != nil && len(x.r.TLS.VerifiedChains) > 0 {
+		c.Certificate = x.r.TLS.PeerCertificates[0]
+	}
+	return c
+}
+
+// rawPath is the path as it came, still escaped: net/http's own decoded form
+// has lost which slashes were encoded.
+func rawPath(r *http.Request) string {
+	target := r.RequestURI
+	if scheme := strings.Index(target, "://"); scheme > 0 && !strings.HasPrefix(target, "/") {
+		rest := target[scheme+3:]
+		slash := strings.IndexAny(rest, "/?")
+		if slash < 0 || rest[slash] == '?' {
+			return "/"
+		}
+		target = rest[slash:]
+	}
+	path, _, _ := strings.Cut(target, "?")
+	return path
+}
+
+func upgradeTokens(h http.Header) []string {
+	if len(h["Upgrade"]) == 0 {
+		return nil
+	}
+	tokens := wsproto.ListTokens(h, "Upgrade")
+	for i, token := range tokens {
+		tokens[i] = strings.ToLower(token)
+	}
+	return tokens
+}
+
+// refuse answers in the proxy's own name.
+func (x *exchange) refuse(rf *refusal) {
+	x.cause = rf.cause
+	if x.cause == nil {
+		x.cause = fmt.Errorf("%s", rf.text)
+	}
+	rf.answer(x.w, x.r, x.id)
+}
+
+// logRequest writes the request's line. aborted is what the handler panicked
+// with: http.ErrAbortHandler is how an answer is broken off, anything else is a
+// bug of ours, which net/http reports.
+func (x *exchange) logRequest(aborted any) {
+	attrs := []slog.Attr{
+		slog.String("id", x.id),
+		slog.String("method", x.r.Method),
+		slog.String("host", x.r.Host),
+		slog.String("path", x.r.URL.Path),
+		slog.String("client", x.clientText()),
+	}
+	if x.rt != nil {
+		attrs = append(attrs, slog.String("route", x.rt.name))
+	}
+	if x.backend != nil {
+		attrs = append(attrs, slog.String("backend", x.backend.Identity().String()))
+	}
+	attrs = append(attrs, slog.Int("status", x.w.status), slog.Int64("bytes", x.w.bytes),
+		slog.Duration("duration", time.Since(x.began)))
+	level := slog.LevelInfo
+	if x.cause != nil {
+		attrs = append(attrs, slog.String("error", x.cause.Error()))
+	}
+	if x.w.status >= 500 || aborted != nil {
+		level = slog.LevelWarn
+	}
+	x.server.log.LogAttrs(context.Background(), level, "request", attrs...)
+	if aborted != nil {
+		panic(aborted)
+	}
+}
+
+func (x *exchange) clientText() string {
+	if !x.client.IsValid() {
+		return "unix"
+	}
+	return x.client.String()
+}
+
+// recorder notes what an answer was, and lets hold look at its head before it
+// is written.
+type recorder struct {
+	http.ResponseWriter
+	hold   func(http.Header)
+	status int
+	bytes  int64
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+		w.hold(w.Header())
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap is how http.ResponseController finds Flush and Hijack.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,242 @@
+package proxy
+
+// One route, compiled: its settings in the forms that the rooms below want.
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"math/rand/v2"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+// route is one route of a Table. Immutable, but for occupancy, which is shared
+// with the route of that name in other Tables.
+type route struct {
+	name string
+
+	// What it does: exactly one of the three.
+	to       *destination
+	redirect *redirect
+	respond  *routefile.Respond
+
+	upgrade          upgradeRule
+	httpFallback     bool
+	handshakeTimeout time.Duration
+	lifetimeJitter   time.Duration
+	tunnel           tunnel.Limits
+	limits           routeLimits
+	headerBytes      int64 // of a request's head; 0 is no limit
+	origins          wsproto.OriginRules
+	drain            drain.Policy
+	policy           *forward.Policy
+
+	clients   []netip.Prefix // match.client, to judge open tunnels by
+	occupancy *occupancy
+
+	// Fingerprints, to tell what a reload has changed: of everything, and of
+	// what makes it the same route under another name.
+	whole, shape fingerprint
+}
+
+type fingerprint [sha256.Size]byte
+
+func (b *builder) route(said *routefile.SetRoute) (*route, error) {
+	settings := &said.Resolved
+	origins, err := buildOrigins(settings.Origins)
+	if err != nil {
+		return nil, err
+	}
+	rt := &route{
+		name:             said.Route.Name,
+		respond:          said.Route.Respond,
+		upgrade:          newUpgradeRule(settings.Upgrade),
+		httpFallback:     settings.HTTPFallback == routefile.On,
+		handshakeTimeout: max(settings.Timeouts.Handshake, 0),
+		lifetimeJitter:   max(settings.Timeouts.LifetimeJitter, 0),
+		tunnel:           buildTunnelLimits(settings),
+		limits:           buildRouteLimits(settings.Limits),
+		headerBytes:      max(settings.Limits.HeaderBytes, 0),
+		origins:          origins,
+		drain:            buildDrainPolicy(settings.Drain),
+		policy:           buildPolicy(settings),
+		clients:          said.Route.Match.Client,
+		occupancy:        b.occupancy(said.Route.Name),
+	}
+	rt.whole, rt.shape = fingerprints(said)
+	switch {
+	case said.Route.To != nil:
+		rt.to, err = b.destination(said)
+	case said.Route.Redirect != nil:
+		rt.redirect, err = newRedirect(said.Route.Redirect, said.Route.Match)
+	}
+	return rt, err
+}
+
+// occupancy is the counts of the route's open tunnels, which outlive reloads.
+func (b *builder) occupancy(name string) *occupancy {
+	if before := b.prev.byName[name]; before != nil {
+		return before.occupancy
+	}
+	return &occupancy{}
+}
+
+func buildOrigins(o routefile.Origins) (wsproto.OriginRules, error) {
+	switch o.Mode {
+	case "any":
+		return wsproto.ParseOrigins([]string{"any"})
+	case "list":
+		return wsproto.ParseOrigins(o.Allow)
+	}
+	return wsproto.ParseOrigins([]string{"same-host"})
+}
+
+func buildTunnelLimits(s *routefile.Settings) tunnel.Limits {
+	limits := tunnel.Limits{
+		Idle:            max(s.Timeouts.Idle, 0),
+		IdleFromClient:  max(s.Timeouts.IdleFromClient, 0),
+		IdleFromBackend: max(s.Timeouts.IdleFromBackend, 0),
+		Lifetime:        max(s.Timeouts.Lifetime, 0),
+		Pong:            max(s.Keepalive.Pong, 0),
+		CloseTimeout:    max(s.Drain.CloseTimeout, time.Millisecond), // zero would mean the engine's default
+		MessageSize:     max(s.Limits.MessageSize, 0),
+		FrameSize:       max(s.Limits.FrameSize, 0),
+		Strict:          s.Strict == routefile.On,
+	}
+	if s.Keepalive.Client == routefile.On {
+		limits.PingClient = max(s.Keepalive.Ping, 0)
+	}
+	if s.Keepalive.Backend == routefile.On {
+		limits.PingBackend = max(s.Keepalive.Ping, 0)
+	}
+	return limits
+}
+
+// tunnelLimits is what one new tunnel of the route gets: the route's limits,
+// its lifetime shortened at random so that tunnels opened together do not end
+// together.
+func (rt *route) tunnelLimits() tunnel.Limits {
+	limits := rt.tunnel
+	if limits.Lifetime > 0 && rt.lifetimeJitter > 0 {
+		limits.Lifetime -= rand.N(min(rt.lifetimeJitter, limits.Lifetime-1) + 1)
+	}
+	return limits
+}
+
+func buildRouteLimits(l routefile.Limits) routeLimits {
+	return routeLimits{
+		tunnels:          l.Tunnels,
+		tunnelsPerClient: l.TunnelsPerClient,
+		handshakesPerSec: l.HandshakesPerSecond,
+	}
+}
+
+func buildDrainPolicy(d routefile.DrainPolicy) drain.Policy {
+	return drain.Policy{
+		Window: max(d.Window, 0),
+		Code:   uint16(d.Code),
+		Reason: d.Reason,
+		Keep:   d.Keep == routefile.On,
+	}
+}
+
+func buildPolicy(s *routefile.Settings) *forward.Policy {
+	return &forward.Policy{
+		PreserveHost:    s.PreserveHost == routefile.On,
+		Forwarded:       forwardedMode(s.Forwarded),
+		Request:         buildHeaderEdit(s.Headers.Request),
+		Response:        buildHeaderEdit(s.Headers.Response),
+		BodyBytes:       max(s.Limits.BodyBytes, 0),
+		ConnectTimeout:  max(s.Timeouts.Connect, 0),
+		ResponseTimeout: max(s.Timeouts.Response, 0),
+		Rewriting: forward.Rewriting{
+			Location:     s.RewriteResponse.Location == routefile.On,
+			CookiePath:   s.RewriteResponse.CookiePath,
+			CookieDomain: s.RewriteResponse.CookieDomain,
+		},
+	}
+}
+
+func forwardedMode(mode string) forward.ForwardedMode {
+	switch mode {
+	case "rfc7239":
+		return forward.ForwardedRFC7239
+	case "off":
+		return forward.ForwardedOff
+	}
+	return forward.ForwardedX
+}
+
+func buildHeaderEdit(e routefile.HeaderEdit) forward.HeaderEdit {
+	edit := forward.HeaderEdit{Remove: e.Remove}
+	for _, h := range e.Set {
+		edit.Set = append(edit.Set, forward.Header(h))
+	}
+	for _, h := range e.Add {
+		edit.Add = append(edit.Add, forward.Header(h))
+	}
+	return edit
+}
+
+// allowsOrigin says whether a tunnel opened with that Origin would still be
+// let in.
+func (rt *route) allowsOrigin(f drain.Facts) bool {
+	if f.Origin == "" {
+		return true
+	}
+	return wsproto.CheckOrigin(http.Header{"Origin": {f.Origin}}, f.Host, rt.origins) == nil
+}
+
+func (rt *route) allowsClient(client netip.Addr) bool {
+	return len(rt.clients) == 0 || trust(rt.clients).contains(client)
+}
+
+// has says whether tunnels to that backend may stay: the route's target still
+// contains it, and it is not drained.
+func (rt *route) has(id upstream.Identity) bool {
+	if rt.to == nil || rt.to.pool == nil {
+		return false
+	}
+	for _, m := range rt.to.pool.Members() {
+		if m.Backend.Identity() == id {
+			return !m.Drain
+		}
+	}
+	return false
+}
+
+// fingerprints hashes what a route says, without positions in the file.
+func fingerprints(said *routefile.SetRoute) (whole, shape fingerprint) {
+	s := struct {
+		Match    routefile.Match
+		To       string
+		Redirect *routefile.Redirect
+		Respond  *routefile.Respond
+	}{Match: said.Route.Match, Redirect: said.Route.Redirect, Respond: said.Route.Respond}
+	if said.Route.To != nil {
+		s.To = said.Route.To.Raw
+	}
+	shape = fingerprintOf(s)
+	whole = fingerprintOf(struct {
+		Shape    fingerprint
+		Settings routefile.Settings
+	}{shape, said.Resolved})
+	return whole, shape
+}
+
+// fingerprintOf hashes plain data; JSON sorts maps, so equal data hash alike.
+func fingerprintOf(plain any) fingerprint {
+	data, err := json.Marshal(plain)
+	if err != nil {
+		panic(err) // plain data of ours that JSON cannot say
+	}
+	return sha256.Sum256(data)
+}

@@ -1,0 +1,261 @@
+package proxy
+
+// The Server: sockets, the current Table, and a request's way from one to the
+// other.
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+// Options is what a Server is made of.
+type Options struct {
+	// Current returns the Table to serve; one atomic load, asked once a request.
+	// It must not return nil once a socket accepts. Required.
+	Current func() *Table
+	// Log gets a line when a tunnel opens, one when it closes, one per HTTP
+	// request and one per listener that comes or goes. Required.
+	Log *slog.Logger
+	// Status is what internal://status answers, as JSON. Required.
+	Status func() any
+}
+
+// Server serves the current Table. Bind, Adopt and Shutdown are called by one
+// goroutine at a time (the reload loop's, then the one that stops); everything
+// else is safe for concurrent use.
+type Server struct {
+	current   func() *Table
+	log       *slog.Logger
+	status    func() any
+	engine    tunnel.Engine
+	tunnels   *drain.Group
+	forwarder *forward.Forwarder
+	stopping  atomic.Bool
+
+	mu      sync.Mutex
+	sockets map[string]*socket // guarded by mu; accepting, by listener.key
+	spare   map[string]*socket // guarded by mu; bound, for a Table that is not adopted yet
+	leaving sync.WaitGroup     // sockets on their way out
+	life    context.Context    // ends when what is left on them is to be cut
+	end     context.CancelFunc
+}
+
+// NewServer returns a Server that listens nowhere yet.
+func NewServer(o Options) *Server {
+	s := &Server{
+		current: o.Current,
+		log:     o.Log,
+		status:  o.Status,
+		engine:  tunnel.Portable(),
+		tunnels: drain.NewGroup(),
+		sockets: make(map[string]*socket),
+		spare:   make(map[string]*socket),
+	}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.forwarder = &forward.Forwarder{Fail: failForward}
+	return s
+}
+
+// Bind binds the addresses that t names and nobody is bound to yet, so that a
+// Table whose addresses are taken is refused before it is current. They accept
+// from Adopt on; until then, and at the next Bind, they may be let go again.
+// The error is routefile.Errors, at the listeners' positions.
+func (s *Server) Bind(t *Table, set *routefile.Set) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropSpareLocked(func(key string) bool { return t.sockets[key] == nil })
+	var errs routefile.Errors
+	for key, l := range t.sockets {
+		if s.sockets[key] != nil || s.spare[key] != nil {
+			continue
+		}
+		k, err := s.listen(l)
+		if err != nil {
+			errs = append(errs, listenError(set.Listeners[l.name], err))
+			continue
+		}
+		s.spare[key] = k
+	}
+	if len(errs) > 0 {
+		s.dropSpareLocked(func(string) bool { return true })
+		return errs
+	}
+	return nil
+}
+
+func listenError(l *routefile.Listener, err error) *routefile.Error {
+	return &routefile.Error{
+		Pos:    l.Pos,
+		Key:    "listeners." + l.Name + ".address",
+		Record: "listener " + strconv.Quote(l.Name),
+		Text:   err.Error(),
+	}
+}
+
+func (s *Server) dropSpareLocked(drop func(key string) bool) {
+	for key, k := range s.spare {
+		if drop(key) {
+			k.close()
+			delete(s.spare, key)
+		}
+	}
+}
+
+// Adopt makes the rest of the proxy follow a new Table, after Current has begun
+// to return it: sockets that are new accept, sockets that are gone close, open
+// tunnels are judged. old is nil the first time.
+func (s *Server) Adopt(old, new *Table) Changes {
+	s.adoptSockets(new)
+	if old == nil {
+		return compare(&Table{}, new)
+	}
+	changes := compare(old, new)
+	changes.Kept, changes.Draining = s.tunnels.Judge(func(f drain.Facts) drain.Verdict {
+		return new.judge(f, changes.Renamed)
+	})
+	retireBackends(old, new)
+	return changes
+}
+
+// retireBackends closes idle connections that the new Table has no use for.
+func retireBackends(old, new *Table) {
+	for id, backend := range old.backends {
+		if new.backends[id] != backend {
+			backend.Close()
+			continue
+		}
+		keys := new.tlsKeys[backend]
+		backend.Retire(func(key string) bool { return slices.Contains(keys, key) })
+	}
+}
+
+func (s *Server) adoptSockets(t *Table) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, k := range s.sockets {
+		if t.sockets[key] == nil {
+			delete(s.sockets, key)
+			s.log.Info("closing listener", "address", k.ln.Addr().String())
+			s.retireSocketLocked(k, socketGrace)
+			continue
+		}
+		k.slots.recheck()
+	}
+	for key, l := range t.sockets {
+		if s.sockets[key] != nil {
+			continue
+		}
+		k := s.spare[key]
+		delete(s.spare, key)
+		s.sockets[key] = k
+		k.start()
+		s.log.Info("listening", "listener", l.name, "address", k.ln.Addr().String(), "tls", l.tls != nil)
+	}
+	s.dropSpareLocked(func(string) bool { return true })
+}
+
+// socketGrace is how long the requests in flight on a listener that was taken
+// out of the routes file may take. Tunnels are not among them.
+const socketGrace = time.Minute
+
+// shutdownGrace is longer than any shutdown: there the deadline decides.
+const shutdownGrace = 24 * time.Hour
+
+// retireSocketLocked closes a socket to newcomers now; its requests in flight
+// end in their own time.
+func (s *Server) retireSocketLocked(k *socket, grace time.Duration) {
+	k.close()
+	s.leaving.Go(func() {
+		ctx, cancel := context.WithTimeout(s.life, grace)
+		defer cancel()
+		k.stop(ctx)
+	})
+}
+
+// Ready says whether the Server wants new connections: false once Shutdown has
+// begun.
+func (s *Server) Ready() bool { return !s.stopping.Load() }
+
+// Tunnels is the number of open tunnels and of those among them that are on
+// their way out.
+func (s *Server) Tunnels() (open, draining int) { return s.tunnels.Len() }
+
+// Addresses lists where the Server listens, by listener name: the actual ports
+// where the file says 0.
+func (s *Server) Addresses() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	addresses := make(map[string]string, len(s.sockets))
+	for _, k := range s.sockets {
+		if l := k.listener(); l != nil {
+			addresses[l.name] = k.ln.Addr().String()
+		}
+	}
+	return addresses
+}
+
+// drainSlack is what a drain may take beyond its window and the peers' time to
+// answer: Close frames wait for the end of the frame that is under way.
+const drainSlack = 2 * time.Second
+
+// Shutdown stops the Server: not ready at once, still accepting for the
+// delay, then closed to newcomers while requests end and tunnels are drained
+// over the window. When ctx ends, all that is left is cut. It returns when
+// nothing is open any more; the error is ctx's if it had to cut.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stopping.Store(true)
+	rule := s.current().shutdown
+	sleep(ctx, rule.delay)
+	deadline, cancel := context.WithTimeout(ctx, rule.policy.Window+s.longestClose()+drainSlack)
+	defer cancel()
+	s.tunnels.Shutdown(rule.policy)
+	s.stopSockets(deadline)
+	if err := s.tunnels.Wait(deadline); err != nil {
+		s.tunnels.Cut(tunnel.ReasonShutdown)
+	}
+	cut, stop := context.WithTimeout(context.WithoutCancel(ctx), drainSlack)
+	defer stop()
+	return errors.Join(ctx.Err(), s.tunnels.Wait(cut))
+}
+
+// stopSockets closes every socket and returns when the requests on them have
+// ended, or were cut at ctx's end.
+func (s *Server) stopSockets(ctx context.Context) {
+	defer context.AfterFunc(ctx, s.end)()
+	s.mu.Lock()
+	s.dropSpareLocked(func(string) bool { return true })
+	for key, k := range s.sockets {
+		delete(s.sockets, key)
+		s.retireSocketLocked(k, shutdownGrace)
+	}
+	s.mu.Unlock()
+	s.leaving.Wait()
+	s.end()
+}
+
+// longestClose is the longest time that any route gives its peers to answer a
+// Close.
+func (s *Server) longestClose() (longest time.Duration) {
+	for _, rt := range s.current().routes {
+		longest = max(longest, rt.tunnel.CloseTimeout)
+	}
+	return longest
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

@@ -1,0 +1,101 @@
+package proxy
+
+// A tunnel's two lines in the log, and the giving back of all it had taken. It
+// holds what those need and nothing else: an open tunnel must not pin a Table or a request.
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+)
+
+// story is one open tunnel as the log tells it.
+type story struct {
+	log       *slog.Logger
+	id        string
+	client    netip.Addr
+	backend   *upstream.Backend
+	entry     *drain.Entry
+	occupancy *occupancy
+	slots     *slots
+
+	// For the opening line alone; dropped after it.
+	opening []slog.Attr
+}
+
+func (a *attempt) story(answer http.Header) *story {
+	s := &story{
+		log:       a.server.log,
+		id:        a.id,
+		client:    a.client,
+		backend:   a.backend,
+		entry:     a.entry,
+		occupancy: a.rt.occupancy,
+		slots:     &a.socket.slots,
+	}
+	s.opening = []slog.Attr{
+		slog.String("host", a.r.Host),
+		slog.String("path", a.r.URL.Path),
+		slog.String("protocol", a.protocol),
+	}
+	if sub := answer.Get("Sec-WebSocket-Protocol"); sub != "" {
+		s.opening = append(s.opening, slog.String("subprotocol", sub))
+	}
+	return s
+}
+
+func (s *story) opened() {
+	s.write("tunnel opened", s.opening...)
+	s.opening = nil
+}
+
+// closed is the tunnel's Done.
+func (s *story) closed(end tunnel.Summary) {
+	attrs := []slog.Attr{
+		slog.String("closed_by", partyText(end.ClosedBy)),
+		slog.Int("code", int(end.Code)),
+		slog.String("reason", string(end.Reason)),
+	}
+	if end.Text != "" {
+		attrs = append(attrs, slog.String("text", end.Text))
+	}
+	attrs = append(attrs,
+		slog.Int64("bytes_from_client", end.Counts.FromClient.Bytes),
+		slog.Int64("bytes_from_backend", end.Counts.FromBackend.Bytes),
+		slog.Int64("messages_from_client", end.Counts.FromClient.Messages),
+		slog.Int64("messages_from_backend", end.Counts.FromBackend.Messages),
+		slog.Duration("duration", end.Duration))
+	s.write("tunnel closed", attrs...)
+	s.slots.release()
+	s.backend.CloseTunnel()
+	s.occupancy.release(s.client)
+	s.entry.Remove()
+}
+
+func (s *story) write(line string, attrs ...slog.Attr) {
+	client := "unix"
+	if s.client.IsValid() {
+		client = s.client.String()
+	}
+	s.log.LogAttrs(context.Background(), slog.LevelInfo, line, append([]slog.Attr{
+		slog.String("id", s.id),
+		slog.String("route", s.entry.Route()),
+		slog.String("backend", s.backend.Identity().String()),
+		slog.String("client", client),
+	}, attrs...)...)
+}
+
+func partyText(p tunnel.Party) string {
+	switch p {
+	case tunnel.ByClient:
+		return "client"
+	case tunnel.ByBackend:
+		return "backend"
+	}
+	return "proxy"
+}

@@ -1,0 +1,235 @@
+package proxy
+
+// The Table: everything one generation of the routes file says, ready to serve.
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+	"github.com/tunnelform/tunnelform/proxy/internal/h1gate"
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+// Table is what to serve: immutable, safe for concurrent use, made by Build.
+type Table struct {
+	revision string
+	tree     *match.Tree
+	routes   []*route // by the tree's index
+	byName   map[string]*route
+	sockets  map[string]*listener // by listener.key
+	trusted  trust
+	shutdown shutdown
+	backends map[upstream.Identity]*upstream.Backend
+	pools    map[string]*upstream.Pool
+	tlsKeys  map[*upstream.Backend][]string // the TLS settings each backend is reached with
+}
+
+// shutdown is what SIGTERM does, as routefile.Shutdown says.
+type shutdown struct {
+	delay  time.Duration // not ready, still accepting
+	policy drain.Policy
+}
+
+// Revision is the routes files' content hash, as routefile.Set has it.
+func (t *Table) Revision() string { return t.revision }
+
+// Routes is how many routes there are.
+func (t *Table) Routes() int { return len(t.routes) }
+
+// Build makes a Table of a checked set. What outlives reloads (backends, pools'
+// places, counts) is taken over from prev, which may be nil and is not changed.
+// Build reads certificates and dials nothing; its error is routefile.Errors.
+func Build(set *routefile.Set, prev *Table) (*Table, error) {
+	if prev == nil {
+		prev = &Table{}
+	}
+	b := &builder{
+		set:  set,
+		prev: prev,
+		tls:  make(map[upstream.TLSFiles]loadedTLS),
+		table: &Table{
+			revision: set.Revision,
+			byName:   make(map[string]*route, len(set.Routes)),
+			sockets:  make(map[string]*listener, len(set.Listeners)),
+			trusted:  set.TrustedProxies,
+			backends: make(map[upstream.Identity]*upstream.Backend),
+			pools:    make(map[string]*upstream.Pool),
+			tlsKeys:  make(map[*upstream.Backend][]string),
+		},
+	}
+	b.listeners()
+	b.pools()
+	b.routes()
+	b.shutdown()
+	if len(b.errs) > 0 {
+		return nil, b.errs
+	}
+	b.followRenames()
+	return b.table, nil
+}
+
+// followRenames lets a renamed route keep its counts.
+func (b *builder) followRenames() {
+	for from, to := range compare(b.prev, b.table).Renamed {
+		b.table.byName[to].occupancy = b.prev.byName[from].occupancy
+	}
+}
+
+// builder is one Build under way.
+type builder struct {
+	set   *routefile.Set
+	prev  *Table
+	table *Table
+	tls   map[upstream.TLSFiles]loadedTLS // each set of files is read once
+	errs  routefile.Errors
+}
+
+type loadedTLS struct {
+	upstream.TLS
+	err error
+}
+
+func (b *builder) fail(pos routefile.Pos, key, record string, err error) {
+	b.errs = append(b.errs, &routefile.Error{Pos: pos, Key: key, Record: record, Text: err.Error()})
+}
+
+func (b *builder) listeners() {
+	for _, name := range slices.Sorted(maps.Keys(b.set.Listeners)) {
+		l := b.set.Listeners[name]
+		built := &listener{name: name, address: l.Address, limits: buildListenerLimits(l.Limits)}
+		if l.TLS != nil {
+			config, err := buildListenerTLS(l)
+			if err != nil {
+				b.fail(l.Pos, "listeners."+name+".tls", fmt.Sprintf("listener %q", name), err)
+				continue
+			}
+			built.tls = config
+		}
+		b.table.sockets[built.key()] = built
+	}
+}
+
+func buildListenerLimits(l routefile.ListenerLimits) listenerLimits {
+	return listenerLimits{
+		head:        h1gate.Limits{HeadBytes: int(l.HeaderBytes), Fields: l.Headers, HeadTimeout: l.HeaderTimeout},
+		connections: l.Connections,
+	}
+}
+
+func buildListenerTLS(l *routefile.Listener) (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	if l.HTTP2 == routefile.Off {
+		config.NextProtos = []string{"http/1.1"}
+	}
+	for _, files := range l.TLS.Certificates {
+		pair, err := tls.LoadX509KeyPair(files.Certificate, files.Key)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %q with key %q: %w", files.Certificate, files.Key, err)
+		}
+		config.Certificates = append(config.Certificates, pair)
+	}
+	if l.TLS.ClientCA != "" {
+		pem, err := os.ReadFile(l.TLS.ClientCA)
+		if err != nil {
+			return nil, fmt.Errorf("client_ca: %w", err)
+		}
+		config.ClientCAs = x509.NewCertPool()
+		if !config.ClientCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("client_ca %q: no certificate in it, want PEM", l.TLS.ClientCA)
+		}
+		config.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	return config, nil
+}
+
+func (b *builder) pools() {
+	for name, p := range b.set.Pools {
+		members := make([]upstream.Member, 0, len(p.Backends))
+		for _, key := range slices.Sorted(maps.Keys(p.Backends)) {
+			backend := p.Backends[key]
+			members = append(members, upstream.Member{
+				Backend: b.backend(identityOf(name, &backend.URL)),
+				Drain:   backend.Drain,
+			})
+		}
+		pool, err := upstream.NewPool(name, p.Balance, members, b.prev.pools[name])
+		if err != nil {
+			b.fail(p.Pos, "pools."+name, fmt.Sprintf("pool %q", name), err)
+			continue
+		}
+		b.table.pools[name] = pool
+	}
+}
+
+// backend is the backend of that identity: the one of the Table before, with
+// all that is known of it, or a new one.
+func (b *builder) backend(id upstream.Identity) *upstream.Backend {
+	if known := b.table.backends[id]; known != nil {
+		return known
+	}
+	backend := b.prev.backends[id]
+	if backend == nil {
+		backend = upstream.NewBackend(id)
+	}
+	b.table.backends[id] = backend
+	return backend
+}
+
+// identityOf names the backend of a target. pool is the pool's name, or the
+// route's for a target written in place.
+func identityOf(pool string, target *routefile.Target) upstream.Identity {
+	return upstream.Identity{Pool: pool, Scheme: target.Scheme, Authority: target.Host}
+}
+
+func (b *builder) routes() {
+	names := slices.Sorted(maps.Keys(b.set.Routes))
+	rules := make([]match.Rule, 0, len(names))
+	for _, name := range names {
+		said := b.set.Routes[name]
+		built, err := b.route(said)
+		if err != nil {
+			b.fail(said.Route.Pos, "routes."+name, fmt.Sprintf("route %q", name), err)
+			continue
+		}
+		rules = append(rules, said.Rule())
+		b.table.routes = append(b.table.routes, built)
+		b.table.byName[name] = built
+	}
+	tree, problems := match.Compile(rules)
+	for _, p := range problems {
+		said := b.set.Routes[p.Rule]
+		b.fail(said.Route.Pos, "routes."+p.Rule+".match."+p.Field, fmt.Sprintf("route %q", p.Rule), fmt.Errorf("%s", p.Text))
+	}
+	b.table.tree = tree
+}
+
+// loadTLS reads what files name, once a Build, and notes that the backend is
+// reached that way.
+func (b *builder) loadTLS(backend *upstream.Backend, files upstream.TLSFiles) (upstream.TLS, error) {
+	loaded, known := b.tls[files]
+	if !known {
+		loaded.TLS, loaded.err = upstream.LoadTLS(files)
+		b.tls[files] = loaded
+	}
+	b.table.tlsKeys[backend] = append(b.table.tlsKeys[backend], loaded.Key)
+	return loaded.TLS, loaded.err
+}
+
+func (b *builder) shutdown() {
+	b.table.shutdown = shutdown{
+		delay: max(b.set.Shutdown.Delay, 0),
+		policy: drain.Policy{
+			Window: max(b.set.Shutdown.Window, 0),
+			Code:   1001,
+			Reason: "the proxy is stopping",
+		},
+	}
+}

@@ -1,0 +1,401 @@
+package proxy
+
+// From a request that asks for a tunnel to the tunnel: the attempt is judged,
+// the backend is asked, its 101 is verified, and only then does the connection
+// stop being HTTP.
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/builtin"
+	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+const websocket = "websocket"
+
+// upgradeRule says which requests are attempts at a tunnel.
+type upgradeRule struct {
+	mode      string   // "websocket", "list", "any", "none" or "unchecked"
+	protocols []string // "list": lower case
+}
+
+func newUpgradeRule(u routefile.Upgrade) upgradeRule {
+	rule := upgradeRule{mode: u.Mode}
+	for _, p := range u.Protocols {
+		rule.protocols = append(rule.protocols, strings.ToLower(p))
+	}
+	return rule
+}
+
+// attempt returns the protocol that the request attempts to upgrade to, as the
+// client spelled it, or "" when it is no attempt: then the request is HTTP, and
+// whatever it says of upgrades is stripped.
+func (u *upgradeRule) attempt(r *http.Request) string {
+	if u.mode == "unchecked" {
+		if r.ProtoMajor == 1 && r.ProtoMinor == 1 {
+			return websocket
+		}
+		return ""
+	}
+	if u.mode == "none" || !wsproto.AsksUpgrade(r) {
+		return ""
+	}
+	for token := range wsproto.Tokens(r.Header, "Upgrade") {
+		if u.allows(strings.ToLower(token)) {
+			return token
+		}
+	}
+	return ""
+}
+
+// allows takes a token in lower case. The first that a route allows wins. What
+// would replace HTTP by HTTP is never allowed: a proxy that lets h2c or TLS
+// through no longer sees the requests inside.
+func (u *upgradeRule) allows(token string) bool {
+	switch u.mode {
+	case "any":
+		return token != "h2c" && !strings.HasPrefix(token, "tls/") && token != "tls" &&
+			!strings.HasPrefix(token, "http/") && token != "http"
+	case "list":
+		for _, p := range u.protocols {
+			if p == token {
+				return true
+			}
+		}
+		return false
+	}
+	return token == websocket
+}
+
+// offered is what a request without an attempt is told to upgrade to.
+func (u *upgradeRule) offered() string {
+	if u.mode == "list" {
+		return strings.Join(u.protocols, ", ")
+	}
+	return websocket
+}
+
+// attempt is one attempt at a tunnel under way.
+type attempt struct {
+	*exchange
+	protocol string        // as the client spelled it
+	offer    wsproto.Offer // WebSocket only
+	entry    *drain.Entry
+}
+
+// openTunnel carries out an attempt: it answers the request, or ends with an open tunnel.
+func (x *exchange) openTunnel(protocol string) {
+	a := &attempt{exchange: x, protocol: protocol}
+	if rf := a.check(); rf != nil {
+		x.refuse(rf)
+		return
+	}
+	if rf := a.admit(); rf != nil {
+		x.refuse(rf)
+		return
+	}
+	if !a.dialAndSwitch() {
+		a.withdraw()
+	}
+}
+
+func (a *attempt) isWebSocket() bool { return strings.EqualFold(a.protocol, websocket) }
+
+// check refuses, before anything is dialled, what must not become a tunnel.
+func (a *attempt) check() *refusal {
+	if rf := a.checkRequest(); rf != nil {
+		return &refusal{status: rf.Status, text: rf.Text, header: rf.Header}
+	}
+	if rf := wsproto.CheckOrigin(a.r.Header, a.r.Host, a.rt.origins); rf != nil {
+		return refuse(rf.Status, rf.Text, fmt.Errorf("%s: %s", rf.Text, rf.Hint))
+	}
+	return nil
+}
+
+func (a *attempt) checkRequest() *wsproto.Refusal {
+	if a.isWebSocket() {
+		return wsproto.CheckRequest(a.r)
+	}
+	if a.r.ContentLength != 0 || len(a.r.TransferEncoding) > 0 {
+		return &wsproto.Refusal{Status: http.StatusBadRequest, Text: "a request for an upgrade must not have a body"}
+	}
+	return nil
+}
+
+// admit finds a backend and makes a place for the tunnel among the open ones.
+// A reload between the request's look at the Table and that place would be
+// missed by the tunnel: then the request is routed again.
+func (a *attempt) admit() *refusal {
+	for {
+		rf := a.reserve()
+		now := a.server.current()
+		if rf != nil || now == a.table {
+			return rf
+		}
+		a.withdraw()
+		if rf := a.route(now); rf != nil {
+			return rf
+		}
+		if a.rt.to == nil || !strings.EqualFold(a.rt.upgrade.attempt(a.r), a.protocol) {
+			return refuse(http.StatusServiceUnavailable, "the routes have just changed", nil)
+		}
+		if rf := a.check(); rf != nil {
+			return rf
+		}
+	}
+}
+
+func (a *attempt) reserve() *refusal {
+	if a.rt.to.pool == nil {
+		return refuse(http.StatusNotFound, "there is no tunnel to internal://"+a.rt.to.internal, nil)
+	}
+	if rf := a.rt.occupancy.admit(a.rt.limits, a.client, time.Now()); rf != nil {
+		return rf
+	}
+	backend, ok := a.rt.to.pool.Pick()
+	if !ok {
+		a.rt.occupancy.release(a.client)
+		return refuse(http.StatusServiceUnavailable, "no backend is available", nil)
+	}
+	a.backend = backend
+	backend.OpenTunnel()
+	a.entry = a.server.tunnels.Reserve(drain.Facts{
+		Route:   a.rt.name,
+		Backend: backend.Identity(),
+		Client:  a.client,
+		Host:    a.r.Host,
+		Origin:  a.r.Header.Get("Origin"),
+		Policy:  a.rt.drain,
+	})
+	return nil
+}
+
+// withdraw takes back what reserve has taken.
+func (a *attempt) withdraw() {
+	a.entry.Remove()
+	a.backend.CloseTunnel()
+	a.rt.occupancy.release(a.client)
+}
+
+// dialAndSwitch asks the backend, and says whether there is a tunnel now. If
+// not, the client has been answered.
+func (a *attempt) dialAndSwitch() bool {
+	head, rf := a.requestHead()
+	if rf != nil {
+		a.refuse(rf)
+		return false
+	}
+	conn, err := a.dial()
+	if err != nil {
+		a.fail(forward.Status(err), err)
+		return false
+	}
+	answer, err := a.ask(conn, head)
+	if err != nil {
+		conn.Close()
+		a.fail(forward.Status(err), err)
+		return false
+	}
+	if answer.StatusCode != http.StatusSwitchingProtocols {
+		a.relay(conn, answer.Response)
+		return false
+	}
+	return a.switchProtocols(conn, answer)
+}
+
+func (a *attempt) dial() (net.Conn, error) {
+	if a.rt.to.internal == "echo" {
+		return builtin.DialEcho()
+	}
+	ctx := upstream.WithConnectTimeout(a.r.Context(), a.rt.policy.ConnectTimeout)
+	return a.backend.Dial(ctx, a.rt.to.tls[a.backend])
+}
+
+// requestHead is the handshake's request as the backend gets it.
+func (a *attempt) requestHead() ([]byte, *refusal) {
+	path, query, err := a.rt.to.uri.apply(a.path, a.r.URL.RawQuery, a.matched, &a.captures)
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "bad path: "+err.Error(), err)
+	}
+	if query != "" {
+		path += "?" + query
+	}
+	h := a.rt.policy.RequestHeader(a.r, a.asks(), a.id)
+	h.Set("Connection", "Upgrade")
+	h.Set("Upgrade", a.protocol)
+	if a.isWebSocket() {
+		h.Set("Upgrade", websocket)
+		a.offer = wsproto.OfferOf(h)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", a.r.Method, path, a.rt.policy.RequestHost(a.asks(), a.backend))
+	if a.r.Method != http.MethodGet && a.r.Method != http.MethodHead {
+		b.WriteString("Content-Length: 0\r\n")
+	}
+	_ = h.Write(&b) // to memory
+	b.WriteString("\r\n")
+	return []byte(b.String()), nil
+}
+
+// answered is a backend's answer with what came behind its head.
+type answered struct {
+	*http.Response
+	rest *bufio.Reader
+	rsv  byte
+}
+
+// ask sends the handshake and reads the answer, interim ones skipped. A 101 is
+// verified here: what this returns without an error may be believed.
+func (a *attempt) ask(conn net.Conn, head []byte) (*answered, error) {
+	defer a.deadline(conn)()
+	if _, err := conn.Write(head); err != nil {
+		return nil, a.orGone(fmt.Errorf("sending the handshake: %w", err))
+	}
+	rest := bufio.NewReader(upstream.NewHandshakeReader(conn, a.r.Method))
+	for {
+		resp, err := http.ReadResponse(rest, &http.Request{Method: a.r.Method})
+		if err != nil {
+			return nil, a.orGone(fmt.Errorf("reading the handshake's answer: %w", noAnswer(err)))
+		}
+		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			rsv, err := a.verify(resp)
+			return &answered{Response: resp, rest: rest, rsv: rsv}, err
+		}
+	}
+}
+
+// noAnswer says in words what an end of file means here.
+func noAnswer(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return errors.New("the backend closed the connection without an answer")
+	}
+	return err
+}
+
+// deadline bounds the handshake by the route's limit and by the client's
+// patience; the function it returns lifts the bounds.
+func (a *attempt) deadline(conn net.Conn) (lift func()) {
+	if a.rt.handshakeTimeout > 0 {
+		_ = conn.SetDeadline(time.Now().Add(a.rt.handshakeTimeout))
+	}
+	stop := context.AfterFunc(a.r.Context(), func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	return func() {
+		if stop() {
+			_ = conn.SetDeadline(time.Time{})
+		}
+	}
+}
+
+// orGone turns the error that a client's departure caused into that departure.
+func (a *attempt) orGone(err error) error {
+	if a.r.Context().Err() != nil {
+		return forward.ErrClientGone
+	}
+	return err
+}
+
+func (a *attempt) verify(resp *http.Response) (rsv byte, err error) {
+	switch {
+	case resp.StatusCode != http.StatusSwitchingProtocols:
+		return 0, nil
+	case a.isWebSocket():
+		agreed, err := wsproto.CheckHTTPResponse(resp, a.offer)
+		return agreed.RSV, err
+	case len(resp.TransferEncoding) > 0:
+		return 0, errors.New("a 101 with Transfer-Encoding")
+	}
+	return 0, wsproto.CheckUpgradeResponse(resp.Header, a.protocol)
+}
+
+// relay passes on an answer that is not a 101, as ordinary HTTP. The backend's
+// connection is not used again: what it thinks of the handshake is its own affair.
+func (a *attempt) relay(conn net.Conn, resp *http.Response) {
+	defer conn.Close()
+	defer context.AfterFunc(a.r.Context(), func() { conn.Close() })()
+	a.carry(a.path, "", resp)
+}
+
+// switchProtocols takes the connection from net/http, tells the client, and
+// opens the tunnel.
+func (a *attempt) switchProtocols(conn net.Conn, answer *answered) bool {
+	client, err := a.hijack()
+	if err != nil {
+		conn.Close()
+		a.fail(forward.Status(err), err)
+		return false
+	}
+	a.w.status = http.StatusSwitchingProtocols
+	if err := a.tell101(client.Conn, answer.Response); err != nil {
+		client.Conn.Close()
+		conn.Close()
+		a.socket.slots.release()
+		a.cause = fmt.Errorf("writing the 101: %w", err)
+		return false
+	}
+	early, _ := answer.rest.Peek(answer.rest.Buffered())
+	a.tunnel = true
+	a.begin(client, tunnel.Endpoint{Conn: conn, Early: append([]byte(nil), early...)}, answer)
+	return true
+}
+
+// hijack returns the client's connection with every byte that came behind the
+// request's head.
+func (a *attempt) hijack() (tunnel.Endpoint, error) {
+	if a.gate == nil {
+		return tunnel.Endpoint{}, errors.New("no connection to take over")
+	}
+	_, buffered, err := http.NewResponseController(a.w).Hijack()
+	if err != nil {
+		return tunnel.Endpoint{}, err
+	}
+	conn, held, eof := a.gate.Detach()
+	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered())
+	return tunnel.Endpoint{Conn: conn, Early: append(append([]byte(nil), early...), held...), EOF: eof}, nil
+}
+
+// tell101Timeout bounds writing a few hundred bytes to a client that has just
+// sent its request.
+const tell101Timeout = 10 * time.Second
+
+func (a *attempt) tell101(conn net.Conn, resp *http.Response) error {
+	upgrade := resp.Header.Get("Upgrade")
+	a.rt.policy.ResponseHeader(resp.Header)
+	resp.Header.Set("Connection", "Upgrade")
+	resp.Header.Set("Upgrade", upgrade)
+	var b strings.Builder
+	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+	_ = resp.Header.Write(&b) // to memory
+	b.WriteString("\r\n")
+	_ = conn.SetWriteDeadline(time.Now().Add(tell101Timeout))
+	_, err := io.WriteString(conn, b.String())
+	_ = conn.SetWriteDeadline(time.Time{})
+	return err
+}
+
+// begin opens the tunnel. From here on both connections are the engine's.
+func (a *attempt) begin(client, backend tunnel.Endpoint, answer *answered) {
+	story := a.story(answer.Header)
+	story.opened()
+	a.entry.Opened(a.server.engine.Open(tunnel.Spec{
+		Client:    client,
+		Backend:   backend,
+		WebSocket: a.isWebSocket(),
+		RSV:       answer.rsv,
+		Limits:    a.rt.tunnelLimits(),
+		Meter:     a.backend.Meter(),
+		Done:      story.closed,
+	}))
+}
