@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -22,16 +21,12 @@ func TestDocumentedRoutesFiles(t *testing.T) {
 	for _, page := range pages(t) {
 		for _, block := range fences(t, page, "yaml") {
 			blocks++
-			text := block.text
-			if !strings.Contains(text, "version:") {
-				text = "version: 1\n" + text
-			}
-			file, mistakes := routefile.Parse(block.place, []byte(text))
+			file, mistakes := routefile.Parse(block.page, block.padded())
 			if len(mistakes) == 0 {
 				mistakes = routefile.Check(file)
 			}
 			for _, mistake := range mistakes {
-				t.Errorf("%s: %v", block.place, mistake)
+				t.Error(mistake)
 			}
 		}
 	}
@@ -80,8 +75,18 @@ func pages(t *testing.T) []string {
 
 // fence is one fenced block of a page.
 type fence struct {
-	place string // page:line of its first line
-	text  string
+	page string // relative to the module
+	line int    // of its first line, 1-based
+	text string
+}
+
+// padded is the block at the same line as on its page, so that a mistake in it
+// is named where it stands, behind `version: 1` if the block leaves that out.
+func (f fence) padded() []byte {
+	if strings.Contains(f.text, "version:") {
+		return []byte(strings.Repeat("\n", f.line-1) + f.text)
+	}
+	return []byte(strings.Repeat("\n", f.line-2) + "version: 1\n" + f.text)
 }
 
 // fences returns a page's blocks of one language.
@@ -91,12 +96,16 @@ func fences(t *testing.T, page, language string) []fence {
 	if err != nil {
 		t.Fatal(err)
 	}
+	name, err := filepath.Rel(moduleRoot, page)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var found []fence
 	var open *fence
 	for number, text := range strings.Split(string(data), "\n") {
 		switch {
 		case open == nil && text == "```"+language:
-			open = &fence{place: place(page, number+2)}
+			open = &fence{page: name, line: number + 2}
 		case open != nil && text == "```":
 			found = append(found, *open)
 			open = nil
@@ -105,12 +114,4 @@ func fences(t *testing.T, page, language string) []fence {
 		}
 	}
 	return found
-}
-
-func place(page string, line int) string {
-	rel, err := filepath.Rel(moduleRoot, page)
-	if err != nil {
-		rel = page
-	}
-	return rel + ":" + strconv.Itoa(line)
 }
