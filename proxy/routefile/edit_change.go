@@ -1,0 +1,214 @@
+package routefile
+
+import (
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Changing a value in place: as little as can be. A mapping is changed key by
+// key, so that the comments on its other keys stay; a value on one line is
+// exchanged within that line.
+
+// change makes m's value want. col is m's key's column.
+func (s *splicer) change(m *member, want *yaml.Node, col int) error {
+	old := m.value
+	if !s.whole && old.Kind == yaml.MappingNode && want.Kind == yaml.MappingNode && len(want.Content) > 0 {
+		switch {
+		case isBlock(old):
+			if ok, err := s.changeBlock(m, want); ok || err != nil {
+				return err
+			}
+		case isFlow(old) && len(old.Content) > 0:
+			if ok, err := s.changeFlow(old, want); ok || err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.mayGo(old); err != nil {
+		return err
+	}
+	s.exchange(m, want, col)
+	return nil
+}
+
+// changeBlock changes a block mapping key by key. It says false when that
+// cannot be: a key to be removed comes from a merge key.
+func (s *splicer) changeBlock(m *member, want *yaml.Node) (bool, error) {
+	own, err := s.members(m.value, m.end)
+	if err != nil {
+		return false, err
+	}
+	slots, ok := plan(own, m.value, want)
+	if !ok {
+		return false, nil
+	}
+	return true, s.apply(slots, s.column(s.places[own[0].key].props))
+}
+
+// plan lays the wanted keys over those that are there.
+func plan(own []member, old, want *yaml.Node) ([]slot, bool) {
+	wanted, present := fields(want), fields(old)
+	var slots []slot
+	at := make(map[string]*member, len(own))
+	for i := range own {
+		name := own[i].key.Value
+		if at[name] != nil {
+			return nil, false
+		}
+		at[name] = &own[i]
+		value, keep := wanted[name]
+		keep = keep || isMerge(own[i].key)
+		slots = append(slots, slot{old: &own[i], name: name, want: value, dropped: !keep})
+	}
+	for name := range present {
+		if at[name] == nil && wanted[name] == nil {
+			return nil, false
+		}
+	}
+	return append(slots, additions(at, present, want)...), true
+}
+
+// additions are the wanted keys that are not there, each behind the key it follows in want.
+func additions(at map[string]*member, present map[string]*yaml.Node, want *yaml.Node) []slot {
+	var slots []slot
+	var before *member
+	for i := 0; i+1 < len(want.Content); i += 2 {
+		name, value := want.Content[i].Value, want.Content[i+1]
+		if at[name] != nil {
+			before = at[name]
+			continue
+		}
+		if there := present[name]; there == nil || !sameValue(there, value) {
+			slots = append(slots, slot{name: name, want: value, after: before, first: before == nil})
+		}
+	}
+	return slots
+}
+
+// changeFlow changes a mapping in braces key by key. It says false when the
+// keys are not to be told apart safely.
+func (s *splicer) changeFlow(old, want *yaml.Node) (bool, error) {
+	wanted, kept := fields(want), 0
+	for i := 0; i+1 < len(old.Content); i += 2 {
+		key, value := old.Content[i], old.Content[i+1]
+		if key.Kind != yaml.ScalarNode || isMerge(key) || s.places[value].start == s.places[value].end {
+			return false, nil
+		}
+		if wanted[key.Value] != nil {
+			kept++
+		}
+	}
+	if kept == 0 || len(fields(old)) != len(old.Content)/2 {
+		return false, nil
+	}
+	s.addToFlow(old, want)
+	return true, s.keepInFlow(old, wanted)
+}
+
+// keepInFlow changes the values of a flow mapping and cuts the keys that go.
+func (s *splicer) keepInFlow(old *yaml.Node, wanted map[string]*yaml.Node) error {
+	kept := false // is there a key before this one that stays
+	for i := 0; i+1 < len(old.Content); i += 2 {
+		key, value := old.Content[i], old.Content[i+1]
+		want := wanted[key.Value]
+		switch {
+		case want == nil:
+			if err := s.mayGo(value); err != nil {
+				return err
+			}
+			s.cutFromFlow(old, i, kept)
+		case sameValue(value, want):
+			kept = true
+		default:
+			kept = true
+			if err := s.changeInFlow(value, want); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// cutFromFlow cuts the i-th node's pair with one comma: the one before it where
+// a pair stays before it, else the one behind it.
+func (s *splicer) cutFromFlow(old *yaml.Node, i int, kept bool) {
+	if kept {
+		s.replace(s.places[old.Content[i-1]].end, s.places[old.Content[i+1]].end, "")
+		return
+	}
+	s.replace(s.places[old.Content[i]].props, s.places[old.Content[i+2]].props, "")
+}
+
+func (s *splicer) changeInFlow(old, want *yaml.Node) error {
+	if isFlow(old) && len(old.Content) > 0 && want.Kind == yaml.MappingNode && len(want.Content) > 0 {
+		if ok, err := s.changeFlow(old, want); ok || err != nil {
+			return err
+		}
+	}
+	if err := s.mayGo(old); err != nil {
+		return err
+	}
+	at := s.places[old]
+	s.replace(at.props, at.end, flowText(want))
+	return nil
+}
+
+// addToFlow adds the keys of want that old lacks behind old's last pair that stays.
+func (s *splicer) addToFlow(old, want *yaml.Node) {
+	there, wanted := fields(old), fields(want)
+	var text strings.Builder
+	for i := 0; i+1 < len(want.Content); i += 2 {
+		name := want.Content[i].Value
+		if there[name] == nil {
+			text.WriteString(", " + keyText(name) + ": " + flowText(want.Content[i+1]))
+		}
+	}
+	for i := len(old.Content) - 2; text.Len() > 0 && i >= 0; i -= 2 {
+		if wanted[old.Content[i].Value] != nil {
+			at := s.places[old.Content[i+1]].end
+			s.replace(at, at, text.String())
+			return
+		}
+	}
+}
+
+// exchange puts want in the place of m's whole value. The comment behind the
+// value, or behind the key of a block, stays.
+func (s *splicer) exchange(m *member, want *yaml.Node, col int) {
+	p := printer{step: s.step}
+	inline, below := p.value(want, nil, col-1, col+len(keyText(m.key.Value)))
+	if isFlow(m.value) && len(m.value.Content) > 0 {
+		inline, below = flowText(want), nil
+	}
+	at, colon := s.places[m.value], s.colon(m.key)
+	if inline != "" {
+		inline = " " + inline
+	}
+	switch {
+	case isBlockCollection(m.value):
+		s.replace(colon, s.propertiesEnd(m.value, colon), inline)
+		s.addLines(m.line+1, textOf(below))
+		s.cutLines(m.line+1, m.last+1)
+	case len(below) > 0:
+		s.replace(colon, max(colon, at.end), inline)
+		s.addLines(m.last+1, textOf(below))
+	case at.end > at.props:
+		s.replace(at.props, at.end, inline[1:])
+	default:
+		s.replace(colon, colon, inline)
+	}
+}
+
+func isBlockCollection(n *yaml.Node) bool {
+	return len(n.Content) > 0 && n.Style&yaml.FlowStyle == 0
+}
+
+// propertiesEnd is behind the anchor and tag of a block collection, or at colon if it has none.
+func (s *splicer) propertiesEnd(n *yaml.Node, colon int) int {
+	if n.Anchor == "" && n.Style&yaml.TaggedStyle == 0 {
+		return colon
+	}
+	line := s.lineOf(s.places[n].props)
+	return s.starts[line] + len(s.text(line))
+}

@@ -1,0 +1,325 @@
+package routefile
+
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Measuring: one walk in the order of the file that finds where each node ends.
+// Between two nodes stand only space, punctuation and comments, so a # there
+// that follows a space starts a comment, and no other # does.
+
+// measureAll measures the document and the comments behind it.
+func (l *layout) measureAll() {
+	if l.root != nil {
+		l.measure(l.root)
+	}
+	l.gap(len(l.data))
+}
+
+// lost notes that the bytes are not what the nodes promise. It never happens
+// unless yaml.v3 reads a file in a way not foreseen here; then nothing is written.
+func (l *layout) lost(n *yaml.Node) {
+	if l.err == nil {
+		l.err = l.refuse(n, "this value's end cannot be found: write it on one line")
+	}
+}
+
+// gap moves on to offset to, collecting the comments on the way.
+func (l *layout) gap(to int) {
+	for l.at < to {
+		i := bytes.IndexByte(l.data[l.at:to], '#')
+		if i < 0 {
+			break
+		}
+		l.at += i
+		if l.at > 0 && !bytes.ContainsRune([]byte(" \t\n\r"), rune(l.data[l.at-1])) && !bytes.HasSuffix(l.data[:l.at], utf8BOM) {
+			l.at++
+			continue
+		}
+		l.takeComment()
+	}
+	l.at = max(l.at, to)
+}
+
+// takeComment takes the comment that starts here.
+func (l *layout) takeComment() {
+	line := l.lineOf(l.at)
+	end := l.starts[line] + len(l.text(line))
+	before := bytes.TrimPrefix(l.data[l.starts[line]:l.at], utf8BOM)
+	l.comments = append(l.comments, comment{
+		start: l.at, end: end, line: line, col: l.column(l.at),
+		alone: len(bytes.Trim(before, " \t")) == 0,
+	})
+	l.at = end
+}
+
+// measure finds n's place and its children's.
+func (l *layout) measure(n *yaml.Node) {
+	if l.err != nil {
+		return
+	}
+	begin := l.offset(n)
+	if begin < l.at && !unwritten(n) {
+		l.lost(n)
+		return
+	}
+	if unwritten(n) && n.Anchor == "" && n.Style&yaml.TaggedStyle == 0 {
+		l.places[n] = place{l.at, l.at, l.at}
+		return
+	}
+	l.gap(begin)
+	props := l.at
+	l.skipProperties(n)
+	l.at = l.measureValue(n, props)
+}
+
+// unwritten says whether n is a null that takes no bytes.
+func unwritten(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.Value == "" && n.Style&^yaml.TaggedStyle == 0
+}
+
+// measureValue finds the end of the value that starts here, its properties skipped.
+func (l *layout) measureValue(n *yaml.Node, props int) int {
+	start, end := l.at, l.at
+	switch {
+	case n.Kind == yaml.AliasNode:
+		end = start + 1 + len(n.Value)
+		l.aliases[n.Alias] = append(l.aliases[n.Alias], n)
+	case n.Kind == yaml.ScalarNode:
+		end = l.scalarEnd(n, start)
+	case n.Style&yaml.FlowStyle != 0 || len(n.Content) == 0:
+		end = l.flowEnd(n)
+	default:
+		for _, c := range n.Content {
+			l.measure(c)
+		}
+		end = l.at
+	}
+	if end < start || end > len(l.data) {
+		l.lost(n)
+		end = start
+	}
+	l.places[n] = place{props, start, end}
+	return end
+}
+
+// skipProperties moves behind n's anchor and tag. A block collection's first
+// key may have its own, so the node is asked.
+func (l *layout) skipProperties(n *yaml.Node) {
+	anchor, tag := n.Anchor != "", n.Style&yaml.TaggedStyle != 0 || n.Kind == yaml.ScalarNode
+	for l.at < len(l.data) {
+		b := l.data[l.at]
+		if !(b == '&' && anchor) && !(b == '!' && tag) {
+			return
+		}
+		anchor, tag = anchor && b != '&', tag && b != '!'
+		end := l.at
+		for end < len(l.data) && !bytes.ContainsRune([]byte(" \t\r\n,[]{}"), rune(l.data[end])) {
+			end++
+		}
+		l.at = end
+		if !unwritten(n) {
+			l.gap(l.skipSpace(end))
+		}
+	}
+}
+
+// skipSpace is the offset of the next byte that is neither space nor comment.
+func (l *layout) skipSpace(at int) int {
+	for at < len(l.data) {
+		switch l.data[at] {
+		case ' ', '\t', '\r', '\n':
+			at++
+		case '#':
+			line := l.lineOf(at)
+			at = l.starts[line] + len(l.text(line))
+		default:
+			return at
+		}
+	}
+	return at
+}
+
+// scalarEnd is where the scalar that starts at an offset ends.
+func (l *layout) scalarEnd(n *yaml.Node, at int) int {
+	switch {
+	case unwritten(n):
+		return at
+	case n.Style&yaml.DoubleQuotedStyle != 0:
+		return l.quotedEnd(n, at, '"')
+	case n.Style&yaml.SingleQuotedStyle != 0:
+		return l.quotedEnd(n, at, '\'')
+	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+		return l.blockScalarEnd(n, at)
+	}
+	return l.plainEnd(n, at)
+}
+
+// quotedEnd is behind the closing quote: in single quotes a doubled one, in
+// double quotes an escaped one does not close (YAML 1.1, 5.7 and 9.1).
+func (l *layout) quotedEnd(n *yaml.Node, at int, quote byte) int {
+	if at >= len(l.data) || l.data[at] != quote {
+		l.lost(n)
+		return at
+	}
+	for i := at + 1; i < len(l.data); i++ {
+		switch {
+		case quote == '"' && l.data[i] == '\\':
+			i++
+		case l.data[i] != quote:
+		case quote == '\'' && i+1 < len(l.data) && l.data[i+1] == quote:
+			i++
+		default:
+			return i + 1
+		}
+	}
+	l.lost(n)
+	return at
+}
+
+// plainEnd matches the value against the bytes. A plain scalar has no escapes;
+// only where it is folded do its spaces and newlines stand for other space.
+func (l *layout) plainEnd(n *yaml.Node, at int) int {
+	for _, r := range n.Value {
+		if r == '\n' || r == ' ' && (at >= len(l.data) || l.data[at] != ' ' || l.restIsSpace(at)) {
+			at = l.skipFold(at)
+			continue
+		}
+		got, size := utf8.DecodeRune(l.data[at:])
+		if got != r {
+			l.lost(n)
+			return at
+		}
+		at += size
+	}
+	return at
+}
+
+// restIsSpace says whether nothing but space follows on the line.
+func (l *layout) restIsSpace(at int) bool {
+	for ; at < len(l.data); at++ {
+		switch l.data[at] {
+		case ' ', '\t':
+		case '\r', '\n':
+			return true
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func (l *layout) skipFold(at int) int {
+	for at < len(l.data) && bytes.IndexByte([]byte(" \t\r\n"), l.data[at]) >= 0 {
+		at++
+	}
+	return at
+}
+
+// blockScalarEnd is the end of a literal's or folded scalar's last line, its
+// line break excluded. Blank lines behind it belong to it only if they are kept (|+).
+func (l *layout) blockScalarEnd(n *yaml.Node, at int) int {
+	header := l.lineOf(at)
+	headerEnd := l.starts[header] + len(l.text(header))
+	if i := bytes.Index(l.data[at:headerEnd], []byte(" #")); i >= 0 {
+		l.gap(at + i)
+		l.gap(headerEnd)
+	}
+	l.at = headerEnd
+	last, indent := header, -1
+	for line := header + 1; line < l.limit; line++ {
+		if l.blankTo(line, indent) {
+			continue
+		}
+		if indent < 0 {
+			indent = l.indentation(line) - leadingSpaces(n.Value)
+			if indent < 0 || trimmedEmpty(n.Value) {
+				break
+			}
+		}
+		if l.indentation(line) < indent {
+			break
+		}
+		last = line
+	}
+	if bytes.ContainsRune(l.data[at:min(headerEnd, at+3)], '+') {
+		for last+1 < l.limit && l.blankLine(last+1) {
+			last++
+			l.kept[last] = true
+		}
+	}
+	return l.starts[last] + len(l.text(last))
+}
+
+// blankTo says whether a line has nothing for a block scalar of this
+// indentation: a line of more spaces than that is content.
+func (l *layout) blankTo(line, indent int) bool {
+	return l.blankLine(line) && (indent < 0 || l.indentation(line) <= indent)
+}
+
+// indentation counts a line's leading spaces.
+func (l *layout) indentation(line int) int {
+	text := l.text(line)
+	return len(text) - len(bytes.TrimLeft(text, " "))
+}
+
+// leadingSpaces counts the spaces before the first line of a block scalar that is not blank.
+func leadingSpaces(value string) int {
+	spaces := 0
+	for _, r := range value {
+		switch r {
+		case '\n':
+			spaces = 0
+		case ' ':
+			spaces++
+		default:
+			return spaces
+		}
+	}
+	return spaces
+}
+
+func trimmedEmpty(value string) bool {
+	return len(bytes.Trim([]byte(value), "\n")) == 0
+}
+
+// flowEnd measures a flow collection's children and is behind its closing bracket.
+func (l *layout) flowEnd(n *yaml.Node) int {
+	if l.at >= len(l.data) || l.data[l.at] != '{' && l.data[l.at] != '[' {
+		if l.at >= len(l.data) || n.Kind != yaml.MappingNode || len(n.Content) != 2 {
+			l.lost(n)
+			return l.at
+		}
+		return l.pairEnd(n)
+	}
+	l.at++
+	for _, c := range n.Content {
+		l.measure(c)
+	}
+	for l.err == nil && l.at < len(l.data) {
+		l.gap(l.skipSpace(l.at))
+		if l.at == len(l.data) {
+			break
+		}
+		switch l.data[l.at] {
+		case '}', ']':
+			return l.at + 1
+		case ',', ':', '?':
+			l.at++
+		default:
+			l.lost(n)
+		}
+	}
+	l.lost(n)
+	return l.at
+}
+
+// pairEnd measures a single pair in a flow list: `[a: b]`.
+func (l *layout) pairEnd(n *yaml.Node) int {
+	l.measure(n.Content[0])
+	l.measure(n.Content[1])
+	return l.at
+}

@@ -1,0 +1,316 @@
+package routefile
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// The sections of a file: which records stand in them, what the operations make
+// of those, and the three ways in which a section can be empty.
+
+// section is one section that an edit reaches.
+type section struct {
+	name  Section
+	at    *member // its key in the file; nil: not there
+	slots []slot
+	index map[string]int // slots by current name; of dropped ones too
+	grown bool           // records stand in it before the edit
+}
+
+// sections plans what ops do, section by section.
+func (l *layout) sections(ops []Op) ([]*section, error) {
+	top, err := l.topLevel()
+	if err != nil {
+		return nil, err
+	}
+	var all []*section
+	for _, name := range sectionOrder {
+		var mine []Op
+		for _, op := range ops {
+			if op.section == name {
+				mine = append(mine, op)
+			}
+		}
+		if len(mine) == 0 {
+			continue
+		}
+		sec := &section{name: name, at: top[string(name)], index: map[string]int{}}
+		if err := l.fill(sec); err != nil {
+			return nil, err
+		}
+		for _, op := range mine {
+			if err := sec.plan(op); err != nil {
+				return nil, err
+			}
+		}
+		sec.forget()
+		all = append(all, sec)
+	}
+	return all, nil
+}
+
+// topLevel is the keys of the document's mapping.
+func (l *layout) topLevel() (map[string]*member, error) {
+	top := map[string]*member{}
+	if l.root == nil {
+		return top, nil
+	}
+	if !isBlock(l.root) {
+		return nil, l.refuse(l.root, "the whole file is written in braces: write its keys on lines of their own, or run tunnelform fmt")
+	}
+	list, err := l.members(l.root, l.limit)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		name := list[i].key.Value
+		if top[name] != nil {
+			return nil, l.refuse(list[i].key, "the key %q stands twice, first in line %d: leave one", clip(name), top[name].line+1)
+		}
+		top[name] = &list[i]
+	}
+	return top, nil
+}
+
+// fill takes the records that stand in the section.
+func (l *layout) fill(sec *section) error {
+	if sec.at == nil || emptySection(sec.at.value) {
+		return nil
+	}
+	v := sec.at.value
+	if !isBlock(v) {
+		return l.refuse(v, "the section %s is %s: write each record on a line of its own, or run tunnelform fmt", sec.name, layoutOf(v))
+	}
+	list, err := l.members(v, sec.at.end)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		name := list[i].key.Value
+		if first, twice := sec.index[name]; twice {
+			return &LayoutError{
+				Pos: Pos{Line: list[i].key.Line, Col: list[i].key.Column}, Record: sec.name.record(name),
+				Text: fmt.Sprintf("stands twice, first in line %d: leave one", sec.slots[first].old.line+1),
+			}
+		}
+		sec.index[name] = i
+		sec.slots = append(sec.slots, slot{old: &list[i], name: name})
+	}
+	sec.grown = true
+	return nil
+}
+
+func layoutOf(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.AliasNode:
+		return "an alias"
+	case n.Kind == yaml.MappingNode:
+		return "written in braces"
+	}
+	return "no mapping"
+}
+
+// emptySection says whether a section's value is null or {}.
+func emptySection(n *yaml.Node) bool {
+	return isNull(n) || n.Kind == yaml.MappingNode && len(n.Content) == 0
+}
+
+// plan lays one operation over the slots.
+func (sec *section) plan(op Op) error {
+	i, there := sec.index[op.name]
+	there = there && !sec.slots[i].dropped
+	switch op.kind {
+	case opSet:
+		sec.set(op, i, there)
+	case opDrop:
+		if there {
+			sec.slots[i].dropped = true
+		}
+	case opRename:
+		return sec.rename(op, i, there)
+	}
+	return nil
+}
+
+func (sec *section) set(op Op, i int, there bool) {
+	_, known := sec.index[op.name]
+	if known && (there || sec.slots[i].old != nil) {
+		sec.slots[i].want, sec.slots[i].dropped = op.value, false
+		return
+	}
+	sec.index[op.name] = len(sec.slots)
+	sec.slots = append(sec.slots, slot{name: op.name, want: op.value})
+}
+
+func (sec *section) rename(op Op, i int, there bool) error {
+	to, taken := sec.index[op.to]
+	switch {
+	case !there:
+		return fmt.Errorf("%s: not in the file, so it cannot be renamed to %q", sec.name.record(op.name), op.to)
+	case op.to == op.name:
+		return nil
+	case taken && !sec.slots[to].dropped:
+		return fmt.Errorf("%s: cannot be renamed to %q: that name is taken", sec.name.record(op.name), op.to)
+	}
+	sec.slots[i].name = op.to
+	delete(sec.index, op.name)
+	sec.index[op.to] = i
+	return nil
+}
+
+// forget takes out what was added and dropped in the same edit.
+func (sec *section) forget() {
+	kept := sec.slots[:0]
+	for _, one := range sec.slots {
+		if one.old != nil || !one.dropped {
+			kept = append(kept, one)
+		}
+	}
+	sec.slots = kept
+}
+
+// left counts the records that stand in the section after the edit.
+func (sec *section) left() int {
+	n := 0
+	for _, one := range sec.slots {
+		if !one.dropped {
+			n++
+		}
+	}
+	return n
+}
+
+// applySection makes the hunks of a section that stands in the file.
+func (s *splicer) applySection(sec *section) error {
+	switch {
+	case sec.at == nil || len(sec.slots) == 0:
+		return nil
+	case !sec.grown:
+		return s.openSection(sec)
+	}
+	if sec.left() == 0 {
+		if err := s.closeSection(sec); err != nil {
+			return err
+		}
+	}
+	if sec.touched() {
+		for _, alias := range s.aliases[sec.at.value] {
+			return s.refuse(sec.at.value, "the whole section is used again in line %d: write it out there first", alias.Line)
+		}
+	}
+	return s.apply(sec.slots, s.column(s.places[sec.slots[0].old.key].props))
+}
+
+// touched says whether the edit may change the section.
+func (sec *section) touched() bool {
+	for _, one := range sec.slots {
+		if one.dropped || one.old == nil || one.name != one.old.key.Value || one.want != nil && !sameValue(one.old.value, one.want) {
+			return true
+		}
+	}
+	return false
+}
+
+// closeSection writes {} behind the key of a section that loses its last record.
+func (s *splicer) closeSection(sec *section) error {
+	v := sec.at.value
+	if v.Anchor != "" || v.Style&yaml.TaggedStyle != 0 {
+		return s.refuse(v, "the section has an anchor or a tag: take it out first")
+	}
+	colon := s.colon(sec.at.key)
+	s.replace(colon, colon, " {}")
+	return nil
+}
+
+// openSection writes the first records of a section that is {} or null.
+func (s *splicer) openSection(sec *section) error {
+	v := sec.at.value
+	if v.Anchor != "" || v.Style&yaml.TaggedStyle != 0 {
+		return s.refuse(v, "the section has an anchor or a tag: take it out first")
+	}
+	at, colon := s.places[v], s.colon(sec.at.key)
+	s.replace(colon, max(colon, at.end), "")
+	line := sec.at.inner
+	if line > sec.at.last+1 {
+		s.addLines(line, []string{""})
+	}
+	col := s.column(s.places[sec.at.key].props) + s.step
+	for _, one := range sec.slots {
+		s.addLines(line, s.canonical(one.name, one.want, col))
+	}
+	return nil
+}
+
+// addSections adds the sections that the file lacks behind everything else. A
+// file without any key gets its version first.
+func (s *splicer) addSections(all []*section) {
+	var lines []string
+	if s.root == nil {
+		lines = append(lines, "", "version: 1")
+	}
+	indent := s.rootIndent()
+	added := false
+	for _, sec := range all {
+		if sec.at != nil || len(sec.slots) == 0 {
+			continue
+		}
+		added = true
+		lines = append(lines, "", indent+string(sec.name)+":")
+		for _, one := range sec.slots {
+			lines = append(lines, s.canonical(one.name, one.want, len(indent)+1+s.step)...)
+		}
+	}
+	if !added {
+		return
+	}
+	line := s.limit
+	for line > 0 && s.blankLine(line-1) && !s.kept[line-1] {
+		line--
+	}
+	if line == 0 {
+		lines = lines[1:]
+	}
+	s.addLines(line, lines)
+}
+
+// rootIndent is how far the top level's keys are indented.
+func (l *layout) rootIndent() string {
+	if l.root == nil {
+		return ""
+	}
+	return strings.Repeat(" ", l.column(l.places[l.root.Content[0]].props)-1)
+}
+
+// indentStep is by how many spaces the file indents the records of its
+// sections, 2 where nothing tells.
+func (l *layout) indentStep() int {
+	if l.root == nil || !isBlock(l.root) {
+		return 2
+	}
+	for i := 1; i < len(l.root.Content); i += 2 {
+		if v := l.root.Content[i]; isBlock(v) {
+			step := l.column(l.places[v.Content[0]].props) - l.column(l.places[l.root.Content[0]].props)
+			if step >= 2 && step <= 8 {
+				return step
+			}
+		}
+	}
+	return 2
+}
+
+// inSection adds the record's name to an error about a place inside of it.
+func inSection(err error, sec *section) error {
+	var layout *LayoutError
+	if !errors.As(err, &layout) || layout.Record != "" {
+		return err
+	}
+	for _, one := range sec.slots {
+		if one.old != nil && one.old.line < layout.Pos.Line && layout.Pos.Line <= one.old.last+1 {
+			layout.Record = sec.name.record(one.old.key.Value)
+		}
+	}
+	return layout
+}
