@@ -101,7 +101,7 @@ func newRoot(env *Env) *cobra.Command {
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	root.AddCommand(newServeCommand(env))
+	root.AddCommand(newServeCommand(env), newExplainCommand(env))
 	return root
 }
 

@@ -132,6 +132,8 @@ func (s *service) run(ctx context.Context, signals <-chan os.Signal) error {
 
 	stopping, cut := context.WithCancel(context.Background())
 	defer cut()
+	time.Sleep(sameSignal)
+	forget(signals)
 	go cutOnSignal(stopping, cut, signals, s.log)
 	err := s.server.Shutdown(stopping)
 	s.log.Info("stopped", "cut", err != nil)
@@ -157,6 +159,21 @@ func (s *service) awaitStop(ctx context.Context, signals <-chan os.Signal) {
 				return
 			}
 			s.loop.Kick()
+		}
+	}
+}
+
+// sameSignal is how close a second signal still belongs to the first: timeout(1)
+// and some supervisors signal a process and its group, which is one wish.
+const sameSignal = 100 * time.Millisecond
+
+// forget drops the signals that are waiting.
+func forget(signals <-chan os.Signal) {
+	for {
+		select {
+		case <-signals:
+		default:
+			return
 		}
 	}
 }

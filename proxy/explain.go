@@ -1,0 +1,189 @@
+package proxy
+
+// Explain answers "why did this request go there" from the files alone: nothing
+// is bound, dialled or read but the routes.
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+// Question is a request to explain.
+type Question struct {
+	Method   string
+	URL      *url.URL
+	Header   http.Header // Host is the URL's
+	Listener string      // "" where it does not matter
+	Client   netip.Addr  // the zero Addr where it does not matter
+}
+
+// Explanation is which route a request takes, and why.
+type Explanation struct {
+	Route    string // "" when none matches, or when Refused
+	Refused  string // the answer of a request that is refused before it is matched
+	Pattern  string // what of the route's match took the path, as written
+	Outcome  string // what happens: `opens a tunnel (websocket) to ws://...`
+	Verdicts []Verdict
+}
+
+// Verdict is what became of one route, in order of precedence.
+type Verdict struct {
+	Route   string
+	Matches bool   // all its conditions hold
+	Close   bool   // it matches but another goes first, or its host and path match
+	Reason  string // why it did not win
+}
+
+// Explain says which route of a checked set the request takes.
+func Explain(set *routefile.Set, q Question) (*Explanation, error) {
+	names := slices.Sorted(maps.Keys(set.Routes))
+	rules := make([]match.Rule, 0, len(names))
+	for _, name := range names {
+		rules = append(rules, set.Routes[name].Rule())
+	}
+	tree, problems := match.Compile(rules)
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("route %q: %s", problems[0].Rule, problems[0].Text)
+	}
+	r, err := q.request()
+	if err != nil {
+		return &Explanation{Refused: "400 Bad Request: " + err.Error()}, nil
+	}
+	e := &Explanation{}
+	var captures match.Captures
+	index := tree.Lookup(r, &captures)
+	winner := ""
+	if index >= 0 {
+		winner = names[index]
+		said := set.Routes[winner]
+		e.Route, e.Pattern = winner, patternText(said.Route.Match)
+		if e.Outcome, err = outcome(set, said, q, r, tree.PrefixLen(index), &captures); err != nil {
+			return nil, err
+		}
+	}
+	for _, v := range tree.Explain(r) {
+		if v.Rule != winner {
+			e.Verdicts = append(e.Verdicts, verdictOf(v, winner))
+		}
+	}
+	return e, nil
+}
+
+func (q Question) request() (*match.Request, error) {
+	path, err := match.NormalizePath(q.URL.EscapedPath())
+	if q.URL.EscapedPath() == "" {
+		path, err = "/", nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	host, err := match.NormalizeHost(q.URL.Host)
+	if err != nil {
+		return nil, err
+	}
+	return &match.Request{
+		Listener: q.Listener,
+		Method:   q.Method,
+		Host:     host,
+		Path:     path,
+		Query:    q.URL.RawQuery,
+		Header:   q.Header,
+		Upgrade:  upgradeTokens(q.Header),
+		Client:   q.Client,
+	}, nil
+}
+
+func verdictOf(v match.Verdict, winner string) Verdict {
+	if v.Matches {
+		return Verdict{Route: v.Rule, Matches: true, Close: true,
+			Reason: fmt.Sprintf("matches too, but %q goes before it", winner)}
+	}
+	elsewhere := strings.HasPrefix(v.Reason, "host") || strings.HasPrefix(v.Reason, "path")
+	return Verdict{Route: v.Rule, Close: !elsewhere, Reason: v.Reason}
+}
+
+func patternText(m routefile.Match) string {
+	switch {
+	case m.Path != "":
+		return "path " + m.Path
+	case m.PathPrefix != "":
+		return "path_prefix " + m.PathPrefix
+	case m.PathRegex != "":
+		return "path_regex " + m.PathRegex
+	}
+	return "any path"
+}
+
+// outcome says what the winning route does with the request.
+func outcome(set *routefile.Set, said *routefile.SetRoute, q Question, r *match.Request, matched int, c *match.Captures) (string, error) {
+	rt := said.Route
+	if rt.Respond != nil {
+		return fmt.Sprintf("answers %d by itself", rt.Respond.Status), nil
+	}
+	if rt.Redirect != nil {
+		rd, err := newRedirect(rt.Redirect, rt.Match)
+		if err != nil {
+			return "", err
+		}
+		location, err := rd.location(r.Path, r.Query, matched, c)
+		return fmt.Sprintf("redirects (%d) to %s", rd.status, location), err
+	}
+	uri, err := newURIRule(rt.To.Path, rt.To.Query, rt.Match)
+	if err != nil {
+		return "", err
+	}
+	path, query, err := uri.apply(r.Path, r.Query, matched, c)
+	if err != nil {
+		return "", err
+	}
+	return carriage(said, q) + targetText(set, rt.To, path, query), nil
+}
+
+// carriage says how the request is carried: as a tunnel, as HTTP, or not.
+func carriage(said *routefile.SetRoute, q Question) string {
+	rule := newUpgradeRule(said.Resolved.Upgrade)
+	attempt := &http.Request{Method: q.Method, Header: q.Header, ProtoMajor: 1, ProtoMinor: 1}
+	if protocol := rule.attempt(attempt); protocol != "" {
+		return "opens a tunnel (" + strings.ToLower(protocol) + ") to "
+	}
+	if said.Resolved.HTTPFallback == routefile.Off {
+		return "answers 426 Upgrade Required; a tunnel would go to "
+	}
+	return "is forwarded as HTTP to "
+}
+
+func targetText(set *routefile.Set, to *routefile.Target, path, query string) string {
+	if query != "" {
+		path += "?" + query
+	}
+	switch {
+	case to.Scheme == "internal":
+		return "internal://" + to.Host
+	case to.Scheme == "pool":
+		return "pool " + to.Host + " (" + backendsText(set.Pools[to.Host]) + "), " + path
+	case strings.HasPrefix(to.Scheme, "unix+"):
+		return to.Scheme + "://" + to.Host + ":" + path
+	}
+	return to.Scheme + "://" + to.Host + path
+}
+
+func backendsText(pool *routefile.Pool) string {
+	var texts []string
+	for _, key := range slices.Sorted(maps.Keys(pool.Backends)) {
+		b := pool.Backends[key]
+		text := b.URL.Raw
+		if b.Drain {
+			text += ", draining"
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, " or ")
+}
