@@ -132,7 +132,8 @@ func resolve(path string) (string, error) {
 // one, and named after their target, so that the next writer knows them.
 func tempPrefix(target string) string { return "." + filepath.Base(target) + ".new-" }
 
-// writeTemp makes a synced file beside target with its mode and owner.
+// writeTemp makes a synced file beside target with its mode and owner. Nothing
+// is left of it when it fails.
 func writeTemp(target string, data []byte, old *content) (path string, err error) {
 	path = filepath.Join(filepath.Dir(target), tempPrefix(target)+rand.Text())
 	perm := fs.FileMode(0o644)
@@ -143,19 +144,22 @@ func writeTemp(target string, data []byte, old *content) (path string, err error
 	if err != nil {
 		return "", err
 	}
-	defer func() {
-		err = errors.Join(err, f.Close())
-		if err != nil {
-			os.Remove(path)
-		}
-	}()
+	err = errors.Join(fill(f, data, old), f.Close())
+	if err != nil {
+		os.Remove(path)
+	}
+	return path, err
+}
+
+// fill writes, adopts and syncs.
+func fill(f *os.File, data []byte, old *content) error {
 	if _, err := f.Write(data); err != nil {
-		return "", err
+		return err
 	}
 	if err := adopt(f, old); err != nil {
-		return "", err
+		return err
 	}
-	return path, f.Sync()
+	return f.Sync()
 }
 
 // adopt gives f the owner and mode of the file it will replace. The owner may be

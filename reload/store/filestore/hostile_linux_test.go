@@ -1,0 +1,217 @@
+// File systems that refuse: read-only, full, mounted piecemeal, not ours. The
+// mounts are made in a namespace of the test's own, which ends with it.
+package filestore
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/tunnelform/tunnelform/reload/store"
+)
+
+// inNamespace runs the calling test again where it may mount what it likes, and
+// reports whether this is that run.
+func inNamespace(t *testing.T) bool {
+	t.Helper()
+	const env = "TUNNELFORM_FILESTORE_NAMESPACE"
+	if os.Getenv(env) != "" {
+		return true
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), env+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	if os.Geteuid() != 0 {
+		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	}
+	out, err := cmd.CombinedOutput()
+	switch {
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EINVAL):
+		t.Skipf("this system lets nobody make a mount namespace: %v", err)
+	case err != nil:
+		t.Errorf("%v:\n%s", err, out)
+	case bytes.Contains(out, []byte("--- SKIP")):
+		t.Skipf("skipped within the namespace:\n%s", out)
+	}
+	return false
+}
+
+func mount(t *testing.T, source, target, fstype string, flags uintptr, data string) {
+	t.Helper()
+	if err := syscall.Mount(source, target, fstype, flags, data); err != nil {
+		t.Skipf("mounting %s on %s: %v", source, target, err)
+	}
+	t.Cleanup(func() { syscall.Unmount(target, syscall.MNT_DETACH) })
+}
+
+func TestWriteReadOnly(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "routes.yaml")
+	put(t, path, "old")
+	mount(t, dir, dir, "", syscall.MS_BIND, "")
+	mount(t, "", dir, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, "")
+	wantRefusedWrite(t, path, syscall.EROFS, "cannot be written")
+}
+
+func TestWriteDiskFull(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	dir := t.TempDir()
+	mount(t, "tmpfs", dir, "tmpfs", 0, "size=64k")
+	path := filepath.Join(dir, "routes.yaml")
+	put(t, path, "old")
+	must(t, os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 48<<10), 0o644))
+	wantRefusedWrite(t, path, syscall.ENOSPC, "no room in")
+	if got, want := names(t, dir), ".routes.yaml.lock filler routes.yaml"; got != want {
+		t.Errorf("the directory holds %s, want %s", got, want)
+	}
+}
+
+// wantRefusedWrite writes 32 KiB over "old" and wants it to fail, with a text
+// and nothing lost.
+func wantRefusedWrite(t *testing.T, path string, cause error, want string) {
+	t.Helper()
+	_, err := open(t, path, quick).Write(t.Context(), make([]byte, 32<<10), store.RevisionOf([]byte("old")))
+	if !errors.Is(err, cause) || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %v with %q", err, cause, want)
+	}
+	if got := get(t, path); got != "old" {
+		t.Errorf("the file holds %q, want what it held", got)
+	}
+}
+
+// A file that is mounted by itself cannot be replaced, and whoever watches it is
+// warned, once.
+func TestSingleFileMount(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	dir := mkdir(t, t.TempDir(), "with space")
+	path := filepath.Join(dir, "routes.yaml")
+	put(t, path, "")
+	outside := filepath.Join(t.TempDir(), "outside.yaml")
+	put(t, outside, "old")
+	mount(t, outside, path, "", syscall.MS_BIND, "")
+	wantRefusedWrite(t, path, syscall.EBUSY, "mount the directory that holds it instead")
+
+	var log lockedBuffer
+	o := modes[0].opts
+	o.Log = slog.New(slog.NewTextHandler(&log, nil))
+	f := newFollower(t, o, dir, path)
+	for range 2 {
+		f.source.Also(nil)
+		f.expect("routes.yaml=old")
+	}
+	if n := strings.Count(log.String(), "mount of a single file"); n != 1 {
+		t.Errorf("warned %d times, want once:\n%s", n, log.String())
+	}
+}
+
+func TestParseMountinfo(t *testing.T) {
+	const info = `22 27 0:21 / /proc rw,relatime - proc proc rw
+31 22 8:1 /var/a\040b /etc/with\040space/a\011b\134c rw shared:1 - ext4 /dev/sda1 rw
+bad line
+32 22 8:1 / /odd\04 rw - ext4 /dev/sda1 rw
+`
+	got := parseMountinfo(strings.NewReader(info))
+	for _, want := range []string{"/proc", "/etc/with space/a\tb\\c", `/odd\04`} {
+		if !got[want] {
+			t.Errorf("mount point %q is missing in %v", want, got)
+		}
+	}
+	if len(got) != 3 {
+		t.Errorf("mount points %v, want three", got)
+	}
+}
+
+// asNobody runs f with the file system rights of user 65534, whatever the test's
+// own. The thread is thrown away afterwards.
+func asNobody(t *testing.T, f func()) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only the superuser can act for another")
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		syscall.RawSyscall(syscall.SYS_SETFSUID, 65534, 0, 0)
+		f() // tells by itself if the rights are still the superuser's
+	}()
+	<-done
+}
+
+func TestReadNotAllowed(t *testing.T) {
+	dir := openDir(t)
+	path := filepath.Join(dir, "routes.yaml")
+	put(t, path, "secret")
+	must(t, os.Chmod(path, 0o600))
+	s := open(t, path, quick)
+	asNobody(t, func() {
+		if _, err := s.Read(t.Context()); !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), path) {
+			t.Errorf("error %v, want one about permission for %q", err, path)
+		}
+	})
+}
+
+func TestWriteNotAllowed(t *testing.T) {
+	dir := openDir(t)
+	path := filepath.Join(dir, "routes.yaml")
+	put(t, path, "old")
+	asNobody(t, func() { wantRefusedWrite(t, path, os.ErrPermission, "cannot be written") })
+	must(t, os.Chmod(dir, 0o777))
+	put(t, lockPath(path), "") // another's, which nobody may only read
+	asNobody(t, func() {
+		_, err := open(t, path, quick).Write(t.Context(), []byte("new"), store.RevisionOf([]byte("old")))
+		if err != nil {
+			t.Errorf("error %v, want the lock taken on a file that can only be read", err)
+		}
+	})
+}
+
+// The owner is beyond the writer's rights and so is the group: what only the
+// group could read, the writer's own group cannot.
+func TestWriteDropsGroupRights(t *testing.T) {
+	dir := openDir(t)
+	must(t, os.Chmod(dir, 0o777))
+	path := filepath.Join(dir, "routes.yaml")
+	put(t, path, "old")
+	must(t, os.Chown(path, 65534, 1234))
+	must(t, os.Chmod(path, 0o664))
+	asNobody(t, func() {
+		_, err := open(t, path, quick).Write(t.Context(), []byte("new"), store.RevisionOf([]byte("old")))
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o604 {
+		t.Errorf("mode %v, error %v, want 0604", info.Mode(), err)
+	}
+}
+
+// openDir makes a directory that other users can reach: t.TempDir's parent is
+// closed to them on some systems.
+func openDir(t *testing.T) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only the superuser can act for another")
+	}
+	dir, err := os.MkdirTemp("", "filestore")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	must(t, os.Chmod(dir, 0o755))
+	return dir
+}
