@@ -1,0 +1,243 @@
+package drain
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+)
+
+// fakeTunnel notes when and how it was told to end.
+type fakeTunnel struct {
+	mu    sync.Mutex
+	began time.Time
+	told  []ending
+}
+
+type ending struct {
+	after time.Duration
+	code  uint16
+	why   tunnel.Reason
+	cut   bool
+}
+
+func newFakeTunnel() *fakeTunnel { return &fakeTunnel{began: time.Now()} }
+
+func (f *fakeTunnel) note(e ending) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e.after = time.Since(f.began)
+	f.told = append(f.told, e)
+}
+
+func (f *fakeTunnel) Close(code uint16, _ string, why tunnel.Reason) {
+	f.note(ending{code: code, why: why})
+}
+func (f *fakeTunnel) Cut(why tunnel.Reason) { f.note(ending{why: why, cut: true}) }
+func (f *fakeTunnel) Counts() tunnel.Counts { return tunnel.Counts{} }
+
+func (f *fakeTunnel) endings() []ending {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.told)
+}
+
+var testPolicy = Policy{Window: 10 * time.Second, Code: 1012}
+
+func open(g *Group, route string, p Policy) (*Entry, *fakeTunnel) {
+	e := g.Reserve(Facts{Route: route, Backend: upstream.Identity{Pool: route}, Policy: p})
+	f := newFakeTunnel()
+	e.Opened(f)
+	return e, f
+}
+
+// drainRoutes is a judgement that sends away the tunnels of the named routes.
+func drainRoutes(names ...string) func(Facts) Verdict {
+	return func(f Facts) Verdict {
+		return Verdict{Drain: slices.Contains(names, f.Route), Route: f.Route, Backend: f.Backend}
+	}
+}
+
+func TestJudgeDrainsOnlyWhatMustGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGroup()
+		_, stays := open(g, "stays", testPolicy)
+		_, goes := open(g, "goes", testPolicy)
+		kept, draining := g.Judge(drainRoutes("goes"))
+		if kept != 1 || draining != 1 {
+			t.Errorf("kept %d, draining %d, want 1 and 1", kept, draining)
+		}
+		time.Sleep(testPolicy.Window)
+		synctest.Wait()
+		if got := stays.endings(); len(got) != 0 {
+			t.Errorf("the tunnel that stays was told %v", got)
+		}
+		if got := goes.endings(); len(got) != 1 || got[0].code != 1012 || got[0].why != tunnel.ReasonDrain {
+			t.Errorf("the tunnel that goes was told %v, want one Close 1012", got)
+		}
+	})
+}
+
+func TestDrainIsSpreadEvenlyOverTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 100
+		g := NewGroup()
+		var all []*fakeTunnel
+		for range n {
+			_, f := open(g, "r", testPolicy)
+			all = append(all, f)
+		}
+		g.Judge(drainRoutes("r"))
+		time.Sleep(testPolicy.Window)
+		synctest.Wait()
+		perSlot := make([]int, n)
+		for _, f := range all {
+			ends := f.endings()
+			if len(ends) != 1 {
+				t.Fatalf("told %v, want once", ends)
+			}
+			perSlot[min(n-1, int(ends[0].after*n/testPolicy.Window))]++
+		}
+		for i, count := range perSlot {
+			if count != 1 {
+				t.Errorf("%d tunnels in slot %d of the window, want 1", count, i)
+			}
+		}
+	})
+}
+
+func TestAReloadLetsOffWhoseTurnHasNotCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGroup()
+		_, f := open(g, "r", testPolicy)
+		g.Judge(drainRoutes("r"))
+		g.Judge(drainRoutes())
+		time.Sleep(2 * testPolicy.Window)
+		synctest.Wait()
+		if got := f.endings(); len(got) != 0 {
+			t.Errorf("told %v although it was let off", got)
+		}
+		if open, draining := g.Len(); open != 1 || draining != 0 {
+			t.Errorf("Len = %d, %d, want 1 open and none draining", open, draining)
+		}
+	})
+}
+
+func TestASecondJudgementKeepsTheTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGroup()
+		_, f := open(g, "r", testPolicy)
+		g.Judge(drainRoutes("r"))
+		for range 20 { // each would push the turn away if it were given anew
+			time.Sleep(testPolicy.Window / 20)
+			synctest.Wait()
+			g.Judge(drainRoutes("r"))
+		}
+		if got := f.endings(); len(got) != 1 {
+			t.Errorf("told %v, want once within the first window", got)
+		}
+	})
+}
+
+func TestKeepLeavesItOpenUntilShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGroup()
+		_, f := open(g, "r", Policy{Window: time.Second, Code: 1012, Keep: true})
+		if kept, draining := g.Judge(drainRoutes("r")); kept != 1 || draining != 0 {
+			t.Errorf("kept %d, draining %d, want 1 and 0", kept, draining)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := f.endings(); len(got) != 0 {
+			t.Fatalf("told %v although its policy keeps it", got)
+		}
+		g.Shutdown(Policy{Window: time.Second, Code: 1001})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := f.endings(); len(got) != 1 || got[0].code != 1001 || got[0].why != tunnel.ReasonShutdown {
+			t.Errorf("told %v, want one Close 1001", got)
+		}
+	})
+}
+
+func TestShutdownBringsPendingTurnsForward(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGroup()
+		_, f := open(g, "r", Policy{Window: time.Hour, Code: 1012})
+		g.Judge(drainRoutes("r"))
+		g.Shutdown(Policy{Window: time.Second, Code: 1001})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := f.endings(); len(got) != 1 || got[0].code != 1001 {
+			t.Errorf("told %v, want one Close 1001", got)
+		}
+	})
+}
+
+// A reload or a shutdown must not miss a tunnel whose handshake is under way.
+func TestAVerdictDuringTheHandshakeIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGroup()
+		e := g.Reserve(Facts{Route: "r", Policy: Policy{Code: 1012}})
+		g.Judge(drainRoutes("r"))
+		synctest.Wait()
+		f := newFakeTunnel()
+		e.Opened(f)
+		if got := f.endings(); len(got) != 1 || got[0].code != 1012 {
+			t.Errorf("told %v, want Close 1012 at once", got)
+		}
+
+		g.Shutdown(Policy{Code: 1001})
+		late := g.Reserve(Facts{Route: "r"})
+		synctest.Wait()
+		f = newFakeTunnel()
+		late.Opened(f)
+		if got := f.endings(); len(got) != 1 || got[0].code != 1001 {
+			t.Errorf("told %v after the shutdown began, want Close 1001 at once", got)
+		}
+	})
+}
+
+func TestRenamesAreFollowed(t *testing.T) {
+	g := NewGroup()
+	e, _ := open(g, "old", testPolicy)
+	g.Judge(func(f Facts) Verdict { return Verdict{Route: "new", Backend: upstream.Identity{Pool: "new"}} })
+	if e.Route() != "new" {
+		t.Errorf("route %q after the rename, want new", e.Route())
+	}
+	g.Judge(func(f Facts) Verdict {
+		if f.Backend.Pool != "new" {
+			t.Errorf("backend's pool %q after the rename, want new", f.Backend.Pool)
+		}
+		return Verdict{Route: f.Route, Backend: f.Backend}
+	})
+}
+
+func TestWaitReturnsWhenTheLastTunnelIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGroup()
+		if err := g.Wait(t.Context()); err != nil {
+			t.Fatalf("Wait on an empty group: %v", err)
+		}
+		e, f := open(g, "r", testPolicy)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := g.Wait(ctx); err == nil {
+			t.Fatal("Wait returned nil with a tunnel open")
+		}
+		g.Cut(tunnel.ReasonShutdown)
+		if got := f.endings(); len(got) != 1 || !got[0].cut {
+			t.Errorf("told %v, want one Cut", got)
+		}
+		e.Remove()
+		e.Remove() // a tunnel that failed to open may say so twice
+		if err := g.Wait(t.Context()); err != nil {
+			t.Errorf("Wait after the last Remove: %v", err)
+		}
+	})
+}
