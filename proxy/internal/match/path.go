@@ -50,7 +50,11 @@ func NormalizePath(raw string) (string, error) {
 	if isNormalPath(raw) {
 		return raw, nil
 	}
-	return rewritePath(raw, false)
+	path, err := rewritePath(raw, false)
+	if err != nil {
+		return "", fmt.Errorf("path %q: %w", raw, err)
+	}
+	return path, nil
 }
 
 // isNormalPath reports whether p, which starts with a slash, is in normal form.
@@ -146,10 +150,10 @@ func rewritePath(raw string, braces bool) (string, error) {
 		out = append(out, '/')
 		var err error
 		if out, err = appendSegment(out, segment, braces); err != nil {
-			return "", fmt.Errorf("path %q: %w", raw, err)
+			return "", err
 		}
 		if out, err = resolveSegment(out, start, rest == ""); err != nil {
-			return "", fmt.Errorf("path %q: %w", raw, err)
+			return "", err
 		}
 	}
 	return string(out), nil

@@ -1,0 +1,108 @@
+package match
+
+// The texts that can occur where regexes are matched, as automata: a regex that
+// matches only what no request can carry does not clash with anything.
+
+// language is an automaton; state 0 is its start.
+type language struct {
+	next     func(state uint8, r rune) (uint8, bool)
+	final    func(state uint8) bool
+	alphabet string // runes to try, those first that look best in an example
+}
+
+const printable = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_./,:;=+*!?@#$%&'()[]{}<>|~^`\"\\ "
+
+// language is the values of a field.
+func (in place) language() language {
+	switch in {
+	case inHeader:
+		return language{headerNext, headerFinal, printable}
+	case inCookie:
+		return language{cookieNext, headerFinal, printable}
+	}
+	anything := func(uint8, rune) (uint8, bool) { return 0, true }
+	return language{anything, func(uint8) bool { return true }, printable}
+}
+
+// States of a header's value, which neither starts nor ends with a space (RFC
+// 9110, section 5.5).
+const (
+	valueStart uint8 = iota
+	valueText
+	valueSpace
+)
+
+func headerNext(state uint8, r rune) (uint8, bool) {
+	if r == ' ' || r == '\t' {
+		return valueSpace, state != valueStart
+	}
+	return valueText, r > ' ' && r != 0x7f
+}
+
+func headerFinal(state uint8) bool { return state != valueSpace }
+
+// cookieNext leaves quotes out, although a value may have some in its middle.
+func cookieNext(state uint8, r rune) (uint8, bool) {
+	next, ok := headerNext(state, r)
+	return next, ok && r != ';' && r != '"'
+}
+
+// States of a normal path. Behind pathEscape and dotEscape there are sixteen
+// more each, for the first digit of the escape.
+const (
+	pathStart  uint8             = iota
+	pathSlash                    // behind a slash
+	pathDot                      // the segment is "."
+	pathDots                     // the segment is ".."
+	pathText                     // the segment is something else
+	pathEscape                   // behind "%"
+	dotEscape  = pathEscape + 17 // behind "%" that follows a dot segment
+)
+
+// pathLanguage is the paths that NormalizePath returns.
+var pathLanguage = language{
+	next: pathNext,
+	final: func(state uint8) bool {
+		return state == pathSlash || state == pathText
+	},
+	alphabet: "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_/.~,:;=+*!@$&'()%",
+}
+
+func pathNext(state uint8, r rune) (uint8, bool) {
+	inDots := state == pathDot || state == pathDots
+	switch {
+	case state >= pathEscape:
+		return pathNextInEscape(state, r)
+	case state == pathStart:
+		return pathSlash, r == '/'
+	case r >= 0x80 || pathClass[r] != pathPlain:
+		return 0, false
+	case r == '/':
+		return pathSlash, state == pathText
+	case r == '%' && inDots:
+		return dotEscape, true
+	case r == '%':
+		return pathEscape, true
+	case r == '.' && (state == pathSlash || state == pathDot):
+		return state + 1, true
+	case r == ';' && inDots:
+		return 0, false
+	}
+	return pathText, true
+}
+
+// pathNextInEscape takes the digits of an escape, in upper case.
+func pathNextInEscape(state uint8, r rune) (uint8, bool) {
+	if r >= 0x80 || 'a' <= r && r <= 'f' || hexValue(byte(r)) < 0 {
+		return 0, false
+	}
+	if state == pathEscape || state == dotEscape {
+		return state + 1 + uint8(hexValue(byte(r))), true
+	}
+	first := state - pathEscape - 1
+	if state > dotEscape {
+		first = state - dotEscape - 1
+	}
+	escape := []byte{'%', upperHex[first], byte(r)}
+	return pathText, isNormalEscape(escape) && !(state > dotEscape && startsParameter(escape))
+}

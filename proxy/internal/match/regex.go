@@ -1,0 +1,144 @@
+package match
+
+// What must be known of a regex besides whether it matches: that it is
+// anchored, the literal that every match begins with, and whether that literal
+// says everything.
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+	"strings"
+)
+
+// regexEnd says what follows the literal of a regex.
+type regexEnd uint8
+
+const (
+	endsSomehow  regexEnd = iota // the rest of the regex decides
+	endsAnywhere                 // anything: the regex matches what starts with the literal
+	endsThere                    // nothing: the regex matches the literal alone
+)
+
+func compileRegex(text string) (*pattern, error) {
+	if !strings.HasPrefix(text, "^") {
+		return nil, fmt.Errorf("path_regex %q: want ^ at its start, %q", text, "^"+text)
+	}
+	re, err := regexp.Compile(text)
+	if err != nil {
+		return nil, fmt.Errorf("path_regex %q: %s: want RE2 syntax", text, syntaxReason(err))
+	}
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, fmt.Errorf("path_regex %q: %s: want RE2 syntax", text, syntaxReason(err))
+	}
+	if !isAnchored(tree) {
+		return nil, fmt.Errorf("path_regex %q: want every alternative anchored, %q", text, "^(?:"+text[1:]+")")
+	}
+	if _, d := intersect(pathLanguage, text, ""); d == no {
+		return nil, fmt.Errorf("path_regex %q matches no path as paths are matched: they start with a slash, "+
+			"unreserved characters are decoded, other escapes are in upper case, double slashes and dot segments are gone", text)
+	}
+	p := &pattern{kind: Regex, text: text, names: re.SubexpNames(), re: re}
+	p.literal, p.end = literalOf(tree.Simplify())
+	p.shape = p.literal
+	return p, nil
+}
+
+// syntaxReason is what is wrong with a regex, without Go's words around it.
+func syntaxReason(err error) string {
+	if wrong, ok := errors.AsType[*syntax.Error](err); ok {
+		return fmt.Sprintf("%s at %q", wrong.Code, wrong.Expr)
+	}
+	return err.Error()
+}
+
+// isAnchored reports whether every match of re begins where the text does.
+func isAnchored(re *syntax.Regexp) bool {
+	switch re.Op {
+	case syntax.OpBeginText:
+		return true
+	case syntax.OpCapture, syntax.OpPlus:
+		return isAnchored(re.Sub[0])
+	case syntax.OpRepeat:
+		return re.Min > 0 && isAnchored(re.Sub[0])
+	case syntax.OpConcat:
+		return len(re.Sub) > 0 && isAnchored(re.Sub[0])
+	case syntax.OpAlternate:
+		for _, sub := range re.Sub {
+			if !isAnchored(sub) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// literalOf returns what every match of re, which is anchored, starts with.
+func literalOf(re *syntax.Regexp) (string, regexEnd) {
+	var literal strings.Builder
+	rest := flatten(nil, re)
+	for len(rest) > 0 {
+		if rest[0].Op == syntax.OpLiteral && rest[0].Flags&syntax.FoldCase == 0 {
+			literal.WriteString(string(rest[0].Rune))
+		} else if rest[0].Op != syntax.OpBeginText || literal.Len() > 0 {
+			break
+		}
+		rest = rest[1:]
+	}
+	if len(rest) > 0 && rest[0].Op == syntax.OpAlternate {
+		literal.WriteString(commonLiteral(rest[0].Sub))
+	}
+	return literal.String(), endOf(rest)
+}
+
+// commonLiteral returns what the literals of all alternatives start with.
+func commonLiteral(alternatives []*syntax.Regexp) string {
+	common, _ := literalOf(alternatives[0])
+	for _, re := range alternatives[1:] {
+		literal, _ := literalOf(re)
+		n := 0
+		for n < min(len(common), len(literal)) && common[n] == literal[n] {
+			n++
+		}
+		common = common[:n]
+	}
+	return common
+}
+
+// flatten appends what re is a concatenation of, captures opened.
+func flatten(dst []*syntax.Regexp, re *syntax.Regexp) []*syntax.Regexp {
+	switch re.Op {
+	case syntax.OpCapture, syntax.OpConcat:
+		for _, sub := range re.Sub {
+			dst = flatten(dst, sub)
+		}
+		return dst
+	case syntax.OpEmptyMatch:
+		return dst
+	}
+	return append(dst, re)
+}
+
+// endOf says what rest admits. A path has no line feed, so "." is any byte of it.
+func endOf(rest []*syntax.Regexp) regexEnd {
+	if len(rest) > 0 && rest[0].Op == syntax.OpStar && isAny(rest[0].Sub[0]) {
+		if len(rest) == 1 || len(rest) == 2 && rest[1].Op == syntax.OpEndText {
+			return endsAnywhere
+		}
+		return endsSomehow
+	}
+	switch {
+	case len(rest) == 0:
+		return endsAnywhere
+	case len(rest) == 1 && rest[0].Op == syntax.OpEndText:
+		return endsThere
+	}
+	return endsSomehow
+}
+
+func isAny(re *syntax.Regexp) bool {
+	return re.Op == syntax.OpAnyChar || re.Op == syntax.OpAnyCharNotNL
+}

@@ -1,0 +1,164 @@
+package match
+
+// The compiled rules and the way a lookup takes through them.
+//
+// A lookup does not go through rules, it goes through the request: for the few
+// hosts that its host can be matched by (itself, each wildcard above it, none)
+// and for the few patterns that its path can be matched by (itself, a walk
+// through the segments, each literal prefix that a regex has), it asks maps
+// whether there are rules. Each list found is in order of precedence, so its
+// first rule that holds is its best; the best of the lists wins. Precedence
+// compares priority first, which cuts across hosts and paths: so every rule
+// carries its rank among all, every index the least rank within it, and an
+// index that cannot beat the best so far is not entered.
+
+import (
+	"math"
+	"slices"
+	"strings"
+)
+
+// Tree is an immutable set of compiled rules. All methods may be called
+// concurrently.
+type Tree struct {
+	ranked  []*rule // by precedence
+	byIndex []*rule // as given to Compile
+
+	hosts     map[string]*hostIndex // exact hosts
+	wildcards map[string]*hostIndex // by suffix, dot first
+	anyHost   *hostIndex
+}
+
+// Compile returns the tree of rules, or everything that is wrong with them one
+// by one, as Invalid problems in the order of rules; then the Tree is nil.
+// Rules that clash with each other are no matter of Compile: see Conflicts.
+func Compile(rules []Rule) (*Tree, []Problem) {
+	compiled, problems := compileAll(rules)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return newTree(compiled), nil
+}
+
+// compileAll compiles the rules that can be compiled.
+func compileAll(rules []Rule) (compiled []*rule, problems []Problem) {
+	compiled = make([]*rule, 0, len(rules))
+	for i := range rules {
+		r, wrong := compileRule(&rules[i])
+		if len(wrong) > 0 {
+			problems = append(problems, wrong...)
+			continue
+		}
+		r.index = i
+		compiled = append(compiled, r)
+	}
+	return compiled, problems
+}
+
+func newTree(rules []*rule) *Tree {
+	t := &Tree{
+		byIndex:   rules,
+		ranked:    slices.Clone(rules),
+		hosts:     make(map[string]*hostIndex),
+		wildcards: make(map[string]*hostIndex),
+	}
+	sortRules(t.ranked)
+	for _, r := range t.ranked {
+		t.hostIndexOf(r).add(r)
+	}
+	return t
+}
+
+// hostIndexOf returns the index that r belongs into, made if need be.
+func (t *Tree) hostIndexOf(r *rule) *hostIndex {
+	if r.host == "" {
+		if t.anyHost == nil {
+			t.anyHost = newHostIndex(r)
+		}
+		return t.anyHost
+	}
+	in, key := t.hosts, string(r.host)
+	if suffix, ok := r.host.suffix(); ok {
+		in, key = t.wildcards, suffix
+	}
+	if in[key] == nil {
+		in[key] = newHostIndex(r)
+	}
+	return in[key]
+}
+
+// Lookup returns the index, into the rules given to Compile, of the rule that
+// wins for r, or -1 if none matches. If c is not nil it is set to what the rule
+// captured. Nothing is allocated, except for a regex over a query value with
+// escapes.
+func (t *Tree) Lookup(r *Request, c *Captures) int {
+	s := search{request: r, path: r.Path, bound: math.MaxInt}
+	s.visit(t, r.Host)
+	if c != nil {
+		c.reset(s.best, r.Path)
+	}
+	if s.best == nil {
+		return -1
+	}
+	return s.best.index
+}
+
+// PrefixLen returns how many bytes of a path the Prefix pattern of a rule
+// matches, or 0 for a rule of another kind. What follows them is empty or
+// starts with a slash, or the matched prefix ends with one.
+func (t *Tree) PrefixLen(rule int) int {
+	if p := t.byIndex[rule].path; p.kind == Prefix {
+		return len(p.text)
+	}
+	return 0
+}
+
+// search is one walk through a Tree: for the rule that wins a request, or for
+// the one that hides another rule (see cover.go).
+type search struct {
+	request *Request
+	hidden  *rule // instead of request
+	path    string
+
+	best  *rule
+	bound int // only rules of a lesser rank are of interest
+}
+
+// visit enters the indexes of every host pattern that matches host.
+func (s *search) visit(t *Tree, host string) {
+	s.visitHost(t.hosts[host])
+	if len(t.wildcards) > 0 {
+		for at := strings.IndexByte(host, '.'); at >= 0; {
+			if at > 0 {
+				s.visitHost(t.wildcards[host[at:]])
+			}
+			next := strings.IndexByte(host[at+1:], '.')
+			if next < 0 {
+				break
+			}
+			at += 1 + next
+		}
+	}
+	s.visitHost(t.anyHost)
+}
+
+// try takes the first rule of a list that fits. The list is by rank, and the
+// path is known to match but for regexes.
+func (s *search) try(rules []*rule) {
+	for _, r := range rules {
+		if r.rank >= s.bound {
+			return
+		}
+		if s.fits(r) {
+			s.best, s.bound = r, r.rank
+			return
+		}
+	}
+}
+
+func (s *search) fits(r *rule) bool {
+	if s.hidden != nil {
+		return hides(r, s.hidden)
+	}
+	return (r.path.kind != Regex || r.path.re.MatchString(s.path)) && r.accepts(s.request)
+}
