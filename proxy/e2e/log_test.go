@@ -148,6 +148,13 @@ func (b *logbook) wait(m mark, n int, message string, f fields) ([]line, error) 
 	}
 }
 
+// allowNoise forgets what was printed beside the log, where that is as it should be.
+func (b *logbook) allowNoise() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.noise = nil
+}
+
 // dump prints the whole log, for a failed test.
 func (b *logbook) dump(t *testing.T, name string) {
 	b.mu.Lock()

@@ -3,6 +3,8 @@ package e2e
 // The proxy under test as a process: its files, its addresses, its end.
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"os"
@@ -88,28 +90,38 @@ func (p *proxy) follow(stderr io.Reader) {
 	p.status = p.cmd.ProcessState.ExitCode()
 }
 
-// stop ends the proxy at once: the second SIGTERM cuts what the first drains.
+// stop ends the proxy at once: a second SIGTERM cuts what the first drains.
 func (p *proxy) stop() {
 	if p.t.Failed() {
 		defer p.log.dump(p.t, p.dir)
 	}
-	p.signal(syscall.SIGTERM)
-	if _, err := p.log.wait(0, 1, "shutting down", nil); err == nil {
-		p.signal(syscall.SIGTERM)
-	}
-	p.mustExit()
+	p.cut()
 	p.mustBeQuiet()
 }
 
-// mustExit waits for the process's end; one that does not end is made to show
-// its goroutines, and killed.
-func (p *proxy) mustExit() {
-	select {
-	case <-p.exited:
-		return
-	case <-time.After(patience):
+// cut sends SIGTERM until the proxy ends: the second may come so soon that it
+// counts as one with the first. A proxy that does not end is made to show its
+// goroutines, and killed.
+func (p *proxy) cut() {
+	again := time.NewTicker(200 * time.Millisecond)
+	defer again.Stop()
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for {
+		p.signal(syscall.SIGTERM)
+		select {
+		case <-p.exited:
+			return
+		case <-again.C:
+		case <-late.C:
+			p.t.Errorf("the proxy did not end within %v of SIGTERM", patience)
+			p.kill()
+			return
+		}
 	}
-	p.t.Errorf("the proxy did not end within %v of SIGTERM", patience)
+}
+
+func (p *proxy) kill() {
 	p.signal(syscall.SIGQUIT)
 	select {
 	case <-p.exited:
@@ -140,7 +152,11 @@ func (p *proxy) signal(sig syscall.Signal) {
 // exit waits for the proxy to end by itself and returns its exit status.
 func (p *proxy) exit() int {
 	p.t.Helper()
-	p.mustExit()
+	select {
+	case <-p.exited:
+	case <-time.After(patience):
+		p.t.Fatalf("the proxy did not end within %v", patience)
+	}
 	return p.status
 }
 
@@ -163,12 +179,28 @@ func (p *proxy) write(name, text string) {
 	}
 }
 
-// edit replaces routes.yaml and returns the line that says it was loaded.
+// edit replaces routes.yaml and returns the line that says that this very file
+// was loaded.
 func (p *proxy) edit(routes string) line {
 	p.t.Helper()
 	m := p.log.mark()
 	p.write(routesFile, routes)
-	return p.waitLogAfter(m, "routes loaded", nil)
+	return p.waitLogAfter(m, "routes loaded", fields{"revision": revision(routes)})
+}
+
+// restore replaces a routes.yaml that was refused by the one that is being
+// served, which is no new generation, and waits until that is noticed.
+func (p *proxy) restore(routes string) {
+	p.t.Helper()
+	m := p.log.mark()
+	p.write(routesFile, routes)
+	p.waitLogAfter(m, "routes restored", fields{"revision": revision(routes)})
+}
+
+// revision of one routes file, as the log names it.
+func revision(routes string) string {
+	sum := sha256.Sum256([]byte(routes))
+	return hex.EncodeToString(sum[:])
 }
 
 // spoil replaces routes.yaml by something that must be refused and returns the
