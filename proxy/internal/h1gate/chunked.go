@@ -14,7 +14,8 @@ var (
 
 // maxChunkExtensions bounds the bytes of all extensions in one body: nobody
 // uses them, and they let a client send bytes that no limit on bodies counts.
-const maxChunkExtensions = 4 << 10
+// It is less than net/http takes in one line.
+const maxChunkExtensions = 2 << 10
 
 // maxTrailerBytes is what net/http takes: its buffer's size.
 const maxTrailerBytes = 4 << 10

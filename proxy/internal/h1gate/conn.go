@@ -56,7 +56,7 @@ const (
 // Whoever owns the Conn closes it, and with it the connection beneath, unless
 // Detach took that out.
 type Conn struct {
-	net.Conn // the client's: writes and addresses pass straight through
+	net.Conn // the client's: addresses pass straight through, and writes
 
 	limits   Limits
 	onRefuse func(status int, reason string)
@@ -177,7 +177,7 @@ func (c *Conn) step(p []byte) (int, error) {
 	case len(p) == 1:
 		return 0, c.watch(p)
 	case s == holding:
-		return 0, c.goOn()
+		return 0, c.dropHeld()
 	}
 	return c.readHead(p)
 }
@@ -317,6 +317,9 @@ func (c *Conn) judge(b []byte) (int, error) {
 		c.take(2)
 		b = b[2:]
 	}
+	if len(b) == 1 && b[0] == '\r' {
+		return 0, nil // half of an empty line
+	}
 	end, err := c.scan.scan(b, c.limits)
 	if err == ErrIncomplete {
 		return 0, nil
@@ -434,7 +437,7 @@ func (c *Conn) scanChunks(b []byte) (int, error) {
 		return 0, c.failBody(err.(*Violation))
 	}
 	if done {
-		c.scan = headScan{trailer: true}
+		c.scan = headScan{lines: 1}
 		c.setState(inTrailers)
 	}
 	return n, nil

@@ -65,7 +65,7 @@ type Head struct {
 	Method []byte
 	Target []byte // as it came: /path?query, http://host/path, or *
 	Minor  int    // HTTP/1.Minor: 0 or 1
-	Host   []byte // Host, which an absolute-form target's authority equals; nil only in HTTP/1.0
+	Host   []byte // an absolute-form target's authority, or Host; nil only in HTTP/1.0
 	Fields []Field
 	Length int64 // of the body: Content-Length, 0 without, or Chunked
 	// Upgrade says that bytes behind the request may not be HTTP: it has an
@@ -105,10 +105,9 @@ func ParseHead(buf []byte, fields []Field, limits Limits) (h Head, n int, err er
 // headScan finds the end of a head in bytes that come bit by bit, and looks at
 // every byte once. It knows lines and forbidden bytes, no fields.
 type headScan struct {
-	pos     int // bytes seen so far
-	line    int // where the current line begins
-	lines   int // lines that are complete
-	trailer bool
+	pos   int // bytes seen so far
+	line  int // where the current line begins
+	lines int // lines that are complete; 1 from the start for trailers, which have no request line
 }
 
 // scan continues with buf, which begins with the bytes of the call before. It
@@ -153,7 +152,7 @@ func (s *headScan) next(buf []byte, maxFields int) (end bool, err error) {
 // endLine looks at a complete line. A request line is judged at once: a client
 // that speaks something else may be waiting for an answer to it.
 func (s *headScan) endLine(line []byte, maxFields int) (end bool, err error) {
-	first := s.lines == 0 && !s.trailer
+	first := s.lines == 0
 	s.lines++
 	s.line = s.pos + 1
 	switch {

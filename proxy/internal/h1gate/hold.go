@@ -4,6 +4,7 @@
 package h1gate
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"slices"
@@ -67,13 +68,24 @@ func (c *Conn) watchOnce(p []byte, limit int) error {
 	return nil
 }
 
-// goOn is the end of an upgrade request that was answered as HTTP, where
-// nobody called Resume: net/http wants the next head. Bytes that are held are
-// no request, and the connection ends here.
-func (c *Conn) goOn() error {
-	if c.Resume() {
-		return nil
+// Write passes an answer on. The first bytes of a final one settle an upgrade
+// request about which nobody called Resume: later is too late, since a client
+// may send its next request as soon as it has them.
+func (c *Conn) Write(p []byte) (int, error) {
+	if !bytes.HasPrefix(p, interim) {
+		c.mu.Lock()
+		c.resumeLocked()
+		c.mu.Unlock()
 	}
+	return c.Conn.Write(p)
+}
+
+// interim begins what is no final answer: 100, 103, and the 101 itself.
+var interim = []byte("HTTP/1.1 1")
+
+// dropHeld is the end of an upgrade request that was answered as HTTP while
+// bytes were held: they are no request, and the connection ends here.
+func (c *Conn) dropHeld() error {
 	c.err = c.readError(errHeld)
 	return c.err
 }
@@ -93,11 +105,16 @@ func (c *Conn) Held() bool {
 // carry Connection: close. On a plain request it does nothing and returns true.
 //
 // A handler may call it as soon as it has decided, so that a client that leaves
-// is noticed like any other. One that never does is forgiven: the next head is
-// read as if it had.
+// is noticed like any other. Where nobody calls it, the answer decides: bytes
+// that came before it are dropped with the connection, and otherwise HTTP goes
+// on.
 func (c *Conn) Resume() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.resumeLocked()
+}
+
+func (c *Conn) resumeLocked() bool {
 	switch {
 	case c.state == detached:
 		return false
@@ -106,9 +123,9 @@ func (c *Conn) Resume() bool {
 		return false
 	case c.state == holding:
 		c.state = inHead
+		c.wakeLocked()
 	}
 	c.upgrade = false
-	c.wakeLocked()
 	return true
 }
 

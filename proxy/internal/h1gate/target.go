@@ -142,8 +142,8 @@ var schemeEnd = []byte("://")
 
 // checkAuthorityForm: an absolute-form target wins over Host (RFC 9112 section
 // 3.2.2), so that a Host that differs, be it by a default port only, is a
-// request that two readers would route differently. Without a Host the
-// target's authority is one.
+// request that two readers would route differently. The target's spelling
+// becomes the head's Host.
 func checkAuthorityForm(target []byte, host *[]byte) error {
 	if target[0] == '/' || target[0] == '*' {
 		return nil
@@ -155,12 +155,10 @@ func checkAuthorityForm(target []byte, host *[]byte) error {
 	if err := checkAuthority(authority); err != nil {
 		return err
 	}
-	if *host == nil {
-		*host = authority
-	}
-	if !sameFold(*host, authority) {
+	if *host != nil && !sameFold(*host, authority) {
 		return errHostMismatch
 	}
+	*host = authority
 	return nil
 }
 

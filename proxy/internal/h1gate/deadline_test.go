@@ -1,0 +1,150 @@
+package h1gate
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// pipeListener accepts one end of a net.Pipe, whose deadlines a synctest bubble
+// knows.
+type pipeListener struct {
+	conns chan net.Conn
+}
+
+func (l pipeListener) Accept() (net.Conn, error) {
+	if conn, ok := <-l.conns; ok {
+		return conn, nil
+	}
+	return nil, net.ErrClosed
+}
+func (l pipeListener) Close() error   { return nil }
+func (l pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
+
+// inBubble runs a server with the gate and a client of it on a clock that
+// moves when everything waits.
+func inBubble(t *testing.T, limits Limits, idle time.Duration, test func(c net.Conn, r *bufio.Reader)) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		ln := pipeListener{make(chan net.Conn, 1)}
+		ln.conns <- Wrap(server, limits, nil)
+		srv := &http.Server{IdleTimeout: idle, ConnContext: NewContext, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(time.Minute) // a slow handler, on the bubble's clock
+		})}
+		done := make(chan struct{})
+		go func() { defer close(done); srv.Serve(ln) }()
+		test(client, bufio.NewReader(client))
+		client.Close()
+		close(ln.conns)
+		srv.Close()
+		<-done
+		synctest.Wait()
+	})
+}
+
+// took checks what passed on the bubble's clock, which is exact.
+func took(t *testing.T, what string, start time.Time, want time.Duration) {
+	t.Helper()
+	if got := time.Since(start); got != want {
+		t.Errorf("%s after %v, want %v", what, got, want)
+	}
+}
+
+func expectStatus(t *testing.T, r *bufio.Reader, status int) {
+	t.Helper()
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatalf("answer: %v", err)
+	}
+	io.Copy(io.Discard, resp.Body)
+	if resp.StatusCode != status {
+		t.Errorf("status %d, want %d", resp.StatusCode, status)
+	}
+}
+
+const request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+// A first head is timed from the start; a client that says nothing at all is
+// not answered.
+func TestHeadTimeoutOfTheFirst(t *testing.T) {
+	for _, sent := range []string{"", "G", "GET / HTTP/1.1\r\nHost"} {
+		inBubble(t, Limits{HeadTimeout: 10 * time.Second}, 0, func(c net.Conn, r *bufio.Reader) {
+			start := time.Now()
+			time.Sleep(3 * time.Second)
+			io.WriteString(c, sent)
+			if sent != "" {
+				expectStatus(t, r, http.StatusRequestTimeout)
+			}
+			if _, err := r.ReadByte(); err != io.EOF {
+				t.Errorf("%v, want an end of file", err)
+			}
+			took(t, "closed", start, 10*time.Second)
+		})
+	}
+}
+
+// A client that sends a byte now and then does not get longer.
+func TestHeadTimeoutOfADribble(t *testing.T) {
+	inBubble(t, Limits{HeadTimeout: 10 * time.Second}, 0, func(c net.Conn, r *bufio.Reader) {
+		start := time.Now()
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		wg.Go(func() {
+			for i := range request {
+				if _, err := io.WriteString(c, request[i:i+1]); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		})
+		expectStatus(t, r, http.StatusRequestTimeout)
+		took(t, "408", start, 10*time.Second)
+	})
+}
+
+// A later head is timed from its first byte, not from the answer before it, and
+// the idle limit does not cut it short. A head that waits while its predecessor
+// is being served is not timed.
+func TestHeadTimeoutOfALaterOne(t *testing.T) {
+	inBubble(t, Limits{HeadTimeout: 10 * time.Second}, 30*time.Second, func(c net.Conn, r *bufio.Reader) {
+		io.WriteString(c, request)
+		expectStatus(t, r, http.StatusOK)
+
+		time.Sleep(29 * time.Second)
+		io.WriteString(c, request[:5])
+		time.Sleep(9 * time.Second) // past the idle limit, within the head's
+		io.WriteString(c, request[5:]+request[:5])
+		expectStatus(t, r, http.StatusOK)
+
+		start := time.Now()
+		expectStatus(t, r, http.StatusRequestTimeout)
+		took(t, "408", start, 10*time.Second)
+	})
+}
+
+// The idle limit is net/http's and silent.
+func TestIdleTimeoutStays(t *testing.T) {
+	inBubble(t, Limits{HeadTimeout: 10 * time.Second}, 30*time.Second, func(c net.Conn, r *bufio.Reader) {
+		io.WriteString(c, request)
+		expectStatus(t, r, http.StatusOK)
+		start := time.Now()
+		if _, err := r.ReadByte(); err != io.EOF {
+			t.Errorf("%v, want an end of file", err)
+		}
+		took(t, "closed", start, 30*time.Second)
+	})
+}
+
+func TestHeadTimeoutOff(t *testing.T) {
+	inBubble(t, Limits{HeadTimeout: -1}, 0, func(c net.Conn, r *bufio.Reader) {
+		io.WriteString(c, request[:5])
+		time.Sleep(time.Hour)
+		io.WriteString(c, request[5:])
+		expectStatus(t, r, http.StatusOK)
+	})
+}
