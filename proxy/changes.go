@@ -6,9 +6,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/tunnelform/tunnelform/proxy/internal/drain"
-	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
-)
+	"github.com/tunnelform/tunnelform/proxy/internal/drain")
 
 // Changes is the difference between two Tables, by route name, sorted.
 type Changes struct {
@@ -55,21 +53,19 @@ func compare(old, new *Table) Changes {
 // while its route is there, its backend is still the route's and not drained,
 // and its client and Origin would still be let in. All else may change.
 func (t *Table) judge(f drain.Facts, renamed map[string]string) drain.Verdict {
-	name, backend := follow(f, renamed)
-	rt := t.byName[name]
-	stays := rt != nil && rt.has(backend) && rt.allowsClient(f.Client) && rt.allowsOrigin(f)
-	return drain.Verdict{Drain: !stays, Route: name, Backend: backend}
-}
-
-// follow gives the tunnel's route and backend their names after a rename: a
-// target written in place is a pool that bears its route's name.
-func follow(f drain.Facts, renamed map[string]string) (route string, backend upstream.Identity) {
-	route, backend = f.Route, f.Backend
-	if name, ok := renamed[route]; ok {
-		if backend.Pool == route {
-			backend.Pool = name
-		}
-		route = name
+	name, backend := f.Route, f.Backend
+	if to, ok := renamed[name]; ok {
+		name = to
 	}
-	return route, backend
+	rt := t.byName[name]
+	if rt == nil {
+		return drain.Verdict{Drain: true, Route: name, Backend: backend}
+	}
+	if backend.Pool == f.Route && !rt.has(backend) {
+		// A target written in place is a pool that bears its route's name, and
+		// is renamed with it.
+		backend.Pool = name
+	}
+	stays := rt.has(backend) && rt.allowsClient(f.Client) && rt.allowsOrigin(f)
+	return drain.Verdict{Drain: !stays, Route: name, Backend: backend}
 }

@@ -220,7 +220,7 @@ func (x *exchange) logRequest(aborted any) {
 		attrs = append(attrs, slog.String("backend", x.backend.Identity().String()))
 	}
 	attrs = append(attrs, slog.Int("status", x.w.status), slog.Int64("bytes", x.w.bytes),
-		slog.Duration("duration", time.Since(x.began)))
+		slog.Float64("duration", time.Since(x.began).Seconds()))
 	level := slog.LevelInfo
 	if x.cause != nil {
 		attrs = append(attrs, slog.String("error", x.cause.Error()))

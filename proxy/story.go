@@ -69,7 +69,7 @@ func (s *story) closed(end tunnel.Summary) {
 		slog.Int64("bytes_from_backend", end.Counts.FromBackend.Bytes),
 		slog.Int64("messages_from_client", end.Counts.FromClient.Messages),
 		slog.Int64("messages_from_backend", end.Counts.FromBackend.Messages),
-		slog.Duration("duration", end.Duration))
+		slog.Float64("duration", end.Duration.Seconds()))
 	s.write("tunnel closed", attrs...)
 	s.slots.release()
 	s.backend.CloseTunnel()

@@ -1,0 +1,102 @@
+package proxy
+
+import (
+	"testing"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+// carry routes path?query through one rule and returns what a backend gets.
+func carry(t *testing.T, m routefile.Match, kind match.Path, target, targetQuery, path, query string) string {
+	t.Helper()
+	tree, problems := match.Compile([]match.Rule{{Name: "r", Path: kind}})
+	if len(problems) > 0 {
+		t.Fatalf("compiling %v: %s", kind, problems[0].Text)
+	}
+	var captures match.Captures
+	index := tree.Lookup(&match.Request{Method: "GET", Path: path}, &captures)
+	if index < 0 {
+		t.Fatalf("%v does not match %q", kind, path)
+	}
+	uri, err := newURIRule(target, targetQuery, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newPath, newQuery, err := uri.apply(path, query, tree.PrefixLen(index), &captures)
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	if newQuery != "" {
+		newPath += "?" + newQuery
+	}
+	return newPath
+}
+
+func TestPrefixTargets(t *testing.T) {
+	tests := []struct{ prefix, target, path, want string }{
+		{"/ws2/", "/", "/ws2/", "/"},
+		{"/ws2/", "/", "/ws2/a/b", "/a/b"},
+		{"/ws2/", "/x", "/ws2/a", "/x/a"},
+		{"/ws2/", "/x/", "/ws2/a", "/x/a"},
+		{"/ws2/", "/x", "/ws2/", "/x/"},
+		{"/ws2/", "/x/", "/ws2/a/", "/x/a/"},
+		{"/a", "/x", "/a", "/x"},
+		{"/a", "/x", "/a/b", "/x/b"},
+		{"/a", "/x/", "/a", "/x/"},
+		{"/a", "/x/", "/a/b", "/x/b"},
+		{"/a", "/", "/a", "/"},
+		{"/a", "/", "/a/", "/"},
+		{"/a", "/", "/a/b", "/b"},
+		{"/", "/", "/a", "/a"},
+		{"/", "/x", "/a", "/x/a"},
+		{"/", "/x", "/", "/x/"},
+		{"/", "/x/", "/", "/x/"},
+		{"/a", "", "/a/b", "/a/b"}, // no path in the target: the request's own
+	}
+	for _, tt := range tests {
+		m := routefile.Match{PathPrefix: tt.prefix}
+		got := carry(t, m, match.Path{Kind: match.Prefix, Pattern: tt.prefix}, tt.target, "", tt.path, "")
+		if got != tt.want {
+			t.Errorf("%s -> %s: %s goes to %q, want %q", tt.prefix, tt.target, tt.path, got, tt.want)
+		}
+	}
+}
+
+func TestCapturingTargets(t *testing.T) {
+	tests := []struct {
+		kind               match.PathKind
+		pattern, target, q string
+		path, query, want  string
+	}{
+		{match.Regex, "^/(myApp/ws)$", "/$1", "", "/myApp/ws", "", "/myApp/ws"},
+		{match.Regex, "^/v([0-9]+)/(.*)", "/${1}0/$2", "", "/v2/a/b", "k=v", "/20/a/b?k=v"},
+		{match.Exact, "/rooms/{room}/ws", "/r/{room}", "", "/rooms/7/ws", "", "/r/7"},
+		{match.Exact, "/rooms/{room}/ws", "/r", "room={room}", "/rooms/a%26b/ws", "x=1", "/r?room=a%26b&x=1"},
+		{match.Exact, "/rooms/{room}/ws", "/r/{room}", "", "/rooms/a%3Fb/ws", "", "/r/a%3Fb"},
+		{match.Exact, "/a", "/b$$c", "", "/a", "", "/b$c"},
+		{match.Exact, "/a", "", "", "/a", "q", "/a?q"},
+	}
+	for _, tt := range tests {
+		got := carry(t, routefile.Match{}, match.Path{Kind: tt.kind, Pattern: tt.pattern}, tt.target, tt.q, tt.path, tt.query)
+		if got != tt.want {
+			t.Errorf("%s -> %s?%s: %s goes to %q, want %q", tt.pattern, tt.target, tt.q, tt.path, got, tt.want)
+		}
+	}
+}
+
+func TestSplitRedirect(t *testing.T) {
+	tests := []struct{ to, origin, path, query string }{
+		{"https://a.example/x?y=1", "https://a.example", "/x", "y=1"},
+		{"https://a.example", "https://a.example", "", ""},
+		{"https://a.example?y=1", "https://a.example", "", "y=1"},
+		{"/x", "", "/x", ""},
+		{"/x?u=http://b/", "", "/x", "u=http://b/"},
+	}
+	for _, tt := range tests {
+		origin, path, query := splitRedirect(tt.to)
+		if origin != tt.origin || path != tt.path || query != tt.query {
+			t.Errorf("splitRedirect(%q) = %q, %q, %q, want %q, %q, %q", tt.to, origin, path, query, tt.origin, tt.path, tt.query)
+		}
+	}
+}
