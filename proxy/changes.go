@@ -6,7 +6,8 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/tunnelform/tunnelform/proxy/internal/drain")
+	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+)
 
 // Changes is the difference between two Tables, by route name, sorted.
 type Changes struct {

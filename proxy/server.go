@@ -9,8 +9,10 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
@@ -81,6 +83,9 @@ func (s *Server) Bind(t *Table, set *routefile.Set) error {
 			continue
 		}
 		k, err := s.listen(l)
+		if errors.Is(err, syscall.EADDRINUSE) && s.willBeFreeLocked(t, l) {
+			continue // bound in Adopt, once the socket in its way is closed
+		}
 		if err != nil {
 			errs = append(errs, listenError(set.Listeners[l.name], err))
 			continue
@@ -93,6 +98,20 @@ func (s *Server) Bind(t *Table, set *routefile.Set) error {
 	}
 	return nil
 }
+
+// willBeFreeLocked says whether what keeps l from being bound is a socket of
+// ours that t has no use for: ":8080" in the way of "127.0.0.1:8080".
+func (s *Server) willBeFreeLocked(t *Table, l *listener) bool {
+	for key, k := range s.sockets {
+		if t.sockets[key] == nil && portOf(k.ln.Addr().String()) == portOf(l.address) {
+			return true
+		}
+	}
+	return false
+}
+
+// portOf is an address' port; the whole of a unix socket's path.
+func portOf(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
 
 func listenError(l *routefile.Listener, err error) *routefile.Error {
 	return &routefile.Error{
@@ -158,6 +177,13 @@ func (s *Server) adoptSockets(t *Table) {
 		}
 		k := s.spare[key]
 		delete(s.spare, key)
+		if k == nil {
+			var err error
+			if k, err = s.listen(l); err != nil {
+				s.log.Error("cannot listen", "listener", l.name, "address", l.address, "error", err)
+				continue
+			}
+		}
 		s.sockets[key] = k
 		k.start()
 		s.log.Info("listening", "listener", l.name, "address", k.ln.Addr().String(), "tls", l.tls != nil)
