@@ -1,5 +1,7 @@
 package routefile
 
+import "strings"
+
 // What a key of the routes file is. The table of all keys stands in table.go;
 // the parser (walk.go), the schema and the reference are driven by it.
 
@@ -37,9 +39,15 @@ type Key struct {
 	Pattern  string   // RE2 that a text fits, for the schema; "" is any
 	Required bool     // its mapping is wrong without it
 	Reserved bool     // known, but refused as not supported yet
+	Min, Max int      // bounds of a whole number or count; both 0: none
 	Zero     bool     // "off" (and 0) may be written
 	Filled   bool     // a list may not be empty
 	Short    []Short  // other forms that may stand at the key
+
+	// Of the keys below a mapping:
+	ExactlyOne []string // one of these must stand, and one only
+	AtMostOne  []string // several of these may not stand
+	Together   []string // with one of these, all of them must stand
 
 	inside func(dst any) any                                     // where in dst the key's own destination is; nil: dst itself
 	open   func(dst any) any                                     // KindMapping: the part of dst that its keys fill
@@ -87,6 +95,17 @@ func (k *Key) names() []string {
 	}
 	return names
 }
+
+// top says whether k stands at the top of the file.
+func (k *Key) top() bool { return !strings.Contains(k.Path, ".") }
+
+// setting says whether k is one of the keys that may stand in the defaults and in a route.
+func (k *Key) setting() bool {
+	return k.inside != nil || strings.HasPrefix(k.Path, "defaults.") && strings.Count(k.Path, ".") == 1
+}
+
+// under says whether k stands below the key at the top.
+func (k *Key) under(top string) bool { return strings.HasPrefix(k.Path, top+".") }
 
 // finish fills what follows from a key's place in the table: paths and indexes.
 func (k *Key) finish(path string) {

@@ -3,6 +3,7 @@ package routefile
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"path/filepath"
 )
 
@@ -25,6 +26,9 @@ func Parse(path string, data []byte) (*File, Errors) {
 	if n := p.load(data); n != nil {
 		f.node = n
 		p.mapping(&document, n, f)
+	}
+	if p.many {
+		p.noteAt(0, 0, fmt.Sprintf("more than %d mistakes, the first of them are shown", maxMistakes))
 	}
 	f.errs = tidy(p.errs)
 	return f, f.errs

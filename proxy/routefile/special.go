@@ -20,12 +20,10 @@ type (
 )
 
 // named makes a mapping of names, each of which opens one U with the keys.
-func named[T, U any](open func(p *parser, dst *T, name string, key node) *U, keys []*Key, after ...func(*parser, node, *U)) *Key {
+func named[T, U any](open func(p *parser, dst *T, name string, key node) *U, keys []*Key, more ...func(*Key)) *Key {
 	one := &Key{Name: "*", Kind: KindMapping, keys: keys, open: func(dst any) any { return dst }}
-	one.after = func(p *parser, k *Key, n node, dst any) {
-		for _, f := range after {
-			f(p, n, dst.(*U))
-		}
+	for _, m := range more {
+		m(one)
 	}
 	return &Key{Kind: KindNamed, keys: []*Key{one}, each: func(p *parser, dst any, name string, key node) any {
 		return open(p, dst.(*T), name, key)
@@ -87,45 +85,6 @@ func newCertificate(p *parser, t *ListenerTLS, item node) *CertificateFiles {
 	return &t.Certificates[len(t.Certificates)-1]
 }
 
-// finishRoute checks what no single key of a route shows.
-func finishRoute(p *parser, n node, r *Route) {
-	p.exactlyOne(n, "a route wants exactly one of to, redirect and respond", "to", "redirect", "respond")
-	if m := childOf(n, "match"); m != nil {
-		p.atMostOne(m, "path", "path_prefix", "path_regex")
-	}
-}
-
-// exactlyOne notes a mistake unless one of the keys stands in n.
-func (p *parser) exactlyOne(n node, text string, keys ...string) {
-	found := present(n, keys)
-	if len(found) == 0 {
-		p.note(n, text+", has none")
-	}
-	p.clash(n, found, text)
-}
-
-// atMostOne notes a mistake when several of the keys stand in n.
-func (p *parser) atMostOne(n node, keys ...string) {
-	p.clash(n, present(n, keys), "only one of "+oneOf(keys)+" may be given")
-}
-
-func (p *parser) clash(n node, found []string, text string) {
-	if len(found) > 1 {
-		p.note(keyOf(n, found[1]), text+", has "+strings.Join(found, " and "))
-	}
-}
-
-func present(n node, keys []string) []string {
-	return slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return keyOf(n, key) == nil })
-}
-
-// finishTLS wants a client certificate and its key together.
-func finishTLS(p *parser, n node, t *TLSSettings) {
-	if found := present(n, []string{"certificate", "key"}); len(found) == 1 {
-		p.note(keyOf(n, found[0]), p.name()+" wants certificate and key together, has "+found[0]+" alone")
-	}
-}
-
 // addressKey reads a listener's address; a socket's path is resolved against the routes file.
 func addressKey() *Key {
 	return &Key{Kind: KindText, set: func(p *parser, k *Key, n node, dst any) {
@@ -149,8 +108,8 @@ func versionKey() *Key {
 	}}
 }
 
-// flag reads true or false where unsaid is false.
-func flag[T any](field func(*T) *bool) *Key {
+// plainSwitch reads true or false where unsaid is false.
+func plainSwitch[T any](field func(*T) *bool) *Key {
 	return &Key{Kind: KindSwitch, set: func(p *parser, k *Key, n node, dst any) {
 		if on, ok := p.boolean(n); ok {
 			*field(dst.(*T)) = on
@@ -188,6 +147,13 @@ func targetKey[T any](field func(*T) *Target, parse func(string) (Target, error)
 	}}
 }
 
+// finishRespond refuses a body where the status says that there is none (RFC 9110 section 6.4.1).
+func finishRespond(p *parser, n node, r *Respond) {
+	if r.Body != "" && (r.Status == 204 || r.Status == 304) {
+		p.fail(childOf(n, "body"), "stands beside status %d, which has no body", r.Status)
+	}
+}
+
 // statusKey reads one of a few statuses.
 func statusKey[T any](field func(*T) *int, statuses ...int) *Key {
 	words := strings.Fields(strings.Trim(fmt.Sprint(statuses), "[]"))
@@ -206,8 +172,8 @@ func statusKey[T any](field func(*T) *int, statuses ...int) *Key {
 }
 
 func closeCodeKey() *Key {
-	return &Key{Kind: KindWhole, set: func(p *parser, k *Key, n node, dst any) {
-		code, ok := p.number(n, 0, 65535)
+	return &Key{Kind: KindWhole, Min: 1000, Max: 4999, set: func(p *parser, k *Key, n node, dst any) {
+		code, ok := p.number(n, k.Min, k.Max)
 		if !ok {
 			return
 		}
@@ -325,11 +291,6 @@ func sortConditions(field func(*Match) *[]Condition) func(*parser, node, *Match)
 	return func(_ *parser, _ node, m *Match) {
 		slices.SortStableFunc(*field(m), func(a, b Condition) int { return strings.Compare(a.Name, b.Name) })
 	}
-}
-
-// finishCondition wants one of a condition's two keys.
-func finishCondition(p *parser, n node, c *Condition) {
-	p.exactlyOne(n, p.name()+": a condition wants a value, or exactly one of regex and present", "regex", "present")
 }
 
 // shortValue is a condition's value itself.

@@ -16,12 +16,15 @@ func key(name, meaning string, k *Key, more ...func(*Key)) *Key {
 	return k
 }
 
-func byDefault(yaml string) func(*Key) { return func(k *Key) { k.Default = yaml } }
-func example(yaml string) func(*Key)   { return func(k *Key) { k.Example = yaml } }
-func enum(words ...string) func(*Key)  { return func(k *Key) { k.Enum = words } }
-func pattern(re string) func(*Key)     { return func(k *Key) { k.Pattern = re } }
-func filled(k *Key)                    { k.Filled = true }
-func required(k *Key)                  { k.Required = true }
+func byDefault(yaml string) func(*Key)      { return func(k *Key) { k.Default = yaml } }
+func example(yaml string) func(*Key)        { return func(k *Key) { k.Example = yaml } }
+func enum(words ...string) func(*Key)       { return func(k *Key) { k.Enum = words } }
+func pattern(re string) func(*Key)          { return func(k *Key) { k.Pattern = re } }
+func exactlyOne(names ...string) func(*Key) { return func(k *Key) { k.ExactlyOne = names } }
+func atMostOne(names ...string) func(*Key)  { return func(k *Key) { k.AtMostOne = names } }
+func together(names ...string) func(*Key)   { return func(k *Key) { k.Together = names } }
+func filled(k *Key)                         { k.Filled = true }
+func required(k *Key)                       { k.Required = true }
 func reserved(name, meaning string) *Key {
 	return &Key{Name: name, Meaning: meaning, Kind: KindMapping, Reserved: true}
 }
@@ -45,7 +48,7 @@ func topKeys() []*Key {
 		key("version", "The format of the file. Always 1.",
 			versionKey(), required, example("1")),
 		key("listeners", "The addresses to accept connections on, by name. A set of files without any has one, web, on :8080.",
-			named(newListener, listenerKeys()), example(`{web: {address: ":8080"}}`)),
+			named(newListener, listenerKeys()), pattern(namePattern), example(`{web: {address: ":8080"}}`)),
 		key("trusted_proxies", "Networks of the proxies in front, whose X-Forwarded-* and Forwarded headers are believed; everyone else's are dropped. One file of a set may say it.",
 			networks(func(f *File) *[]prefix { return &f.TrustedProxies }), example("[10.0.0.0/8]")),
 		key("defaults", "What every route of this file starts from, field by field.",
@@ -55,9 +58,9 @@ func topKeys() []*Key {
 			mapping(func(f *File) *Shutdown { f.Shutdown = orNew(f.Shutdown); return f.Shutdown }, shutdownKeys()...),
 			example("{delay: 5s, window: 15s}")),
 		key("pools", "Sets of backends, by name. A route's target pool://NAME sends to one of them.",
-			named(newPool, poolKeys()), example(`{rooms: {backends: {a: {url: "ws://10.0.0.1:9000"}}}}`)),
+			named(newPool, poolKeys()), pattern(namePattern), example(`{rooms: {backends: {a: {url: "ws://10.0.0.1:9000"}}}}`)),
 		key("routes", "The routes, by name. Their order means nothing. Write {} to serve nothing.",
-			named(newRoute, routeKeys(), finishRoute), afterwards(routesWritten), example(`{echo: {match: {path: /echo}, to: "internal://echo"}}`)),
+			named(newRoute, routeKeys(), exactlyOne("to", "redirect", "respond")), afterwards(routesWritten), pattern(namePattern), example(`{echo: {match: {path: /echo}, to: "internal://echo"}}`)),
 	}
 }
 
@@ -126,7 +129,7 @@ func poolKeys() []*Key {
 		key("balance", "How a backend is chosen: round_robin takes turns, least_tunnels takes the one with the fewest open tunnels.",
 			balanceKey(), byDefault("least_tunnels"), enum("round_robin", "least_tunnels"), example("round_robin")),
 		key("backends", "The servers, by name.",
-			named(newBackend, backendKeys()), required, example(`{a: {url: "ws://10.0.0.1:9000"}}`)),
+			named(newBackend, backendKeys()), pattern(namePattern), required, example(`{a: {url: "ws://10.0.0.1:9000"}}`)),
 		reserved("sticky", "Sends a client back to the backend it had."),
 		reserved("health", "Asks the backends whether they are well."),
 		reserved("resolve", "Follows the addresses behind a backend's name."),
@@ -140,9 +143,9 @@ func backendKeys() []*Key {
 		key("url", "Where the server is: scheme://host[:port] without a path, the scheme ws, wss, http, https, unix+ws or unix+http.",
 			targetKey(func(b *Backend) *Target { return &b.URL }, parseBackendURL), required, example(`"ws://10.0.0.1:9000"`)),
 		key("drain", "Takes no new tunnels and ends the open ones by their routes' drain policy.",
-			flag(func(b *Backend) *bool { return &b.Drain }), byDefault("false"), example("true")),
+			plainSwitch(func(b *Backend) *bool { return &b.Drain }), byDefault("false"), example("true")),
 		key("tls", "TLS towards this backend; each field said here goes before the route's backend_tls.",
-			mapping(func(b *Backend) *TLSSettings { return &b.TLS }, tlsKeys(false)...), afterwards(finishTLS), example("{server_name: chat.internal}")),
+			mapping(func(b *Backend) *TLSSettings { return &b.TLS }, tlsKeys(false)...), together("certificate", "key"), example("{server_name: chat.internal}")),
 	}
 	for _, name := range []string{"weight", "standby", "spare", "tier", "disabled", "max_tunnels", "max_requests", "route"} {
 		keys = append(keys, reserved(name, "Comes with the pools' further policies."))
@@ -153,14 +156,14 @@ func backendKeys() []*Key {
 func routeKeys() []*Key {
 	own := []*Key{
 		key("match", "The conditions, all of which must hold. Without any, every request is matched.",
-			mapping(func(r *Route) *Match { return &r.Match }, matchKeys()...), example("{path_prefix: /}")),
+			mapping(func(r *Route) *Match { return &r.Match }, matchKeys()...), atMostOne("path", "path_prefix", "path_regex"), example("{path_prefix: /}")),
 		key("to", "Sends to a target: scheme://host[:port][/path], the scheme ws, wss, http, https, unix+ws, unix+http, pool or internal. Captures may stand in the path and query: $1, {name}.",
 			targetKey(func(r *Route) *Target { r.To = orNew(r.To); return r.To }, parseTarget), example(`"ws://backend.example.com:9080/$1"`)),
 		key("redirect", "Answers with another place to go.",
 			mapping(func(r *Route) *Redirect { r.Redirect = orNew(r.Redirect); return r.Redirect }, redirectKeys()...),
 			example("{to: /new}")),
 		key("respond", "Answers by itself.",
-			mapping(func(r *Route) *Respond { r.Respond = orNew(r.Respond); return r.Respond }, respondKeys()...),
+			mapping(func(r *Route) *Respond { r.Respond = orNew(r.Respond); return r.Respond }, respondKeys()...), afterwards(finishRespond),
 			example("{status: 403}")),
 	}
 	own = append(own, under(settingsKeys(), func(r *Route) *Settings { return &r.Settings })...)
@@ -203,11 +206,11 @@ func matchKeys() []*Key {
 			whole(func(m *Match) *int { return &m.Priority }, -1000000, 1000000), byDefault("0"), example("10")),
 		key("methods", "The request's method is one of these. GET matches HEAD too.",
 			texts(func(m *Match) *[]string { return &m.Methods }, checkMethod), filled, example("[GET, POST]")),
-		conditionsKey("headers", "Conditions on headers, names in any case.", checkToken, "{X-Room: blue}",
+		conditionsKey("headers", "Conditions on headers, whose names may be in any case: for each the value itself, or one of the keys below.", checkToken, "{X-Room: blue}",
 			func(m *Match) *[]Condition { return &m.Headers }),
-		conditionsKey("query", "Conditions on query parameters.", checkNotEmpty, "{v: 2}",
+		conditionsKey("query", "Conditions on query parameters: for each the value itself, or one of the keys below.", checkNotEmpty, "{v: 2}",
 			func(m *Match) *[]Condition { return &m.Query }),
-		conditionsKey("cookies", "Conditions on cookies.", checkToken, "{beta: {present: true}}",
+		conditionsKey("cookies", "Conditions on cookies: for each the value itself, or one of the keys below.", checkToken, "{beta: {present: true}}",
 			func(m *Match) *[]Condition { return &m.Cookies }),
 		key("upgrade", "What the Upgrade header asks for: one protocol, any, or none for requests that must not upgrade.",
 			text(func(m *Match) *string { return &m.Upgrade }, checkMatchUpgrade), example("websocket")),
@@ -225,7 +228,7 @@ func conditionsKey(name, meaning string, checkName func(string) error, shown str
 			text(func(c *Condition) *string { return &c.Regex }, checkNotEmpty), example(`"^v[0-9]+$"`)),
 		key("present", "It is there, whatever its value. Only true may be written.",
 			presentKey(), example("true")),
-	), example("blue"), shortValue, afterwards(finishCondition))
+	), example("blue"), shortValue, exactlyOne("regex", "present"))
 	k := &Key{Kind: KindNamed, keys: []*Key{one}, each: eachCondition(checkName, field)}
 	return key(name, meaning, k, example(shown), afterwards(sortConditions(field)))
 }
@@ -258,7 +261,7 @@ func settingsKeys() []*Key {
 		key("rewrite_response", "Rewrites what a backend's answer says of its own address.",
 			mapping(func(s *Settings) *Rewriting { return &s.RewriteResponse }, rewriteKeys()...), example("{location: true}"), shortRewrite),
 		key("backend_tls", "TLS towards wss and https backends.",
-			mapping(func(s *Settings) *TLSSettings { return &s.BackendTLS }, tlsKeys(true)...), afterwards(finishTLS), example("{ca: backends.pem}")),
+			mapping(func(s *Settings) *TLSSettings { return &s.BackendTLS }, tlsKeys(true)...), together("certificate", "key"), example("{ca: backends.pem}")),
 		reserved("retry", "Tries other backends."),
 		reserved("auth", "Asks who the client is."),
 		reserved("on_backend_loss", "What a tunnel does when its backend is lost."),

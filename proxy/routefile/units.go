@@ -1,6 +1,7 @@
 package routefile
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -54,6 +55,12 @@ func FormatCount(n int) string {
 	return strconv.Itoa(n)
 }
 
+// durationPattern and sizePattern are what parseDuration and parseSize accept, for the schema.
+const (
+	durationPattern = `^(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`
+	sizePattern     = `^(0|[1-9][0-9]*)(GiB|GB|MiB|MB|KiB|KB|kB|B)?$`
+)
+
 // maxDuration keeps sums of durations far from overflow.
 const maxDuration = 10 * 365 * 24 * time.Hour
 
@@ -61,6 +68,9 @@ const maxDuration = 10 * 365 * 24 * time.Hour
 // reader could not know its unit.
 func parseDuration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
+	if s == "0" || strings.HasPrefix(s, "+") {
+		err = errors.New("not as the routes file writes it")
+	}
 	switch {
 	case err != nil && isDigits(s):
 		return 0, fmt.Errorf("has no unit: write %ss", s)
@@ -88,7 +98,7 @@ func parseSize(s string) (int64, error) {
 			break
 		}
 	}
-	if !isDigits(number) {
+	if !isDigits(number) || number != "0" && number[0] == '0' {
 		return 0, fmt.Errorf("is no size: wanted bytes, such as 4096, 64KiB or 10MB")
 	}
 	n, err := strconv.ParseInt(number, 10, 64)

@@ -3,6 +3,7 @@ package routefile
 import (
 	"math"
 	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -63,8 +64,8 @@ func switchOf(on bool) Switch {
 
 // whole reads a whole number between low and high.
 func whole[T any](field func(*T) *int, low, high int) *Key {
-	return &Key{Kind: KindWhole, set: func(p *parser, k *Key, n node, dst any) {
-		if v, ok := p.number(n, low, high); ok {
+	return &Key{Kind: KindWhole, Min: low, Max: high, set: func(p *parser, k *Key, n node, dst any) {
+		if v, ok := p.number(n, k.Min, k.Max); ok {
 			*field(dst.(*T)) = v
 		}
 	}}
@@ -72,10 +73,10 @@ func whole[T any](field func(*T) *int, low, high int) *Key {
 
 // count reads a whole number from 1 on, or off where zero is set.
 func count[T any](field func(*T) *int, zero bool) *Key {
-	return &Key{Kind: KindCount, Zero: zero, set: func(p *parser, k *Key, n node, dst any) {
+	return &Key{Kind: KindCount, Min: 1, Max: math.MaxInt32, Zero: zero, set: func(p *parser, k *Key, n node, dst any) {
 		if k.Zero && isOff(n) {
 			*field(dst.(*T)) = -1
-		} else if v, ok := p.number(n, 1, math.MaxInt32); ok {
+		} else if v, ok := p.number(n, k.Min, k.Max); ok {
 			*field(dst.(*T)) = v
 		}
 	}}
@@ -88,11 +89,11 @@ func rate[T any](field func(*T) *float64) *Key {
 			*field(dst.(*T)) = -1
 			return
 		}
-		v, err := strconv.ParseFloat(n.Value, 64)
 		if !p.wantScalar(n) {
 			return
 		}
-		if err != nil || !(v > 0 && v <= 1e9) {
+		v, err := strconv.ParseFloat(n.Value, 64)
+		if err != nil || !decimal.MatchString(n.Value) || !isNumber(n) || v == 0 || v > maxRate {
 			p.bad(n, "wanted a number above 0, such as 5 or 0.5, or off")
 			return
 		}
@@ -313,14 +314,32 @@ func (p *parser) number(n node, low, high int) (int, bool) {
 		return 0, false
 	}
 	v, err := strconv.Atoi(n.Value)
-	if err != nil || n.ShortTag() != "!!int" || v < low || v > high {
-		p.bad(n, "wanted a whole number from %d to %d", low, high)
+	if err != nil || strconv.Itoa(v) != n.Value || !isNumber(n) || v < low || v > high {
+		p.bad(n, "wanted a whole number from %d to %d%s", low, high, unquote(n))
 		return 0, false
 	}
 	return v, true
 }
 
+func unquote(n node) string {
+	if isDigits(n.Value) && !isNumber(n) {
+		return ", without quotes"
+	}
+	return ""
+}
+
+// decimal is how a number with a fraction is written: YAML reads 010 as eight.
+var decimal = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.[0-9]+)?$`)
+
+// maxRate is the largest rate that can be written.
+const maxRate = 1e9
+
+func isNumber(n node) bool {
+	tag := n.ShortTag()
+	return tag == "!!int" || tag == "!!float"
+}
+
 // isOff says whether n is the word off, or a bare 0.
 func isOff(n node) bool {
-	return n.Kind == yaml.ScalarNode && (n.Value == "off" || n.Value == "0")
+	return n.Kind == yaml.ScalarNode && (n.Value == "off" || n.Value == "0" && isNumber(n))
 }

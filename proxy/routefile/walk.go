@@ -34,6 +34,7 @@ type parser struct {
 	through int      // how many aliases lead to the current value
 	depth   int
 	spent   bool // a bound is passed: nothing more is read
+	many    bool // more mistakes than are kept
 }
 
 // fail notes a mistake at n. text follows the key's name: `is a list, wanted a text`.
@@ -52,8 +53,8 @@ func (p *parser) bad(n node, format string, args ...any) {
 
 // note keeps a mistake as it is worded.
 func (p *parser) note(n node, text string) {
-	if len(p.errs) == maxMistakes {
-		p.spent = true
+	if len(p.errs) >= maxMistakes {
+		p.spent, p.many = true, true
 		return
 	}
 	p.errs = append(p.errs, &Error{
@@ -133,11 +134,11 @@ func (p *parser) enter(n node) (node, func()) {
 }
 
 func (p *parser) overrun(n node) {
+	p.spent = true
 	if p.depth > maxDepth {
 		p.fail(n, "nests deeper than %d levels (does an alias contain itself?)", maxDepth)
 		return
 	}
-	p.spent = true
 	p.note(n, fmt.Sprintf("aliases expand to more than %d values", maxAliased))
 }
 
@@ -155,23 +156,59 @@ func (p *parser) mapping(k *Key, n node, dst any) {
 	if !p.wantKind(n, yaml.MappingNode, k.Kind) {
 		return
 	}
-	seen := make(map[string]bool, len(n.Content)/2)
 	p.entries(n, func(key, value node) {
-		seen[key.Value] = true
 		p.within1(key.Value, func() { p.entry(k, key, value, dst) })
 	})
-	for _, below := range k.keys {
-		if below.Required && !seen[below.Name] {
-			p.note(n, p.missing(below.Name))
-		}
-	}
+	p.together(k, n)
 	if k.after != nil {
 		k.after(p, k, n, dst)
 	}
 }
 
-func (p *parser) missing(key string) string {
-	return strings.TrimSpace(p.name() + " lacks the key " + key)
+// together checks which of k's keys stand in n beside each other.
+func (p *parser) together(k *Key, n node) {
+	for _, below := range k.keys {
+		if below.Required && keyOf(n, below.Name) == nil {
+			p.fail(n, "lacks the key %s", below.wanted())
+		}
+	}
+	if found := present(n, k.ExactlyOne); len(k.ExactlyOne) > 0 && len(found) != 1 {
+		p.fail(clashing(n, found), "wants exactly one of %s, has %s", oneOf(k.ExactlyOne), allOf(found))
+	}
+	if found := present(n, k.AtMostOne); len(found) > 1 {
+		p.fail(clashing(n, found), "may have one of %s, has %s", oneOf(k.AtMostOne), allOf(found))
+	}
+	if found := present(n, k.Together); len(found) > 0 && len(found) < len(k.Together) {
+		p.fail(keyOf(n, found[0]), "wants %s together, has %s alone", allOf(k.Together), allOf(found))
+	}
+}
+
+// wanted is the key's name, with its value where only one can be.
+func (k *Key) wanted() string {
+	if len(k.Enum) == 1 {
+		return k.Name + ": write " + k.Name + ": " + k.Enum[0]
+	}
+	return k.Name
+}
+
+// present lists those of the keys that stand in n.
+func present(n node, keys []string) []string {
+	return slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return keyOf(n, key) == nil })
+}
+
+// clashing is the second of the keys found, where a reader notices the clash, or n itself.
+func clashing(n node, found []string) node {
+	if len(found) > 1 {
+		return keyOf(n, found[1])
+	}
+	return n
+}
+
+func allOf(words []string) string {
+	if len(words) == 0 {
+		return "none"
+	}
+	return strings.Join(words, " and ")
 }
 
 // entry reads one key of a mapping.

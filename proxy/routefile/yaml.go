@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -29,7 +28,8 @@ func (p *parser) load(data []byte) node {
 	if !p.plainText(data) {
 		return nil
 	}
-	doc, second, err := decode(bytes.TrimPrefix(data, []byte(bom)))
+	data = bytes.TrimPrefix(data, []byte(bom))
+	doc, second, err := decode(data)
 	if err != nil {
 		p.syntax(data, err)
 		return nil
@@ -43,12 +43,16 @@ func (p *parser) load(data []byte) node {
 // decode reads the first document and the second one's first node, if there is
 // one. yaml.v3 reports its own bugs by panicking, so a panic is a syntax error too.
 func decode(data []byte) (first, second node, err error) {
+	return decodeFrom(bytes.NewReader(data))
+}
+
+func decodeFrom(r io.Reader) (first, second node, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("yaml: cannot be read: %v", v)
 		}
 	}()
-	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec := yaml.NewDecoder(r)
 	var a, b yaml.Node
 	if err := dec.Decode(&a); err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err
@@ -108,9 +112,8 @@ func (p *parser) top(doc node) node {
 		p.note(n, fmt.Sprintf("the document %s, wanted a mapping that begins with version: 1", describe(n)))
 		return nil
 	}
-	before := len(p.errs)
 	p.inspect(n, 1)
-	if p.spent || len(p.errs) > before && p.depth < 0 {
+	if p.spent {
 		return nil
 	}
 	return n
@@ -170,13 +173,4 @@ func (p *parser) checkKeys(n node) {
 // noteAt notes a mistake where there is no node.
 func (p *parser) noteAt(line, col int, text string) {
 	p.errs = append(p.errs, &Error{Pos: Pos{File: p.file.Path, Line: line, Col: col}, Text: text})
-}
-
-// syntax notes yaml.v3's complaint in its place.
-func (p *parser) syntax(data []byte, err error) {
-	line, text := 1, strings.TrimPrefix(err.Error(), "yaml: ")
-	if _, scanErr := fmt.Sscanf(text, "line %d:", &line); scanErr == nil {
-		_, text, _ = strings.Cut(text, ": ")
-	}
-	p.noteAt(line, 1, text)
 }

@@ -1,0 +1,253 @@
+package routefile
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"gopkg.in/yaml.v3"
+)
+
+// The JSON Schema (draft-07), made from the table of keys: editors complete and
+// explain keys with it. It accepts every file that Parse accepts; what no schema
+// can say (captures, clashes of routes) is Check's.
+
+// object is a piece of a JSON Schema. encoding/json writes its keys sorted.
+type object = map[string]any
+
+// Schema returns the JSON Schema of the routes file, indented, with a newline at the end.
+func Schema() []byte {
+	definitions := object{}
+	root := document.schema(definitions)
+	root["$schema"] = "http://json-schema.org/draft-07/schema#"
+	root["title"] = "Tunnelform routes file"
+	root["description"] = "What one Tunnelform proxy serves: listeners, pools of backends, and routes."
+	root["definitions"] = definitions
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(root); err != nil {
+		panic(fmt.Sprintf("routefile: schema: %v", err)) // only maps, slices and scalars are in it
+	}
+	return b.Bytes()
+}
+
+// schema is what may stand at k, without its words.
+func (k *Key) schema(definitions object) object {
+	forms := k.form(definitions)
+	for _, s := range k.Short {
+		forms = append(forms, s.form())
+	}
+	if len(forms) == 1 {
+		return forms[0]
+	}
+	return object{"oneOf": forms}
+}
+
+// form is the schema of k's kind: several where a value has several types.
+func (k *Key) form(definitions object) []object {
+	switch k.Kind {
+	case KindMapping:
+		return []object{k.mappingSchema(definitions)}
+	case KindNamed:
+		return []object{k.namedSchema(definitions)}
+	case KindList:
+		return []object{listOfSchema(k.index["[]"].described(definitions), k.Filled)}
+	case KindTexts, KindNetworks:
+		return k.textsForms()
+	case KindValues:
+		return []object{{"type": "object", "additionalProperties": anyValue()}}
+	case KindValueLists:
+		either := object{"oneOf": []object{anyValue(), listOfSchema(anyValue(), true)}}
+		return []object{{"type": "object", "additionalProperties": either}}
+	}
+	return k.scalarForms()
+}
+
+func (k *Key) scalarForms() []object {
+	switch k.Kind {
+	case KindValue:
+		return []object{anyValue()}
+	case KindSwitch:
+		return []object{withEnum(object{"type": "boolean"}, k.Enum)}
+	case KindWhole:
+		return []object{k.wholeSchema()}
+	case KindCount:
+		return k.orOff(object{"type": "integer", "minimum": k.Min, "maximum": k.Max})
+	case KindRate:
+		return k.orOff(object{"type": "number", "exclusiveMinimum": 0, "maximum": maxRate})
+	case KindDuration:
+		return k.orOff(object{"type": "string", "pattern": durationPattern})
+	case KindSize:
+		number := object{"type": "integer", "minimum": 1, "maximum": int64(maxSize)}
+		return append(k.orOff(object{"type": "string", "pattern": sizePattern}), number)
+	}
+	return []object{k.textSchema()}
+}
+
+// withEnum adds the only values, if there are any.
+func withEnum(s object, enum []string) object {
+	if enum == nil {
+		return s
+	}
+	out := make([]any, len(enum))
+	for i, word := range enum {
+		out[i] = yamlValue(word)
+	}
+	s["enum"] = out
+	return s
+}
+
+func (k *Key) textSchema() object {
+	s := withEnum(object{"type": "string"}, k.Enum)
+	if k.Pattern != "" {
+		s["pattern"] = k.Pattern
+	}
+	return s
+}
+
+func (k *Key) wholeSchema() object {
+	if k.Enum != nil {
+		return withEnum(object{"type": "integer"}, k.Enum)
+	}
+	return object{"type": "integer", "minimum": k.Min, "maximum": k.Max}
+}
+
+// orOff adds the ways to switch a key off, where it can be.
+func (k *Key) orOff(s object) []object {
+	if !k.Zero {
+		return []object{s}
+	}
+	return []object{s, {"enum": []any{"off", 0}}}
+}
+
+// textsForms is a list, or one text where no short form says more of it.
+func (k *Key) textsForms() []object {
+	list := listOfSchema(object{"type": "string"}, k.Filled)
+	if len(k.Short) > 0 {
+		return []object{list}
+	}
+	return []object{{"type": "string"}, list}
+}
+
+func listOfSchema(item object, filled bool) object {
+	s := object{"type": "array", "items": item}
+	if filled {
+		s["minItems"] = 1
+	}
+	return s
+}
+
+func anyValue() object { return object{"type": []string{"string", "number", "boolean"}} }
+
+// namedSchema is a mapping of names. The sections of the top level may stay empty.
+func (k *Key) namedSchema(definitions object) object {
+	s := object{"type": "object", "additionalProperties": k.index["*"].described(definitions)}
+	if k.top() {
+		s["type"] = []string{"object", "null"}
+	}
+	if k.Pattern != "" {
+		s["propertyNames"] = object{"pattern": k.Pattern}
+	}
+	return s
+}
+
+func (k *Key) mappingSchema(definitions object) object {
+	properties, needed := object{}, []string{}
+	for _, below := range k.keys {
+		if below.Reserved {
+			continue
+		}
+		properties[below.Name] = below.reference(definitions)
+		if below.Required {
+			needed = append(needed, below.Name)
+		}
+	}
+	s := object{"type": "object", "additionalProperties": false, "properties": properties}
+	if len(needed) > 0 {
+		s["required"] = needed
+	}
+	k.addClashes(s)
+	return s
+}
+
+// addClashes says which keys stand beside each other.
+func (k *Key) addClashes(s object) {
+	if k.ExactlyOne != nil {
+		s["oneOf"] = requiring(k.ExactlyOne)
+	}
+	if k.AtMostOne != nil {
+		none := object{"not": object{"anyOf": requiring(k.AtMostOne)}}
+		s["oneOf"] = append(requiring(k.AtMostOne), none)
+	}
+	if k.Together != nil {
+		needs := object{}
+		for _, name := range k.Together {
+			needs[name] = k.Together
+		}
+		s["dependencies"] = needs
+	}
+}
+
+func requiring(names []string) []object {
+	out := make([]object, len(names))
+	for i, name := range names {
+		out[i] = object{"required": []string{name}}
+	}
+	return out
+}
+
+// reference is the schema of k, by name where it stands in the file twice: a
+// setting of the defaults and of a route.
+func (k *Key) reference(definitions object) object {
+	if !k.setting() {
+		return k.described(definitions)
+	}
+	if definitions[k.Name] == nil {
+		definitions[k.Name] = k.described(definitions)
+	}
+	return object{"$ref": "#/definitions/" + k.Name}
+}
+
+// described is k's schema with its words.
+func (k *Key) described(definitions object) object {
+	s := k.schema(definitions)
+	if k.Meaning != "" {
+		s["description"] = k.Meaning
+	}
+	if k.Default != "" {
+		s["default"] = yamlValue(k.Default)
+	}
+	if k.Example != "" {
+		s["examples"] = []any{yamlValue(k.Example)}
+	}
+	return s
+}
+
+func (s Short) form() object {
+	switch {
+	case s.Enum != nil:
+		return object{"enum": s.Enum, "description": s.Meaning}
+	case s.Kind == KindSwitch:
+		return object{"type": "boolean", "description": s.Meaning}
+	case s.Kind == KindValue:
+		v := anyValue()
+		v["description"] = s.Meaning
+		return v
+	}
+	return object{"type": "string", "description": s.Meaning}
+}
+
+// yamlValue reads a piece of the table's YAML as a JSON value.
+func yamlValue(text string) any {
+	if n, err := strconv.Atoi(text); err == nil {
+		return n
+	}
+	var v any
+	if err := yaml.Unmarshal([]byte(text), &v); err != nil {
+		panic(fmt.Sprintf("routefile: the table's %q: %v", text, err))
+	}
+	return v
+}

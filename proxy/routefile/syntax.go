@@ -1,0 +1,180 @@
+package routefile
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Syntax errors: yaml.v3 reports them in its scanner's words, without a column,
+// and often on the line where the surrounding mapping began. Here each gets the
+// line that a reader must change, and words that say how.
+
+// syntax notes the error that decode returned for data.
+func (p *parser) syntax(data []byte, err error) {
+	line, problem := splitProblem(err)
+	switch {
+	case strings.HasPrefix(problem, "unknown anchor"):
+		line = lineOf(data, "*"+quotedWord(problem))
+	case inParser[problem]:
+		line = lineNoticed(data, problem)
+	case opensBefore[problem]:
+		line++ // counted from 0 by the parser, from 1 by the scanner
+	}
+	for line > 1 && strings.TrimSpace(lineText(data, line)) == "" {
+		line-- // the end of the file, or of what it holds
+	}
+	text := lineText(data, line)
+	indent := len(text) - len(strings.TrimLeft(text, " "))
+	p.noteAt(max(line, 1), indent+1, "not YAML: "+explain(problem, text[indent:]))
+}
+
+// inParser are the problems that yaml.v3 places where the surrounding block
+// began, far from the line that does not fit into it.
+var inParser = map[string]bool{
+	"did not find expected key":              true,
+	"did not find expected '-' indicator":    true,
+	"did not find expected <document start>": true,
+	"exceeded max depth of 10000":            true,
+	"found incompatible YAML document":       true,
+	"found undefined tag handle":             true,
+}
+
+// opensBefore are the problems that it places rightly where a bracket was opened, but one line too early.
+var opensBefore = map[string]bool{
+	"did not find expected ',' or '}'":     true,
+	"did not find expected ',' or ']'":     true,
+	"did not find expected node content":   true,
+	"found duplicate %YAML directive":      true,
+	"found duplicate %TAG directive":       true,
+	"did not find expected <stream-start>": true,
+}
+
+// splitProblem parts "yaml: line 3: problem"; the line is 0 when there is none.
+func splitProblem(err error) (line int, problem string) {
+	problem = strings.TrimPrefix(err.Error(), "yaml: ")
+	if m := problemLine.FindStringSubmatch(problem); m != nil {
+		line, _ = strconv.Atoi(m[1])
+		problem = m[2]
+	}
+	return line, problem
+}
+
+var problemLine = regexp.MustCompile(`^line ([0-9]+): (?s:(.*))$`)
+
+// quotedWord is what stands between the first two single quotes of s.
+func quotedWord(s string) string {
+	parts := strings.SplitN(s, "'", 3)
+	if len(parts) < 3 {
+		return ""
+	}
+	return parts[1]
+}
+
+// lineOf is the line where word first stands, 1 if nowhere.
+func lineOf(data []byte, word string) int {
+	at := bytes.Index(data, []byte(word))
+	return 1 + bytes.Count(data[:max(at, 0)], []byte("\n"))
+}
+
+func lineText(data []byte, line int) string {
+	lines := bytes.SplitN(data, []byte("\n"), line+1)
+	if line < 1 || line > len(lines) {
+		return ""
+	}
+	return strings.TrimRight(string(lines[line-1]), "\r")
+}
+
+// maxRetried bounds the files that are read again and again for a better line.
+const maxRetried = 1 << 20
+
+// lineNoticed is the first line that makes a problem appear: the last that
+// yaml.v3 had to read, or one before it that suffices.
+func lineNoticed(data []byte, problem string) int {
+	r := &drip{data: data}
+	decodeFrom(r)
+	line := 1 + bytes.Count(data[:r.at], []byte("\n"))
+	if len(data) > maxRetried {
+		return line
+	}
+	for line > 1 && fails(firstLines(data, line-1), problem) {
+		line--
+	}
+	return line
+}
+
+// drip gives out one byte at a time, so that at tells how far its reader got.
+type drip struct {
+	data []byte
+	at   int
+}
+
+func (d *drip) Read(b []byte) (int, error) {
+	if d.at == len(d.data) || len(b) == 0 {
+		return 0, io.EOF
+	}
+	b[0] = d.data[d.at]
+	d.at++
+	return 1, nil
+}
+
+func fails(data []byte, problem string) bool {
+	_, _, err := decode(data)
+	if err == nil {
+		return false
+	}
+	_, same := splitProblem(err)
+	return same == problem
+}
+
+func firstLines(data []byte, n int) []byte {
+	at := 0
+	for ; n > 0; n-- {
+		next := bytes.IndexByte(data[at:], '\n')
+		if next < 0 {
+			return data
+		}
+		at += next + 1
+	}
+	return data[:at]
+}
+
+// explain says a problem in a reader's words; text is the line from its first character on.
+func explain(problem, text string) string {
+	switch problem {
+	case "did not find expected key", "did not find expected '-' indicator":
+		return "this line does not fit the indentation above it, or a bracket or quote is one too many"
+	case "did not find expected <document start>":
+		return "this line does not belong to the document that begins above it: is its indentation right?"
+	case "did not find expected ',' or '}'":
+		return `a "{" here is not closed, or a "," is missing (a text with braces stands in quotes)`
+	case "did not find expected ',' or ']'":
+		return `a "[" here is not closed, or a "," is missing (a text with brackets stands in quotes)`
+	case "did not find expected node content":
+		return "a value is missing here"
+	case "mapping values are not allowed in this context":
+		return `a ":" too many, or the wrong indentation (a text with ": " stands in quotes)`
+	case "could not find expected ':'":
+		return `a key without ":"`
+	case "found unexpected end of stream":
+		return "a quote here is not closed"
+	case "found character that cannot start any token":
+		return badStart(text)
+	case "exceeded max depth of 10000":
+		return fmt.Sprintf("nests deeper than %d levels", maxDepth)
+	}
+	if word := quotedWord(problem); strings.HasPrefix(problem, "unknown anchor") {
+		return fmt.Sprintf("*%s is the alias of an anchor that is not there", clip(word))
+	}
+	return clip(problem)
+}
+
+func badStart(text string) string {
+	if strings.HasPrefix(text, "\t") {
+		return "a tab in the indentation, wanted spaces"
+	}
+	return "a value here begins with a character that YAML keeps for itself: write it in quotes"
+}
