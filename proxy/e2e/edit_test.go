@@ -35,6 +35,7 @@ routes:
 	if code, reason := closeCode(t, gone); code != 4001 || reason != "moved" {
 		t.Errorf("the removed route's tunnel was closed with %d %q, wanted 4001 and moved", code, reason)
 	}
+	gone.Close()
 	p.waitLog("tunnel closed", fields{"route": "gone", "closed_by": "proxy", "reason": "drain", "code": 4001, "text": "moved"})
 	echo(t, kept, "after")
 	echo(t, dial(t, p.ws("/new")), "the new route")

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -146,6 +147,13 @@ func (b *logbook) wait(m mark, n int, message string, f fields) ([]line, error) 
 			return found, fmt.Errorf("%d lines %q %v after %v, wanted %d", len(found), message, f, patience, n)
 		}
 	}
+}
+
+// other is every line that was not JSON.
+func (b *logbook) other() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.noise)
 }
 
 // allowNoise forgets what was printed beside the log, where that is as it should be.
