@@ -88,10 +88,10 @@ func inside(dir string) []place {
 		return nil
 	}
 	all := []place{{real, ""}}
-	files, _ := list(real)
-	for _, f := range files {
-		if to := chain(f); len(to) > 1 { // a file that is no link has nothing to add
-			all = append(all, to...)
+	entries, _ := os.ReadDir(real)
+	for _, e := range entries {
+		if isRoutesName(e.Name()) && e.Type()&os.ModeSymlink != 0 {
+			all = append(all, chain(filepath.Join(real, e.Name()))...)
 		}
 	}
 	return all

@@ -3,10 +3,12 @@
 package filestore
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"syscall"
 	"time"
@@ -115,16 +117,18 @@ func kind(m fs.FileMode) string {
 // may have grown.
 func readLimited(f *os.File, size, limit int64) ([]byte, error) {
 	if limit < 0 {
-		return io.ReadAll(f)
+		limit = math.MaxInt64 - 1
 	}
 	if size > limit {
 		return nil, tooLarge(f.Name(), limit)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(data)) > limit {
+	var b bytes.Buffer
+	b.Grow(int(min(size, 64<<20)) + bytes.MinRead)
+	n, err := b.ReadFrom(io.LimitReader(f, limit+1))
+	if err == nil && n > limit {
 		return nil, tooLarge(f.Name(), limit)
 	}
-	return data, err
+	return b.Bytes(), err
 }
 
 // tooLarge does not say how large: the text must not change while a file grows.

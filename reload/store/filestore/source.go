@@ -122,7 +122,7 @@ func list(dir string) ([]string, error) {
 	var files []string
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		if isRoutesName(e.Name()) && !isDir(path) {
+		if isRoutesName(e.Name()) && (e.Type().IsRegular() || !isDir(path)) {
 			files = append(files, path)
 		}
 	}

@@ -140,7 +140,11 @@ func TestWriterKilled(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	_, err = s.Write(ctx, []byte("new"), store.RevisionOf([]byte("old")))
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "held by another writer") {
+	if !errors.Is(err, context.DeadlineExceeded) || get(t, path) != "old" {
+		t.Errorf("error %v while another holds the lock, want %v and nothing written", err, context.DeadlineExceeded)
+	}
+	_, err = lock(ctx, path)
+	if err == nil || !strings.Contains(err.Error(), "is held by another writer") {
 		t.Errorf("error %v while another holds the lock, want one that says so", err)
 	}
 	if !strings.Contains(names(t, dir), tempPrefix(path)) {
