@@ -30,9 +30,9 @@ func Conflicts(rules []Rule) []Problem {
 	compiled, _ := compileAll(rules)
 	found := append(ambiguities(compiled), unreachables(compiled)...)
 	slices.SortStableFunc(found, func(a, b clash) int { return a.index - b.index })
-	problems := make([]Problem, len(found))
-	for i, c := range found {
-		problems[i] = c.Problem
+	var problems []Problem
+	for _, c := range found {
+		problems = append(problems, c.Problem)
 	}
 	return problems
 }

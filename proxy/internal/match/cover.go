@@ -8,12 +8,15 @@ import "strings"
 
 // hides reports whether no request that matches b is b's, because it is a's.
 func hides(a, b *rule) bool {
-	if a.priority == b.priority && a.host == b.host && a.path.samePaths(b.path) {
-		// The one with more conditions takes precedence, and asks for
-		// something that the other does not.
-		return false
-	}
 	return compareRules(a, b) < 0 && a.host.covers(b.host) && a.path.covers(b.path) && asksNoMore(a, b)
+}
+
+// isPeer reports whether a and b, of one list of an index, differ in their
+// conditions alone. Peers do not hide each other: the one with more conditions
+// takes precedence, and asks for something that the other does not. Behind a
+// peer of b, a list has only peers and rules of a lower priority.
+func isPeer(a, b *rule) bool {
+	return a.path.kind != Regex && a.priority == b.priority && a.host == b.host && a.path.samePaths(b.path)
 }
 
 // asksNoMore reports whether b's conditions imply all of a's.

@@ -37,6 +37,7 @@ func intersect(l language, a, b string) (string, decision) {
 // machine runs one regex nondeterministically: one place at a time.
 type machine struct {
 	prog     *syntax.Prog
+	anchored bool // a match begins where the text does, or may as well
 	closures map[closureKey][]int32
 }
 
@@ -56,7 +57,7 @@ func newMachine(text string) *machine {
 	if err != nil {
 		panic("match: comparing regexes: " + err.Error())
 	}
-	return &machine{prog: prog, closures: make(map[closureKey][]int32)}
+	return &machine{prog: prog, anchored: text == "" || isAnchored(tree), closures: make(map[closureKey][]int32)}
 }
 
 // runes returns the ends of every range of runes in the program. Where two
@@ -85,10 +86,12 @@ func (m *machine) closure(at int32, flags syntax.EmptyOp) []int32 {
 	}
 	var c []int32
 	if at == waiting {
-		c = m.expand([]int32{waiting}, int32(m.prog.Start), flags, make(map[int32]bool))
-	} else {
-		c = m.expand(nil, at, flags, make(map[int32]bool))
+		if !m.anchored {
+			c = append(c, waiting)
+		}
+		at = int32(m.prog.Start)
 	}
+	c = m.expand(c, at, flags, make(map[int32]bool))
 	m.closures[key] = c
 	return c
 }
@@ -134,8 +137,10 @@ func (m *machine) single(at int32) (rune, bool) {
 		return 0, false
 	}
 	inst := &m.prog.Inst[at]
-	fold := syntax.Flags(inst.Arg)&syntax.FoldCase != 0
-	return slices.Concat(inst.Rune, []rune{0})[0], len(inst.Rune) == 1 && !fold
+	if len(inst.Rune) != 1 || syntax.Flags(inst.Arg)&syntax.FoldCase != 0 {
+		return 0, false
+	}
+	return inst.Rune[0], true
 }
 
 // product is the walk through two machines and a language at once.

@@ -146,7 +146,7 @@ func (s *search) visit(t *Tree, host string) {
 // path is known to match but for regexes.
 func (s *search) try(rules []*rule) {
 	for _, r := range rules {
-		if r.rank >= s.bound {
+		if r.rank >= s.bound || s.hidden != nil && isPeer(r, s.hidden) {
 			return
 		}
 		if s.fits(r) {

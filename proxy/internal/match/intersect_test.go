@@ -1,0 +1,77 @@
+package match
+
+import (
+	"regexp"
+	"testing"
+)
+
+func TestIntersect(t *testing.T) {
+	anything := inQuery.language()
+	for _, test := range []struct {
+		name string
+		l    language
+		a, b string
+		want decision
+		text string
+	}{
+		{"empty", anything, "", "", yes, ""},
+		{"one", anything, "^abc$", "", yes, "abc"},
+		{"unanchored", anything, "b", "a", yes, "ab"},
+		{"apart", anything, "^a$", "^b$", no, ""},
+		{"lengths", anything, "^(aa)+$", "^(aaa)+$", yes, "aaaaaa"},
+		{"parity", anything, "^(aa)*$", "^a(aa)*$", no, ""},
+		{"fold", anything, "^(?i)abc$", "^ABC$", yes, "ABC"},
+		{"fold beyond ASCII", anything, "^(?i)k$", "^\u212a$", yes, "\u212a"},
+		{"ranges", anything, "^[\u0400-\u04ff]$", "^[\u04f0-\u0500]$", yes, "\u04ff"},
+		{"word boundary", anything, `^a\b.c$`, "^abc$", no, ""},
+		{"word boundary there", anything, `^a\b.c$`, "^a[b/]c$", yes, "a/c"},
+		{"no word boundary", anything, `^a\Bb$`, "", yes, "ab"},
+		{"end in the middle", anything, "a$b", "", no, ""},
+		{"begin in the middle", anything, "a^b", "", no, ""},
+		{"what follows does not matter", anything, "^a", "b$", yes, "ab"},
+		{"path", pathLanguage, "^/(a|b)", "^/[bc]", yes, "/b"},
+		{"path with an escape", pathLanguage, "^/%2", "^/.*B$", yes, "/%2B"},
+		{"no such path", pathLanguage, "^/a//b", "", no, ""},
+		{"no such escape", pathLanguage, "^/%2f", "", no, ""},
+		{"decoded escape", pathLanguage, "^/%41", "", no, ""},
+		{"dots", pathLanguage, `^/\.\./`, "", no, ""},
+		{"dots at the end", pathLanguage, `^/\.\.?$`, "", no, ""},
+		{"dots and a parameter", pathLanguage, `^/\.\.(;|%3B)`, "", no, ""},
+		{"space", pathLanguage, `^/a b`, "", no, ""},
+		{"header", inHeader.language(), "^ *a *$", "", yes, "a"},
+		{"header of spaces", inHeader.language(), "^ +$", "", no, ""},
+		{"cookie", inCookie.language(), "^[;\"x]$", "", yes, "x"},
+		{"cookie of two", inCookie.language(), "a;b", "", no, ""},
+	} {
+		text, d := intersect(test.l, test.a, test.b)
+		if text != test.text || d != test.want {
+			t.Errorf("%s: intersect(%q, %q) = %q, %v; want %q, %v", test.name, test.a, test.b, text, d, test.text, test.want)
+		}
+	}
+}
+
+// FuzzIntersect: what is shown matches, and where nothing is to be found, a
+// text that both match does not turn up.
+func FuzzIntersect(f *testing.F) {
+	f.Add("^/a(b|c)$", "^/[ab]+", "/ab")
+	f.Add("a+", "(?i)^A*$", "aaA")
+	f.Add(`\bx\b`, `^.x`, "/x")
+	f.Add(`^\W\B`, `(a|^b)*$`, "--")
+	f.Fuzz(func(t *testing.T, a, b, text string) {
+		if len(a)+len(b) > 30 {
+			t.Skip("large regexes only cost time")
+		}
+		first, errA := regexp.Compile(a)
+		second, errB := regexp.Compile(b)
+		if errA != nil || errB != nil {
+			t.Skip("not a regex")
+		}
+		shown, d := intersect(pathLanguage, a, b)
+		if d == yes && !(first.MatchString(shown) && second.MatchString(shown) && slowNormal(shown)) {
+			t.Errorf("intersect(%q, %q) shows %q", a, b, shown)
+		}
+		if d == no && slowNormal(text) && first.MatchString(text) && second.MatchString(text) {
+			t.Errorf("intersect(%q, %q) finds nothing, but both match %q", a, b, text)
+		}
+	})
+}
