@@ -348,13 +348,12 @@ func (w *Walker) control(p []byte, op Opcode, n, length int) (int, Event) {
 func (w *Walker) data(first byte, op Opcode, n int, length uint64) (int, Event) {
 	size := length
 	if op == OpContinuation {
-		size = w.size + length // cannot wrap: both are under 1<<63
+		size = min(w.size+length, math.MaxInt64) // cannot wrap: both are under 1<<63
 	}
 	if length > w.maxFrame || size > w.maxMessage {
-		return 0, Event{Step: StepTooBig, Op: op, Size: int64(min(size, math.MaxInt64))}
+		return 0, Event{Step: StepTooBig, Op: op, Size: int64(size)}
 	}
-	w.op, w.left = op, length
-	w.size = min(size, math.MaxInt64)
+	w.op, w.left, w.size = op, length, size
 	w.fin = first&bitFin != 0
 	w.inMessage = !w.fin
 	return n, Event{Step: StepPart, Op: op}
