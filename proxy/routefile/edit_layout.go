@@ -185,6 +185,16 @@ func (l *layout) lineOf(offset int) int {
 	return max(0, min(i, l.lineCount()-1))
 }
 
+// lastLine is the line in which a value that ends at an offset ends. A blank line
+// that a block scalar keeps has nothing before its end.
+func (l *layout) lastLine(end int) int {
+	line := l.lineOf(max(end-1, 0))
+	if l.kept[line+1] && l.starts[line+1] == end {
+		line++
+	}
+	return line
+}
+
 // column is the 1-based column of an offset, in characters.
 func (l *layout) column(offset int) int {
 	text := l.data[l.starts[l.lineOf(offset)]:offset]

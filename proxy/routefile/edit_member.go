@@ -18,6 +18,7 @@ type member struct {
 	last       int // last line of the value
 	inner      int // behind the comments below that are indented deeper than the key
 	end        int // behind all its comments
+	tail       int // where a key that follows it may be added: behind what is indented deeper
 }
 
 // members lists the keys of the block mapping m, whose lines end before limit.
@@ -29,7 +30,7 @@ func (l *layout) members(m *yaml.Node, limit int) ([]member, error) {
 			return nil, err
 		}
 		at := l.places[key].props
-		last := l.lineOf(max(l.places[key].end, l.places[value].end) - 1)
+		last := l.lastLine(max(l.places[key].end, l.places[value].end))
 		line := l.lineOf(at)
 		list = append(list, member{key: key, value: value, head: line, line: line, last: last})
 	}
@@ -70,6 +71,7 @@ func (l *layout) shareComments(list []member, i, limit int) {
 		}
 	}
 	m.end = l.footEnd(m.inner, to, col, final)
+	m.tail = l.tailOf(m.end, to, col)
 	if !final {
 		list[i+1].head = l.headStart(m.end, to, col)
 	}
@@ -82,13 +84,24 @@ func (l *layout) shareComments(list []member, i, limit int) {
 // not lead up to the next key.
 func (l *layout) footEnd(from, to, col int, final bool) int {
 	line := from
-	for line < to && l.commentAt(line) != nil && l.commentAt(line).col == col {
+	for line < to && l.commentAt(line) != nil && l.commentAt(line).col >= col {
 		line++
 	}
 	if line == to && !final {
 		return from
 	}
 	return line
+}
+
+// tailOf is behind the last comment indented deeper than the key: a key added
+// above it would seem to own it.
+func (l *layout) tailOf(from, to, col int) int {
+	for line := to; line > from; line-- {
+		if c := l.commentAt(line - 1); c != nil && c.col > col {
+			return line
+		}
+	}
+	return from
 }
 
 // headStart is the first line of the comment that ends directly above line to.

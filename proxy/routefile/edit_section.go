@@ -46,7 +46,7 @@ func (l *layout) sections(ops []Op) ([]*section, error) {
 				return nil, err
 			}
 		}
-		sec.forget()
+		sec.finish()
 		all = append(all, sec)
 	}
 	return all, nil
@@ -137,12 +137,13 @@ func (sec *section) plan(op Op) error {
 
 func (sec *section) set(op Op, i int, there bool) {
 	_, known := sec.index[op.name]
+	value := ordered(op.value, document.index[string(sec.name)].index["*"])
 	if known && (there || sec.slots[i].old != nil) {
-		sec.slots[i].want, sec.slots[i].dropped = op.value, false
+		sec.slots[i].want, sec.slots[i].dropped = value, false
 		return
 	}
 	sec.index[op.name] = len(sec.slots)
-	sec.slots = append(sec.slots, slot{name: op.name, want: op.value})
+	sec.slots = append(sec.slots, slot{name: op.name, want: value})
 }
 
 func (sec *section) rename(op Op, i int, there bool) error {
@@ -161,10 +162,14 @@ func (sec *section) rename(op Op, i int, there bool) error {
 	return nil
 }
 
-// forget takes out what was added and dropped in the same edit.
-func (sec *section) forget() {
+// finish takes out what was added and dropped in the same edit, and leaves in
+// their words what the records say already.
+func (sec *section) finish() {
 	kept := sec.slots[:0]
 	for _, one := range sec.slots {
+		if one.old != nil && one.want != nil && !one.dropped {
+			one.want = settle(sec.name, one.old.value, one.want)
+		}
 		if one.old != nil || !one.dropped {
 			kept = append(kept, one)
 		}

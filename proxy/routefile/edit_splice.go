@@ -142,7 +142,7 @@ func (s *splicer) drop(slots []slot, i int) (int, error) {
 	switch {
 	case from > floor && s.blankLine(from-1) && (final || s.blankLine(to)):
 		from--
-	case i == 0 && !final && s.blankLine(to):
+	case (i == 0 || s.kept[from-1]) && !final && s.blankLine(to):
 		to++
 	}
 	s.cutLines(from, to)
@@ -198,7 +198,7 @@ func (s *splicer) addAll(slots []slot, col int) {
 // footed says whether comments stand directly below a member: what is added
 // there must be set apart, or they would become its own.
 func (s *splicer) footed(m *member) bool {
-	return m != nil && m.end > m.last+1
+	return m != nil && m.tail > m.last+1
 }
 
 // keepsBlank says whether n ends in a block scalar that keeps the blank lines behind it.
@@ -213,7 +213,7 @@ func (s *splicer) keepsBlank(n *yaml.Node) bool {
 
 // add adds a new key behind another one, at the end or at the start.
 func (s *splicer) add(one slot, last *member, col int, blank bool) {
-	lines := s.canonical(one.name, one.want, col)
+	lines := s.newLines(one, col)
 	at := 0
 	switch {
 	case one.first:
@@ -221,7 +221,7 @@ func (s *splicer) add(one slot, last *member, col int, blank bool) {
 	case one.after != nil:
 		at = one.after.last + 1
 	default:
-		at = last.end
+		at = last.tail
 		if blank {
 			lines = append([]string{""}, lines...)
 		}
@@ -229,9 +229,25 @@ func (s *splicer) add(one slot, last *member, col int, blank bool) {
 	s.addLines(at, lines)
 }
 
-// canonical prints a key and its value as the canonical layout has them.
+// newLines prints a new key: a record as a block, a key of a record as it fits.
+func (s *splicer) newLines(one slot, col int) []string {
+	if one.after == nil && !one.first {
+		return s.canonical(one.name, one.want, col)
+	}
+	p := printer{step: s.step}
+	p.pair(nameNode(one.name), one.want, nil, col-1)
+	return textOf(p.lines)
+}
+
+// canonical prints a record as the canonical layout has them. A
+// new record is a block, so that a later change of one key is one line of a diff.
 func (s *splicer) canonical(name string, value *yaml.Node, col int) []string {
 	p := printer{step: s.step}
-	p.pair(nameNode(name), value, nil, col-1)
+	if len(value.Content) == 0 {
+		p.pair(nameNode(name), value, nil, col-1)
+		return textOf(p.lines)
+	}
+	p.put(col-1, keyText(name)+":", "")
+	p.children(value, nil, col-1+s.step)
 	return textOf(p.lines)
 }

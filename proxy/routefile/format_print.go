@@ -167,11 +167,11 @@ func hasText(lines []string) bool {
 	return slices.ContainsFunc(lines, func(s string) bool { return s != "" })
 }
 
-// shallow says whether n holds nothing but single values and lists of them.
+// shallow says whether n holds nothing but values of one line and lists of them.
 func shallow(n *yaml.Node) bool {
-	for i, c := range n.Content {
-		list := c.Kind == yaml.SequenceNode && n.Kind == yaml.MappingNode && i%2 == 1 && shallow(c)
-		if c.Kind != yaml.ScalarNode && !list {
+	for _, c := range n.Content {
+		list := c.Kind == yaml.SequenceNode && n.Kind == yaml.MappingNode && shallow(c)
+		if c.Kind != yaml.ScalarNode && !list || c.Kind == yaml.ScalarNode && fitsLiteral(c.Value) {
 			return false
 		}
 	}

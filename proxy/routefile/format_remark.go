@@ -145,7 +145,7 @@ func (g giver) after(s sibling, list *[]comment, final bool) (own []comment) {
 // foot gives a sibling the comments directly below it, if a blank line sets
 // them apart from the next; the last sibling takes all that are left.
 func (g giver) foot(s sibling, list *[]comment, final bool) {
-	line, i := g.lineOf(max(s.end-1, s.start))+1, 0
+	line, i := g.lastLine(s.end)+1, 0
 	for i < len(*list) && (*list)[i].line == line+i {
 		i++
 	}

@@ -176,10 +176,7 @@ func (p *printer) blockText(n *yaml.Node, indent int) (string, []printed) {
 // lines without their indentation.
 func (l *layout) blockSource(n *yaml.Node) (style, keep string, body []string) {
 	at := l.places[n]
-	first, last := l.lineOf(at.start), l.lineOf(at.end-1)
-	if at.end == l.starts[last] && last > first { // a kept blank line is empty
-		last = l.lineOf(at.end)
-	}
+	first, last := l.lineOf(at.start), l.lastLine(at.end)
 	header := string(l.data[at.start:min(at.start+3, at.end)])
 	if strings.Contains(header, "+") {
 		keep = "+"
