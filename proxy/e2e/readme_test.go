@@ -82,6 +82,7 @@ func (o *tour) start() *proxy {
 	o.script("go build -o tunnelform .")
 	p := startFiles(o.t, map[string]string{routesFile: example(o.t, o.address)}, routesFile)
 	o.dir = p.dir
+	p.write(".curlrc", "silent\n")
 	if err := os.Symlink(binary(o.t), p.path("tunnelform")); err != nil {
 		o.t.Fatal(err)
 	}
@@ -116,6 +117,8 @@ func (o *tour) begin(beginning string) {
 func (o *tour) command(script string) *exec.Cmd {
 	command := exec.Command("sh", "-c", strings.ReplaceAll(script, exampleAddress, o.address))
 	command.Dir = o.dir
+	// A home of its own, where curl is told to print no progress.
+	command.Env = append(os.Environ(), "HOME="+o.dir)
 	return command
 }
 
