@@ -44,8 +44,20 @@ func ListTokens(h http.Header, name string) []string {
 // HasToken reports whether the comma list name has the element token, without
 // regard to ASCII case. It does not allocate when name is canonical.
 func HasToken(h http.Header, name, token string) bool {
-	for element := range Tokens(h, name) {
-		if equalFold(element, token) {
+	for _, line := range h[textproto.CanonicalMIMEHeaderKey(name)] {
+		if lineHasToken(line, token) {
+			return true
+		}
+	}
+	return false
+}
+
+// lineHasToken does without an iterator, which would allocate.
+func lineHasToken(line, token string) bool {
+	for more := true; more; {
+		var element string
+		element, line, more = strings.Cut(line, ",")
+		if element = trimOWS(element); element != "" && equalFold(element, token) {
 			return true
 		}
 	}
