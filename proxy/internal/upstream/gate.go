@@ -54,6 +54,9 @@ func (g *gate) begin(method string) {
 }
 
 func (g *gate) Read(p []byte) (int, error) {
+	if err := g.failed(); err != nil {
+		return 0, err // bufio reads again after an error
+	}
 	n, err := g.Conn.Read(p)
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -73,6 +76,12 @@ func (g *gate) Read(p []byte) (int, error) {
 		return passed, io.EOF
 	}
 	return n, err
+}
+
+func (g *gate) failed() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.broken
 }
 
 // Write fails on a broken connection before a byte is out, so that the
