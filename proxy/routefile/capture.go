@@ -8,16 +8,16 @@ import "github.com/tunnelform/tunnelform/proxy/internal/match"
 type rule = match.Rule
 
 // problemsOf is all that is wrong with the conditions of a set's routes. Rules
-// that do not compile take no part in the search for conflicts.
-func problemsOf(rules []rule) []match.Problem {
+// that are spoilt or do not compile take no part in the search for conflicts:
+// without a misspelt condition a route would clash with others.
+func problemsOf(rules []rule, spoilt map[string]bool) []match.Problem {
 	_, problems := match.Compile(rules)
-	invalid := map[string]bool{}
 	for _, p := range problems {
-		invalid[p.Rule] = true
+		spoilt[p.Rule] = true
 	}
 	sound := make([]rule, 0, len(rules))
 	for _, r := range rules {
-		if !invalid[r.Name] {
+		if !spoilt[r.Name] {
 			sound = append(sound, r)
 		}
 	}
@@ -45,12 +45,16 @@ func templatesOf(r *Route) []written {
 	return all
 }
 
-// check says whether the templates are well formed and refer only to what the pattern captures.
-func (w written) check(p match.Path) error {
+// check says whether the templates are well formed and refer only to what the
+// pattern captures; the pattern of a route that is spoilt may not have been read.
+func (w written) check(p match.Path, spoilt bool) error {
 	for _, text := range []string{w.path, w.query} {
 		t, err := match.ParseTemplate(text)
 		if err != nil {
 			return err
+		}
+		if spoilt && p.Kind == match.AnyPath {
+			continue
 		}
 		if err := match.CheckRefs(t, p); err != nil {
 			return err

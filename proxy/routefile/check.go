@@ -1,9 +1,8 @@
 package routefile
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 )
 
@@ -31,6 +30,7 @@ func Check(files ...*File) Errors {
 type checker struct {
 	files     []*File
 	errs      []*Error
+	hints     int // near names looked for
 	listeners map[string]placed[*Listener]
 	pools     map[string]placed[*Pool]
 	routes    map[string]placed[*Route]
@@ -110,37 +110,47 @@ func (c *checker) checkConsent() {
 }
 
 func (c *checker) checkListeners() {
-	names := sortedNames(c.listeners)
-	for i, name := range names {
+	ports := map[string]*port{}
+	for _, name := range sortedNames(c.listeners) {
 		l := c.listeners[name]
 		if l.it.HTTP2 == On && l.it.TLS == nil {
 			c.at(l.file, []string{"listeners", name, "http2"}, recordOf("listener", name), "http2 is offered in TLS only: add tls or leave it out")
 		}
-		for _, other := range names[:i] {
-			if o := c.listeners[other]; sameAddress(o.it.Address, l.it.Address) {
-				c.at(l.file, []string{"listeners", name, "address"}, recordOf("listener", name),
-					"address %q is taken by listener %q at %s", l.it.Address, other, o.it.Pos)
-				break
-			}
+		if other := take(ports, l.it.Address, name); other != "" {
+			c.at(l.file, []string{"listeners", name, "address"}, recordOf("listener", name),
+				"address %q is taken by listener %q at %s", l.it.Address, other, c.listeners[other].it.Pos)
 		}
 	}
 }
 
-// sameAddress says whether two listeners could not both be opened. An address
-// without a host, 0.0.0.0 and :: are every address of the machine.
-func sameAddress(a, b string) bool {
-	if a == "" || b == "" {
-		return false
+// port is who listens on one port, or one socket: by host, and on every address.
+type port struct {
+	hosts        map[string]string
+	every, first string
+}
+
+// take gives an address to a listener, or names the one that has it already: an
+// address without a host, 0.0.0.0 and :: are every address of the machine.
+func take(ports map[string]*port, address, name string) (other string) {
+	host, number, _ := splitPort(address)
+	if strings.HasPrefix(address, "unix:") {
+		host, number = "socket", address
 	}
-	if strings.HasPrefix(a, "unix:") || strings.HasPrefix(b, "unix:") {
-		return a == b
+	if address == "" || number == "0" {
+		return ""
 	}
-	hostA, portA, _ := splitPort(a)
-	hostB, portB, _ := splitPort(b)
-	if portA != portB || portA == "0" {
-		return false
+	p := ports[number]
+	if p == nil {
+		p = &port{hosts: map[string]string{}, first: name}
+		ports[number] = p
+	} else if isEveryAddress(host) {
+		other = p.first
 	}
-	return hostA == hostB || isEveryAddress(hostA) || isEveryAddress(hostB)
+	other = cmp.Or(p.hosts[host], p.every, other)
+	if p.hosts[host] = name; isEveryAddress(host) {
+		p.every = name
+	}
+	return other
 }
 
 func isEveryAddress(host string) bool { return host == "" || host == "0.0.0.0" || host == "[::]" }
@@ -184,7 +194,7 @@ func (c *checker) checkRoutes() {
 			c.checkPoolOf(r)
 		}
 		for _, t := range templatesOf(r.it) {
-			if err := t.check(r.it.Match.pattern()); err != nil {
+			if err := t.check(r.it.Match.pattern(), r.it.spoilt); err != nil {
 				c.at(r.file, []string{"routes", name, t.key, t.below}, recordOf("route", name), "%s %q: %v", t.key, clip(t.raw), err)
 			}
 		}
@@ -210,24 +220,34 @@ func (c *checker) checkPoolOf(r placed[*Route]) {
 	if _, found := c.pools[to.Host]; to.Scheme != "pool" || found || checkName(to.Host) != nil {
 		return
 	}
-	names := sortedNames(c.pools)
-	hint := didYouMean(to.Host, names)
-	if len(names) == 0 {
-		hint = ": there are no pools"
+	hint := ": there are no pools"
+	if len(c.pools) > 0 {
+		hint = c.hint(to.Host)
 	}
 	c.at(r.file, []string{"routes", r.it.Name, "to"}, recordOf("route", r.it.Name), "to %q: unknown pool %q%s", clip(to.Raw), to.Host, hint)
 }
 
-// checkMatch compiles the conditions of all routes together. What was half read
-// is left out: without a misspelt condition a route would clash with others.
+// maxHints bounds the search for near names: ten thousand unknown pools among
+// ten thousand others would take minutes.
+const maxHints = 100
+
+// hint is the nearest pool's name, for the first mistakes of a set.
+func (c *checker) hint(name string) string {
+	if c.hints++; c.hints > maxHints {
+		return ""
+	}
+	return didYouMean(name, sortedNames(c.pools))
+}
+
+// checkMatch compiles the conditions of all routes together.
 func (c *checker) checkMatch() {
 	rules := make([]rule, 0, len(c.routes))
-	for _, name := range slices.Sorted(maps.Keys(c.routes)) {
-		if r := c.routes[name].it; !r.spoilt {
-			rules = append(rules, r.rule())
-		}
+	spoilt := map[string]bool{}
+	for _, name := range sortedNames(c.routes) {
+		r := c.routes[name].it
+		rules, spoilt[name] = append(rules, r.rule()), r.spoilt
 	}
-	for _, p := range problemsOf(rules) {
+	for _, p := range problemsOf(rules, spoilt) {
 		r := c.routes[p.Rule]
 		keys := []string{"routes", p.Rule, "match"}
 		if p.Field != "" {

@@ -206,7 +206,7 @@ func headerLists[T any](field func(*T) *[]Header) *Key {
 
 func (p *parser) header(list *[]Header, key, value node) {
 	if err := checkEditedHeader(key.Value); err != nil {
-		p.note(key, fmt.Sprintf("header %q: %v", clip(key.Value), err))
+		p.fail(key, "%v", err)
 		return
 	}
 	if p.wantScalar(value) && p.passes(value, checkHeaderValue) {
@@ -279,7 +279,7 @@ func afterwards[U any](f func(*parser, node, *U)) func(*Key) {
 func eachCondition(check func(string) error, field func(*Match) *[]Condition) func(*parser, any, string, node) any {
 	return func(p *parser, dst any, name string, key node) any {
 		if err := check(name); err != nil {
-			p.note(key, fmt.Sprintf("%s: %v", p.name(), err))
+			p.fail(key, "is no name here: %v", err)
 		}
 		list := field(dst.(*Match))
 		*list = append(*list, Condition{Name: name})

@@ -158,13 +158,10 @@ func checkRedirect(s string) error {
 		return checkTargetBytes(s)
 	}
 	t, err := parseTarget(s)
-	if err != nil && strings.Contains(s, "://") {
-		return err
-	}
 	if t.Scheme != "http" && t.Scheme != "https" {
 		return errors.New("wanted /path or a URL that begins with http:// or https://")
 	}
-	return nil
+	return err
 }
 
 // splitRedirect gives the path and the query of a redirect's target.

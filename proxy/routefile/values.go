@@ -184,7 +184,7 @@ func networks[T any](field func(*T) *[]netip.Prefix) *Key {
 // values reads names to one value each; keep stores one.
 func values[T any](start func(*T), keep func(p *parser, dst *T, key, value node)) *Key {
 	return &Key{Kind: KindValues, set: func(p *parser, k *Key, n node, dst any) {
-		if !p.wantKind(n, yaml.MappingNode, k.Kind) {
+		if !p.wantKind(k, n, yaml.MappingNode) {
 			return
 		}
 		start(dst.(*T))
@@ -222,7 +222,7 @@ func (p *parser) items(k *Key, n node, yield func(item node)) {
 
 // wantList notes a mistake unless n is a list, with items where some are needed.
 func (p *parser) wantList(k *Key, n node) bool {
-	if !p.wantKind(n, yaml.SequenceNode, k.Kind) {
+	if !p.wantKind(k, n, yaml.SequenceNode) {
 		return false
 	}
 	if k.Filled && len(n.Content) == 0 {
@@ -237,6 +237,9 @@ func (p *parser) wantList(k *Key, n node) bool {
 func (p *parser) wantText(n node) bool {
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" {
 		return true
+	}
+	if oddTag(n) {
+		return false // inspect has noted it
 	}
 	if n.Kind == yaml.ScalarNode && !isNull(n) {
 		p.fail(n, "%s, wanted a text: write %q", describe(n), clip(n.Value))

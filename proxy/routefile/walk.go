@@ -148,12 +148,12 @@ func (p *parser) null(k *Key, n node) {
 	if k.Kind == KindNamed && len(p.path) == 1 {
 		return
 	}
-	p.fail(n, "has no value: wanted a %s", k.Kind)
+	p.fail(n, "has no value: wanted %s", k.wantedForms())
 }
 
 // mapping reads n's keys into dst.
 func (p *parser) mapping(k *Key, n node, dst any) {
-	if !p.wantKind(n, yaml.MappingNode, k.Kind) {
+	if !p.wantKind(k, n, yaml.MappingNode) {
 		return
 	}
 	p.entries(n, func(key, value node) {
@@ -233,7 +233,7 @@ func (p *parser) within1(key string, f func()) {
 
 // named reads a mapping of names: each entry's own keys stand at the "*" below k.
 func (p *parser) named(k *Key, n node, dst any) {
-	if !p.wantKind(n, yaml.MappingNode, k.Kind) {
+	if !p.wantKind(k, n, yaml.MappingNode) {
 		return
 	}
 	one := k.index["*"]
@@ -328,13 +328,26 @@ func (p *parser) merge(n node, seen map[string]bool, yield func(key, value node)
 	}
 }
 
-// wantKind notes a mistake and says false when n is not of the kind wanted.
-func (p *parser) wantKind(n node, kind yaml.Kind, wanted Kind) bool {
+// wantKind notes a mistake and says false when n is not of the kind that k wants.
+func (p *parser) wantKind(k *Key, n node, kind yaml.Kind) bool {
 	if n.Kind == kind {
 		return true
 	}
-	p.fail(n, "%s, wanted a %s", describe(n), wanted)
+	p.fail(n, "%s, wanted %s", describe(n), k.wantedForms())
 	return false
+}
+
+// wantedForms says what may stand at k: "off or a mapping".
+func (k *Key) wantedForms() string {
+	text := "a " + string(k.Kind)
+	for _, s := range k.Short {
+		if s.Enum != nil {
+			text = oneOf(s.Enum) + " or " + text
+			continue
+		}
+		text = "a " + string(s.Kind) + " or " + text
+	}
+	return text
 }
 
 // describe is what a node is, in YAML's words.

@@ -170,6 +170,9 @@ func isScheme(s string) bool {
 
 // checkAuthority accepts host[:port], the host a name, an IPv4 address or an IPv6 one in brackets.
 func checkAuthority(s string) error {
+	if strings.Count(s, ":") > 1 && !strings.HasPrefix(s, "[") {
+		return errors.New("an IPv6 address stands in brackets, as in [::1]:80")
+	}
 	host, port, ported := splitPort(s)
 	if ported {
 		if err := checkPort(port); err != nil {
@@ -206,9 +209,6 @@ func checkPort(s string) error {
 func checkHostName(s string) error {
 	if s == "" {
 		return errors.New("empty host")
-	}
-	if strings.Contains(s, ":") {
-		return fmt.Errorf("an IPv6 address stands in brackets: [%s]", s)
 	}
 	if len(s) > 253 {
 		return errors.New("host longer than 253 characters")
@@ -295,6 +295,9 @@ func checkAddress(s string) error {
 	host, port, ported := splitPort(s)
 	if !ported {
 		return errors.New("wanted host:port, :port or unix:/path")
+	}
+	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
+		return checkAuthority(s)
 	}
 	if !isService(port) {
 		return fmt.Errorf("port %q: wanted a number from 0 to 65535 or a service's name", port)

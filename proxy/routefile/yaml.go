@@ -113,6 +113,7 @@ func (p *parser) top(doc node) node {
 		return nil
 	}
 	p.inspect(n, 1)
+	p.path, p.record = nil, ""
 	if p.spent {
 		return nil
 	}
@@ -133,22 +134,42 @@ func (p *parser) inspect(n node, depth int) {
 	if n.Kind == yaml.MappingNode {
 		p.checkKeys(n)
 	}
-	for _, child := range n.Content {
+	for i, child := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 1 {
+			p.enterKey(n.Content[i-1].Value, depth)
+		}
 		p.inspect(child, depth+1)
+	}
+	p.path = p.path[:min(len(p.path), depth-1)]
+}
+
+// recordsIn names the records of the sections that hold some.
+var recordsIn = map[string]string{"listeners": "listener", "pools": "pool", "routes": "route"}
+
+// enterKey keeps the path to what inspect looks at, and its record.
+func (p *parser) enterKey(key string, depth int) {
+	p.path = append(p.path[:min(len(p.path), depth-1)], key)
+	if depth <= 2 {
+		p.record = ""
+	}
+	if what := recordsIn[p.path[0]]; depth == 2 && what != "" {
+		p.record = recordOf(what, key)
 	}
 }
 
 // coreTags are those of YAML's own data; a file has no use for any other.
 var coreTags = map[string]bool{
 	"": true, "!": true, "!!str": true, "!!int": true, "!!float": true, "!!bool": true, "!!null": true,
-	"!!map": true, "!!seq": true, "!!merge": true, "!!timestamp": true,
+	"!!map": true, "!!seq": true, "!!merge": true,
 }
 
 func (p *parser) checkTag(n node) {
-	if n.Style&yaml.TaggedStyle != 0 && !coreTags[n.Tag] {
+	if oddTag(n) {
 		p.note(n, fmt.Sprintf("unknown tag %q: leave it out", clip(n.Tag)))
 	}
 }
+
+func oddTag(n node) bool { return n.Style&yaml.TaggedStyle != 0 && !coreTags[n.Tag] }
 
 // checkKeys notes the keys of one mapping that stand in it twice, with both places.
 func (p *parser) checkKeys(n node) {
