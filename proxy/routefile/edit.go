@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -26,7 +27,7 @@ var sectionOrder = []Section{InListeners, InPools, InRoutes}
 
 // record is what a mistake calls one record of the section: `route "chat"`.
 func (s Section) record(name string) string {
-	return fmt.Sprintf("%s %q", string(s[:len(s)-1]), clip(name))
+	return fmt.Sprintf("%s %q", strings.TrimSuffix(string(s), "s"), clip(name))
 }
 
 // Op is one operation of an edit. Make it with a Section's Set, Drop or Rename.
@@ -201,22 +202,26 @@ func ParseRecord(data []byte) (*yaml.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if doc == nil || len(doc.Content) == 0 || doc.Content[0].Kind != yaml.MappingNode {
+	if doc == nil || doc.Content[0].Kind != yaml.MappingNode {
 		return nil, errors.New("not a record: wanted a mapping")
 	}
 	return doc.Content[0], nil
 }
 
-// PrintRecord writes a record in the canonical layout, as Edit would: its name,
-// a colon, and its keys below. LF line ends, one at the end.
-func PrintRecord(name string, value *yaml.Node) ([]byte, error) {
-	if err := checkWritable(value, 0); err != nil {
-		return nil, err
+// Print writes a record of the section in the canonical layout, as Edit would:
+// its name, a colon, and its keys below, in the order of the reference. LF line
+// ends, one at the end.
+func (s Section) Print(name string, value *yaml.Node) ([]byte, error) {
+	if err := s.Set(name, value).check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.record(name), err)
 	}
-	s := splicer{step: 2}
+	p := splicer{step: 2}
 	var out []byte
-	for _, line := range s.canonical(name, value, 1) {
+	for _, line := range p.canonical(name, ordered(value, s.key()), 1) {
 		out = append(append(out, line...), '\n')
 	}
 	return out, nil
 }
+
+// key is the table's key for one record of the section.
+func (s Section) key() *Key { return document.index[string(s)].index["*"] }

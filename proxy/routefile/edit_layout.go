@@ -88,7 +88,7 @@ func newLayout(data []byte) (*layout, error) {
 // takeRoot keeps the document's mapping. A document whose only value is null is
 // as good as empty if the null is not written.
 func (l *layout) takeRoot(doc *yaml.Node) error {
-	if doc == nil || len(doc.Content) == 0 {
+	if doc == nil {
 		return nil
 	}
 	root := doc.Content[0]
@@ -116,6 +116,9 @@ func oneDocument(data []byte) (*yaml.Node, error) {
 			Pos:  Pos{Line: max(second.Line, 1), Col: max(second.Column, 1)},
 			Text: "a second document begins here: a routes file is one document",
 		}
+	}
+	if len(doc.Content) == 0 {
+		return nil, nil
 	}
 	return doc, nil
 }

@@ -20,7 +20,7 @@ func (l *layout) prove(out []byte, sections []*section) error {
 	if err != nil {
 		return fmt.Errorf("%w: the result is %v", errUnproved, err)
 	}
-	if doc == nil || len(doc.Content) == 0 || doc.Content[0].Kind != yaml.MappingNode {
+	if doc == nil || doc.Content[0].Kind != yaml.MappingNode {
 		return fmt.Errorf("%w: the result is no mapping", errUnproved)
 	}
 	edited := make(map[string]*section, len(sections))

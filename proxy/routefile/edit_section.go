@@ -137,7 +137,7 @@ func (sec *section) plan(op Op) error {
 
 func (sec *section) set(op Op, i int, there bool) {
 	_, known := sec.index[op.name]
-	value := ordered(op.value, document.index[string(sec.name)].index["*"])
+	value := ordered(op.value, sec.name.key())
 	if known && (there || sec.slots[i].old != nil) {
 		sec.slots[i].want, sec.slots[i].dropped = value, false
 		return

@@ -20,7 +20,6 @@ func settle(sec Section, old, want *yaml.Node) *yaml.Node {
 // meaning is a record in the words of the encoder; nil if it has mistakes.
 func meaning(sec Section, n *yaml.Node) *yaml.Node {
 	p := parser{file: &File{Path: "-"}}
-	k := document.index[string(sec)].index["*"]
 	var record any
 	var encode func() *yaml.Node
 	switch sec {
@@ -34,7 +33,7 @@ func meaning(sec Section, n *yaml.Node) *yaml.Node {
 		r := new(Listener)
 		record, encode = r, func() *yaml.Node { return EncodeListener(r) }
 	}
-	if p.value(k, n, record); len(p.errs) > 0 || p.spent {
+	if p.value(sec.key(), n, record); len(p.errs) > 0 || p.spent {
 		return nil
 	}
 	return encode()

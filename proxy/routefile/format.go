@@ -1,9 +1,8 @@
 package routefile
 
 import (
-	"bytes"
 	"fmt"
-	"strings"
+	"slices"
 
 	"gopkg.in/yaml.v3"
 )
@@ -36,12 +35,20 @@ func Format(data []byte) ([]byte, error) {
 	if err := l.refuseDirectives(); err != nil {
 		return nil, err
 	}
+	if l.root != nil {
+		if err := l.refuseKeys(l.root); err != nil {
+			return nil, err
+		}
+	}
 	out, err := l.format(false)
 	if err != nil && len(l.aliases) > 0 {
 		// Sorted keys can put an alias before its anchor.
 		out, err = l.format(true)
 	}
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // refuseDirectives refuses %YAML and %TAG lines, which the result would lack.
@@ -59,31 +66,56 @@ func (l *layout) refuseDirectives() error {
 // format prints the file once and proves the result.
 func (l *layout) format(unsort bool) ([]byte, error) {
 	p := printer{step: 2, src: l, unsort: unsort, remarks: map[*yaml.Node]*remark{}}
-	header := l.remark(p.remarks)
-	p.comments(0, header)
-	if l.root != nil {
-		if len(header) > 0 {
-			p.comments(0, []string{""})
-		}
+	switch {
+	case l.root == nil:
+		p.comments(0, l.commentLines(l.comments))
+	case len(l.root.Content) == 0:
+		p.put(0, "{}", "")
+		p.comments(0, l.commentLines(l.comments))
+	default:
+		giver{l, p.remarks}.children(l.root, l.comments)
 		p.top()
 	}
-	for len(p.lines) > 0 && p.lines[len(p.lines)-1] == (printed{}) {
-		p.lines = p.lines[:len(p.lines)-1]
-	}
-	out := []byte(strings.Join(textOf(p.lines), "\n") + "\n")
-	if len(p.lines) == 0 {
-		out = nil
+	var out []byte
+	for _, line := range textOf(p.lines) {
+		out = append(append(out, line...), '\n')
 	}
 	return out, l.proveFormat(out, p.shown)
 }
 
-// top prints the document's mapping.
+// top prints the document's mapping. What stands at the top and, set apart, at the
+// end of the file stays there, whichever key moves.
 func (p *printer) top() {
-	if len(p.src.root.Content) == 0 {
-		p.put(0, "{}", "")
-		return
+	keys := p.src.root.Content
+	first, last := p.remark(keys[0]), p.remark(keys[len(keys)-2])
+	order := p.order(p.src.root, &document)
+	if order[0] != 0 && hasText(first.lead) {
+		p.comments(0, append(first.lead, ""))
+		first.lead = nil
+	}
+	var trailer []string
+	if i := slices.Index(last.foot, ""); i >= 0 && order[len(order)-1] != len(keys)-2 {
+		last.foot, trailer = last.foot[:i], last.foot[i:]
 	}
 	p.children(p.src.root, &document, 0)
+	p.comments(0, trailer)
+}
+
+// refuseKeys refuses keys that are no plain names, and those that carry more
+// than a name.
+func (l *layout) refuseKeys(n *yaml.Node) error {
+	for i, c := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 {
+			at := l.places[c]
+			if c.Kind != yaml.ScalarNode || at.start != at.props || at.start == at.end {
+				return l.refuse(c, "this key is no plain name: write it out")
+			}
+		}
+		if err := l.refuseKeys(c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // proveFormat checks that out means what the file means and lacks no comment.
@@ -95,13 +127,9 @@ func (l *layout) proveFormat(out []byte, shown int) error {
 	if err != nil {
 		return fmt.Errorf("refusing to format: the result is %w", err)
 	}
-	if l.root == nil || doc == nil {
-		if l.root != nil || doc != nil && len(bytes.TrimSpace(out)) > 0 && doc.Content[0].Kind != yaml.ScalarNode {
-			return fmt.Errorf("refusing to format: the result does not mean the same")
-		}
+	if same := doc == nil || isNull(doc.Content[0]); l.root == nil && same {
 		return nil
-	}
-	if !sameValue(l.root, doc.Content[0]) {
+	} else if l.root == nil || doc == nil || !sameValue(l.root, doc.Content[0]) {
 		return fmt.Errorf("refusing to format: the result does not mean the same")
 	}
 	return nil

@@ -1,6 +1,7 @@
 package routefile
 
 import (
+	"bytes"
 	"slices"
 
 	"gopkg.in/yaml.v3"
@@ -8,24 +9,6 @@ import (
 
 // Whose a comment is, for a layout that moves keys. yaml.v3's own attribution
 // loses some and misplaces others, so each comment is given out here by its place.
-
-// remark gives every comment to a pair or an item and returns those that head
-// the file: a blank line sets them apart from the first key.
-func (l *layout) remark(remarks map[*yaml.Node]*remark) (header []string) {
-	if l.root == nil || len(l.root.Content) == 0 {
-		return l.commentLines(l.comments)
-	}
-	g := giver{l, remarks}
-	g.children(l.root, l.comments)
-	first := g.of(l.root.Content[0])
-	for i, text := range slices.Backward(first.lead) {
-		if text == "" {
-			header, first.lead = first.lead[:i], first.lead[i+1:]
-			break
-		}
-	}
-	return header
-}
 
 // commentLines is comments as lines, with a blank line where one stands above.
 func (l *layout) commentLines(list []comment) []string {
@@ -42,6 +25,11 @@ func (l *layout) commentLines(list []comment) []string {
 // gapAbove says whether a blank line that belongs to no value stands above a line.
 func (l *layout) gapAbove(line int) bool {
 	return line > 0 && l.blankLine(line-1) && !l.kept[line-1]
+}
+
+// beginsLine says whether nothing but space and dashes stands before an offset on its line.
+func (l *layout) beginsLine(at int) bool {
+	return len(bytes.Trim(l.data[l.starts[l.lineOf(at)]:at], " -\t")) == 0
 }
 
 // giver hands comments out.
@@ -88,17 +76,17 @@ func (g giver) children(n *yaml.Node, list []comment) {
 		if i+1 < len(all) {
 			stop = all[i+1].start
 		}
-		g.lead(s, take(&list, s.start), i == 0)
-		inside := take(&list, s.end)
-		after := take(&list, stop)
+		g.lead(s, cutBefore(&list, s.start), i == 0)
+		inside := cutBefore(&list, s.end)
+		after := cutBefore(&list, stop)
 		own := g.after(s, &after, i+1 == len(all))
 		g.inside(s, slices.Concat(inside, own))
 		list = slices.Concat(after, list)
 	}
 }
 
-// take cuts the comments before an offset from the list.
-func take(list *[]comment, before int) []comment {
+// cutBefore cuts the comments before an offset from the list.
+func cutBefore(list *[]comment, before int) []comment {
 	i := 0
 	for i < len(*list) && (*list)[i].start < before {
 		i++
@@ -112,7 +100,7 @@ func take(list *[]comment, before int) []comment {
 // begins a block.
 func (g giver) lead(s sibling, list []comment, first bool) {
 	lines := g.commentLines(list)
-	if g.gapAbove(g.lineOf(s.start)) {
+	if g.gapAbove(g.lineOf(s.start)) && g.beginsLine(s.start) {
 		lines = append(lines, "")
 	}
 	for first && len(lines) > 0 && lines[0] == "" {

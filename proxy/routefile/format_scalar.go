@@ -157,6 +157,9 @@ func (p *printer) blockText(n *yaml.Node, indent int) (string, []printed) {
 	if p.src != nil {
 		header, keep, body = p.src.blockSource(n)
 	}
+	if trimmedEmpty(n.Value) { // nothing tells its indentation
+		body = make([]string, len(n.Value))
+	}
 	if leadingSpaces(n.Value) > 0 {
 		header += fmt.Sprint(p.step)
 	}

@@ -1,0 +1,184 @@
+package routefile
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// fullRoute says everything that a route can say.
+func fullRoute() *Route {
+	headers := HeaderEdit{
+		Set:    []Header{{"X-A", "a"}, {"X-B", "1.10"}},
+		Add:    []Header{{"X-C", "yes"}, {"X-C", "no"}},
+		Remove: []string{"X-D"},
+	}
+	return &Route{
+		Match: Match{
+			Listener: "web", Host: "*.a.test", PathPrefix: "/a/", Priority: -3, Methods: []string{"GET", "POST"},
+			Headers: []Condition{{Name: "X-A", Value: "true"}, {Name: "X-B", Regex: "^a: b"}, {Name: "X-C", Present: true}},
+			Query:   []Condition{{Name: "p", Regex: "1"}, {Name: "q", Value: ""}, {Name: "r", Present: true}},
+			Cookies: []Condition{{Name: "c", Value: "#1"}, {Name: "d", Regex: "d"}, {Name: "e", Present: true}},
+			Upgrade: "websocket", Subprotocol: "chat.v2",
+			Client: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		},
+		To: &Target{Raw: "ws://a.test:9000/b?c=d", Scheme: "ws", Host: "a.test:9000", Path: "/b", Query: "c=d"},
+		Settings: Settings{
+			Upgrade:      Upgrade{Mode: "list", Protocols: []string{"websocket"}},
+			HTTPFallback: Off,
+			Timeouts: Timeouts{
+				Connect: time.Second, Handshake: 1500 * time.Millisecond, Response: time.Hour + time.Minute, Idle: -1,
+				IdleFromClient: time.Minute, IdleFromBackend: time.Hour, Lifetime: 24 * time.Hour, LifetimeJitter: time.Nanosecond,
+			},
+			Keepalive: Keepalive{Ping: -1, Pong: time.Second, Client: On, Backend: Off},
+			Strict:    On,
+			Limits: Limits{Tunnels: -1, TunnelsPerClient: 5, HandshakesPerSecond: 0.5, MessageSize: 1 << 20, FrameSize: 1000,
+				HeaderBytes: 4097, BodyBytes: -1},
+			Origins:         Origins{Mode: "list", Allow: []string{"same-host", "https://*.a.test"}},
+			Drain:           DrainPolicy{Window: -1, Code: 4001, Reason: "bye: \"you\"", CloseTimeout: time.Second, Keep: On},
+			Headers:         HeaderEdits{Request: headers, Response: headers},
+			PreserveHost:    On,
+			Forwarded:       "off",
+			RewriteResponse: Rewriting{Location: On, CookiePath: map[string]string{"/a": "/"}, CookieDomain: map[string]string{"a.test": ""}},
+			BackendTLS:      TLSSettings{CA: "/ca.pem", ServerName: "b.test", Certificate: "/c.pem", Key: "/k.pem", Insecure: On},
+		},
+	}
+}
+
+// parseOne parses a file that holds one record.
+func parseOne(t *testing.T, section Section, n *yaml.Node) *File {
+	t.Helper()
+	data, err := Edit([]byte("version: 1\n"), section.Set("x", n))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, errs := Parse("-", data)
+	if len(errs) > 0 {
+		t.Fatalf("%v\n%s", errs, data)
+	}
+	return file
+}
+
+func TestEncodedRoutesParseEqual(t *testing.T) {
+	full := fullRoute()
+	redirect := &Route{Match: Match{Path: "/a"}, Redirect: &Redirect{To: "/b", Status: 308}}
+	respond := &Route{Match: Match{PathRegex: "^/a"}, Respond: &Respond{Status: 404, Body: "a\n b\n", Headers: []Header{{"X-A", "b"}}}}
+	plain := &Route{To: &Target{Raw: "internal://echo", Scheme: "internal", Host: "echo"},
+		Settings: Settings{Upgrade: Upgrade{Mode: "any"}, Origins: Origins{Mode: "any"}, Limits: Limits{HandshakesPerSecond: -1},
+			RewriteResponse: Rewriting{Location: Off, CookiePath: map[string]string{}, CookieDomain: map[string]string{}}}}
+	for _, want := range []*Route{full, redirect, respond, plain} {
+		got := parseOne(t, InRoutes, EncodeRoute(want)).Routes["x"]
+		got.Record = Record{}
+		if got.To != nil {
+			got.To.Pos = Pos{}
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("got  %+v\nwant %+v", got, want)
+		}
+	}
+}
+
+func TestEncodedPoolsAndListenersParseEqual(t *testing.T) {
+	pool := &Pool{Balance: "round_robin", Backends: map[string]*Backend{
+		"a": {URL: Target{Scheme: "ws", Host: "a.test:1"}, Drain: true},
+		"b": {URL: Target{Scheme: "unix+ws", Host: "/run/b.sock"}, TLS: TLSSettings{CA: "/ca.pem", Insecure: On}},
+	}}
+	got := parseOne(t, InPools, EncodePool(pool)).Pools["x"]
+	for name, want := range pool.Backends {
+		b := got.Backends[name]
+		if b == nil || b.URL.Scheme != want.URL.Scheme || b.URL.Host != want.URL.Host || b.Drain != want.Drain || b.TLS != want.TLS {
+			t.Errorf("backend %q: got %+v, want %+v", name, b, want)
+		}
+	}
+	if got.Balance != pool.Balance || len(got.Backends) != 2 {
+		t.Errorf("got %+v", got)
+	}
+	listener := &Listener{Address: "unix:/run/a.sock", HTTP2: Off,
+		TLS:    &ListenerTLS{Certificates: []CertificateFiles{{Certificate: "/a.crt", Key: "/a.key"}, {Certificate: "/b.crt", Key: "/b.key"}}, ClientCA: "/ca.pem"},
+		Limits: ListenerLimits{HeaderTimeout: time.Second, HeaderBytes: 1024, Headers: 5, Connections: 6}}
+	back := parseOne(t, InListeners, EncodeListener(listener)).Listeners["x"]
+	back.Record = Record{}
+	for i := range back.TLS.Certificates {
+		back.TLS.Certificates[i].Pos = Pos{}
+	}
+	if !reflect.DeepEqual(back, listener) {
+		t.Errorf("got  %+v\nwant %+v", back, listener)
+	}
+}
+
+// Every key of the table that is not refused is one that the encoder knows, in
+// the table's order.
+func TestEncoderKnowsEveryKey(t *testing.T) {
+	route := EncodeRoute(fullRoute())
+	more := []*yaml.Node{
+		EncodeRoute(&Route{Match: Match{Path: "/a"}, Redirect: &Redirect{To: "/", Status: 301}}),
+		EncodeRoute(&Route{Match: Match{PathRegex: "^/"}, Respond: &Respond{Status: 200, Body: "x", Headers: []Header{{"X-A", "b"}}}}),
+	}
+	written := map[string]bool{}
+	for _, n := range append(more, route) {
+		writtenKeys("routes.*", n, InRoutes.key(), written)
+	}
+	writtenKeys("pools.*", EncodePool(&Pool{Balance: "round_robin", Backends: map[string]*Backend{
+		"a": {URL: Target{Raw: "ws://a"}, Drain: true, TLS: TLSSettings{CA: "a", ServerName: "b", Certificate: "c", Key: "d", Insecure: Off}},
+	}}), InPools.key(), written)
+	writtenKeys("listeners.*", EncodeListener(&Listener{Address: ":1", HTTP2: On, TLS: &ListenerTLS{Certificates: []CertificateFiles{{Certificate: "a", Key: "b"}}, ClientCA: "c"},
+		Limits: ListenerLimits{1, 2, 3, 4}}), InListeners.key(), written)
+	for _, k := range Keys() {
+		inRecord := strings.HasPrefix(k.Path, "routes.*.") || strings.HasPrefix(k.Path, "pools.*.") || strings.HasPrefix(k.Path, "listeners.*.")
+		if inRecord && !k.Reserved && !underReserved(k.Path) && !written[k.Path] {
+			t.Errorf("the encoder does not write %s", k.Path)
+		}
+	}
+	if out := ordered(route, InRoutes.key()); fmt.Sprint(keyNames(out)) != fmt.Sprint(keyNames(route)) {
+		t.Errorf("keys are in the order %v, want %v", keyNames(route), keyNames(out))
+	}
+}
+
+func underReserved(path string) bool {
+	for _, k := range Keys() {
+		if k.Reserved && strings.HasPrefix(path, k.Path+".") {
+			return true
+		}
+	}
+	return false
+}
+
+// writtenKeys notes the table's paths of all keys below n.
+func writtenKeys(path string, n *yaml.Node, k *Key, written map[string]bool) {
+	for i, c := range n.Content {
+		switch {
+		case n.Kind == yaml.SequenceNode:
+			written[path+".[]"] = true
+			writtenKeys(path+".[]", c, below(k, "[]"), written)
+		case i%2 == 1:
+			name := n.Content[i-1].Value
+			if k != nil && k.index["*"] != nil {
+				name = "*"
+			}
+			written[path+"."+name] = true
+			writtenKeys(path+"."+name, c, below(k, name), written)
+		}
+	}
+}
+
+func keyNames(n *yaml.Node) (names []string) {
+	for _, p := range pairs(n) {
+		names = append(names, p.key.Value)
+		if p.value.Kind == yaml.MappingNode {
+			names = append(names, keyNames(p.value)...)
+		}
+	}
+	return names
+}
+
+func TestPrint(t *testing.T) {
+	out, err := InRoutes.Print("on", record(t, "{to: 'pool://chat', match: {path: /a}}"))
+	if want := "\"on\":\n  match: {path: /a}\n  to: \"pool://chat\"\n"; err != nil || string(out) != want {
+		t.Errorf("got %q, %v, want %q", out, err, want)
+	}
+}
