@@ -56,7 +56,7 @@ const (
 // Whoever owns the Conn closes it, and with it the connection beneath, unless
 // Detach took that out.
 type Conn struct {
-	net.Conn // the client's: addresses pass straight through, and writes
+	net.Conn // the client's, to which everything is passed on that has no method here
 
 	limits   Limits
 	onRefuse func(status int, reason string)
@@ -87,8 +87,10 @@ type Conn struct {
 
 // Wrap puts the gate into conn: a *Conn, which for a *tls.Conn also has
 // ConnectionState, for net/http's Request.TLS. A *tls.Conn must have finished
-// its handshake. onRefuse, if not nil, is told of every refusal, from the
-// goroutine that reads: the status that the client gets and one line why.
+// its handshake. onRefuse, if not nil, is told of every refusal, once a
+// connection, from the goroutine that reads: the status and one line why. A bad
+// head has been answered with that status; a bad body is answered by its
+// handler, see [Conn.Violation].
 func Wrap(conn net.Conn, limits Limits, onRefuse func(status int, reason string)) net.Conn {
 	if onRefuse == nil {
 		onRefuse = func(int, string) {}
@@ -240,7 +242,10 @@ func (c *Conn) fill(scratch []byte, limit int) error {
 		c.keep(scratch[:n])
 		return errUnlessRead(n, err)
 	}
-	n, err := c.Conn.Read(c.early.space(limit))
+	c.mu.Lock()
+	space := c.early.space(limit)
+	c.mu.Unlock()
+	n, err := c.Conn.Read(space)
 	c.mu.Lock()
 	c.early.w += n
 	c.mu.Unlock()

@@ -50,7 +50,7 @@ func (c *Conn) fail(v *Violation) {
 // readError has the one form that net/http takes for a connection that broke:
 // it then closes without an answer of its own.
 func (c *Conn) readError(v *Violation) error {
-	return &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: v}
+	return &net.OpError{Op: "read", Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: v}
 }
 
 func answer(v *Violation) []byte {
