@@ -5,7 +5,7 @@ package match
 // An RE2 is a finite automaton, so the question has an answer: walk both
 // programs in step, and beside them the automaton of the texts that may occur at
 // all, breadth first, until all three accept. The walk is over sets small enough
-// in practice; where it grows beyond maxStates the answer is unknown.
+// in practice; where it takes more than maxWork the answer is unknown.
 
 import (
 	"regexp/syntax"
@@ -14,9 +14,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxStates bounds the walk: some ten milliseconds, far above what patterns
-// written by people need.
-const maxStates = 1 << 13
+// maxWork bounds the walk, in places looked at and runes tried: some tens of
+// milliseconds, far above what patterns written by people need. A routes file
+// must not be able to stop its reader with a regex of a thousand repetitions.
+const maxWork = 1 << 20
 
 // Places in a program besides its instructions.
 const (
@@ -29,8 +30,12 @@ const (
 // the regex that matches every text.
 func intersect(l language, a, b string) (string, decision) {
 	p := product{language: l, a: newMachine(a), b: newMachine(b)}
-	p.alphabet = append([]rune(l.alphabet), p.a.runes()...)
-	p.alphabet = append(p.alphabet, p.b.runes()...)
+	p.alphabet = []rune(l.alphabet)
+	if !l.complete {
+		ends := slices.Concat(p.a.runes(), p.b.runes())
+		slices.Sort(ends)
+		p.alphabet = append(p.alphabet, slices.Compact(ends)...)
+	}
 	return p.walk()
 }
 
@@ -150,11 +155,12 @@ type product struct {
 	alphabet []rune
 
 	queue []visited
-	seen  map[product3]bool
+	seen  map[state]bool
+	work  int
 }
 
-// product3 is a state of the walk.
-type product3 struct {
+// state is a state of the walk.
+type state struct {
 	a, b   int32
 	before rune // of the same class as the rune taken last; -1 at the start
 	text   uint8
@@ -162,35 +168,34 @@ type product3 struct {
 
 // visited is a state reached, and how.
 type visited struct {
-	product3
+	state
 	from int
 	by   rune
 }
 
 func (p *product) walk() (string, decision) {
-	p.seen = make(map[product3]bool)
-	p.reach(visited{product3: product3{a: waiting, b: waiting, before: -1}, from: -1})
+	p.seen = make(map[state]bool)
+	p.reach(visited{state: state{a: waiting, b: waiting, before: -1}, from: -1})
 	for i := 0; i < len(p.queue); i++ {
-		if p.accepts(p.queue[i].product3) {
+		if p.accepts(p.queue[i].state) {
 			return p.textOf(i), yes
 		}
-		if len(p.queue) > maxStates {
+		if p.leave(i); p.work > maxWork {
 			return "", unknown
 		}
-		p.leave(i)
 	}
 	return "", no
 }
 
 func (p *product) reach(v visited) {
-	if !p.seen[v.product3] {
-		p.seen[v.product3] = true
+	if !p.seen[v.state] {
+		p.seen[v.state] = true
 		p.queue = append(p.queue, v)
 	}
 }
 
 // accepts reports whether the text may end in s.
-func (p *product) accepts(s product3) bool {
+func (p *product) accepts(s state) bool {
 	flags := syntax.EmptyOpContext(s.before, -1)
 	return p.final(s.text) &&
 		slices.Contains(p.a.closure(s.a, flags), done) &&
@@ -200,12 +205,16 @@ func (p *product) accepts(s product3) bool {
 // leave reaches every state that one more rune leads to. What may be passed
 // before the rune depends on its class alone: part of a word or not.
 func (p *product) leave(i int) {
-	s := p.queue[i].product3
+	s := p.queue[i].state
 	for _, class := range [...]rune{'a', '-'} {
 		flags := syntax.EmptyOpContext(s.before, class)
-		for _, a := range p.a.closure(s.a, flags) {
-			for _, b := range p.b.closure(s.b, flags) {
-				p.take(i, a, b, class)
+		placesA, placesB := p.a.closure(s.a, flags), p.b.closure(s.b, flags)
+		p.work += len(placesA) + len(placesB)
+		for _, a := range placesA {
+			for _, b := range placesB {
+				if p.work <= maxWork {
+					p.take(i, a, b, class)
+				}
 			}
 		}
 	}
@@ -213,14 +222,16 @@ func (p *product) leave(i int) {
 
 // take takes every rune of a class that the places a and b both take.
 func (p *product) take(i int, a, b int32, class rune) {
-	for _, r := range p.choices(a, b) {
+	choices := p.choices(a, b)
+	p.work += len(choices)
+	for _, r := range choices {
 		if syntax.IsWordChar(r) != syntax.IsWordChar(class) || !utf8.ValidRune(r) {
 			continue
 		}
 		text, ok := p.next(p.queue[i].text, r)
 		nextA, nextB := p.a.step(a, r), p.b.step(b, r)
 		if ok && nextA != dead && nextB != dead {
-			p.reach(visited{product3{nextA, nextB, class, text}, i, r})
+			p.reach(visited{state{nextA, nextB, class, text}, i, r})
 		}
 	}
 }

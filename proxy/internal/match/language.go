@@ -8,6 +8,7 @@ type language struct {
 	next     func(state uint8, r rune) (uint8, bool)
 	final    func(state uint8) bool
 	alphabet string // runes to try, those first that look best in an example
+	complete bool   // no text has other runes
 }
 
 const printable = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_./,:;=+*!?@#$%&'()[]{}<>|~^`\"\\ "
@@ -16,12 +17,12 @@ const printable = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXY
 func (in place) language() language {
 	switch in {
 	case inHeader:
-		return language{headerNext, headerFinal, printable}
+		return language{next: headerNext, final: headerFinal, alphabet: printable}
 	case inCookie:
-		return language{cookieNext, headerFinal, printable}
+		return language{next: cookieNext, final: headerFinal, alphabet: printable}
 	}
 	anything := func(uint8, rune) (uint8, bool) { return 0, true }
-	return language{anything, func(uint8) bool { return true }, printable}
+	return language{next: anything, final: func(uint8) bool { return true }, alphabet: printable}
 }
 
 // States of a header's value, which neither starts nor ends with a space (RFC
@@ -66,6 +67,7 @@ var pathLanguage = language{
 		return state == pathSlash || state == pathText
 	},
 	alphabet: "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_/.~,:;=+*!@$&'()%",
+	complete: true,
 }
 
 func pathNext(state uint8, r rune) (uint8, bool) {
