@@ -46,7 +46,7 @@ type found[T any] struct {
 // otherwise it has been told already.
 func (l *Loop[T]) attempt(ctx context.Context, why reason) error {
 	number := l.begin()
-	if why != woken {
+	if _, stands := l.refusal(); !stands || why != woken {
 		l.known = refused{}
 	}
 	f := l.look(ctx)
@@ -208,7 +208,6 @@ func (l *Loop[T]) keep(why reason) {
 	l.mu.Lock()
 	l.status.clearRefusal()
 	l.mu.Unlock()
-	l.known = refused{}
 	switch {
 	case stood && l.opts.Restored != nil:
 		l.opts.Restored(gen, after)

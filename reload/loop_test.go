@@ -366,6 +366,27 @@ var scripts = map[string]func(*scene){
 		s.source.change(func() { s.source.files["port"] = "free" }) // without a wake-up
 		s.after(time.Minute, `published 2 "two uses port"`)
 	},
+	"a cause outside of the source goes away while something else is served": func(s *scene) {
+		s.source.set("two uses port")
+		s.after(soon, "refused port is missing")
+		s.source.set("one")
+		s.after(soon, "restored 1 after port is missing")
+		s.source.change(func() { s.source.files["port"] = "free" })
+		s.source.set("two uses port")
+		s.after(0, `published 2 "two uses port"`)
+	},
+	"the same snapshot is not built at each wake-up": func(s *scene) {
+		s.source.set("bad line 1")
+		s.after(soon, "refused bad line 1")
+		builds := s.builds()
+		for range 3 {
+			signal(s.source.wake)
+			s.after(0)
+		}
+		if s.builds() != builds {
+			s.Errorf("built %d times more, want none", s.builds()-builds)
+		}
+	},
 	"the wait begins anew with another refusal": func(s *scene) {
 		s.source.set("bad luck")
 		s.after(10*time.Minute, "refused bad luck")

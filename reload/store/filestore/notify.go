@@ -52,16 +52,16 @@ func (n *notifier) errors() <-chan error {
 	return n.fs.Errors
 }
 
-// arm makes the watches be those that paths need now. It looks again until
-// nothing has changed while it did, because a link that is re-pointed between
-// the look and the watch would go unnoticed.
-func (n *notifier) arm(paths []string) {
+// arm makes the watches be those of the places that look finds. It looks again
+// until nothing new is found, because a link that is re-pointed between the look
+// and the watch would go unnoticed.
+func (n *notifier) arm(look func() []place) {
 	const rounds = 5 // beyond that the poll arms again
 	if !n.open() {
 		return
 	}
 	for range rounds {
-		if n.want(places(paths)) == 0 {
+		if n.want(look()) == 0 {
 			return
 		}
 	}

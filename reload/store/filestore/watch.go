@@ -128,7 +128,7 @@ func (w *watcher) follow(ctx context.Context, n *notifier, before string) {
 
 func (w *watcher) arm(n *notifier) {
 	if !w.opts.NoNotify {
-		n.arm(w.paths())
+		n.arm(func() []place { return places(w.paths()) })
 	}
 }
 

@@ -204,6 +204,16 @@ var timelines = []struct {
 		replace(t, filepath.Join(f.dir, "v2", "routes.yaml"), "three")
 		f.expect("d/routes.yaml=three")
 	}},
+	{"a link re-pointed, with nothing removed", func(t *testing.T, f *follower, path string) {
+		for i := range 3 {
+			put(t, filepath.Join(mkdir(t, f.dir, fmt.Sprint("v", i)), "target"), fmt.Sprint(i))
+		}
+		relink(t, "../link", path)
+		for i := range 3 {
+			relink(t, fmt.Sprintf("v%d/target", i), filepath.Join(f.dir, "link"))
+			f.expect(fmt.Sprintf("d/routes.yaml=%d", i))
+		}
+	}},
 	{"an extra file", func(t *testing.T, f *follower, path string) {
 		cert := filepath.Join(f.dir, "tls", "site.crt")
 		f.source.Also([]string{cert})
@@ -386,7 +396,7 @@ func TestOthersDoNotWake(t *testing.T) {
 	put(t, path, "start")
 	n := newNotifier(slog.New(slog.DiscardHandler))
 	defer n.close()
-	n.arm([]string{path})
+	n.arm(func() []place { return places([]string{path}) })
 	put(t, filepath.Join(dir, "d", "access.log"), "line")
 	put(t, filepath.Join(dir, "d", ".routes.yaml.lock"), "")
 	put(t, path, "changed") // the last: its event ends the test
@@ -441,6 +451,48 @@ func TestDegradesToPolling(t *testing.T) {
 	f.expect("d/routes.yaml=changed")
 	if n := strings.Count(log.String(), "notifications"); n != 1 {
 		t.Errorf("the log speaks of notifications %d times, want once:\n%s", n, log.String())
+	}
+}
+
+func TestComplainsOnce(t *testing.T) {
+	var log lockedBuffer
+	n := newNotifier(slog.New(slog.NewTextHandler(&log, nil)))
+	defer n.close()
+	dir := t.TempDir()
+	restore := withoutDescriptors(t)
+	for range 3 {
+		n.arm(func() []place { return []place{{dir, "routes.yaml"}} })
+	}
+	restore()
+	if n := strings.Count(log.String(), "notifications"); n != 1 {
+		t.Errorf("the log speaks of notifications %d times, want once:\n%s", n, log.String())
+	}
+}
+
+// A link that is re-pointed after the look and before the watch is found by the
+// next look.
+func TestArmLooksAgain(t *testing.T) {
+	first, second := t.TempDir(), t.TempDir()
+	n := newNotifier(slog.New(slog.DiscardHandler))
+	defer n.close()
+	looks := 0
+	n.arm(func() []place {
+		if looks++; looks == 1 {
+			return []place{{first, "routes.yaml"}}
+		}
+		return []place{{second, "routes.yaml"}}
+	})
+	put(t, filepath.Join(second, "routes.yaml"), "")
+	select {
+	case e := <-n.events():
+		if matters, _ := n.matters(e); !matters || filepath.Dir(e.Name) != second {
+			t.Errorf("event %s, want one in %s that matters", e, second)
+		}
+	case <-time.After(patience):
+		t.Fatal("the second directory is not watched")
+	}
+	if list := n.fs.WatchList(); len(list) != 1 {
+		t.Errorf("watched: %q, want the second directory alone", list)
 	}
 }
 
