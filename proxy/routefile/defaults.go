@@ -83,10 +83,11 @@ func overlay[T any](over, under T) T {
 }
 
 func lay(over, under reflect.Value) {
+	if over.IsZero() {
+		over.Set(under)
+		return
+	}
 	if over.Kind() != reflect.Struct || units[over.Type()] {
-		if over.IsZero() {
-			over.Set(under)
-		}
 		return
 	}
 	for i := range over.NumField() {
