@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -55,7 +56,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		info.Conn.(*gate).begin(r.Method)
 	}}
 	out := r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
-	out.Close = t.retired.Load()
+	out.Close = t.retired.Load() || expectsContinue(r)
 	if out.Host == "" {
 		out.Host = t.host
 	}
@@ -65,6 +66,13 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery,
 	}
 	return t.http.RoundTrip(out)
+}
+
+// expectsContinue says that the client waits with its body until the backend
+// wants it. On a connection to be kept http.Transport would fetch the body even
+// after a refusal, only to get rid of it; on one that closes it does not.
+func expectsContinue(r *http.Request) bool {
+	return strings.EqualFold(r.Header.Get("Expect"), "100-continue")
 }
 
 // retire closes idle connections, and those in use once they fall idle.
