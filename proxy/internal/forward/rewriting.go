@@ -46,7 +46,7 @@ func (hop Hop) publicURL(location string) string {
 	switch {
 	case !ok:
 		return location
-	case authority == "":
+	case authority == "" && !strings.HasPrefix(path, "//"): // which would name a host
 		return path + rest[end:]
 	}
 	return hop.Public.Scheme + "://" + hop.Public.Host + path + rest[end:]

@@ -1,0 +1,175 @@
+package forward
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/x509"
+	"maps"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+)
+
+// lines is a header as sorted text.
+func lines(h http.Header) string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, value := range h[name] {
+			out = append(out, name+": "+value)
+		}
+	}
+	return strings.Join(out, "\n")
+}
+
+// header reads lines as net/http does.
+func header(t testing.TB, text string) http.Header {
+	t.Helper()
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(
+		"GET / HTTP/1.1\r\nHost: h\r\n" + strings.ReplaceAll(text, "\n", "\r\n") + "\r\n\r\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Header
+}
+
+var (
+	stranger = Client{Addr: netip.MustParseAddrPort("192.0.2.7:4711"), Host: "chat.example.com"}
+	neighbor = Client{Addr: netip.MustParseAddrPort("10.0.0.1:4711"), Host: "chat.example.com", Trusted: true}
+)
+
+func with(c Client, change func(*Client)) Client {
+	change(&c)
+	return c
+}
+
+func TestRequestHeader(t *testing.T) {
+	const told = "X-Forwarded-For: 192.0.2.7\nX-Forwarded-Host: chat.example.com\nX-Forwarded-Proto: http\nX-Request-Id: id"
+	for _, tt := range []struct {
+		name     string
+		policy   Policy
+		client   Client
+		in, want string
+	}{
+		{name: "plain", client: stranger, in: "Accept: x\nAccept: y\nCookie: a=b",
+			want: "Accept: x\nAccept: y\nCookie: a=b\n" + told},
+		{name: "hop by hop", client: stranger,
+			in:   "Connection: close, X-Mine, , keep-alive\nKeep-Alive: 1\nProxy-Connection: x\nTe: gzip\nTrailer: A\nUpgrade: h2c\nHTTP2-Settings: AAA\nProxy-Authorization: x\nProxy-Authenticate: y\nX-Mine: 1\nX-Other: 2",
+			want: strings.Replace(told, "X-Request-Id", "X-Other: 2\nX-Request-Id", 1)},
+		{name: "two connection lines", client: stranger, in: "Connection: a\nConnection: b\nA: 1\nB: 2\nC: 3", want: "C: 3\n" + told},
+		{name: "trailers", client: stranger, in: "Te: gzip;q=0.5, Trailers", want: "Te: trailers\n" + told},
+		{name: "what Connection cannot name", client: stranger,
+			in:   "Connection: cookie, Authorization, host, content-length, content-type, x-forwarded-for, X-Request-Id, Origin, sec-websocket-key\nCookie: a=b\nAuthorization: c\nContent-Type: d\nOrigin: e\nSec-Websocket-Key: f",
+			want: "Authorization: c\nContent-Type: d\nCookie: a=b\nOrigin: e\nSec-Websocket-Key: f\n" + told},
+		{name: "claims", client: stranger,
+			in: "X-Forwarded-For: 1.1.1.1\nX_Forwarded_For: 1.1.1.1\nX-Forwarded_For: 1.1.1.1\nx-forwarded-PROTO: https\nX-Forwarded-Port: 1\nX-Forwarded-Prefix: /a\nX-Forwarded-Anything: 1\n" +
+				"X-Forwarded: x\nForwarded: for=1.1.1.1\nX-Real-Ip: 1.1.1.1\nX_Real_IP: 1.1.1.1\nClient-Cert: :AAAA:\nClient_Cert: x\nClient-Cert-Chain: :AAAA:\nX-Request-Id: mine\nX_Request_Id: mine",
+			want: told},
+		{name: "a trusted proxy's", client: neighbor,
+			in:   "X-Forwarded-For: 1.1.1.1\nX-Forwarded-For: 2.2.2.2\nX-Forwarded-Proto: https\nX-Forwarded-Host: public\nX-Forwarded-Port: 1\nX-Real-Ip: 1.1.1.1\nForwarded: for=1.1.1.1\nClient-Cert: :AAAA:\nX-Request-Id: theirs\nX_Forwarded_For: 3.3.3.3",
+			want: "Client-Cert: :AAAA:\nForwarded: for=1.1.1.1\nX-Forwarded-For: 1.1.1.1, 2.2.2.2, 10.0.0.1\nX-Forwarded-Host: public\nX-Forwarded-Port: 1\nX-Forwarded-Proto: https\nX-Real-Ip: 1.1.1.1\nX-Request-Id: theirs"},
+		{name: "a trusted proxy's names", client: neighbor, in: "Connection: X-Forwarded-For\nX-Forwarded-For: 1.1.1.1",
+			want: "X-Forwarded-For: 1.1.1.1, 10.0.0.1\nX-Forwarded-Host: chat.example.com\nX-Forwarded-Proto: http\nX-Request-Id: id"},
+		{name: "a trusted proxy's bad id", client: neighbor, policy: Policy{Forwarded: ForwardedOff}, in: "X-Request-Id: a b", want: "X-Request-Id: id"},
+		{name: "TLS", client: with(stranger, func(c *Client) { c.Secure = true }),
+			want: strings.Replace(told, "http", "https", 1)},
+		{name: "IPv6", client: with(stranger, func(c *Client) { c.Addr = netip.MustParseAddrPort("[fe80::1%eth0]:1") }),
+			want: strings.Replace(told, "192.0.2.7", "fe80::1", 1)},
+		{name: "IPv4 in IPv6", client: with(stranger, func(c *Client) { c.Addr = netip.MustParseAddrPort("[::ffff:192.0.2.7]:1") }), want: told},
+		{name: "unix socket", client: Client{Host: "h"}, want: "X-Forwarded-Host: h\nX-Forwarded-Proto: http\nX-Request-Id: id"},
+		{name: "off", client: stranger, policy: Policy{Forwarded: ForwardedOff}, in: "X-Forwarded-For: 1.1.1.1", want: "X-Request-Id: id"},
+		{name: "off, trusted", client: neighbor, policy: Policy{Forwarded: ForwardedOff}, in: "X-Forwarded-For: 1.1.1.1", want: "X-Forwarded-For: 1.1.1.1\nX-Request-Id: id"},
+		{name: "rfc7239", client: stranger, policy: Policy{Forwarded: ForwardedRFC7239}, in: "Forwarded: for=1.1.1.1",
+			want: "Forwarded: for=192.0.2.7;host=chat.example.com;proto=http\nX-Request-Id: id"},
+		{name: "rfc7239, trusted", client: neighbor, policy: Policy{Forwarded: ForwardedRFC7239}, in: "Forwarded: for=1.1.1.1",
+			want: "Forwarded: for=1.1.1.1, for=10.0.0.1;host=chat.example.com;proto=http\nX-Request-Id: id"},
+		{name: "rfc7239, IPv6 and port", policy: Policy{Forwarded: ForwardedRFC7239},
+			client: Client{Addr: netip.MustParseAddrPort("[2001:db8::1]:5"), Host: "[2001:db8::2]:8443", Secure: true},
+			want:   `Forwarded: for="[2001:db8::1]";host="[2001:db8::2]:8443";proto=https` + "\nX-Request-Id: id"},
+		{name: "rfc7239, nobody", policy: Policy{Forwarded: ForwardedRFC7239}, client: Client{Host: `a"b\c`},
+			want: `Forwarded: for=unknown;host="a\"b\\c";proto=http` + "\nX-Request-Id: id"},
+		{name: "certificate", policy: Policy{Forwarded: ForwardedOff}, in: "Client-Cert: :forged:",
+			client: Client{Certificate: &x509.Certificate{Raw: []byte{0xff, 0xee}}}, want: "Client-Cert: :/+4=:\nX-Request-Id: id"},
+		{name: "edits", client: stranger,
+			policy: Policy{Forwarded: ForwardedOff, Request: HeaderEdit{
+				Remove: []string{"cookie", "X-Request-ID"}, Set: []Header{{"x-a", "1"}, {"Host", "ignored here"}}, Add: []Header{{"X-A", "2"}, {"X-B", "3"}},
+			}},
+			in: "Cookie: a=b\nX-A: old", want: "X-A: 1\nX-A: 2\nX-B: 3"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := &http.Request{Header: header(t, tt.in)}
+			before := in.Header.Clone()
+			if got := lines(tt.policy.RequestHeader(in, tt.client, "id")); got != tt.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
+			}
+			if lines(in.Header) != lines(before) {
+				t.Error("the client's own header was changed")
+			}
+		})
+	}
+}
+
+func TestResponseHeader(t *testing.T) {
+	p := Policy{Response: HeaderEdit{Remove: []string{"server"}, Set: []Header{{"X-Frame-Options", "DENY"}}, Add: []Header{{"Vary", "Origin"}}}}
+	h := header(t, "Connection: upgrade, X-Hop, set-cookie\nUpgrade: websocket\nX-Hop: 1\nServer: s\nVary: Accept\nX-Frame-Options: a\nX-Frame-Options: b\nSet-Cookie: a=b\nKeep-Alive: timeout=5\nProxy-Authenticate: x")
+	p.ResponseHeader(h)
+	if got, want := lines(h), "Set-Cookie: a=b\nVary: Accept\nVary: Origin\nX-Frame-Options: DENY"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestRequestHost(t *testing.T) {
+	b := upstream.NewBackend(upstream.Identity{Pool: "p", Scheme: "ws", Authority: "10.0.0.1:9000"})
+	for _, tt := range []struct {
+		policy Policy
+		want   string
+	}{
+		{Policy{}, "10.0.0.1:9000"},
+		{Policy{PreserveHost: true}, "chat.example.com"},
+		{Policy{PreserveHost: true, Request: HeaderEdit{Set: []Header{{"host", "set.example"}}}}, "set.example"},
+	} {
+		if got := tt.policy.RequestHost(stranger, b); got != tt.want {
+			t.Errorf("%+v: got %q, want %q", tt.policy, got, tt.want)
+		}
+	}
+}
+
+// FuzzRequestHeader: whatever a stranger sends, nothing of his that is
+// hop-by-hop or about himself comes through under any spelling.
+func FuzzRequestHeader(f *testing.F) {
+	for _, seed := range []string{
+		"Connection: x-forwarded-for\nX-Forwarded-For: 1.1.1.1", "X_FORWARDED-FOR: 1\nConnection: te, upgrade\nTe: trailers",
+		"Connection: close\nConnection: x\nX: y", "Client_Cert: x\nForwarded: for=x", "Upgrade: h2c\nHTTP2-Settings: x",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader([]byte("GET / HTTP/1.1\r\nHost: h\r\n" + text + "\r\n\r\n"))))
+		if err != nil {
+			t.Skip("not a header")
+		}
+		policy := Policy{Forwarded: ForwardedOff}
+		for name, values := range policy.RequestHeader(r, stranger, "id") {
+			plain := strings.ReplaceAll(strings.ToLower(name), "_", "-")
+			switch {
+			case plain == "te" && values[0] == "trailers", name == "X-Request-Id" && values[0] == "id":
+			case slices.Contains([]string{"connection", "upgrade", "keep-alive", "te", "trailer", "transfer-encoding", "http2-settings", "host", "content-length",
+				"proxy-connection", "proxy-authorization", "forwarded", "x-real-ip", "client-cert", "x-request-id"}, name),
+				strings.HasPrefix(plain, "x-forwarded-"), plain == "forwarded", plain == "client-cert", plain == "x-request-id":
+				t.Errorf("%q: %q came through", name, values)
+			}
+		}
+	})
+}
+
+func BenchmarkRequestHeader(b *testing.B) {
+	in := &http.Request{Header: header(b, "Accept: */*\nUser-Agent: x\nConnection: keep-alive\nCookie: a=b\nAccept-Encoding: gzip")}
+	var p Policy
+	b.ReportAllocs()
+	for b.Loop() {
+		p.RequestHeader(in, stranger, "id")
+	}
+}
