@@ -35,7 +35,8 @@ type Options[T any] struct {
 	Published func(old, next *T, gen Generation)
 	// Refused is called once for each distinct pair of snapshot and error, not
 	// for each time it is met; Kick asks for it again. Start returns its error
-	// instead.
+	// instead. A source that cannot be watched is told here too, once, while
+	// what is served stays good and Status says nothing.
 	Refused func(Refusal)
 	// Restored is called when the source has returned, after a refusal, to
 	// exactly what is served: nothing is published, and all is well again.
@@ -73,6 +74,7 @@ type Loop[T any] struct {
 	inputs []string      // what Source.Also was last told, sorted
 	known  refused       // the last snapshot that Build refused, so that it is not built again
 	pause  time.Duration // before the next retry
+	blind  string        // why the source cannot be watched, as it was told; "" while it can
 
 	mu      sync.Mutex // guards what follows
 	status  Status
@@ -152,11 +154,13 @@ func (l *Loop[T]) rest(ctx context.Context, wake <-chan struct{}, retry, rewatch
 func (l *Loop[T]) watch(ctx context.Context) (<-chan struct{}, <-chan time.Time) {
 	wake, err := l.opts.Source.Watch(ctx)
 	if err == nil {
+		l.blind = ""
 		return wake, nil
 	}
-	if ctx.Err() == nil && l.opts.Refused != nil {
+	if ctx.Err() == nil && l.blind != err.Error() && l.opts.Refused != nil {
 		l.opts.Refused(Refusal{Err: fmt.Errorf("watching the source: %w", err), At: time.Now()})
 	}
+	l.blind = err.Error()
 	return nil, time.After(max(l.opts.Retry, defaultRetry))
 }
 

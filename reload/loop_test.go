@@ -472,8 +472,11 @@ var scripts = map[string]func(*scene){
 		})
 		close(wake)
 		s.after(0, "refused watching the source: no watches left")
-		s.source.change(func() { s.source.data, s.source.watchErr = "two", nil })
-		s.after(defaultRetry, `published 2 "two"`)
+		s.source.change(func() { s.source.data = "two" })
+		s.after(defaultRetry, `published 2 "two"`) // read all the same
+		s.after(10 * defaultRetry)
+		s.source.change(func() { s.source.watchErr = nil })
+		s.after(defaultRetry)
 		s.source.set("three")
 		s.after(0, `published 3 "three"`)
 	},

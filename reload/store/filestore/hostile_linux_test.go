@@ -5,6 +5,7 @@ package filestore
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -135,6 +136,28 @@ bad line
 	if len(got) != 3 {
 		t.Errorf("mount points %v, want three", got)
 	}
+}
+
+// FuzzUnescape undoes what the kernel does to a mount point's name
+// (fs/proc_namespace.c: space, tab, newline, backslash and "#").
+func FuzzUnescape(f *testing.F) {
+	f.Add("/plain")
+	f.Add("/with space\tand\\more\n#")
+	f.Add(`/\040`)
+	f.Fuzz(func(t *testing.T, name string) {
+		var escaped strings.Builder
+		for i := range len(name) {
+			if strings.IndexByte(" \t\n\\#", name[i]) >= 0 {
+				fmt.Fprintf(&escaped, `\%03o`, name[i])
+			} else {
+				escaped.WriteByte(name[i])
+			}
+		}
+		if got := unescape(escaped.String()); got != name {
+			t.Errorf("unescape(%q) = %q, want %q", escaped.String(), got, name)
+		}
+		unescape(name) // whatever it is
+	})
 }
 
 // asNobody runs f with the file system rights of user 65534, whatever the test's

@@ -105,23 +105,25 @@ func (s *Store) commit(temp, target, prev string) error {
 	return os.Rename(temp, target) // a file system without hard links
 }
 
-// resolve follows the symbolic links at path, the last of which may lead to a
-// file that does not exist yet. Every writer comes to the same name, and so to
-// the same lock.
+// resolve follows the symbolic links at an absolute path, the last of which may
+// lead to a file that does not exist yet. Every writer comes to the same name,
+// and so to the same lock.
 func resolve(path string) (string, error) {
 	const deepest = 40 // as the kernel's MAXSYMLINKS
 	for range deepest {
-		dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+		// No filepath.Dir and Join here: they take "link/.." for nothing.
+		cut := strings.LastIndexByte(path, '/')
+		dir, err := filepath.EvalSymlinks(path[:cut+1])
 		if err != nil {
 			return "", fmt.Errorf("directory of %q: %w", path, err)
 		}
-		path = filepath.Join(dir, filepath.Base(path))
+		path = filepath.Join(dir, path[cut+1:])
 		to, err := os.Readlink(path)
 		if err != nil {
 			return path, nil // no link: a file, or nothing
 		}
 		if !filepath.IsAbs(to) {
-			to = filepath.Join(dir, to)
+			to = dir + "/" + to
 		}
 		path = to
 	}

@@ -77,6 +77,34 @@ func TestWriteThroughLinks(t *testing.T) {
 	}
 }
 
+// Every name of a file comes to the same one, which exists or not.
+func TestResolve(t *testing.T) {
+	dir := realTempDir(t)
+	mkdir(t, dir, "a", "b")
+	mkdir(t, dir, "c")
+	for link, to := range map[string]string{
+		"far":    "a/b",
+		"up":     "far/../x", // a/x, not x
+		"abs":    filepath.Join(dir, "a", "x"),
+		"c/back": "../up",
+		"nodir":  "missing/x",
+	} {
+		must(t, os.Symlink(to, filepath.Join(dir, link)))
+	}
+	for path, want := range map[string]string{"a/x": "a/x", "up": "a/x", "abs": "a/x", "c/back": "a/x", "far/y": "a/b/y", "c/z": "c/z"} {
+		got, err := resolve(filepath.Join(dir, path))
+		if err != nil || got != filepath.Join(dir, want) {
+			t.Errorf("resolve(%q) = %q, %v, want %q", path, got, err, want)
+		}
+	}
+	if got, err := resolve(filepath.Join(dir, "nodir")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("resolve of a link into no directory = %q, %v, want an error", got, err)
+	}
+	if got, err := resolve("/routes.yaml"); err != nil || got != "/routes.yaml" {
+		t.Errorf(`resolve("/routes.yaml") = %q, %v`, got, err)
+	}
+}
+
 // names lists a directory.
 func names(t *testing.T, dir string) string {
 	t.Helper()
