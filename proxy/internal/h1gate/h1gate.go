@@ -31,8 +31,9 @@
 // HTTP/2. Server.ReadHeaderTimeout stays zero: the gate has its own clock,
 // which answers 408. Unencrypted HTTP/2 is not spoken through a gate.
 //
-// The files: conn.go is the connection and what it reads next, head.go and
-// target.go the parser (shared with whatever reads heads without net/http),
-// chunked.go a chunked body, hold.go what happens behind an upgrade request,
-// deadline.go the clocks, refuse.go how a refusal is told.
+// The files: conn.go is the connection and what it reads next; judge.go reads
+// heads, body.go bodies. head.go and target.go are the parser (shared with
+// whatever reads heads without net/http), chunked.go the framing of chunks:
+// pure functions. hold.go is what happens behind an upgrade request, deadline.go
+// the clocks, refuse.go how a refusal is told, buffer.go the memory.
 package h1gate

@@ -91,7 +91,8 @@ func (h *Head) Get(name string) (value []byte, ok bool) {
 // needed: nothing else is allocated.
 func ParseHead(buf []byte, fields []Field, limits Limits) (h Head, n int, err error) {
 	var s headScan
-	n, err = s.scan(buf, limits)
+	limits = limits.withDefaults()
+	n, err = s.scan(buf, limits.HeadBytes, limits.Fields)
 	if err != nil {
 		return Head{}, 0, err
 	}
@@ -105,48 +106,43 @@ func ParseHead(buf []byte, fields []Field, limits Limits) (h Head, n int, err er
 // headScan finds the end of a head in bytes that come bit by bit, and looks at
 // every byte once. It knows lines and forbidden bytes, no fields.
 type headScan struct {
-	pos   int // bytes seen so far
+	pos   int // bytes seen so far; never between CR and LF
 	line  int // where the current line begins
 	lines int // lines that are complete; 1 from the start for trailers, which have no request line
 }
 
 // scan continues with buf, which begins with the bytes of the call before. It
-// returns the head's length, or ErrIncomplete.
-func (s *headScan) scan(buf []byte, limits Limits) (int, error) {
-	limits = limits.withDefaults()
-	for ; s.pos < len(buf); s.pos++ {
-		if s.pos >= limits.HeadBytes {
-			return 0, errHeadSize
+// returns the head's length, or ErrIncomplete. CR stands before LF only, and LF
+// behind CR only: a lone one is a line end to some readers and not to others
+// (RFC 9112 section 2.2).
+func (s *headScan) scan(buf []byte, maxBytes, maxFields int) (int, error) {
+	b := buf[:min(len(buf), maxBytes)]
+	for {
+		pos := s.pos // in a register: this loop sees every byte
+		for pos < len(b) && textBytes[b[pos]] {
+			pos++
 		}
-		end, err := s.next(buf, limits.Fields)
-		if err != nil {
-			return 0, err
+		s.pos = pos
+		switch {
+		case s.pos == len(b) || b[s.pos] == '\r' && s.pos+1 == len(b):
+			if len(buf) > maxBytes {
+				return 0, errHeadSize
+			}
+			return 0, ErrIncomplete
+		case b[s.pos] == '\n':
+			return 0, errBareLF
+		case b[s.pos] != '\r':
+			return 0, errControl
+		case b[s.pos+1] != '\n':
+			return 0, errBareCR
 		}
-		if end {
-			s.pos++
-			return s.pos, nil
+		line := b[s.line:s.pos]
+		s.pos += len("\r\n")
+		s.line = s.pos
+		if end, err := s.endLine(line, maxFields); end || err != nil {
+			return s.pos, err
 		}
 	}
-	return 0, ErrIncomplete
-}
-
-// next looks at one byte. CR stands before LF only, and LF behind CR only: a
-// lone one is a line end to some readers and not to others (RFC 9112 section
-// 2.2).
-func (s *headScan) next(buf []byte, maxFields int) (end bool, err error) {
-	c := buf[s.pos]
-	afterCR := s.pos > s.line && buf[s.pos-1] == '\r'
-	switch {
-	case c == '\n' && !afterCR:
-		return false, errBareLF
-	case c == '\n':
-		return s.endLine(buf[s.line:s.pos-1], maxFields)
-	case afterCR:
-		return false, errBareCR
-	case c < ' ' && c != '\t' && c != '\r' || c == 0x7f:
-		return false, errControl
-	}
-	return false, nil
 }
 
 // endLine looks at a complete line. A request line is judged at once: a client
@@ -154,7 +150,6 @@ func (s *headScan) next(buf []byte, maxFields int) (end bool, err error) {
 func (s *headScan) endLine(line []byte, maxFields int) (end bool, err error) {
 	first := s.lines == 0
 	s.lines++
-	s.line = s.pos + 1
 	switch {
 	case first && len(line) == 0:
 		return false, errEmptyLine
@@ -168,6 +163,16 @@ func (s *headScan) endLine(line []byte, maxFields int) (end bool, err error) {
 	}
 	return false, nil
 }
+
+// textBytes may stand in a line: everything but control characters, HTAB
+// excepted. Bytes beyond ASCII are obs-text (RFC 9110 section 5.5), for values
+// only.
+var textBytes = func() (set [256]bool) {
+	for c := range set {
+		set[c] = c >= ' ' && c != 0x7f || c == '\t'
+	}
+	return set
+}()
 
 // parseHead parses a head whose end and bytes were scanned.
 func parseHead(b []byte, fields []Field) (Head, error) {
@@ -206,22 +211,35 @@ func parseFields(b []byte, fields []Field) ([]Field, error) {
 }
 
 func parseField(line []byte) (Field, error) {
-	if line[0] == ' ' || line[0] == '\t' {
+	if isOWS(line[0]) {
 		return Field{}, errFold
 	}
 	name, value, ok := bytes.Cut(line, colon)
 	switch {
 	case !ok:
 		return Field{}, errNoColon
-	case len(name) > 0 && (name[len(name)-1] == ' ' || name[len(name)-1] == '\t'):
+	case len(name) > 0 && isOWS(name[len(name)-1]):
 		return Field{}, errSpaceColon
 	case !isToken(name):
 		return Field{}, errName
 	}
-	return Field{name, bytes.Trim(value, " \t")}, nil
+	return Field{name, trimOWS(value)}, nil
 }
 
 var colon = []byte(":")
+
+// trimOWS trims optional white space (RFC 9110 section 5.6.3).
+func trimOWS(b []byte) []byte {
+	for len(b) > 0 && isOWS(b[0]) {
+		b = b[1:]
+	}
+	for len(b) > 0 && isOWS(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+func isOWS(c byte) bool { return c == ' ' || c == '\t' }
 
 // framing collects the fields that say where a request goes and ends.
 type framing struct {
@@ -302,7 +320,7 @@ func checkTrailerNames(list []byte) error {
 	for more := true; more; {
 		var name []byte
 		name, list, more = bytes.Cut(list, comma)
-		if isTrailerForbidden(bytes.Trim(name, " \t")) {
+		if isTrailerForbidden(trimOWS(name)) {
 			return errTrailerNames
 		}
 	}
