@@ -95,8 +95,8 @@ func (t *tunnel) frameLocked(code uint16, text string) {
 	}
 }
 
-// peerClosed notes that w's source has sent a Close frame, which has been passed
-// on, or was the answer to ours.
+// peerClosed notes that w's source has sent a Close frame, which is passed on next,
+// or is the answer to ours.
 func (t *tunnel) peerClosed(w *way, code uint16, text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

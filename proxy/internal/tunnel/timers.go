@@ -132,14 +132,14 @@ func (t *tunnel) pingDueLocked(w *way, now time.Duration) time.Duration {
 	}
 	heard := in.heardAt(now)
 	if w.pingedAt > heard {
-		return t.pongDueLocked(w, in, now)
+		return min(t.pongDueLocked(w, in, now), now+every) // heard by then, it is pinged again
 	}
 	if now < heard+every {
 		return heard + every
 	}
 	w.pingedAt = now
 	t.wantLocked(w, wantPing)
-	return now + t.limits.Pong
+	return now + min(t.limits.Pong, every)
 }
 
 // pongDueLocked waits for a sign of life from a peer that was pinged. While the

@@ -106,7 +106,6 @@ func (w *way) pump(early []byte, eof bool) {
 // copy passes on what it reads until there is an error.
 func (w *way) copy() error {
 	r := newReader(w.src)
-	defer r.release()
 	for {
 		buf, n, err := r.read(w.held)
 		if n > len(w.held) {
@@ -165,10 +164,9 @@ func (w *way) walk(p []byte) {
 				begin += n
 			}
 		case wsproto.StepClose:
-			frame := p[end : end+n]
+			w.closed(p[end : end+n])
 			end, n = end+n, 0
 			flush()
-			w.closed(frame)
 		case wsproto.StepTooBig:
 			flush()
 			w.walker.Unlimit() // to find the peer's reply behind it
@@ -229,7 +227,8 @@ func (t *tunnel) pings(side Party) bool {
 	return t.limits.PingBackend > 0
 }
 
-// closed notes a Close frame of src's.
+// closed notes a Close frame of src's, before it is passed on: the answer may
+// be here before the write returns.
 func (w *way) closed(frame []byte) {
 	var buf [125]byte
 	code, text, _ := wsproto.ParseClosePayload(wsproto.ControlPayload(buf[:0], frame))
@@ -265,8 +264,8 @@ func (w *way) violation(ev wsproto.Event, rest []byte) int {
 		return 0
 	}
 	frame := rest[:wsproto.ControlLen(rest)]
-	w.write(frame, 0)
 	w.closed(frame)
+	w.write(frame, 0)
 	return len(frame)
 }
 

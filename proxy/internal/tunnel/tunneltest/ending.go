@@ -1,0 +1,304 @@
+package tunneltest
+
+// Ends: who ends a tunnel, what each side is told, and that nothing waits for ever.
+
+import (
+	"testing"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
+	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
+)
+
+var ending = []scenario{
+	{"client closes", func(t *testing.T, e env) { peerCloses(t, e, tunnel.ByClient) }},
+	{"backend closes", func(t *testing.T, e env) { peerCloses(t, e, tunnel.ByBackend) }},
+	{"closed, and never goes", neverGoes},
+	{"close without an answer", closeUnanswered},
+	{"close without a code", closeWithoutCode},
+	{"close with a bad code", closeWithBadCode},
+	{"close, then end of file instead of the answer", closeThenEOF},
+	{"backend lost", backendLost},
+	{"backend lost in a frame", backendLostInFrame},
+	{"backend lost in a header", backendLostInHeader},
+	{"backend resets", backendResets},
+	{"client resets", clientResets},
+	{"drain", drain},
+	{"drain, raw", drainRaw},
+	{"drain waits for the boundary", drainWaits},
+	{"drain discards what follows", drainDiscards},
+	{"drain without an answer", drainUnanswered},
+	{"drain of a blocked tunnel", drainBlocked},
+	{"drain while a peer closes", drainWhileClosing},
+	{"drain after the client's end of file", drainHalfClosed},
+	{"drain twice", drainTwice},
+	{"cut", cut},
+}
+
+func peerCloses(t *testing.T, e env, by tunnel.Party) {
+	r := e.open(t, nil)
+	first, second := r.client, r.backend
+	if by == tunnel.ByBackend {
+		first, second = second, first
+	}
+	first.send(first.closeFrame(4001, "enough"))
+	second.getsClose(4001, "enough")
+	late := second.frame(wsproto.OpText, "still going")
+	second.send(late, second.closeFrame(4002, "me too"))
+	first.gets(late)
+	first.getsClose(4002, "me too")
+	first.leaves()
+	second.leaves()
+	r.ends(by, tunnel.ReasonClosed, 4001, "enough")
+}
+
+// neverGoes has both sides say Close and then do nothing more.
+func neverGoes(t *testing.T, e env) {
+	r := e.open(t, func(s *tunnel.Spec) { s.Limits.CloseTimeout = soon })
+	r.client.send(r.client.closeFrame(1000, ""))
+	r.backend.answersClose(1000, "")
+	r.client.getsClose(1000, "")
+	r.client.getsEOF()
+	r.backend.getsEOF()
+	r.ends(tunnel.ByClient, tunnel.ReasonClosed, 1000, "")
+}
+
+func closeUnanswered(t *testing.T, e env) {
+	r := e.open(t, func(s *tunnel.Spec) { s.Limits.CloseTimeout = soon })
+	r.client.send(r.client.closeFrame(1000, ""))
+	r.backend.getsClose(1000, "")
+	r.client.getsEOF()
+	r.backend.getsEOF()
+	r.ends(tunnel.ByClient, tunnel.ReasonClosed, 1000, "")
+}
+
+func closeWithoutCode(t *testing.T, e env) {
+	r := e.open(t, nil)
+	r.backend.send([]byte{0x88, 0})
+	r.client.gets([]byte{0x88, 0})
+	r.client.send(r.client.closeFrame(0, ""))
+	r.backend.gets(r.client.closeFrame(0, ""))
+	r.client.leaves()
+	r.backend.leaves()
+	r.ends(tunnel.ByBackend, tunnel.ReasonClosed, 1005, "")
+}
+
+// closeWithBadCode has a peer close with a code that may not be on the wire. It
+// is wrong, and still its Close.
+func closeWithBadCode(t *testing.T, e env) {
+	r := e.open(t, nil)
+	f := r.client.closeFrame(1006, "wrong")
+	r.client.send(f)
+	r.backend.gets(f)
+	r.backend.send(r.backend.closeFrame(1002, ""))
+	r.client.getsClose(1002, "")
+	r.client.leaves()
+	r.backend.leaves()
+	r.ends(tunnel.ByClient, tunnel.ReasonClosed, 1006, "wrong")
+}
+
+func closeThenEOF(t *testing.T, e env) {
+	r := e.open(t, nil)
+	r.client.send(r.client.closeFrame(1000, ""))
+	r.backend.getsClose(1000, "")
+	r.backend.goes()
+	r.client.leaves()
+	r.backend.getsEOF()
+	r.ends(tunnel.ByClient, tunnel.ReasonClosed, 1000, "")
+}
+
+func backendLost(t *testing.T, e env) {
+	r := e.open(t, nil)
+	f := r.backend.frame(wsproto.OpText, "last words")
+	r.backend.send(f)
+	r.backend.goes()
+	r.client.gets(f)
+	r.client.answersClose(1012, "backend lost")
+	r.client.leaves()
+	r.backend.gets(r.client.closeFrame(1012, ""))
+	r.backend.getsEOF()
+	r.ends(tunnel.ByBackend, tunnel.ReasonLost, 1012, "backend lost")
+}
+
+func backendLostInFrame(t *testing.T, e env) {
+	r := e.open(t, nil)
+	f := r.backend.frame(wsproto.OpText, "half of it is missing")
+	r.backend.send(f[:10])
+	r.backend.goes()
+	r.client.gets(f[:10])
+	r.client.leaves()
+	r.ends(tunnel.ByBackend, tunnel.ReasonLost, 1006, "")
+}
+
+func backendLostInHeader(t *testing.T, e env) {
+	r := e.open(t, nil)
+	r.backend.send([]byte{0x82, 127, 0, 0})
+	r.backend.goes()
+	r.client.answersClose(1012, "backend lost")
+	r.client.leaves()
+	r.ends(tunnel.ByBackend, tunnel.ReasonLost, 1012, "backend lost")
+}
+
+func backendResets(t *testing.T, e env) {
+	if !e.net.abrupt {
+		t.Skip("only plain TCP is reset")
+	}
+	r := e.open(t, nil)
+	r.backend.resets()
+	r.client.answersClose(1012, "backend lost")
+	r.client.leaves()
+	r.ends(tunnel.ByBackend, tunnel.ReasonLost, 1012, "backend lost")
+}
+
+func clientResets(t *testing.T, e env) {
+	if !e.net.abrupt {
+		t.Skip("only plain TCP is reset")
+	}
+	for _, change := range []func(*tunnel.Spec){nil, raw} {
+		r := e.open(t, change)
+		r.client.resets()
+		r.backend.leaves()
+		code := uint16(1006)
+		if change != nil {
+			code = 0
+		}
+		r.ends(tunnel.ByClient, tunnel.ReasonLost, code, "")
+	}
+}
+
+func drain(t *testing.T, e env) {
+	r := e.open(t, nil)
+	f := r.client.frame(wsproto.OpText, "before")
+	r.client.send(f)
+	r.backend.gets(f)
+	r.tunnel.Close(1012, "routes changed", tunnel.ReasonDrain)
+	r.client.answersClose(1012, "routes changed")
+	r.backend.answersClose(1012, "routes changed")
+	r.client.leaves()
+	r.backend.leaves()
+	s := r.ends(tunnel.ByProxy, tunnel.ReasonDrain, 1012, "routes changed")
+	passed(t, "from the client", s.Counts.FromClient, int64(len(f)), 1)
+	passed(t, "from the backend", s.Counts.FromBackend, 0, 0)
+}
+
+func drainRaw(t *testing.T, e env) {
+	r := e.open(t, raw)
+	r.client.send([]byte("before"))
+	r.backend.gets([]byte("before"))
+	r.tunnel.Close(1012, "routes changed", tunnel.ReasonDrain)
+	r.client.leaves()
+	r.backend.leaves()
+	r.ends(tunnel.ByProxy, tunnel.ReasonDrain, 0, "")
+}
+
+// drainWaits drains a tunnel in the middle of a large message.
+func drainWaits(t *testing.T, e env) {
+	r := e.open(t, nil)
+	const size = 1 << 20
+	payload := make([]byte, size)
+	r.client.send(largeHeader(r.client, size), payload[:1000])
+	r.backend.gets(largeHeader(r.client, size))
+	r.backend.gets(payload[:1000])
+	r.tunnel.Close(1001, "shutting down", tunnel.ReasonShutdown)
+	r.client.getsClose(1001, "shutting down") // that way stands between frames
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		r.client.send(payload[1000:], r.client.closeFrame(1001, ""))
+	}()
+	r.backend.gets(payload[1000:])
+	<-sent
+	r.backend.answersClose(1001, "shutting down")
+	r.client.leaves()
+	r.backend.leaves()
+	s := r.ends(tunnel.ByProxy, tunnel.ReasonShutdown, 1001, "shutting down")
+	passed(t, "from the client", s.Counts.FromClient, size+14, 1)
+}
+
+func drainDiscards(t *testing.T, e env) {
+	r := e.open(t, nil)
+	r.tunnel.Close(1012, "", tunnel.ReasonDrain)
+	r.client.getsClose(1012, "")
+	r.backend.getsClose(1012, "")
+	r.client.send(r.client.frame(wsproto.OpText, "too late"), r.client.frame(wsproto.OpPing, ""), r.client.closeFrame(1012, ""))
+	r.backend.send(r.backend.frame(wsproto.OpText, "too late"), r.backend.closeFrame(1012, ""))
+	r.client.leaves()
+	r.backend.leaves()
+	s := r.ends(tunnel.ByProxy, tunnel.ReasonDrain, 1012, "")
+	passed(t, "from the client", s.Counts.FromClient, 0, 0)
+	passed(t, "from the backend", s.Counts.FromBackend, 0, 0)
+}
+
+func drainUnanswered(t *testing.T, e env) {
+	r := e.open(t, func(s *tunnel.Spec) { s.Limits.CloseTimeout = soon })
+	r.tunnel.Close(1012, "", tunnel.ReasonDrain)
+	for _, p := range []*peer{r.client, r.backend} {
+		p.getsClose(1012, "")
+		p.getsEOF()
+	}
+	r.ends(tunnel.ByProxy, tunnel.ReasonDrain, 1012, "")
+}
+
+// drainBlocked drains a tunnel whose backend has stopped reading in the middle
+// of a frame: there is no boundary to wait for.
+func drainBlocked(t *testing.T, e env) {
+	const most = 64 << 20
+	r := e.open(t, func(s *tunnel.Spec) { s.Limits.CloseTimeout = soon })
+	flooded := make(chan struct{})
+	go func() {
+		defer close(flooded)
+		r.client.conn.Write(largeHeader(r.client, most))
+		r.client.conn.Write(make([]byte, most)) // fails when the tunnel is cut
+	}()
+	r.backend.gets(largeHeader(r.client, most))
+	r.tunnel.Close(1012, "", tunnel.ReasonDrain)
+	r.client.getsClose(1012, "")
+	r.ends(tunnel.ByProxy, tunnel.ReasonDrain, 1012, "")
+	<-flooded
+}
+
+// drainWhileClosing drains a tunnel whose client has said Close already: the
+// answer is the backend's.
+func drainWhileClosing(t *testing.T, e env) {
+	r := e.open(t, nil)
+	r.client.send(r.client.closeFrame(4001, "mine"))
+	r.backend.getsClose(4001, "mine")
+	r.tunnel.Close(1012, "not this", tunnel.ReasonDrain)
+	r.backend.send(r.backend.closeFrame(4001, "yours"))
+	r.client.getsClose(4001, "yours")
+	r.client.leaves()
+	r.backend.leaves()
+	r.ends(tunnel.ByClient, tunnel.ReasonClosed, 4001, "mine")
+}
+
+func drainHalfClosed(t *testing.T, e env) {
+	r := e.open(t, nil)
+	r.client.goes()
+	r.backend.getsEOF()
+	r.tunnel.Close(1012, "", tunnel.ReasonDrain)
+	r.client.getsClose(1012, "")
+	r.client.getsEOF()
+	r.backend.goes()
+	r.ends(tunnel.ByClient, tunnel.ReasonLost, 1012, "")
+}
+
+func drainTwice(t *testing.T, e env) {
+	r := e.open(t, nil)
+	r.tunnel.Close(1012, "first", tunnel.ReasonDrain)
+	r.tunnel.Close(1001, "second", tunnel.ReasonShutdown)
+	r.client.answersClose(1012, "first")
+	r.backend.answersClose(1012, "first")
+	r.client.leaves()
+	r.backend.leaves()
+	r.ends(tunnel.ByProxy, tunnel.ReasonDrain, 1012, "first")
+	r.tunnel.Close(1001, "third", tunnel.ReasonShutdown)
+	r.tunnel.Cut(tunnel.ReasonShutdown)
+	if len(r.done) != 0 {
+		t.Error("Done was called twice")
+	}
+}
+
+func cut(t *testing.T, e env) {
+	r := e.open(t, nil)
+	r.tunnel.Cut(tunnel.ReasonShutdown)
+	r.ends(tunnel.ByProxy, tunnel.ReasonShutdown, 1006, "")
+}
