@@ -96,12 +96,13 @@ func newRoot(env *Env) *cobra.Command {
 		Long:          rootHelp,
 		SilenceErrors: true, // report prints them
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		// No Args: cobra then refuses a command that it does not know, with the nearest one.
 	}
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	root.AddCommand(newServeCommand(env), newExplainCommand(env))
+	root.AddCommand(newServeCommand(env), newCheckCommand(env), newFmtCommand(env), newExplainCommand(env),
+		newSchemaCommand(env), newVersionCommand(env))
 	return root
 }
 

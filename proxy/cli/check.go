@@ -1,0 +1,136 @@
+package cli
+
+// tunnelform check: every mistake of the routes files, at its place.
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+	"github.com/tunnelform/tunnelform/reload/store"
+)
+
+const checkHelp = `Finds every mistake of the routes files and prints each as file:line:column.
+
+The arguments are files, and directories whose *.yaml and *.yml files (not
+hidden ones, not below) are taken; together they are one set, judged as serve
+judges it. A single "-" is standard input.
+
+What only this machine knows is looked at too: certificates, the directories of
+sockets, the names of ports. --offline judges the bytes alone.
+
+The exit status is 0 when nothing is wrong, 1 when something is, 2 for a wrong
+command line, 3 when a file could not be read.`
+
+type checkFlags struct {
+	json    bool
+	offline bool
+}
+
+func newCheckCommand(env *Env) *cobra.Command {
+	var flags checkFlags
+	cmd := &cobra.Command{
+		Use:   "check FILE|DIR...",
+		Short: "Find every mistake in the routes files",
+		Long:  checkHelp,
+		Args:  someFiles,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return runCheck(env, flags, args)
+		},
+	}
+	cmd.Flags().BoolVar(&flags.json, "json", false, "print a JSON array of {file, line, column, key, text} on standard output")
+	cmd.Flags().BoolVar(&flags.offline, "offline", false, "judge the bytes alone, not what they name on this machine")
+	return cmd
+}
+
+func runCheck(env *Env, flags checkFlags, paths []string) error {
+	if err := onlyStdin(paths); err != nil {
+		return err
+	}
+	documents, err := readDocuments(env, paths)
+	if err != nil {
+		return err
+	}
+	files, mistakes := judge(documents, flags.offline)
+	if flags.json {
+		err = printJSON(env, mistakes)
+	} else if len(mistakes) > 0 {
+		printMistakes(env, mistakes, sourcesOf(documents))
+	} else if env.IsTerminal {
+		fmt.Fprintln(env.Stderr, summary(files))
+	}
+	if err == nil && len(mistakes) > 0 {
+		err = &exitError{code: exitInvalid}
+	}
+	return err
+}
+
+// someFiles wants at least one argument: an empty list in a script must not pass
+// for a set that is right.
+func someFiles(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usageErrorf("no routes file: want at least one file or directory, or %q for standard input", stdinPath)
+	}
+	return nil
+}
+
+// onlyStdin refuses standard input beside other files: it belongs to no directory.
+func onlyStdin(paths []string) error {
+	if len(paths) > 1 && slices.Contains(paths, stdinPath) {
+		return usageErrorf("standard input (%q) beside other files: want it alone", stdinPath)
+	}
+	return nil
+}
+
+// judge finds the mistakes of a set, in the order of their places.
+func judge(documents []store.Document, offline bool) ([]*routefile.File, routefile.Errors) {
+	var files []*routefile.File
+	for _, d := range documents {
+		file, _ := routefile.Parse(d.Path, d.Data) // Check repeats what Parse found
+		files = append(files, file)
+	}
+	mistakes := routefile.Check(files...)
+	if !offline {
+		mistakes = append(mistakes, routefile.CheckFiles(files...)...)
+	}
+	slices.SortStableFunc(mistakes, func(a, b *routefile.Error) int {
+		return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col))
+	})
+	return files, mistakes
+}
+
+func sourcesOf(documents []store.Document) map[string][]byte {
+	sources := make(map[string][]byte, len(documents))
+	for _, d := range documents {
+		sources[d.Path] = d.Data
+	}
+	return sources
+}
+
+func printJSON(env *Env, mistakes routefile.Errors) error {
+	encoder := json.NewEncoder(env.Stdout)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(mistakesOf(mistakes))
+}
+
+// summary tells a person that something was looked at.
+func summary(files []*routefile.File) string {
+	routes, pools := 0, 0
+	for _, f := range files {
+		routes += len(f.Routes)
+		pools += len(f.Pools)
+	}
+	return fmt.Sprintf("nothing is wrong: %s, %s, %s", plural(len(files), "file"), plural(routes, "route"), plural(pools, "pool"))
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
