@@ -127,8 +127,11 @@ func (t *tunnel) pingDueLocked(w *way, now time.Duration) time.Duration {
 	if in.from == ByClient {
 		every = t.limits.PingClient
 	}
-	if every <= 0 || !t.websocket || w.blind || in.blind || w.deaf || in.ended {
+	if every <= 0 || !t.websocket || w.blind || in.blind || w.deaf {
 		return never
+	}
+	if in.ended {
+		return t.endedDueLocked(w, in, every, now)
 	}
 	heard := in.heardAt(now)
 	if w.pingedAt > heard {
@@ -142,6 +145,18 @@ func (t *tunnel) pingDueLocked(w *way, now time.Duration) time.Duration {
 	return now + min(t.limits.Pong, every)
 }
 
+// endedDueLocked gives a peer that has half-closed the time in which it would
+// have been found dead: it cannot answer a ping any more, and shows that it is
+// there by taking bytes.
+func (t *tunnel) endedDueLocked(w, in *way, every, now time.Duration) time.Duration {
+	due := max(in.heardAt(now), w.movedAt()) + every + t.limits.Pong
+	if now >= due {
+		t.endLocked(pongTimeout(in))
+		return t.deadline
+	}
+	return due
+}
+
 // pongDueLocked waits for a sign of life from a peer that was pinged. While the
 // ping itself still waits for the end of a large frame, that frame's progress
 // counts as one.
@@ -153,11 +168,16 @@ func (t *tunnel) pongDueLocked(w, in *way, now time.Duration) time.Duration {
 	if now < from+t.limits.Pong {
 		return from + t.limits.Pong
 	}
+	t.endLocked(pongTimeout(in))
+	return t.deadline
+}
+
+// pongTimeout is the ending for a peer, the source of in, that is not there.
+func pongTimeout(in *way) ending {
 	e := bothTold(ReasonPongTimeout, wsproto.CloseGoingAway, string(ReasonPongTimeout))
 	if in.from == ByBackend {
 		e.code[fromBackend] = wsproto.CloseServiceRestart // as for a backend that is lost
 	}
 	e.gone = in
-	t.endLocked(e)
-	return t.deadline
+	return e
 }

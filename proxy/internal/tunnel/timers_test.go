@@ -1,0 +1,310 @@
+package tunnel
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
+)
+
+// stream is one end of a connection without buffers, in synctest's time.
+type stream struct {
+	net.Conn // nil: what is not here is not called
+	in       *io.PipeReader
+	out      *io.PipeWriter
+}
+
+func streamPair() (a, b *stream) {
+	r1, w1 := io.Pipe()
+	r2, w2 := io.Pipe()
+	return &stream{in: r1, out: w2}, &stream{in: r2, out: w1}
+}
+
+func (s *stream) Read(p []byte) (int, error)       { return s.in.Read(p) }
+func (s *stream) Write(p []byte) (int, error)      { return s.out.Write(p) }
+func (s *stream) CloseWrite() error                { return s.out.Close() }
+func (s *stream) SetReadDeadline(time.Time) error  { return nil }
+func (s *stream) SetDeadline(time.Time) error      { return nil }
+func (s *stream) SetWriteDeadline(time.Time) error { return nil }
+
+func (s *stream) Close() error {
+	s.in.CloseWithError(net.ErrClosed)
+	return s.out.Close()
+}
+
+// bench is a tunnel in synctest's time.
+type bench struct {
+	t               *testing.T
+	tunnel          Tunnel
+	client, backend *stream
+	done            chan Summary
+	start           time.Time
+}
+
+func newBench(t *testing.T, l Limits, change func(*Spec)) *bench {
+	b := &bench{t: t, done: make(chan Summary, 1), start: time.Now()}
+	spec := Spec{WebSocket: true, Limits: l, Done: func(s Summary) { b.done <- s }}
+	var inClient, inBackend *stream
+	inClient, b.client = streamPair()
+	inBackend, b.backend = streamPair()
+	spec.Client.Conn, spec.Backend.Conn = inClient, inBackend
+	if change != nil {
+		change(&spec)
+	}
+	b.tunnel = Portable().Open(spec)
+	return b
+}
+
+// at says that it is so long since the tunnel was opened.
+func (b *bench) at(want time.Duration, what string) {
+	b.t.Helper()
+	if got := time.Since(b.start); got != want {
+		b.t.Errorf("%s after %v, want %v", what, got, want)
+	}
+}
+
+// reads reads what the tunnel writes to s, one frame at a time.
+func (b *bench) reads(s *stream) (op wsproto.Opcode, payload []byte) {
+	b.t.Helper()
+	head := make([]byte, 2)
+	if _, err := io.ReadFull(s, head); err != nil {
+		b.t.Fatal(err)
+	}
+	rest := make([]byte, wsproto.ControlLen(head)-2)
+	if _, err := io.ReadFull(s, rest); err != nil {
+		b.t.Fatal(err)
+	}
+	frame := append(head, rest...)
+	return wsproto.Opcode(frame[0] & 15), wsproto.ControlPayload(nil, frame)
+}
+
+func (b *bench) wants(s *stream, op wsproto.Opcode) []byte {
+	b.t.Helper()
+	got, payload := b.reads(s)
+	if got != op {
+		b.t.Fatalf("a frame with opcode %x, want %x", got, op)
+	}
+	return payload
+}
+
+// bothTold reads a Close frame on each side.
+func (b *bench) bothTold() {
+	b.t.Helper()
+	told := make(chan wsproto.Opcode)
+	go func() {
+		op, _ := b.reads(b.client)
+		told <- op
+	}()
+	b.wants(b.backend, wsproto.OpClose)
+	if op := <-told; op != wsproto.OpClose {
+		b.t.Fatalf("a frame with opcode %x for the client, want Close", op)
+	}
+}
+
+var someMask = &[4]byte{1, 2, 3, 4}
+
+func fromClientFrame(op wsproto.Opcode, payload []byte) []byte {
+	return wsproto.AppendFrame(nil, op, payload, someMask)
+}
+
+func fromBackendFrame(op wsproto.Opcode, payload []byte) []byte {
+	return wsproto.AppendFrame(nil, op, payload, nil)
+}
+
+// finish drains what is left on both sides, and waits for the end.
+func (b *bench) finish(why Reason) Summary {
+	b.t.Helper()
+	go io.Copy(io.Discard, b.client)
+	go io.Copy(io.Discard, b.backend)
+	s := <-b.done
+	if s.Reason != why {
+		b.t.Errorf("ended by %d, %s; want %s", s.ClosedBy, s.Reason, why)
+	}
+	return s
+}
+
+func TestIdleCountsFromTheLastBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Limits{Idle: 10 * time.Second}, nil)
+		for range 3 {
+			time.Sleep(7 * time.Second)
+			b.client.Write(fromClientFrame(wsproto.OpText, nil))
+			b.wants(b.backend, wsproto.OpText)
+		}
+		b.bothTold()
+		b.at(31*time.Second, "closed")
+		b.finish(ReasonIdle)
+		b.at(37*time.Second, "gone") // the replies' 5s, and 1s to go
+	})
+}
+
+func TestWaitingForTheReaderIsIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Limits{Idle: 10 * time.Second}, nil)
+		go b.client.Write(fromClientFrame(wsproto.OpText, make([]byte, 100))) // nobody reads it
+		b.wants(b.client, wsproto.OpClose)
+		b.at(10*time.Second, "closed")
+		s := <-b.done // the backend does not read at all: it is cut at the close timeout
+		b.at(16*time.Second, "gone")
+		if s.Reason != ReasonIdle {
+			t.Errorf("ended for %s", s.Reason)
+		}
+	})
+}
+
+func TestPingsWhenSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Limits{PingClient: 30 * time.Second, Pong: 10 * time.Second}, nil)
+		token := b.wants(b.client, wsproto.OpPing)
+		b.at(30*time.Second, "pinged")
+		time.Sleep(9 * time.Second)
+		b.client.Write(fromClientFrame(wsproto.OpPong, token))
+		b.wants(b.client, wsproto.OpPing)
+		b.at(69*time.Second, "pinged again")
+		time.Sleep(9 * time.Second)
+		b.client.Write(fromClientFrame(wsproto.OpText, []byte("not a pong, but alive")))
+		b.wants(b.backend, wsproto.OpText)
+		b.wants(b.client, wsproto.OpPing)
+		b.at(108*time.Second, "pinged a third time")
+		b.bothTold()
+		b.at(118*time.Second, "found dead")
+		b.finish(ReasonPongTimeout)
+	})
+}
+
+// A client that cannot be heard, because its last message waits for the backend
+// to read, is not silent.
+func TestNoPongIsMissedWhileNobodyListens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Limits{PingClient: 10 * time.Second, Pong: time.Second}, nil)
+		go b.client.Write(fromClientFrame(wsproto.OpText, []byte("stuck")))
+		time.Sleep(time.Hour)
+		if len(b.done) != 0 {
+			t.Fatal("the tunnel has ended")
+		}
+		b.wants(b.backend, wsproto.OpText)
+		read := time.Since(b.start)
+		b.wants(b.client, wsproto.OpPing)
+		b.at(read+10*time.Second, "pinged")
+		b.tunnel.Cut(ReasonShutdown)
+		b.finish(ReasonShutdown)
+	})
+}
+
+// A ping that waits for the end of a frame waits as long as the frame moves.
+func TestPingWaitsForALargeFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Limits{PingClient: 10 * time.Second, Pong: 5 * time.Second}, nil)
+		frame := fromBackendFrame(wsproto.OpBinary, make([]byte, 100))
+		for i := range frame {
+			go b.backend.Write(frame[i : i+1])
+			time.Sleep(4 * time.Second)
+			if i == 0 || i == 1 {
+				continue // a header is passed on whole
+			}
+			if i == 2 {
+				io.ReadFull(b.client, make([]byte, 3))
+				continue
+			}
+			io.ReadFull(b.client, make([]byte, 1))
+		}
+		token := b.wants(b.client, wsproto.OpPing)
+		b.at(time.Duration(len(frame))*4*time.Second, "pinged")
+		b.client.Write(fromClientFrame(wsproto.OpPong, token))
+		b.tunnel.Cut(ReasonShutdown)
+		b.finish(ReasonShutdown)
+	})
+}
+
+// A backend may finish what it is saying after the client's Close.
+func TestClosingIsPatient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Limits{CloseTimeout: 5 * time.Second}, nil)
+		b.client.Write(wsproto.AppendClose(nil, 1000, "", someMask))
+		b.wants(b.backend, wsproto.OpClose)
+		for range 4 {
+			time.Sleep(4 * time.Second)
+			b.backend.Write(fromBackendFrame(wsproto.OpText, nil))
+			b.wants(b.client, wsproto.OpText)
+		}
+		b.finish(ReasonClosed)
+		b.at(22*time.Second, "gone") // 16s, the 5s of silence, and 1s to go
+	})
+}
+
+// A drain on top of that is not.
+func TestDrainEndsPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Limits{CloseTimeout: 5 * time.Second}, nil)
+		b.client.Write(wsproto.AppendClose(nil, 1000, "", someMask))
+		b.wants(b.backend, wsproto.OpClose)
+		b.tunnel.Close(1012, "", ReasonDrain)
+		go io.Copy(io.Discard, b.client)
+		for range 6 {
+			b.backend.Write(fromBackendFrame(wsproto.OpText, nil))
+			time.Sleep(time.Second)
+		}
+		<-b.done
+		b.at(6*time.Second, "gone")
+	})
+}
+
+// A client that has half-closed and takes nothing is not kept for ever.
+func TestHalfClosedClientIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := Limits{PingClient: 30 * time.Second, Pong: 10 * time.Second}
+		b := newBench(t, limits, func(s *Spec) { s.Client.EOF = true })
+		if _, err := b.backend.Read(make([]byte, 1)); err != io.EOF {
+			t.Fatal(err)
+		}
+		time.Sleep(39 * time.Second)
+		b.backend.Write(fromBackendFrame(wsproto.OpText, nil))
+		b.wants(b.client, wsproto.OpText)
+		b.wants(b.client, wsproto.OpClose)
+		b.at(79*time.Second, "given up")
+		b.finish(ReasonLost)
+	})
+}
+
+func TestLifetimeWithoutABoundary(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Limits{Lifetime: time.Minute, CloseTimeout: 3 * time.Second}, nil)
+		frame := fromBackendFrame(wsproto.OpBinary, make([]byte, 100))
+		b.backend.Write(frame[:50])
+		got := make([]byte, 50)
+		io.ReadFull(b.client, got)
+		b.wants(b.backend, wsproto.OpClose)
+		b.at(time.Minute, "closed")
+		if rest, err := io.ReadAll(b.client); err != nil || len(rest) > 0 {
+			t.Errorf("the client read %q and %v, want the end of file", rest, err)
+		}
+		b.at(time.Minute+3*time.Second, "half-closed")
+		if s := b.finish(ReasonLifetime); s.Code != 1001 {
+			t.Errorf("close code %d, want the 1001 that the backend got", s.Code)
+		}
+	})
+}
+
+// Bytes behind what a connection without half-close delivers end with it.
+func TestNoHalfClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inClient, client := net.Pipe()
+		inBackend, backend := net.Pipe()
+		done := make(chan Summary, 1)
+		Portable().Open(Spec{
+			Client: Endpoint{Conn: inClient, Early: []byte("all"), EOF: true}, Backend: Endpoint{Conn: inBackend},
+			Done: func(s Summary) { done <- s },
+		})
+		if got, err := io.ReadAll(backend); err != nil || !bytes.Equal(got, []byte("all")) {
+			t.Errorf("the backend read %q and %v", got, err)
+		}
+		if s := <-done; s.ClosedBy != ByClient || s.Reason != ReasonClosed {
+			t.Errorf("ended by %d, %s", s.ClosedBy, s.Reason)
+		}
+		client.Close()
+	})
+}
