@@ -60,7 +60,7 @@ func fill(k *Key, dst any) {
 
 func (k *Key) readDefault(dst any) {
 	var doc yaml.Node
-	p := &parser{file: &File{}, path: []string{k.Name}}
+	p := &parser{file: &File{lines: 1}, path: []string{k.Name}}
 	if err := yaml.Unmarshal([]byte(k.Default), &doc); err != nil {
 		panic(fmt.Sprintf("routefile: default of %s: %v", k.Path, err))
 	}

@@ -26,6 +26,9 @@ type File struct {
 	node *yaml.Node // the document's mapping, for KeyPos
 	data []byte
 	errs Errors // what Parse found, for Check
+
+	lines int // of data
+	end   Pos // behind its last character
 }
 
 // Pos is a place in a routes file. Line and Col are 1-based; Col counts characters.
@@ -236,7 +239,7 @@ type Limits struct {
 // Origins is who may open a tunnel from a browser.
 type Origins struct {
 	Mode  string   // "" (not said), "same-host" (default), "any", "list"
-	Allow []string // Mode "list": "https://app.example.com", "https://*.example.com", "same-host"
+	Allow []string // Mode "list", in lower case: "https://app.example.com", "https://*.example.com", "same-host"
 }
 
 // DrainPolicy is how a tunnel that must go is ended. Defaults: 30s, 1012, 5s, drained.

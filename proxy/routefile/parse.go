@@ -22,6 +22,7 @@ func Parse(path string, data []byte) (*File, Errors) {
 		Path: path, Revision: hex.EncodeToString(sum[:]), data: data,
 		Listeners: map[string]*Listener{}, Pools: map[string]*Pool{}, Routes: map[string]*Route{},
 	}
+	f.measure()
 	p := &parser{file: f}
 	if n := p.load(data); n != nil {
 		f.node = n

@@ -368,7 +368,10 @@ func originsKey() *Key {
 				*o = Origins{Mode: n.Value}
 				return
 			}
-			*o = Origins{Mode: "list", Allow: p.words(k, n, checkOrigin)}
+			*o = Origins{Mode: "list"}
+			for _, origin := range p.words(k, n, checkOrigin) {
+				o.Allow = append(o.Allow, strings.ToLower(origin)) // as browsers send them
+			}
 		}}
 }
 

@@ -1,9 +1,11 @@
 package routefile
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -378,7 +380,18 @@ func (f *File) pos(n node) Pos {
 	if n == nil {
 		return Pos{File: f.Path}
 	}
+	if n.Line > f.lines {
+		return f.end // yaml.v3 places what is missing at the end on a line of its own
+	}
 	return Pos{File: f.Path, Line: n.Line, Col: n.Column}
+}
+
+// measure finds the end of the file's text.
+func (f *File) measure() {
+	text := bytes.TrimPrefix(f.data, []byte(bom))
+	f.lines = 1 + bytes.Count(text, []byte("\n"))
+	last := text[bytes.LastIndexByte(text, '\n')+1:]
+	f.end = Pos{File: f.Path, Line: f.lines, Col: 1 + utf8.RuneCount(last)}
 }
 
 // sortedNames is a map's keys in order: nothing here may depend on a map's own.

@@ -22,7 +22,7 @@ const bom = "\ufeff"
 // load returns the document's mapping; nil when there is none, which was then noted.
 func (p *parser) load(data []byte) node {
 	if len(data) > MaxBytes {
-		p.noteAt(1, 1, fmt.Sprintf("the file has %s, wanted at most %s", FormatSize(int64(len(data))), FormatSize(MaxBytes)))
+		p.noteAt(1, 1, fmt.Sprintf("the file has %d bytes, wanted at most %s", len(data), FormatSize(MaxBytes)))
 		return nil
 	}
 	if !p.plainText(data) {

@@ -1,0 +1,79 @@
+package routefile
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestHostileFiles feeds what would cost a careless reader its stack, its
+// memory or minutes. The test's own deadline is the only clock.
+func TestHostileFiles(t *testing.T) {
+	for _, test := range []struct {
+		name, text, want string
+	}{
+		{"brackets", "version: 1\nroutes: " + strings.Repeat("[", 20000) + strings.Repeat("]", 20000), "r.yaml:2:1: not YAML: nests deeper than 100 levels"},
+		{"open brackets", "version: 1\nroutes: " + strings.Repeat("[", 20000), "r.yaml:2:1: not YAML: nests deeper than 100 levels"},
+		{"braces", "version: 1\nroutes: " + strings.Repeat("{a: ", 5000) + strings.Repeat("}", 5000), "levels"},
+		{"dashes", strings.Repeat("- ", 20000), "not YAML: nests deeper than 100 levels"},
+		{"block", indented(2000), "nests deeper than 100 levels"},
+		{"alias bomb", aliasBomb(9000), "aliases expand to more than 1000000 values"},
+		{"merge bomb", mergeBomb(60), "aliases expand to more than 1000000 values"},
+		{"merges itself", "version: 1\nroutes: &r {<<: [*r, *r, *r]}\n", "r.yaml:2:9: routes nests deeper than 100 levels (does an alias contain itself?)"},
+		{"too large", "version: 1\n" + strings.Repeat("#", MaxBytes), "r.yaml:1:1: the file has 16777227 bytes, wanted at most 16MiB"},
+		{"not UTF-8", "version: 1\nroutes: {\xff: x}", "r.yaml:2:10: byte 0xff is not UTF-8"},
+		{"NUL", "version: 1\n\x00", "r.yaml:2:1: the character U+0000 may not stand in a routes file"},
+		{"truncated rune", "a: \xe2\x82", "r.yaml:1:4: byte 0xe2 is not UTF-8"},
+		{"lone carriage return", "version: 1\rroutes: {}", "r.yaml:1:11: a carriage return without a line feed"},
+		{"UTF-16", "\xff\xfev\x00", "r.yaml:1:1: byte 0xff is not UTF-8"},
+		{"line separator", "version: 1 # \u2028", "r.yaml:1:14: the character U+2028 may not stand in a routes file"},
+		{"second byte order mark", bom + "version: 1 # " + bom, "r.yaml:1:14: the character U+FEFF may not stand in a routes file"},
+		{"many mistakes", "version: 1\n" + manyUnknown(maxMistakes+5), "r.yaml: more than 10000 mistakes, the first of them are shown"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f, errs := Parse("r.yaml", []byte(test.text))
+			if len(errs) == 0 || !strings.Contains(errs.Error(), test.want) {
+				t.Errorf("got %.300s, want %s", errs.Error(), test.want)
+			}
+			Check(f)
+			NewSet(f)
+		})
+	}
+}
+
+func indented(levels int) string {
+	var b strings.Builder
+	for i := range levels {
+		b.WriteString(strings.Repeat(" ", i) + "a:\n")
+	}
+	return b.String()
+}
+
+// aliasBomb has one route with a list of 2,000 and aliases of it for all others.
+func aliasBomb(routes int) string {
+	var b strings.Builder
+	b.WriteString("version: 1\nroutes:\n")
+	fmt.Fprintf(&b, "  base: &base {match: {path: /}, to: 'internal://echo', headers: {request: {remove: [%s]}}}\n", strings.Repeat("a, ", 2000))
+	for i := range routes {
+		fmt.Fprintf(&b, "  r%d: *base\n", i)
+	}
+	return b.String()
+}
+
+// mergeBomb merges each mapping twice into the next: two to the power of depth merges.
+func mergeBomb(depth int) string {
+	var b strings.Builder
+	b.WriteString("version: 1\nroutes:\n  x0: &x0 {to: 'internal://echo'}\n")
+	for i := 1; i <= depth; i++ {
+		fmt.Fprintf(&b, "  x%d: &x%d {<<: [*x%d, *x%d]}\n", i, i, i-1, i-1)
+	}
+	return b.String()
+}
+
+func manyUnknown(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "key-%d: 1\n", i)
+	}
+	return b.String()
+}
