@@ -62,27 +62,19 @@ func (t *Tree) hiderOf(r *rule) *rule {
 	return s.best
 }
 
-// reasonOfOrder says what puts a before b.
+// reasonOfOrder says what puts a, which hides b, before it: of one host, only
+// paths can.
 func reasonOfOrder(a, b *rule) string {
 	switch {
 	case a.priority != b.priority:
 		return fmt.Sprintf("its priority is %d", a.priority)
-	case a.host != b.host:
-		return "its host is more specific"
-	case a.path.kind != b.path.kind:
-		return fmt.Sprintf("%s goes before %s", a.path.kind.word(), b.path.kind.place())
-	case comparePatterns(a.path, b.path) != 0:
-		return fmt.Sprintf("its %s is more specific", a.path.kind.word())
+	case a.path.kind == b.path.kind:
+		// Of two exact paths or prefixes, the more specific is no wider.
+		return "its path_regex is longer"
+	case b.path.kind == AnyPath:
+		return fmt.Sprintf("%s goes before no path at all", a.path.kind.word())
 	}
-	return "it has more conditions"
-}
-
-// place is the kind where it is compared with another.
-func (k PathKind) place() string {
-	if k == AnyPath {
-		return "no path at all"
-	}
-	return k.word()
+	return fmt.Sprintf("%s goes before %s", a.path.kind.word(), b.path.kind.word())
 }
 
 // groupKey is equal for rules that may be undecided and meet.
@@ -275,6 +267,9 @@ func meetPaths(a, b *pattern, w *Request) (d decision) {
 	case Prefix:
 		w.Path = a.text
 	case Regex:
+		if apart(outlined(&a.outline, a.text), outlined(&b.outline, b.text)) {
+			return no
+		}
 		w.Path, d = intersect(pathLanguage, a.text, b.text)
 		return d
 	default:

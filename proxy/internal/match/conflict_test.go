@@ -71,6 +71,8 @@ func TestConflicts(t *testing.T) {
 			`b: no request reaches it: route "a" takes every one first, because path_prefix goes before no path at all; want a narrower "a", or a priority above 0 here`},
 		{"regex hides prefix", Rule{Path: regex("^/a.*")}, Rule{Path: prefix("/a/b")},
 			`b: no request reaches it: route "a" takes every one first, because path_regex goes before path_prefix; want a narrower "a", or a priority above 0 here`},
+		{"regex hides regex", Rule{Path: regex("^/a.*")}, Rule{Path: regex("^/a")},
+			`b: no request reaches it: route "a" takes every one first, because its path_regex is longer; want a narrower "a", or a priority above 0 here`},
 		{"exact hides regex", Rule{Path: exact("/a/{x}")}, Rule{Path: regex("^/a/b$")},
 			`b: no request reaches it: route "a" takes every one first, because path goes before path_regex; want a narrower "a", or a priority above 0 here`},
 		{"capture hides literal", Rule{Path: exact("/{x}/b"), Priority: 1}, Rule{Path: exact("/a/b")},

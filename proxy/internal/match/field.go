@@ -34,6 +34,8 @@ type field struct {
 	op    FieldOp
 	value string
 	re    *regexp.Regexp // Matches
+
+	outline outline // Matches: drawn by Conflicts when it needs it, on rules that it alone knows
 }
 
 // saidElsewhere are headers that have a condition of their own. One way to say
@@ -322,6 +324,8 @@ func (c *field) common(other condition) (string, decision) {
 		return intersect(o.in.language(), o.value, "")
 	case o.op == Present:
 		return intersect(c.in.language(), c.value, "")
+	case apart(outlined(&c.outline, c.value), outlined(&o.outline, o.value)):
+		return "", no
 	}
 	return intersect(c.in.language(), c.value, o.value)
 }

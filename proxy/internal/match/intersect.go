@@ -29,6 +29,9 @@ const (
 // intersect returns a shortest text of l that both regexes match; "" for b is
 // the regex that matches every text.
 func intersect(l language, a, b string) (string, decision) {
+	if a == b {
+		b = ""
+	}
 	p := product{language: l, a: newMachine(a), b: newMachine(b)}
 	p.alphabet = []rune(l.alphabet)
 	if !l.complete {

@@ -7,14 +7,16 @@
 // then exact path over regex over prefix (exact: segment by segment, a literal
 // beats a capture; regex: the longer literal prefix, then the longer source;
 // prefix: the longer), then the rule with more conditions. What is still
-// undecided is for [Conflicts] to refuse, with a request that proves it.
+// undecided is for [Conflicts] to refuse, with a request that proves it; with
+// [Tree.Explain] a user sees, rule by rule, why a request goes where it goes.
 //
 // The package also owns the two texts that patterns and targets are made of:
 // [NormalizePath], which every path goes through exactly once before it is
 // matched or forwarded, and [Template], which puts captures into a target.
 //
 // It knows nothing of YAML, of sockets or of HTTP servers. A Tree is safe for
-// concurrent use; Lookup allocates nothing unless the winning rule captures.
+// concurrent use; Lookup allocates nothing but for a regex over a query value
+// with escapes.
 package match
 
 import (
@@ -30,13 +32,13 @@ type Rule struct {
 	Listener    string         // name of a listener; "" is any
 	Host        string         // "chat.example.com", "*.example.com" (one or more labels), "" is any; no port
 	Path        Path           // at most one pattern
-	Methods     []string       // upper case; nil is any. GET also matches HEAD
+	Methods     []string       // upper case; none is any. GET also matches HEAD
 	Headers     []Field        // names are case-insensitive; every value line must satisfy the condition
 	Query       []Field        // decoded names and values; every value of the name must satisfy the condition
 	Cookies     []Field        // names are case-sensitive; every value of the name must satisfy the condition
-	Upgrade     string         // "", "any", "none" (must not upgrade), or one protocol ("websocket"), case-insensitive
+	Upgrade     string         // "", "any", "none" (must not upgrade), or one protocol ("websocket"), case-insensitive; h2c, TLS/* and HTTP/* never count
 	Subprotocol string         // one of the offered Sec-WebSocket-Protocol tokens, case-sensitive; "" is any
-	Clients     []netip.Prefix // the client's address is in one of them; nil is any
+	Clients     []netip.Prefix // the client's address is in one of them; none is any
 }
 
 // PathKind says how a Path's pattern is read.
@@ -49,7 +51,9 @@ const (
 	Regex                   // RE2, starts with ^, need not reach the end of the path
 )
 
-// Path is a pattern over the normalised path.
+// Path is a pattern over the normalised path. Exact and Prefix patterns are
+// normalised as paths are; a Regex must say what stands in a normal path, %20
+// for a space, and is refused if it matches none.
 type Path struct {
 	Kind    PathKind
 	Pattern string
@@ -78,11 +82,11 @@ type Field struct {
 type Request struct {
 	Listener string
 	Method   string
-	Host     string // lower case, no port, no trailing dot
-	Path     string // as NormalizePath returned it
-	Query    string // the raw query, without "?"
-	Header   http.Header
-	Upgrade  []string // the tokens of the Upgrade header, in order, lower case; nil when there is none
+	Host     string      // as NormalizeHost returned it; "" if there is none
+	Path     string      // as NormalizePath returned it
+	Query    string      // the raw query, without "?"
+	Header   http.Header // canonical names
+	Upgrade  []string    // the tokens of the Upgrade header, in order, lower case; nil when there is none
 	Client   netip.Addr
 }
 

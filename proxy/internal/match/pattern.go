@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// pattern is a compiled Path. It is immutable.
+// pattern is a compiled Path. It is immutable but for outline.
 type pattern struct {
 	kind     PathKind
 	text     string    // normal form, captures as {name}; a regex as written
@@ -23,6 +23,8 @@ type pattern struct {
 	re      *regexp.Regexp
 	literal string   // Regex: every match starts with it
 	end     regexEnd // what may follow the literal
+
+	outline outline // Regex: drawn by Conflicts when it needs it, on rules that it alone knows
 }
 
 // segment is one segment of an Exact pattern.
