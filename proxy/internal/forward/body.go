@@ -53,7 +53,7 @@ func clientFault(err error) error {
 func announced(trailer http.Header) http.Header {
 	var out http.Header
 	for name := range trailer {
-		if forbiddenTrailer(name) {
+		if protected(name) || listed(hopByHop, name) {
 			continue
 		}
 		if out == nil {
@@ -62,15 +62,6 @@ func announced(trailer http.Header) http.Header {
 		out[name] = nil
 	}
 	return out
-}
-
-func forbiddenTrailer(name string) bool {
-	for _, hop := range hopByHop {
-		if hop == name {
-			return true
-		}
-	}
-	return protected(name)
 }
 
 // fillTrailer runs on the goroutine that reads the body, which is the one that

@@ -10,25 +10,18 @@ import (
 	"strings"
 )
 
-// aboutClient says whether a header, its name in plainName's form, tells a
-// backend who the client is. From a stranger it is a lie or a guess.
+// aboutClient says whether a header tells a backend who asks, and by which id.
+// From a stranger it is a lie or a guess.
 func aboutClient(name string) bool {
-	switch name {
-	case "forwarded", "x-forwarded", "x-real-ip", "client-cert", "client-cert-chain":
-		return true
-	}
-	return strings.HasPrefix(name, "x-forwarded-")
+	const prefix = "X-Forwarded-"
+	return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) || listed(clientHeaders, name)
 }
 
-// dropClaims removes what the peer may not say. An alias spelt with underscores
-// is nobody's to send: a trusted proxy may have passed on a stranger's unread.
-func dropClaims(h http.Header, trusted bool) {
+var clientHeaders = []string{"Forwarded", "X-Forwarded", "X-Real-Ip", "Client-Cert", "Client-Cert-Chain", "X-Request-Id"}
+
+func dropClaims(h http.Header) {
 	for name := range h {
-		plain := plainName(name)
-		if !aboutClient(plain) && plain != "x-request-id" {
-			continue
-		}
-		if !trusted || strings.Contains(name, "_") {
+		if aboutClient(name) {
 			delete(h, name)
 		}
 	}

