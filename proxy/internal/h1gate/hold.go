@@ -21,7 +21,8 @@ const maxPipelined = bufferSize
 // An end of file is reported where a plain request's client has nothing more to
 // say. It is kept where bytes came before it, since those still want an answer,
 // and behind an upgrade request, since a client may half-close right behind its
-// first bytes.
+// first bytes. Once all that may be kept is there, nothing is read any more: the
+// client must wait, and its going shows when the answer is written.
 func (c *Conn) watch(p []byte) error {
 	for {
 		limit, wait, err := c.watchLimit()

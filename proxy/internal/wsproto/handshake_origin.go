@@ -117,7 +117,7 @@ func (r OriginRules) allow(o origin, host string) bool {
 }
 
 func sameHost(o origin, host string) bool {
-	name, _, ok := splitPort(strings.ToLower(host))
+	name, _, ok := splitPort(lowerASCII(host))
 	return ok && strings.TrimSuffix(name, ".") == strings.TrimSuffix(o.host, ".")
 }
 
@@ -132,11 +132,11 @@ func parseOrigin(s string) (origin, bool) {
 	if !ok || !isScheme(scheme) {
 		return origin{}, false
 	}
-	host, port, ok := splitPort(strings.ToLower(rest))
+	host, port, ok := splitPort(lowerASCII(rest))
 	if !ok {
 		return origin{}, false
 	}
-	scheme = strings.ToLower(scheme)
+	scheme = lowerASCII(scheme)
 	if port == "" {
 		port = defaultPort(scheme)
 	}

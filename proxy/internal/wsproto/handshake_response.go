@@ -111,8 +111,8 @@ func checkAccept(h http.Header, key string) error {
 	return nil
 }
 
-// agreedProtocol compares with case: subprotocol names are case-sensitive
-// (RFC 6455 section 4.1, page 19, as browsers and registries read it).
+// agreedProtocol compares byte by byte, as browsers do: RFC 6455 section 4.1
+// asks for one of the offered names and says nothing of case.
 func agreedProtocol(h http.Header, offered []string) (string, error) {
 	lines := h["Sec-Websocket-Protocol"]
 	switch {

@@ -409,6 +409,8 @@ func TestCheckOrigin(t *testing.T) {
 		{"", "https://u@a.example", "a.example", false},
 		{"", "https://a.example https://a.example", "a.example", false},
 		{"", "a.example", "a.example", false},
+		{"", "https://\u212a.example", "k.example", false}, // the Kelvin sign
+		{"https://k.example", "https://\u212a.example", "x", false},
 		{"", "https://a.example:", "a.example", false},
 
 		{"https://app.example", "https://app.example", "x", true},

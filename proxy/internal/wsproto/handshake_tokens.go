@@ -85,6 +85,16 @@ func lower(c byte) byte {
 	return c
 }
 
+// lowerASCII leaves every other letter alone: strings.ToLower would make a k of
+// the Kelvin sign.
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		b[i] = lower(c)
+	}
+	return string(b)
+}
+
 // trimOWS trims optional white space (RFC 9110 section 5.6.3).
 func trimOWS(s string) string { return strings.Trim(s, " \t") }
 
