@@ -1,6 +1,10 @@
 package routefile
 
-import "github.com/tunnelform/tunnelform/proxy/internal/match"
+import (
+	"cmp"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
+)
 
 // What Check asks of package match: whether conditions compile, and whether a
 // target's captures are there.
@@ -48,17 +52,29 @@ func templatesOf(r *Route) []written {
 // check says whether the templates are well formed and refer only to what the
 // pattern captures; the pattern of a route that is spoilt may not have been read.
 func (w written) check(p match.Path, spoilt bool) error {
-	for _, text := range []string{w.path, w.query} {
-		t, err := match.ParseTemplate(text)
-		if err != nil {
-			return err
-		}
-		if len(t.Refs()) == 0 || spoilt && p.Kind == match.AnyPath {
-			continue
-		}
-		if err := match.CheckRefs(t, p); err != nil {
+	path, err := match.ParseTemplate(w.path)
+	if err != nil {
+		return err
+	}
+	query, err := match.ParseTemplate(w.query)
+	if err != nil {
+		return err
+	}
+	if w.path != "" {
+		if err := path.CheckPath(); err != nil {
 			return err
 		}
 	}
-	return nil
+	if spoilt && p.Kind == match.AnyPath {
+		return nil
+	}
+	return cmp.Or(checkRefs(path, p), checkRefs(query, p))
+}
+
+// checkRefs spares the compilation of a pattern that nothing refers to.
+func checkRefs(t *match.Template, p match.Path) error {
+	if len(t.Refs()) == 0 {
+		return nil
+	}
+	return match.CheckRefs(t, p)
 }

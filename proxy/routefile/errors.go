@@ -119,11 +119,16 @@ func blank(r rune) rune {
 	return ' '
 }
 
+// Merge puts several lists of mistakes into one: sorted, without repetition.
+func Merge(lists ...Errors) Errors {
+	return tidy(slices.Concat(lists...))
+}
+
 // maxMistakes bounds how many mistakes are kept: aliases let a small file hold millions.
 const maxMistakes = 10000
 
 // tidy sorts mistakes and drops repetitions (a value that several aliases share is wrong once).
-func tidy(errs []*Error) Errors {
+func tidy(errs Errors) Errors {
 	slices.SortStableFunc(errs, compareErrors)
 	return slices.CompactFunc(errs, func(a, b *Error) bool {
 		return a.Pos == b.Pos && a.Text == b.Text

@@ -189,7 +189,7 @@ func values[T any](start func(*T), keep func(p *parser, dst *T, key, value node)
 		}
 		start(dst.(*T))
 		p.entries(n, func(key, value node) {
-			p.within1(key.Value, func() {
+			p.inKey(key.Value, func() {
 				value, leave := p.enter(value)
 				if value == nil {
 					return

@@ -159,7 +159,7 @@ func (p *parser) mapping(k *Key, n node, dst any) {
 		return
 	}
 	p.entries(n, func(key, value node) {
-		p.within1(key.Value, func() { p.entry(k, key, value, dst) })
+		p.inKey(key.Value, func() { p.entry(k, key, value, dst) })
 	})
 	p.together(k, n)
 	if k.after != nil {
@@ -226,8 +226,8 @@ func (p *parser) entry(k *Key, key, value node, dst any) {
 	}
 }
 
-// within1 runs f one key deeper.
-func (p *parser) within1(key string, f func()) {
+// inKey runs f one key deeper.
+func (p *parser) inKey(key string, f func()) {
 	p.path = append(p.path, key)
 	f()
 	p.path = p.path[:len(p.path)-1]
@@ -240,7 +240,7 @@ func (p *parser) named(k *Key, n node, dst any) {
 	}
 	one := k.index["*"]
 	p.entries(n, func(key, value node) {
-		p.within1(key.Value, func() {
+		p.inKey(key.Value, func() {
 			p.one(k, one, key, value, dst)
 		})
 	})
