@@ -24,8 +24,10 @@ const maxClashes = 3
 // problems, in the order of rules. Of two ambiguous rules the one given later
 // is Problem.Rule, and Problem.Witness is a request that both match; it is nil
 // where two regexes are too large to decide whether they have a match in common,
-// which counts as a clash. Rules that Compile refuses are left out. The
-// time taken is near-linear in the number of rules.
+// which counts as a clash. Rules that Compile refuses are left out. The time
+// taken is near-linear in the number of rules, but quadratic in that of regexes
+// with the same literal prefix and length, and of rules for the same paths that
+// differ in conditions other than a single value.
 func Conflicts(rules []Rule) []Problem {
 	compiled, _ := compileAll(rules)
 	found := append(ambiguities(compiled), unreachables(compiled)...)

@@ -89,6 +89,7 @@ func TestConflicts(t *testing.T) {
 		{"capture leaves the empty segment", Rule{Path: exact("/{x}"), Priority: 1}, Rule{Path: exact("/")}, ""},
 		{"condition leaves the rest", Rule{Path: prefix("/"), Headers: header("1"), Priority: 1}, Rule{Path: exact("/a")}, ""},
 		{"narrower condition leaves the rest", Rule{Headers: header("1"), Priority: 1}, Rule{Headers: like("^1")}, ""},
+		{"narrower network leaves the rest", Rule{Clients: clients("10.0.0.0/16"), Priority: 1}, Rule{Clients: clients("10.0.0.0/8")}, ""},
 		{"end leaves what is below", Rule{Path: regex("^/a$")}, Rule{Path: prefix("/a")}, ""},
 	} {
 		test.a.Name, test.b.Name = "a", "b"

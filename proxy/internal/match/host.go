@@ -1,7 +1,7 @@
 package match
 
 // One normal form for hosts: what a request's authority and a rule's host are
-// both brought to, and the order in which hosts are tried.
+// both brought to.
 
 import (
 	"errors"

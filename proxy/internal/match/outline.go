@@ -104,9 +104,9 @@ func (m *machine) mayTake(at int32, r rune) bool {
 		return m.step(at, r) != dead
 	}
 	inst := &m.prog.Inst[at]
-	any := inst.Op == syntax.InstRuneAny || inst.Op == syntax.InstRuneAnyNotNL
+	every := inst.Op == syntax.InstRuneAny || inst.Op == syntax.InstRuneAnyNotNL
 	fold := syntax.Flags(inst.Arg)&syntax.FoldCase != 0 // k folds to the Kelvin sign
-	return any || fold || slices.Max(inst.Rune) >= beyondASCII
+	return every || fold || slices.Max(inst.Rune) >= beyondASCII
 }
 
 // after is where a place leads when it takes a rune.
