@@ -59,7 +59,7 @@ type socket struct {
 
 // listen binds the listener's address. It accepts nothing yet.
 func (s *Server) listen(l *listener) (*socket, error) {
-	ln, err := bind(l.address)
+	ln, err := Listen(l.address)
 	if err != nil {
 		return nil, err
 	}
@@ -70,14 +70,14 @@ func (s *Server) listen(l *listener) (*socket, error) {
 		IdleTimeout: 2 * time.Minute,
 		ConnContext: h1gate.NewContext,
 		ConnState:   k.connState,
-		ErrorLog:    log.New(debugWriter{s.log}, "", 0),
+		ErrorLog:    DebugLog(s.log),
 	}
 	return k, nil
 }
 
-// bind listens on "host:port" or "unix:/path". A unix socket that nobody
+// Listen listens on "host:port" or "unix:/path". A unix socket that nobody
 // listens on any more is what a killed process leaves behind: it is replaced.
-func bind(address string) (net.Listener, error) {
+func Listen(address string) (net.Listener, error) {
 	path, isUnix := strings.CutPrefix(address, "unix:")
 	if !isUnix {
 		return net.Listen("tcp", address)
@@ -308,6 +308,9 @@ func (s *slots) close() {
 
 // recheck wakes an acceptor that waits at a limit which a reload has raised.
 func (s *slots) recheck() { s.freed.Broadcast() }
+
+// DebugLog is an http.Server's ErrorLog, at the level debug.
+func DebugLog(to *slog.Logger) *log.Logger { return log.New(debugWriter{to}, "", 0) }
 
 // debugWriter gives net/http's own complaints (mostly about clients) to the log.
 type debugWriter struct{ log *slog.Logger }

@@ -77,7 +77,30 @@ func (s *Server) Bind(t *Table, set *routefile.Set) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dropSpareLocked(func(key string) bool { return t.sockets[key] == nil })
-	var errs routefile.Errors
+	bound, errs := s.bindLocked(t, set)
+	for key, k := range bound {
+		s.spare[key] = k
+	}
+	if len(errs) > 0 {
+		s.dropSpareLocked(func(string) bool { return true })
+	}
+	return errs.Err()
+}
+
+// TryBind says what Bind would say, and binds nothing.
+func (s *Server) TryBind(t *Table, set *routefile.Set) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	bound, errs := s.bindLocked(t, set)
+	for _, k := range bound {
+		k.close()
+	}
+	return errs.Err()
+}
+
+// bindLocked binds what t names and nobody is bound to.
+func (s *Server) bindLocked(t *Table, set *routefile.Set) (bound map[string]*socket, errs routefile.Errors) {
+	bound = make(map[string]*socket)
 	for key, l := range t.sockets {
 		if s.sockets[key] != nil || s.spare[key] != nil {
 			continue
@@ -90,13 +113,9 @@ func (s *Server) Bind(t *Table, set *routefile.Set) error {
 			errs = append(errs, listenError(set.Listeners[l.name], err))
 			continue
 		}
-		s.spare[key] = k
+		bound[key] = k
 	}
-	if len(errs) > 0 {
-		s.dropSpareLocked(func(string) bool { return true })
-		return errs
-	}
-	return nil
+	return bound, errs
 }
 
 // willBeFreeLocked says whether what keeps l from being bound is a socket of

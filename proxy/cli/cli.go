@@ -102,7 +102,7 @@ func newRoot(env *Env) *cobra.Command {
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	root.AddCommand(newServeCommand(env), newCheckCommand(env), newFmtCommand(env), newExplainCommand(env),
-		newSchemaCommand(env), newVersionCommand(env))
+		newStatusCommand(env), newSchemaCommand(env), newVersionCommand(env))
 	return root
 }
 

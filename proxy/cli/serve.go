@@ -20,6 +20,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 	"github.com/tunnelform/tunnelform/reload"
+	"github.com/tunnelform/tunnelform/reload/store"
 	"github.com/tunnelform/tunnelform/reload/store/filestore"
 )
 
@@ -34,8 +35,10 @@ Signals: HUP reads the files again, TERM and INT drain the tunnels and stop, a s
 cuts what is left.`
 
 type serveFlags struct {
-	logFormat string
-	logLevel  string
+	logFormat  string
+	logLevel   string
+	admin      string
+	statusFile string
 }
 
 func newServeCommand(env *Env) *cobra.Command {
@@ -50,11 +53,13 @@ func newServeCommand(env *Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runServe(cmd.Context(), env, log, args)
+			return runServe(cmd.Context(), env, log, flags, args)
 		},
 	}
 	cmd.Flags().StringVar(&flags.logFormat, "log-format", "auto", "auto, text or json; auto is text on a terminal")
 	cmd.Flags().StringVar(&flags.logLevel, "log-level", "info", "debug, info, warn or error")
+	cmd.Flags().StringVar(&flags.admin, "admin", "", "serve the admin API at host:port or unix:/path, such as "+defaultAdmin)
+	cmd.Flags().StringVar(&flags.statusFile, "status-file", "", "keep the status in this file")
 	return cmd
 }
 
@@ -77,20 +82,22 @@ func newLogger(env *Env, flags serveFlags) (*slog.Logger, error) {
 
 // service is a proxy that follows its files.
 type service struct {
-	log     *slog.Logger
-	server  *proxy.Server
-	loop    *reload.Loop[proxy.Table]
-	files   fileCache
-	started time.Time
+	log        *slog.Logger
+	source     store.Source
+	server     *proxy.Server
+	loop       *reload.Loop[proxy.Table]
+	files      fileCache
+	statusFile statusFile
+	started    time.Time
 }
 
 // runServe serves until a signal or ctx ends it.
-func runServe(ctx context.Context, env *Env, log *slog.Logger, paths []string) error {
+func runServe(ctx context.Context, env *Env, log *slog.Logger, flags serveFlags, paths []string) error {
 	source, err := filestore.NewSource(paths, filestore.Options{MaxSize: routefile.MaxBytes, Log: log})
 	if err != nil {
 		return err
 	}
-	s := &service{log: log, started: time.Now()}
+	s := &service{log: log, source: source, statusFile: statusFile(flags.statusFile), started: time.Now()}
 	s.loop = reload.New(reload.Options[proxy.Table]{
 		Source:    source,
 		Build:     s.build,
@@ -99,13 +106,20 @@ func runServe(ctx context.Context, env *Env, log *slog.Logger, paths []string) e
 		Restored:  s.restored,
 		Unchanged: s.unchanged,
 	})
-	s.server = proxy.NewServer(proxy.Options{Current: s.loop.Cell().Load, Log: log, Status: s.status})
+	s.server = proxy.NewServer(proxy.Options{Current: s.loop.Cell().Load, Log: log, Status: func() any { return s.Status() }})
 
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
 	if err := s.loop.Start(ctx); err != nil {
 		return s.cannotStart(env, err)
+	}
+	if flags.admin != "" {
+		stop, err := s.startAdmin(flags.admin)
+		if err != nil {
+			return &exitError{code: exitInvalid, err: err}
+		}
+		defer stop()
 	}
 	return s.run(ctx, signals)
 }
@@ -207,6 +221,7 @@ func (s *service) published(old, new *proxy.Table, gen reload.Generation) {
 	if old != nil {
 		runtime.GC()
 	}
+	s.noteStatus()
 }
 
 // maxNames bounds the names in one log line: the first load of 10,000 routes
@@ -221,6 +236,7 @@ func names(all []string) []string {
 }
 
 func (s *service) refused(r reload.Refusal) {
+	defer s.noteStatus()
 	mistakes := mistakesOf(r.Err)
 	s.log.Error("routes refused", "mistakes", len(mistakes), "revision", r.Revision,
 		"serving", s.loop.Status().Revision)
@@ -235,40 +251,11 @@ func (s *service) refused(r reload.Refusal) {
 
 func (s *service) restored(gen reload.Generation, _ reload.Refusal) {
 	s.log.Info("routes restored", "generation", gen.Number, "revision", gen.Revision)
+	s.noteStatus()
 }
 
 func (s *service) unchanged(gen reload.Generation) {
 	s.log.Info("routes unchanged", "generation", gen.Number, "revision", gen.Revision)
-}
-
-// status is what internal://status answers.
-func (s *service) status() any {
-	now := s.loop.Status()
-	open, draining := s.server.Tunnels()
-	status := statusapi.Status{
-		Version:    versionText(),
-		StartedAt:  s.started,
-		Ready:      s.server.Ready(),
-		Generation: now.Generation,
-		Revision:   now.Revision,
-		LoadedAt:   now.LoadedAt,
-		Listeners:  s.server.Addresses(),
-		Tunnels:    statusapi.Tunnels{Open: open, Draining: draining},
-	}
-	if table := s.loop.Cell().Load(); table != nil {
-		status.Routes = table.Routes()
-	}
-	for _, d := range now.Documents {
-		status.Files = append(status.Files, statusapi.File{Path: d.Path, Revision: d.Revision})
-	}
-	if now.LastError != nil {
-		status.Refused = &statusapi.Refused{
-			Revision: now.RefusedRevision,
-			At:       now.RefusedAt,
-			Mistakes: mistakesOf(now.LastError),
-		}
-	}
-	return status
 }
 
 // mistakesOf lists an error's mistakes; one that is not about a place in a file

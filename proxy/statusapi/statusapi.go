@@ -1,9 +1,12 @@
-// Package statusapi is what a running proxy says of itself, as JSON: at
-// internal://status today. Field names are a promise; fields are added, never
-// renamed.
+// Package statusapi is what a running proxy says of itself, as JSON: on its admin
+// API, at internal://status and in its status file. Field names are a promise;
+// fields are added, never renamed.
 package statusapi
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Status is the state of one proxy at one moment.
 type Status struct {
@@ -19,6 +22,25 @@ type Status struct {
 	Tunnels    Tunnels           `json:"tunnels"`
 	// Refused is what stands in the files now, if that is not what is served.
 	Refused *Refused `json:"refused,omitempty"`
+	// Outcome is what became of the revision that was waited for; "" when none was.
+	Outcome Outcome `json:"outcome,omitempty"`
+}
+
+// Outcome is what has become of a revision.
+type Outcome string
+
+const (
+	Served     Outcome = "served"     // it is part of what is served
+	Rejected   Outcome = "rejected"   // it stands in the files and was refused; see Status.Refused
+	Superseded Outcome = "superseded" // it was seen, and the files hold something else now
+	Pending    Outcome = "pending"    // the time to wait is over, and it was not seen
+)
+
+// CheckResult is the judgement of a candidate file. Nothing was loaded.
+type CheckResult struct {
+	OK       bool      `json:"ok"`
+	Revision string    `json:"revision"` // of the candidate, sha256 in hex
+	Mistakes []Mistake `json:"mistakes"`
 }
 
 // File is one routes file of those that are served.
@@ -37,6 +59,7 @@ type Tunnels struct {
 type Refused struct {
 	Revision string    `json:"revision"` // "" when the files could not be read
 	At       time.Time `json:"at"`
+	Files    []File    `json:"files,omitempty"`
 	Mistakes []Mistake `json:"mistakes"`
 }
 
@@ -48,4 +71,15 @@ type Mistake struct {
 	Column int    `json:"column,omitempty"`
 	Key    string `json:"key,omitempty"`
 	Text   string `json:"text"`
+}
+
+// String is the mistake on one line: file:line:column: text.
+func (m Mistake) String() string {
+	switch {
+	case m.File == "":
+		return m.Text
+	case m.Line == 0:
+		return m.File + ": " + m.Text
+	}
+	return fmt.Sprintf("%s:%d:%d: %s", m.File, m.Line, m.Column, m.Text)
 }
