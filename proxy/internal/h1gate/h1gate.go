@@ -29,7 +29,9 @@
 //
 // A *tls.Conn is wrapped after its handshake, and only when it negotiated no
 // HTTP/2. Server.ReadHeaderTimeout stays zero: the gate has its own clock,
-// which answers 408. Unencrypted HTTP/2 is not spoken through a gate.
+// which answers 408. Unencrypted HTTP/2 is not spoken through a gate. While a
+// later head is still incomplete, net/http takes its connection for idle, so that
+// Server.Shutdown closes it.
 //
 // The files: conn.go is the connection and what it reads next; judge.go reads
 // heads, body.go bodies. head.go and target.go are the parser (shared with

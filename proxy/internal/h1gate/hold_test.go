@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 const upgradeHead = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -231,4 +232,37 @@ func TestResumeElsewhere(t *testing.T) {
 	if got, err := io.ReadAll(c.r); string(got) != "bye" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
+}
+
+// A Read that waits because all that may be held is there ends with a deadline
+// that the handler sets, and when the server closes.
+func TestPauseEnds(t *testing.T) {
+	ends := map[string]func(*site, http.ResponseWriter) error{
+		"close":    func(s *site, _ http.ResponseWriter) error { return s.srv.Close() },
+		"deadline": func(_ *site, w http.ResponseWriter) error { return setReadDeadline(w, 10*time.Millisecond) },
+		"past":     func(_ *site, w http.ResponseWriter) error { return setReadDeadline(w, -time.Second) },
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			gone := make(chan error, 1)
+			var s *site
+			s = newSite(t, func(w http.ResponseWriter, r *http.Request) {
+				g := FromContext(r.Context())
+				waitFor(t, "a pause", func() bool { g.mu.Lock(); defer g.mu.Unlock(); return g.wake != nil })
+				if err := end(s, w); err != nil {
+					t.Error(err)
+				}
+				gone <- wait(r)
+			})
+			c := s.dial()
+			go io.WriteString(c, upgradeHead+strings.Repeat("x", 1<<20))
+			if err := <-gone; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func setReadDeadline(w http.ResponseWriter, d time.Duration) error {
+	return http.NewResponseController(w).SetReadDeadline(time.Now().Add(d))
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -38,6 +39,7 @@ func (l gateListener) Accept() (net.Conn, error) {
 type site struct {
 	t    *testing.T
 	addr string
+	srv  *http.Server // the last one that serves
 
 	mu      sync.Mutex
 	refused []string // "400 reason"
@@ -56,6 +58,7 @@ func newSite(t *testing.T, handler http.HandlerFunc) *site {
 
 func (s *site) serve(ln net.Listener, handler http.Handler) {
 	srv := &http.Server{Handler: handler, ConnContext: NewContext, ErrorLog: log.New(io.Discard, "", 0)}
+	s.srv = srv
 	var wg sync.WaitGroup
 	wg.Go(func() { srv.Serve(ln) })
 	s.t.Cleanup(func() { srv.Close(); wg.Wait() })
@@ -493,4 +496,56 @@ func (l handshaken) Accept() (net.Conn, error) {
 		From(conn).NetConn().(*tls.Conn).Handshake()
 	}
 	return conn, err
+}
+
+// A body that ends early is a client that left, no violation.
+func TestServerTruncatedBodies(t *testing.T) {
+	failed := make(chan error, 1)
+	s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(r.Body)
+		failed <- err
+	})
+	for _, rest := range []string{
+		"Content-Length: 5\r\n\r\nabc",
+		"Content-Length: 5\r\n\r\n",
+		"Transfer-Encoding: chunked\r\n\r\n",
+		"Transfer-Encoding: chunked\r\n\r\n3\r\nab",
+		"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n",
+		"Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n",
+	} {
+		c := s.dial()
+		c.send("POST / HTTP/1.1\r\nHost: a\r\n" + rest)
+		c.Conn.(*net.TCPConn).CloseWrite()
+		if err := <-failed; err == nil {
+			t.Errorf("%q: the body is taken for whole", rest)
+		}
+		c.Close()
+	}
+	if got := s.refusals(); len(got) > 0 {
+		t.Errorf("refused %q", got)
+	}
+}
+
+// net/http gives up on a body that nobody reads and closes slowly, for which it
+// needs the half-close.
+func TestServerUnreadBody(t *testing.T) {
+	s := newSite(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "no") })
+	c := s.dial()
+	go io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"+strings.Repeat("x", 1000000))
+	if resp := c.expect(200, "no"); !resp.Close {
+		t.Error("no Connection: close")
+	}
+	c.expectEnd()
+}
+
+func TestWithoutAGate(t *testing.T) {
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	if From(a) != nil || FromContext(NewContext(t.Context(), a)) != nil {
+		t.Error("a gate where there is none")
+	}
+	if err := Wrap(a, Limits{}, nil).(*Conn).CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("half-close of a pipe: %v", err)
+	}
 }
