@@ -86,8 +86,8 @@ func (h *Head) Get(name string) (value []byte, ok bool) {
 
 // ParseHead parses the request head at the beginning of buf, which is n
 // bytes long: what is behind it is not looked at. It returns [ErrIncomplete] when more
-// bytes are needed, and a [*Violation] as soon as the bytes that are there can
-// not become an acceptable head. fields is used for Head.Fields and grown where
+// bytes are needed, and a [*Violation] as soon as the bytes that are there cannot
+// become an acceptable head. fields is used for Head.Fields and grown where
 // needed: nothing else is allocated.
 func ParseHead(buf []byte, fields []Field, limits Limits) (h Head, n int, err error) {
 	var s headScan
