@@ -57,7 +57,7 @@ type Outcome struct {
 }
 
 // Forward sends r to hop's backend and the answer to w; it returns when all of
-// it is through. It counts itself in with Backend.Acquire. Where an answer
+// it is through. The caller has counted it in (Backend.Acquire). Where an answer
 // breaks off midway it panics with http.ErrAbortHandler, as net/http wants it, so
 // that the client cannot take a part for the whole.
 //
@@ -66,8 +66,9 @@ func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, hop Hop) {
 	if hop.Outcome == nil {
 		hop.Outcome = new(Outcome)
 	}
-	hop.Backend.Acquire()
-	defer hop.Backend.Release()
+	if hop.Answer != nil {
+		defer hop.Answer.Body.Close()
+	}
 	x := &exchange{forwarder: f, w: w, in: r, hop: hop}
 	if err := x.refuse(); err != nil {
 		x.fail(err)
