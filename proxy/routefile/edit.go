@@ -137,10 +137,13 @@ func (l *layout) edit(ops []Op, whole bool) ([]byte, error) {
 	}
 	for _, sec := range sections {
 		if err := s.applySection(sec); err != nil {
-			return nil, inSection(err, sec)
+			return nil, inSections(err, sections)
 		}
 	}
 	s.addSections(sections)
+	if err := s.checkAnchors(); err != nil {
+		return nil, inSections(err, sections)
+	}
 	if len(s.hunks) == 0 {
 		return l.data, nil
 	}

@@ -19,14 +19,9 @@ func (s *splicer) change(m *member, want *yaml.Node, col int) error {
 			if ok, err := s.changeBlock(m, want); ok || err != nil {
 				return err
 			}
-		case isFlow(old) && len(old.Content) > 0:
-			if ok, err := s.changeFlow(old, want); ok || err != nil {
-				return err
-			}
+		case s.changeFlow(old, want):
+			return nil
 		}
-	}
-	if err := s.mayGo(old); err != nil {
-		return err
 	}
 	s.exchange(m, want, col)
 	return nil
@@ -87,52 +82,45 @@ func additions(at map[string]*member, present map[string]*yaml.Node, want *yaml.
 }
 
 // changeFlow changes a mapping in braces key by key. It says false when the
-// keys are not to be told apart safely.
-func (s *splicer) changeFlow(old, want *yaml.Node) (bool, error) {
+// keys are not to be told apart safely, or none would stay.
+func (s *splicer) changeFlow(old, want *yaml.Node) bool {
 	wanted, kept := fields(want), 0
-	for i := 0; i+1 < len(old.Content); i += 2 {
-		key, value := old.Content[i], old.Content[i+1]
-		if key.Kind != yaml.ScalarNode || isMerge(key) || s.places[value].start == s.places[value].end {
-			return false, nil
+	for _, one := range pairs(old) {
+		if one.key.Kind != yaml.ScalarNode || isMerge(one.key) || s.places[one.value].start == s.places[one.value].end {
+			return false
 		}
-		if wanted[key.Value] != nil {
+		if wanted[one.key.Value] != nil {
 			kept++
 		}
 	}
 	if kept == 0 || len(fields(old)) != len(old.Content)/2 {
-		return false, nil
+		return false
 	}
 	s.addToFlow(old, want)
-	return true, s.keepInFlow(old, wanted)
+	s.keepInFlow(old, wanted)
+	return true
 }
 
 // keepInFlow changes the values of a flow mapping and cuts the keys that go.
-func (s *splicer) keepInFlow(old *yaml.Node, wanted map[string]*yaml.Node) error {
+func (s *splicer) keepInFlow(old *yaml.Node, wanted map[string]*yaml.Node) {
 	kept := false // is there a key before this one that stays
 	for i := 0; i+1 < len(old.Content); i += 2 {
-		key, value := old.Content[i], old.Content[i+1]
-		want := wanted[key.Value]
-		switch {
-		case want == nil:
-			if err := s.mayGo(value); err != nil {
-				return err
-			}
+		value, want := old.Content[i+1], wanted[old.Content[i].Value]
+		if want == nil {
 			s.cutFromFlow(old, i, kept)
-		case sameValue(value, want):
-			kept = true
-		default:
-			kept = true
-			if err := s.changeInFlow(value, want); err != nil {
-				return err
-			}
+			continue
+		}
+		kept = true
+		if !sameValue(value, want) {
+			s.changeInFlow(value, want)
 		}
 	}
-	return nil
 }
 
 // cutFromFlow cuts the i-th node's pair with one comma: the one before it where
 // a pair stays before it, else the one behind it.
 func (s *splicer) cutFromFlow(old *yaml.Node, i int, kept bool) {
+	s.gone = append(s.gone, old.Content[i+1])
 	if kept {
 		s.replace(s.places[old.Content[i-1]].end, s.places[old.Content[i+1]].end, "")
 		return
@@ -140,18 +128,14 @@ func (s *splicer) cutFromFlow(old *yaml.Node, i int, kept bool) {
 	s.replace(s.places[old.Content[i]].props, s.places[old.Content[i+2]].props, "")
 }
 
-func (s *splicer) changeInFlow(old, want *yaml.Node) error {
-	if isFlow(old) && len(old.Content) > 0 && want.Kind == yaml.MappingNode && len(want.Content) > 0 {
-		if ok, err := s.changeFlow(old, want); ok || err != nil {
-			return err
-		}
+func (s *splicer) changeInFlow(old, want *yaml.Node) {
+	mappings := isFlow(old) && want.Kind == yaml.MappingNode && len(want.Content) > 0
+	if mappings && s.changeFlow(old, want) {
+		return
 	}
-	if err := s.mayGo(old); err != nil {
-		return err
-	}
+	s.gone = append(s.gone, old)
 	at := s.places[old]
 	s.replace(at.props, at.end, flowText(want))
-	return nil
 }
 
 // addToFlow adds the keys of want that old lacks behind old's last pair that stays.
@@ -176,6 +160,7 @@ func (s *splicer) addToFlow(old, want *yaml.Node) {
 // exchange puts want in the place of m's whole value. The comment behind the
 // value, or behind the key of a block, stays.
 func (s *splicer) exchange(m *member, want *yaml.Node, col int) {
+	s.gone = append(s.gone, m.value)
 	p := printer{step: s.step}
 	inline, below := p.value(want, nil, col-1, col+len(keyText(m.key.Value)))
 	if isFlow(m.value) && len(m.value.Content) > 0 {

@@ -306,15 +306,17 @@ func (l *layout) indentStep() int {
 	return 2
 }
 
-// inSection adds the record's name to an error about a place inside of it.
-func inSection(err error, sec *section) error {
+// inSections adds the record's name to an error about a place inside of it.
+func inSections(err error, sections []*section) error {
 	var layout *LayoutError
 	if !errors.As(err, &layout) || layout.Record != "" {
 		return err
 	}
-	for _, one := range sec.slots {
-		if one.old != nil && one.old.line < layout.Pos.Line && layout.Pos.Line <= one.old.last+1 {
-			layout.Record = sec.name.record(one.old.key.Value)
+	for _, sec := range sections {
+		for _, one := range sec.slots {
+			if one.old != nil && one.old.line < layout.Pos.Line && layout.Pos.Line <= one.old.last+1 {
+				layout.Record = sec.name.record(one.old.key.Value)
+			}
 		}
 	}
 	return layout

@@ -21,8 +21,9 @@ type hunk struct {
 type splicer struct {
 	*layout
 	hunks []hunk
-	step  int  // spaces by which this file indents
-	whole bool // replace a changed record as a whole instead of key by key
+	gone  []*yaml.Node // the values that are cut or exchanged
+	step  int          // spaces by which this file indents
+	whole bool         // replace a changed record as a whole instead of key by key
 }
 
 // slot is what becomes of one key of a mapping.
@@ -90,11 +91,7 @@ func (s *splicer) splice() ([]byte, bool) {
 func (s *splicer) apply(slots []slot, col int) error {
 	for i := 0; i < len(slots); {
 		if slots[i].dropped {
-			n, err := s.drop(slots, i)
-			if err != nil {
-				return err
-			}
-			i += n
+			i += s.drop(slots, i)
 			continue
 		}
 		if err := s.applyOne(&slots[i], col); err != nil {
@@ -123,15 +120,13 @@ func (s *splicer) applyOne(one *slot, col int) error {
 
 // drop cuts the run of dropped keys that begins at slot i. One of the blank
 // lines around the run goes too, so that what was set apart stays so.
-func (s *splicer) drop(slots []slot, i int) (int, error) {
+func (s *splicer) drop(slots []slot, i int) int {
 	n := 1
 	for i+n < len(slots) && slots[i+n].dropped && s.onlyBlank(slots[i+n-1].old.end, slots[i+n].old.head) {
 		n++
 	}
 	for _, gone := range slots[i : i+n] {
-		if err := s.mayGo(gone.old.value); err != nil {
-			return 0, err
-		}
+		s.gone = append(s.gone, gone.old.value)
 	}
 	from, to := slots[i].old.head, slots[i+n-1].old.end
 	final := i+n == len(slots) || slots[i+n].old == nil
@@ -146,7 +141,7 @@ func (s *splicer) drop(slots []slot, i int) (int, error) {
 		to++
 	}
 	s.cutLines(from, to)
-	return n, nil
+	return n
 }
 
 func (s *splicer) onlyBlank(from, to int) bool {
@@ -158,47 +153,67 @@ func (s *splicer) onlyBlank(from, to int) bool {
 	return true
 }
 
-// mayGo refuses to remove an anchor that something outside of n refers to.
-func (s *splicer) mayGo(n *yaml.Node) error {
-	if n.Anchor != "" {
-		for _, alias := range s.aliases[n] {
-			return s.refuse(n, "the anchor &%s is used in line %d: write its value out there first", n.Anchor, alias.Line)
-		}
+// checkAnchors refuses to remove an anchor that something refers to which stays.
+func (s *splicer) checkAnchors() error {
+	leaving := map[*yaml.Node]bool{}
+	for _, n := range s.gone {
+		mark(n, leaving)
 	}
-	for _, c := range n.Content {
-		if err := s.mayGo(c); err != nil {
+	for _, n := range s.gone {
+		if err := s.checkAnchor(n, leaving); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// addAll adds the new keys among the slots.
-func (s *splicer) addAll(slots []slot, col int) {
-	var last *member
-	blank := false
-	for _, one := range slots {
-		if one.old == nil {
-			continue
-		}
-		blank = last != nil && one.old.head > 0 && s.blankLine(one.old.head-1)
-		last = one.old
-	}
-	blank = blank && !s.keepsBlank(last.value)
-	fresh := true
-	for _, one := range slots {
-		if one.old != nil {
-			continue
-		}
-		s.add(one, last, col, blank || fresh && one.after == nil && !one.first && s.footed(last))
-		fresh = false
+func mark(n *yaml.Node, leaving map[*yaml.Node]bool) {
+	leaving[n] = true
+	for _, c := range n.Content {
+		mark(c, leaving)
 	}
 }
 
-// footed says whether comments stand directly below a member: what is added
-// there must be set apart, or they would become its own.
-func (s *splicer) footed(m *member) bool {
-	return m != nil && m.tail > m.last+1
+func (s *splicer) checkAnchor(n *yaml.Node, leaving map[*yaml.Node]bool) error {
+	for _, alias := range s.aliases[n] {
+		if !leaving[alias] {
+			return s.refuse(n, "the anchor &%s is used in line %d: write its value out there first", n.Anchor, alias.Line)
+		}
+	}
+	for _, c := range n.Content {
+		if err := s.checkAnchor(c, leaving); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addAll adds the new keys among the slots. A record at the end is set apart by
+// a blank line if the one before it is, or if a comment stands directly above.
+func (s *splicer) addAll(slots []slot, col int) {
+	top, last := slots[0].old, slots[0].old
+	blank := false
+	for _, one := range slots[1:] {
+		if one.old != nil {
+			blank, last = one.old.head > 0 && s.blankLine(one.old.head-1), one.old
+		}
+	}
+	blank = blank && !s.keepsBlank(last.value)
+	footed := last.tail > last.last+1
+	for _, one := range slots {
+		switch {
+		case one.old != nil:
+		case one.first:
+			s.addLines(top.head, s.newKey(one, col))
+		case one.after != nil:
+			s.addLines(one.after.last+1, s.newKey(one, col))
+		case blank || footed:
+			s.addLines(last.tail, append([]string{""}, s.canonical(one.name, one.want, col)...))
+			footed = false
+		default:
+			s.addLines(last.tail, s.canonical(one.name, one.want, col))
+		}
+	}
 }
 
 // keepsBlank says whether n ends in a block scalar that keeps the blank lines behind it.
@@ -211,36 +226,15 @@ func (s *splicer) keepsBlank(n *yaml.Node) bool {
 	return n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 && bytes.IndexByte(header, '+') >= 0
 }
 
-// add adds a new key behind another one, at the end or at the start.
-func (s *splicer) add(one slot, last *member, col int, blank bool) {
-	lines := s.newLines(one, col)
-	at := 0
-	switch {
-	case one.first:
-		at = last.head
-	case one.after != nil:
-		at = one.after.last + 1
-	default:
-		at = last.tail
-		if blank {
-			lines = append([]string{""}, lines...)
-		}
-	}
-	s.addLines(at, lines)
-}
-
-// newLines prints a new key: a record as a block, a key of a record as it fits.
-func (s *splicer) newLines(one slot, col int) []string {
-	if one.after == nil && !one.first {
-		return s.canonical(one.name, one.want, col)
-	}
+// newKey prints a key that is added to a record.
+func (s *splicer) newKey(one slot, col int) []string {
 	p := printer{step: s.step}
 	p.pair(nameNode(one.name), one.want, nil, col-1)
 	return textOf(p.lines)
 }
 
-// canonical prints a record as the canonical layout has them. A
-// new record is a block, so that a later change of one key is one line of a diff.
+// canonical prints a record as the canonical layout has it: as a block, so that
+// a later change of one key is one line of a diff.
 func (s *splicer) canonical(name string, value *yaml.Node, col int) []string {
 	p := printer{step: s.step}
 	if len(value.Content) == 0 {

@@ -302,6 +302,15 @@ func TestEditSetsWhatItDropped(t *testing.T) {
 	}
 }
 
+// An anchor may go together with everything that refers to it.
+func TestEditDropsAnchorsWithTheirAliases(t *testing.T) {
+	in := "routes:\n  a: {to: x, drain: &d {code: 4000}, limits: *d}\n  b: {to: x, drain: *d}\n  c: {to: &t x, forwarded: *t}\n"
+	out, err := Edit([]byte(in), InRoutes.Drop("a"), InRoutes.Drop("c"), InRoutes.Set("b", record(t, "{to: x}")))
+	if want := "routes:\n  b: {to: x}\n"; err != nil || string(out) != want {
+		t.Errorf("got %q, %v, want %q", out, err, want)
+	}
+}
+
 func FuzzEdit(f *testing.F) {
 	for _, file := range ugly {
 		for _, v := range variants(file) {
