@@ -92,18 +92,18 @@ func (p *proxy) follow(stderr io.Reader) {
 	p.status = p.cmd.ProcessState.ExitCode()
 }
 
-// stop ends the proxy at once: a second SIGTERM cuts what the first drains.
+// stop ends the proxy with its test.
 func (p *proxy) stop() {
-	if p.t.Failed() {
-		defer p.log.dump(p.t, p.dir)
-	}
 	p.cut()
 	p.mustBeQuiet()
+	if p.t.Failed() {
+		p.log.dump(p.t, p.dir)
+	}
 }
 
-// cut sends SIGTERM until the proxy ends: the second may come so soon that it
-// counts as one with the first. A proxy that does not end is made to show its
-// goroutines, and killed.
+// cut ends the proxy at once: a second SIGTERM cuts what the first drains, and
+// another is sent until it ends, as one that comes very soon counts as one with
+// the first. A proxy that does not end is made to show its goroutines, and killed.
 func (p *proxy) cut() {
 	again := time.NewTicker(120 * time.Millisecond)
 	defer again.Stop()
@@ -123,6 +123,7 @@ func (p *proxy) cut() {
 	}
 }
 
+// kill ends a proxy that hangs.
 func (p *proxy) kill() {
 	p.signal(syscall.SIGQUIT)
 	select {
@@ -243,10 +244,15 @@ func (p *proxy) countLog(message string, f fields) int {
 	return len(found)
 }
 
-// address is where a listener listens, as host:port.
+// address is where a listener listens, as host:port; the latest, if an edit has
+// moved it.
 func (p *proxy) address(listener string) string {
 	p.t.Helper()
-	return p.waitLog("listening", fields{"listener": listener}).text("address")
+	found, err := p.log.wait(0, 1, "listening", fields{"listener": listener})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return found[len(found)-1].text("address")
 }
 
 // ws is the ws:// URL of a path on listener web.
