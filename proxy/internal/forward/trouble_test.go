@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
@@ -102,27 +103,56 @@ func TestConnectTimeout(t *testing.T) {
 	}
 }
 
-// The timeout is the backend's: a client that is slow with its body, and a
-// backend that is slow with its body after its head, do not run into it.
+// The timeout is the backend's: a client may take hours over its body, and the
+// backend's time begins anew with each part it is given.
 func TestTimeoutCountsSilenceAlone(t *testing.T) {
-	var fired []error
-	ctx, cancel := context.WithCancelCause(context.Background())
-	s := newSilence(time.Hour, func(err error) { fired = append(fired, err); cancel(err) })
-	s.start()
-	s.stop()
-	if s.timer.Stop() {
-		t.Error("the clock ran on after stop")
-	}
-	s.start()
-	s.end()
-	s.start()
-	if s.timer.Stop() || ctx.Err() != nil || len(fired) > 0 {
-		t.Error("the clock ran on after end")
-	}
-	var none *silence = newSilence(0, cancel)
-	none.start()
-	none.stop()
-	none.end()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		client, body := io.Pipe()
+		x := &exchange{
+			in:    &http.Request{Body: client},
+			hop:   Hop{Policy: &Policy{}},
+			clock: newSilence(time.Second, cancel),
+		}
+		time.Sleep(time.Hour) // the dial
+		x.clock.start()
+		time.Sleep(900 * time.Millisecond)
+		go func() {
+			time.Sleep(time.Hour)
+			body.Write([]byte("part"))
+		}()
+		if _, err := newRequestBody(x).Read(make([]byte, 4)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(900 * time.Millisecond)
+		if ctx.Err() != nil {
+			t.Fatal("a slow client was counted as a silent backend")
+		}
+		time.Sleep(200 * time.Millisecond)
+		synctest.Wait()
+		var timeout *ResponseTimeoutError
+		if !errors.As(context.Cause(ctx), &timeout) {
+			t.Errorf("got %v, want the timeout", context.Cause(ctx))
+		}
+	})
+}
+
+func TestSilenceEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		s := newSilence(time.Second, cancel)
+		s.start()
+		s.end()
+		s.start() // as a body that is read late does
+		var off *silence = newSilence(0, cancel)
+		off.start()
+		off.stop()
+		off.end()
+		time.Sleep(time.Hour)
+		if ctx.Err() != nil {
+			t.Error("the clock ran on after its end")
+		}
+	})
 }
 
 func TestBodyLimit(t *testing.T) {

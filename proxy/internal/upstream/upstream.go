@@ -6,4 +6,7 @@
 // whatever else was learned of a server, survive every edit that does not touch
 // it. A [Pool] is an immutable choice among backends under one balancing
 // policy; each policy stands in a file of its own.
+//
+// Every answer is read through a strict gate beneath net/http (gate.go says
+// why), for ordinary requests and for handshakes alike.
 package upstream
