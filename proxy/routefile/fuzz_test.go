@@ -2,11 +2,15 @@ package routefile
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"sync"
 	"testing"
+
+	"gopkg.in/yaml.v3"
 )
 
 // FuzzParse feeds any bytes to Parse and what it made of them to everything
@@ -35,10 +39,39 @@ func FuzzParse(f *testing.F) {
 		for _, r := range set.Routes {
 			r.Rule()
 		}
+		if len(errs) == 0 {
+			checkSchema(t, data)
+		}
 		if err := all.Print(&bytes.Buffer{}, map[string][]byte{"r.yaml": data}); err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+// fuzzSchema is parsed once: it is compared with every file that is read.
+var fuzzSchema = sync.OnceValue(func() (s map[string]any) {
+	if err := json.Unmarshal(Schema(), &s); err != nil {
+		panic(err)
+	}
+	return s
+})
+
+// checkSchema holds that the schema accepts what Parse accepted.
+func checkSchema(t *testing.T, data []byte) {
+	var v, back any
+	if err := yaml.Unmarshal(bytes.TrimPrefix(data, []byte(bom)), &v); err != nil {
+		return // yaml.v3's own limit on aliases
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return // keys that are no texts in yaml.v3's eyes, infinities
+	}
+	if err := json.Unmarshal(text, &back); err != nil {
+		t.Fatal(err)
+	}
+	if s := fuzzSchema(); !fits(s, s, back) {
+		t.Errorf("the schema refuses %s", text)
+	}
 }
 
 func checkPlaces(t *testing.T, data []byte, errs Errors) {

@@ -102,7 +102,7 @@ func addressKey() *Key {
 // versionKey accepts 1 alone: a file written for another format must not be half understood.
 func versionKey() *Key {
 	return &Key{Kind: KindWhole, Enum: []string{"1"}, set: func(p *parser, k *Key, n node, dst any) {
-		if p.wantScalar(n) && n.Value != "1" {
+		if p.wantScalar(n) && (n.Value != k.Enum[0] || !isNumber(n)) {
 			p.bad(n, "this release reads version 1: write version: 1")
 		}
 	}}
@@ -162,12 +162,12 @@ func statusKey[T any](field func(*T) *int, statuses ...int) *Key {
 			return
 		}
 		for i, word := range words {
-			if n.Value == word {
+			if n.Value == word && isNumber(n) {
 				*field(dst.(*T)) = statuses[i]
 				return
 			}
 		}
-		p.bad(n, "wanted %s", oneOf(words))
+		p.bad(n, "wanted %s%s", oneOf(words), unquote(n))
 	}}
 }
 

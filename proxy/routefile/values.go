@@ -297,7 +297,7 @@ func (p *parser) boolean(n node) (on, ok bool) {
 	if !p.wantScalar(n) {
 		return false, false
 	}
-	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) == 0 && (n.Value == "true" || n.Value == "false") {
+	if n.ShortTag() == "!!bool" && (n.Value == "true" || n.Value == "false") {
 		return n.Value == "true", true
 	}
 	switch strings.ToLower(n.Value) {
