@@ -76,6 +76,33 @@ func TestContainerfilesAgree(t *testing.T) {
 	}
 }
 
+// TestContainerfileCopiesTheSource: the Containerfile names the directories that
+// the binary is built of, and must not miss one that is added.
+func TestContainerfileCopiesTheSource(t *testing.T) {
+	containerfile, err := os.ReadFile(filepath.Join(moduleRoot, "docs", "deploy", "Containerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{if .Main}}{{$.ImportPath}}{{end}}{{end}}", ".")
+	list.Dir = moduleRoot
+	packages, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(packages) == 0 {
+		t.Fatal("the binary is built of no packages")
+	}
+	for name := range strings.Lines(string(packages)) {
+		parts := strings.Split(strings.TrimSpace(name), "/")
+		if len(parts) < 4 {
+			continue // main itself
+		}
+		if top := parts[3]; !strings.Contains(string(containerfile), "\nCOPY "+top+" "+top+"\n") {
+			t.Errorf("the binary is built of %s, which the Containerfile does not copy", strings.TrimSpace(name))
+		}
+	}
+}
+
 // imageSettings are the instructions behind FROM scratch, but what is copied
 // from where.
 func imageSettings(t *testing.T, name string) []string {
