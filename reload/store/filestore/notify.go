@@ -17,6 +17,7 @@ import (
 type notifier struct {
 	log     *slog.Logger
 	fs      *fsnotify.Watcher // nil while there is none
+	failed  chan error        // what fs reports, the first of those that wait
 	watched map[string]inode  // the directories that are watched, and what they were
 	names   map[string]bool   // full names that matter
 	dirs    map[string]bool   // directories in which every routes file matters
@@ -27,7 +28,7 @@ type notifier struct {
 type inode struct{ dev, ino uint64 }
 
 func newNotifier(log *slog.Logger) *notifier {
-	return &notifier{log: log, watched: map[string]inode{}}
+	return &notifier{log: log, failed: make(chan error, 1), watched: map[string]inode{}}
 }
 
 // close ends fsnotify's goroutine. It is safe on a notifier without one.
@@ -37,19 +38,12 @@ func (n *notifier) close() {
 	}
 }
 
-// events and errors are nil, and so block for ever, while there is no watcher.
+// events is nil, and so blocks for ever, while there is no watcher.
 func (n *notifier) events() <-chan fsnotify.Event {
 	if n.fs == nil {
 		return nil
 	}
 	return n.fs.Events
-}
-
-func (n *notifier) errors() <-chan error {
-	if n.fs == nil {
-		return nil
-	}
-	return n.fs.Errors
 }
 
 // arm makes the watches be those of the places that look finds. It looks again
@@ -78,7 +72,21 @@ func (n *notifier) open() bool {
 		return false
 	}
 	n.fs = w
+	go drain(w.Errors, n.failed)
 	return true
+}
+
+// drain takes errors as they come until the watcher is closed. fsnotify v1.10.1
+// sends some with its lock held (a directory that was moved and is gone), so
+// whoever adds a watch must not be the one who takes them: both would wait for
+// ever.
+func drain(from <-chan error, to chan<- error) {
+	for err := range from {
+		select {
+		case to <- err:
+		default: // one waits already
+		}
+	}
 }
 
 // want puts the watches that the places need, drops the others, and returns how
@@ -142,10 +150,11 @@ func (n *notifier) lost() {
 	n.complain("", errors.New("the notifications have ended"))
 }
 
-// complain logs the first failure. One that only means that the directory went
-// away in between is none.
+// complain logs the first failure. One that only means that a directory or its
+// watch went away in between is none.
 func (n *notifier) complain(dir string, err error) {
-	if n.told || errors.Is(err, os.ErrNotExist) {
+	gone := errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.EINVAL)
+	if n.told || gone {
 		return
 	}
 	n.told = true

@@ -99,11 +99,8 @@ func (w *watcher) follow(ctx context.Context, n *notifier, before string) {
 			if matters && calm.pass() {
 				signal(w.wake)
 			}
-		case err, open := <-n.errors():
-			if open {
-				n.complain("", err)
-			}
-			// Events may have been lost, so anything may have happened.
+		case err := <-n.failed: // events may have been lost: anything may have happened
+			n.complain("", err)
 			w.arm(n)
 			if calm.pass() {
 				signal(w.wake)

@@ -496,6 +496,26 @@ func TestArmLooksAgain(t *testing.T) {
 	}
 }
 
+// A directory that was moved and is gone before fsnotify hears of the move makes
+// it report an error with its lock held. An event that is not taken yet keeps it
+// from hearing; then watches are added.
+func TestArmWhileFsnotifyFails(t *testing.T) {
+	dir := t.TempDir()
+	n := newNotifier(slog.New(slog.DiscardHandler))
+	defer n.close()
+	for i := range 100 {
+		here := mkdir(t, dir, fmt.Sprint(i))
+		look := func() []place { return []place{{here, "routes.yaml"}} }
+		n.arm(look)
+		put(t, filepath.Join(here, "routes.yaml"), "")
+		must(t, os.Rename(here, here+".old"))
+		must(t, os.RemoveAll(here+".old"))
+		<-n.events()
+		n.arm(look)
+		n.arm(func() []place { return []place{{dir, "routes.yaml"}} })
+	}
+}
+
 // withoutDescriptors makes every new descriptor fail with EMFILE.
 func withoutDescriptors(t *testing.T) (restore func()) {
 	t.Helper()
