@@ -159,6 +159,12 @@ func failForward(_ http.ResponseWriter, r *http.Request, status int, err error) 
 // fail answers for a backend that did not, in the client's words: which status
 // is package forward's to say, the details are the log's.
 func (x *exchange) fail(status int, err error) {
+	if x.gate != nil {
+		if v := x.gate.Violation(); v != nil { // the request's own body is to blame
+			x.refuse(refuse(v.Status, v.Reason, err))
+			return
+		}
+	}
 	if status == forward.StatusClientGone {
 		x.cause, x.w.status = err, status
 		panic(http.ErrAbortHandler)

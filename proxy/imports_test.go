@@ -98,7 +98,7 @@ var doors = []struct {
 	{"golang.org/x/net", []string{"./proxy", "./proxy/internal/match", "./proxy/routefile", "./proxy/internal/proxytest"}, true, "host names (idna, publicsuffix) and HTTP/2 beside net/http"},
 	{"golang.org/x/sys", []string{"./reload/store/filestore", "./proxy/internal/tunnel"}, true, "system calls behind a platform file's small interface"},
 	{"go.uber.org/goleak", nil, true, "goroutine leaks fail a test"},
-	{"github.com/rogpeppe/go-internal", nil, true, "scripts for what has a timeline"},
+	{"github.com/rogpeppe/go-internal", []string{"./proxy/cli"}, true, "the diff that fmt prints, and scripts for what has a timeline"},
 }
 
 func TestForbiddenImports(t *testing.T) {

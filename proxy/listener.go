@@ -68,9 +68,13 @@ func (s *Server) listen(l *listener) (*socket, error) {
 	k.server = &http.Server{
 		Handler:     http.HandlerFunc(k.serve),
 		IdleTimeout: 2 * time.Minute,
-		ConnContext: h1gate.NewContext,
-		ConnState:   k.connState,
-		ErrorLog:    DebugLog(s.log),
+		// The gate judges HTTP/1.1 by the listener's own limit; this is for HTTP/2.
+		MaxHeaderBytes: 1 << 20,
+		// OPTIONS * is about a server, and there is no telling which.
+		DisableGeneralOptionsHandler: true,
+		ConnContext:                  h1gate.NewContext,
+		ConnState:                    k.connState,
+		ErrorLog:                     DebugLog(s.log),
 	}
 	return k, nil
 }

@@ -121,21 +121,28 @@ func (x *exchange) route(t *Table) *refusal {
 	return x.checkHead()
 }
 
-// checkHead holds the request's head to the route's own limit.
+// checkHead holds the request's head to the route's own limit, and on HTTP/2,
+// where there is no gate, to the listener's.
 func (x *exchange) checkHead() *refusal {
-	if x.rt.headerBytes == 0 {
-		return nil
+	limit := x.rt.headerBytes
+	if l := x.table.sockets[x.socket.key]; l != nil && x.gate == nil && (limit == 0 || limit > int64(l.limits.head.HeadBytes)) {
+		limit = int64(l.limits.head.HeadBytes)
 	}
-	size := int64(len(x.r.RequestURI))
-	for name, values := range x.r.Header {
+	if limit > 0 && headBytes(x.r) > limit {
+		return refuse(http.StatusRequestHeaderFieldsTooLarge, "the request's head is too large", nil)
+	}
+	return nil
+}
+
+// headBytes is about what the head took on the wire.
+func headBytes(r *http.Request) int64 {
+	size := int64(len(r.RequestURI))
+	for name, values := range r.Header {
 		for _, v := range values {
 			size += int64(len(name) + len(v) + len(": \r\n"))
 		}
 	}
-	if size > x.rt.headerBytes {
-		return refuse(http.StatusRequestHeaderFieldsTooLarge, "the request's head is too large for this route", nil)
-	}
-	return nil
+	return size
 }
 
 func (x *exchange) listenerName() string {
@@ -188,7 +195,7 @@ func upgradeTokens(h http.Header) []string {
 	}
 	tokens := wsproto.ListTokens(h, "Upgrade")
 	for i, token := range tokens {
-		tokens[i] = strings.ToLower(token)
+		tokens[i] = wsproto.Lower(token)
 	}
 	return tokens
 }

@@ -35,7 +35,7 @@ type upgradeRule struct {
 func newUpgradeRule(u routefile.Upgrade) upgradeRule {
 	rule := upgradeRule{mode: u.Mode}
 	for _, p := range u.Protocols {
-		rule.protocols = append(rule.protocols, strings.ToLower(p))
+		rule.protocols = append(rule.protocols, wsproto.Lower(p))
 	}
 	return rule
 }
@@ -54,7 +54,7 @@ func (u *upgradeRule) attempt(r *http.Request) string {
 		return ""
 	}
 	for token := range wsproto.Tokens(r.Header, "Upgrade") {
-		if u.allows(strings.ToLower(token)) {
+		if u.allows(wsproto.Lower(token)) {
 			return token
 		}
 	}

@@ -78,6 +78,21 @@ func equalFold(a, b string) bool {
 	return true
 }
 
+// Lower is s with ASCII letters in lower case and all else untouched:
+// strings.ToLower would make a token of what is none.
+func Lower(s string) string {
+	for i := range len(s) {
+		if s[i] != lower(s[i]) {
+			b := []byte(s)
+			for ; i < len(b); i++ {
+				b[i] = lower(b[i])
+			}
+			return string(b)
+		}
+	}
+	return s
+}
+
 func lower(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
 		return c + ('a' - 'A')

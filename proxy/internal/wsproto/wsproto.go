@@ -3,7 +3,7 @@
 // starts no goroutines; everything here is a pure function or a small value
 // that one goroutine uses at a time.
 //
-// Three files, three ideas: handshake.go verifies what a client asks and what
+// Three ideas: handshake.go and its kin verify what a client asks and what
 // a backend answers, strictly, because every lenient reading there has been
 // somebody's request smuggling; frame.go walks frame headers through bytes
 // that arrive in any split, without unmasking or buffering payloads; close.go
