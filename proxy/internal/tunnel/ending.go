@@ -208,10 +208,7 @@ func (t *tunnel) cutLocked() {
 	t.phase = phaseCut
 	t.stopTimerLocked()
 	close(t.cut)
-	t.spawnLocked(func() {
-		closeNow(t.ways[fromClient].src)
-		closeNow(t.ways[fromBackend].src)
-	})
+	t.spawnLocked(t.closeBoth)
 }
 
 // writeFailed notes that w's destination refused bytes. What it has sent before

@@ -10,6 +10,7 @@ package tunnel
 // a tunnel ends, timers.go when.
 
 import (
+	"crypto/tls"
 	"net"
 	"sync"
 	"time"
@@ -132,24 +133,26 @@ func (t *tunnel) spawnLocked(f func()) {
 func (t *tunnel) exit() {
 	t.mu.Lock()
 	t.running--
-	last := t.running == 0
-	if last {
-		t.phase = phaseCut
-		t.stopTimerLocked()
-	}
-	t.mu.Unlock()
-	if !last {
+	if t.running > 0 {
+		t.mu.Unlock()
 		return
 	}
-	closeNow(t.ways[fromClient].src)
-	closeNow(t.ways[fromBackend].src)
+	t.phase = phaseCut
+	t.stopTimerLocked()
+	s := t.summaryLocked()
+	t.mu.Unlock()
+	t.closeBoth()
 	if t.done != nil {
-		t.done(t.summary())
+		t.done(s)
 	}
 }
 
-// summary is called by the last goroutine, which needs no lock any more.
-func (t *tunnel) summary() Summary {
+func (t *tunnel) closeBoth() {
+	closeNow(t.ways[fromClient].src)
+	closeNow(t.ways[fromBackend].src)
+}
+
+func (t *tunnel) summaryLocked() Summary {
 	s := Summary{Counts: t.Counts(), ClosedBy: t.by, Reason: t.why, Duration: t.since()}
 	switch {
 	case t.framed:
@@ -163,7 +166,7 @@ func (t *tunnel) summary() Summary {
 // closeNow closes a connection without waiting for anything: a TLS connection
 // beneath its TLS, whose own Close may wait for the alert to be written.
 func closeNow(c net.Conn) {
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}
 	_ = c.Close() // nothing is left to be done about it

@@ -24,10 +24,24 @@
 //     Close 1012, so that it comes back. A client that goes is
 //     passed on to the backend as it is.
 //   - A limit or a drain ends the tunnel with a Close frame each way at a
-//     frame boundary, waits CloseTimeout for the replies, then half-closes and
-//     closes. Where no boundary comes by then, the connections are cut.
-//   - Pings (and their pongs, which go no further) are no activity: they
-//     neither reset idle limits nor count as messages.
+//     frame boundary, waits CloseTimeout for the replies, then half-closes, and
+//     closes when the peers have, or a moment (at most 1s) later. Where no boundary
+//     comes by then, or can ever (on a raw tunnel, behind a violation), the end
+//     of file alone is passed on; a side that does not even take the bytes that
+//     are on their way is cut.
+//   - A Close frame of a peer's own passes, and so does its answer. When both
+//     have passed, both sides are half-closed. An answer that does not come is
+//     waited for until nothing has moved for CloseTimeout; a drain in the
+//     meantime is not told, but makes that CloseTimeout from then.
+//   - Pings of ours (and their pongs, which go no further) are no activity: they
+//     neither reset idle limits nor count as messages or bytes. Anything heard
+//     from a peer that was pinged is a sign of life, not the pong alone; a peer
+//     that is not being listened to, because the other side does not take its
+//     bytes, is not silent. The peers' own pings and pongs pass like any bytes.
+//   - Headers and control frames are passed on whole: what its sender never
+//     finishes goes nowhere, and the direction still stands between two frames.
+//   - The Close frame that a limit puts in carries 1001 for time, 1009 for size and
+//     1002 for form; where a backend missed its pong, the client gets 1012.
 //
 // Without WebSocket (another protocol's upgrade) a tunnel is raw: the same
 // ends, no frames.
@@ -76,6 +90,9 @@ type Spec struct {
 
 // Endpoint is one side's connection.
 type Endpoint struct {
+	// Conn: best a bare *net.TCPConn, *net.UnixConn or *tls.Conn, which an engine
+	// knows how to wait for cheaply. Any other works, for some memory; one without
+	// a CloseWrite method is closed where it would be half-closed.
 	Conn  net.Conn
 	Early []byte // read from Conn already, not yet passed on
 	EOF   bool   // the peer's end of file was read too, behind Early
@@ -91,8 +108,8 @@ type Limits struct {
 	PingBackend     time.Duration
 	Pong            time.Duration // how long a pong may take; default 10s
 	CloseTimeout    time.Duration // for Close replies; default 5s
-	MessageSize     int64         // payload bytes on the wire, per message -> 1009
-	FrameSize       int64         // payload bytes per frame -> 1009
+	MessageSize     int64         // payload bytes on the wire, per message -> 1009; implies Strict
+	FrameSize       int64         // payload bytes per data frame -> 1009; implies Strict
 	Strict          bool          // RFC 6455 violations -> 1002
 }
 

@@ -32,7 +32,7 @@ type way struct {
 	bytes, messages atomic.Int64
 	heard           atomic.Int64 // when src was last heard, since t.start
 	moved           atomic.Int64 // when dst last took bytes of src
-	writing         atomic.Bool  // dst is being given bytes of src
+	passing         atomic.Bool  // the pump is passing bytes on, and not reading
 	wants           atomic.Uint32
 
 	turn   chan struct{}  // holds one token while somebody has the turn
@@ -84,7 +84,7 @@ func (w *way) movedAt() time.Duration { return time.Duration(w.moved.Load()) }
 // heardAt is when src was last heard. A way that waits for dst does not listen,
 // and cannot say that src is silent.
 func (w *way) heardAt(now time.Duration) time.Duration {
-	if w.writing.Load() {
+	if w.passing.Load() {
 		return now
 	}
 	return time.Duration(max(w.heard.Load(), w.moved.Load()))
@@ -128,8 +128,12 @@ func (w *way) give() { <-w.turn }
 
 // pass passes on bytes that were read from src, held ones in front.
 func (w *way) pass(p []byte) {
+	w.passing.Store(true)
 	w.take()
-	defer w.give()
+	defer func() {
+		w.give()
+		w.passing.Store(false)
+	}()
 	if !w.t.websocket {
 		w.write(p, 0)
 		return
@@ -190,10 +194,8 @@ func (w *way) write(p []byte, messages int64) {
 	if len(p) == 0 || w.mute {
 		return
 	}
-	w.writing.Store(true)
 	n, err := w.dst.Write(p)
 	w.moved.Store(int64(w.t.since()))
-	w.writing.Store(false)
 	w.counted(int64(n))
 	if err != nil {
 		w.t.writeFailed(w)
@@ -269,13 +271,12 @@ func (w *way) violation(ev wsproto.Event, rest []byte) int {
 	return len(frame)
 }
 
-// end passes on the end of src.
+// end passes on the end of src. What is held then, the beginning of a header or
+// control frame, goes nowhere: dst could do nothing with it, and so still stands
+// between two frames.
 func (w *way) end(err error) {
 	w.take()
 	defer w.give()
-	if w.from == ByClient {
-		w.write(w.held, 0) // a frame cut short goes on as it is
-	}
 	w.t.sourceEnded(w, err)
 	w.put()
 }

@@ -3,6 +3,9 @@ package tunneltest
 // Ends: who ends a tunnel, what each side is told, and that nothing waits for ever.
 
 import (
+	"io"
+	"math/rand/v2"
+	"sync"
 	"testing"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
@@ -32,6 +35,8 @@ var ending = []scenario{
 	{"drain after the client's end of file", drainHalfClosed},
 	{"drain twice", drainTwice},
 	{"cut", cut},
+	{"everybody ends it at once", endsAtOnce},
+	{"chaos", chaos},
 }
 
 func peerCloses(t *testing.T, e env, by tunnel.Party) {
@@ -301,4 +306,85 @@ func cut(t *testing.T, e env) {
 	r := e.open(t, nil)
 	r.tunnel.Cut(tunnel.ReasonShutdown)
 	r.ends(tunnel.ByProxy, tunnel.ReasonShutdown, 1006, "")
+}
+
+func endsAtOnce(t *testing.T, e env) {
+	for range 20 {
+		r := e.open(t, nil)
+		var callers sync.WaitGroup
+		for i := range 6 {
+			callers.Go(func() {
+				switch i % 3 {
+				case 0:
+					r.tunnel.Close(1012, "", tunnel.ReasonDrain)
+				case 1:
+					r.tunnel.Counts()
+				default:
+					r.tunnel.Cut(tunnel.ReasonShutdown)
+				}
+			})
+		}
+		callers.Go(func() { r.client.conn.Close() })
+		r.endsAnyhow()
+		callers.Wait()
+		if len(r.done) != 0 {
+			t.Fatal("Done was called twice")
+		}
+	}
+}
+
+// chaos has peers do anything in any order, and go: whatever they do, the tunnel
+// ends once they have.
+func chaos(t *testing.T, e env) {
+	for seed := range uint64(40) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		r := e.open(t, func(s *tunnel.Spec) {
+			s.WebSocket = rnd.IntN(8) > 0
+			s.Limits.Strict = rnd.IntN(4) == 0
+			s.Limits.CloseTimeout = soon
+			if rnd.IntN(2) == 0 {
+				s.Limits.PingClient, s.Limits.PingBackend, s.Limits.Pong = soon/20, soon/20, soon
+			}
+		})
+		var actors sync.WaitGroup
+		for i, p := range []*peer{r.client, r.backend} {
+			actors.Go(func() { p.acts(rand.New(rand.NewPCG(seed, uint64(2+i)))) })
+		}
+		if rnd.IntN(2) == 0 {
+			r.tunnel.Close(1012, "chaos", tunnel.ReasonDrain)
+		}
+		actors.Wait()
+		if s := r.endsAnyhow(); s.Reason == "" {
+			t.Errorf("seed %d: ended for no reason: %+v", seed, s)
+		}
+		if len(r.done) != 0 {
+			t.Errorf("seed %d: Done was called twice", seed)
+		}
+	}
+}
+
+// acts does some things that a peer may do, and closes the connection. Errors
+// are to be expected: the other side does the same.
+func (p *peer) acts(rnd *rand.Rand) {
+	defer p.conn.Close()
+	var reading sync.WaitGroup
+	some := rnd.Int64N(1 << 16)
+	reading.Go(func() { io.CopyN(io.Discard, p.r, some) })
+	frames := [][]byte{
+		p.frame(wsproto.OpText, "text"), p.frame(wsproto.OpBinary, string(make([]byte, 70000))),
+		p.fragment(wsproto.OpText, "part"), p.frame(wsproto.OpContinuation, "end"),
+		p.frame(wsproto.OpPing, "ping"), p.frame(wsproto.OpPong, "pong"),
+		p.closeFrame(1000, "bye"), {0xff, 0xff, 0xff},
+	}
+	for range rnd.IntN(12) {
+		f := frames[rnd.IntN(len(frames))]
+		if rnd.IntN(6) == 0 {
+			f = f[:rnd.IntN(len(f))]
+		}
+		p.conn.Write(f)
+	}
+	if rnd.IntN(2) == 0 {
+		p.conn.(interface{ CloseWrite() error }).CloseWrite()
+		reading.Wait()
+	}
 }
