@@ -121,8 +121,10 @@ func (p *printer) value(n *yaml.Node, k *Key, indent, used int) (string, []print
 	case n.Kind == yaml.ScalarNode:
 		return strings.TrimSpace(props + p.scalar(n)), nil
 	}
-	if flow := p.flow(n, k); p.staysFlow(n, k) && used+utf8.RuneCountInString(flow) <= p.width() {
-		return flow, nil
+	if p.staysFlow(n, k) {
+		if flow := p.flow(n, k); len(n.Content) == 0 || used+utf8.RuneCountInString(flow) <= p.width() {
+			return flow, nil
+		}
 	}
 	below := printer{step: p.step, src: p.src, remarks: p.remarks, unsort: p.unsort}
 	below.children(n, k, indent+p.step)

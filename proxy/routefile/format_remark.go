@@ -2,7 +2,7 @@ package routefile
 
 import (
 	"bytes"
-	"slices"
+	"sort"
 
 	"gopkg.in/yaml.v3"
 )
@@ -76,24 +76,19 @@ func (g giver) children(n *yaml.Node, list []comment) {
 		if i+1 < len(all) {
 			stop = all[i+1].start
 		}
-		g.lead(s, cutBefore(&list, s.start), i == 0)
-		inside := cutBefore(&list, s.end)
-		after := cutBefore(&list, stop)
+		g.lead(s, list[:before(list, s.start)], i == 0)
+		list = list[before(list, s.start):]
+		end, next := before(list, s.end), before(list, stop)
+		after := list[end:next]
 		own := g.after(s, &after, i+1 == len(all))
-		g.inside(s, slices.Concat(inside, own))
-		list = slices.Concat(after, list)
+		g.inside(s, list[:end+len(own)])
+		list = list[next-len(after):]
 	}
 }
 
-// cutBefore cuts the comments before an offset from the list.
-func cutBefore(list *[]comment, before int) []comment {
-	i := 0
-	for i < len(*list) && (*list)[i].start < before {
-		i++
-	}
-	taken := (*list)[:i]
-	*list = (*list)[i:]
-	return taken
+// before counts the comments before an offset.
+func before(list []comment, offset int) int {
+	return sort.Search(len(list), func(i int) bool { return list[i].start >= offset })
 }
 
 // lead gives a sibling the comments and the blank line above it. No blank line

@@ -131,7 +131,8 @@ func (p *printer) isText(n *yaml.Node) bool {
 	if p.src == nil {
 		return n.ShortTag() == "!!str" && fitsLiteral(n.Value)
 	}
-	return n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0
+	blank := strings.TrimSpace(n.Value) == "" // nothing would tell its indentation
+	return n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 && !blank
 }
 
 // fitsLiteral says whether a text reads the same and better as a literal block.
@@ -156,9 +157,6 @@ func (p *printer) blockText(n *yaml.Node, indent int) (string, []printed) {
 	keep := ""
 	if p.src != nil {
 		header, keep, body = p.src.blockSource(n)
-	}
-	if trimmedEmpty(n.Value) { // nothing tells its indentation
-		body = make([]string, len(n.Value))
 	}
 	if leadingSpaces(n.Value) > 0 {
 		header += fmt.Sprint(p.step)
