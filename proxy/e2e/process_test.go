@@ -5,6 +5,7 @@ package e2e
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
 // web begins a routes file: version 1 and one listener, web, on a free port.
@@ -242,6 +245,30 @@ func (p *proxy) waitLogAfter(m mark, message string, f fields) line {
 func (p *proxy) countLog(message string, f fields) int {
 	found, _, _ := p.log.find(0, message, f)
 	return len(found)
+}
+
+// statusRoute is a route for waitOpen to ask.
+const statusRoute = `
+  status: {match: {path: /status}, to: "internal://status"}
+`
+
+// waitOpen asks statusRoute until just n tunnels are open. A tunnel gives back
+// its place a moment after the log has said that it closed.
+func (p *proxy) waitOpen(n int) {
+	p.t.Helper()
+	for late := time.Now().Add(patience); ; {
+		var status statusapi.Status
+		got := get(p.t, p.http("/status"))
+		if err := json.Unmarshal([]byte(got.body), &status); err != nil {
+			p.t.Fatalf("/status: %d %q: %v", got.status, got.body, err)
+		}
+		if status.Tunnels.Open == n {
+			return
+		}
+		if time.Now().After(late) {
+			p.t.Fatalf("%d tunnels open after %v, wanted %d", status.Tunnels.Open, patience, n)
+		}
+	}
 }
 
 // address is where a listener listens, as host:port; the latest, if an edit has

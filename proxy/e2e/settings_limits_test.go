@@ -18,7 +18,7 @@ routes:
   one:    {match: {path: /one}, to: "internal://echo", limits: {tunnels: 1}}
   client: {match: {path: /client}, to: "internal://echo", limits: {tunnels_per_client: 2}}
   rate:   {match: {path: /rate}, to: "internal://echo", limits: {handshakes_per_second: 0.001}}
-`)
+`+statusRoute)
 	for _, tt := range []struct {
 		path   string
 		fit    int // tunnels that open
@@ -29,6 +29,7 @@ routes:
 			for range tt.fit {
 				open = append(open, dial(t, p.ws(tt.path)))
 			}
+			defer closeAll(p, open)
 			answer := refused(t, p.ws(tt.path), nil)
 			if answer.StatusCode != tt.status || answer.Header.Get("Retry-After") == "" {
 				t.Errorf("%d, Retry-After %q, wanted %d and when to come back", answer.StatusCode, answer.Header.Get("Retry-After"), tt.status)
@@ -36,12 +37,20 @@ routes:
 			if tt.path == "/rate" {
 				return // an ended tunnel gives no handshake back
 			}
-			m := p.log.mark()
 			open[0].Close()
-			p.waitLogAfter(m, "tunnel closed", nil)
-			echo(t, dial(t, p.ws(tt.path)), "in its place")
+			p.waitOpen(tt.fit - 1)
+			open[0] = dial(t, p.ws(tt.path))
+			echo(t, open[0], "in its place")
 		})
 	}
+}
+
+// closeAll leaves no tunnel for the next case to count.
+func closeAll(p *proxy, open []*websocket.Conn) {
+	for _, conn := range open {
+		conn.Close()
+	}
+	p.waitOpen(0)
 }
 
 func TestMessageLimits(t *testing.T) {
