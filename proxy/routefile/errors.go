@@ -65,10 +65,12 @@ func (e Errors) Print(w io.Writer, sources map[string][]byte) error {
 	for file, data := range sources {
 		lines[file] = strings.Split(strings.TrimPrefix(string(data), bom), "\n")
 	}
+	var shown sourceLine
 	for _, one := range e {
 		text := one.Error() + "\n"
 		if of := lines[one.Pos.File]; one.Pos.Line >= 1 && one.Pos.Line <= len(of) {
-			text += excerpt(of[one.Pos.Line-1], one.Pos.Col)
+			shown.show(one.Pos, of[one.Pos.Line-1])
+			text += excerpt(shown.runes, one.Pos.Col)
 		}
 		if _, err := io.WriteString(w, text); err != nil {
 			return err
@@ -77,14 +79,28 @@ func (e Errors) Print(w io.Writer, sources map[string][]byte) error {
 	return nil
 }
 
+// sourceLine is the line that was shown last: mistakes are sorted, and a file
+// may have all of them on one very long line.
+type sourceLine struct {
+	file  string
+	line  int
+	runes []rune
+}
+
+func (s *sourceLine) show(at Pos, text string) {
+	if s.file == at.File && s.line == at.Line {
+		return
+	}
+	*s = sourceLine{at.File, at.Line, []rune(strings.TrimRight(text, "\r"))}
+}
+
 // maxExcerpt bounds, in characters, how much of a source line is shown.
 const maxExcerpt = 120
 
 // excerpt is a source line, indented, with a caret below its col-th character.
 // A long line is cut around the caret; tabs stay tabs, so that the caret stands
 // right whatever a tab's width.
-func excerpt(line string, col int) string {
-	runes := []rune(strings.TrimRight(line, "\r"))
+func excerpt(runes []rune, col int) string {
 	at := min(max(col-1, 0), len(runes))
 	from := 0
 	if len(runes) > maxExcerpt && at > maxExcerpt/2 {

@@ -2,6 +2,7 @@ package routefile
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 )
@@ -28,6 +29,8 @@ func TestHostileFiles(t *testing.T) {
 		{"UTF-16", "\xff\xfev\x00", "r.yaml:1:1: byte 0xff is not UTF-8"},
 		{"line separator", "version: 1 # \u2028", "r.yaml:1:14: the character U+2028 may not stand in a routes file"},
 		{"second byte order mark", bom + "version: 1 # " + bom, "r.yaml:1:14: the character U+FEFF may not stand in a routes file"},
+		{"aliases of a long text", "version: 1\nroutes:\n  a: {to: &a \"" + strings.Repeat("x", 1<<20) + "\"}\n" + aliasesTo("a", 10000), "aliases expand to more than 1000000 values"},
+		{"mistakes below a long key", "version: 1\nroutes:\n  ? " + strings.Repeat("k", 4<<20) + "\n  : {" + strings.ReplaceAll(manyUnknown(5000), "\n", ", ") + "}", "unknown key"},
 		{"many mistakes", "version: 1\n" + manyUnknown(maxMistakes+5), "r.yaml: more than 10000 mistakes, the first of them are shown"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -35,8 +38,10 @@ func TestHostileFiles(t *testing.T) {
 			if len(errs) == 0 || !strings.Contains(errs.Error(), test.want) {
 				t.Errorf("got %.300s, want %s", errs.Error(), test.want)
 			}
-			Check(f)
 			NewSet(f)
+			if err := Check(f).Print(io.Discard, map[string][]byte{"r.yaml": []byte(test.text)}); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }
@@ -66,6 +71,15 @@ func mergeBomb(depth int) string {
 	b.WriteString("version: 1\nroutes:\n  x0: &x0 {to: 'internal://echo'}\n")
 	for i := 1; i <= depth; i++ {
 		fmt.Fprintf(&b, "  x%d: &x%d {<<: [*x%d, *x%d]}\n", i, i, i-1, i-1)
+	}
+	return b.String()
+}
+
+// aliasesTo writes routes whose target is an anchor's text.
+func aliasesTo(anchor string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "  r%d: {to: *%s}\n", i, anchor)
 	}
 	return b.String()
 }

@@ -9,13 +9,13 @@ import "strings"
 type Kind string
 
 const (
-	KindMapping    Kind = "mapping"           // a mapping with the keys below it
-	KindNamed      Kind = "mapping of names"  // names of the writer's choice, each with what stands at its "*" below
-	KindList       Kind = "list of mappings"  // each with the keys below "[]"
-	KindText       Kind = "text"              //
-	KindValue      Kind = "value"             // a text that may be written as a number, true or false without quotes
-	KindSwitch     Kind = "true or false"     //
-	KindWhole      Kind = "whole number"      //
+	KindMapping    Kind = "mapping"          // a mapping with the keys below it
+	KindNamed      Kind = "mapping of names" // names of the writer's choice, each with what stands at its "*" below
+	KindList       Kind = "list of mappings" // each with the keys below "[]"
+	KindText       Kind = "text"
+	KindValue      Kind = "value" // a text that may be written as a number, true or false without quotes
+	KindSwitch     Kind = "true or false"
+	KindWhole      Kind = "whole number"
 	KindCount      Kind = "count"             // a whole number, or off
 	KindRate       Kind = "rate"              // a number that may have a fraction, or off
 	KindDuration   Kind = "duration"          // 30s, 500ms, 1h30m; off and 0 where the meaning allows it

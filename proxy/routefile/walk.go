@@ -21,7 +21,8 @@ const (
 	maxDepth = 100
 	// maxAliased bounds how many nodes are visited through aliases and merge
 	// keys in one file, so that an alias bomb costs less than a second.
-	// Ten thousand routes that merge a base of ten keys stay far below.
+	// Ten thousand routes that merge a base of ten keys stay far below. Of a
+	// text every 64 bytes count as one.
 	maxAliased = 1_000_000
 )
 
@@ -74,12 +75,19 @@ func (p *parser) name() string {
 	return strings.Join(path, ".")
 }
 
+// maxClip is how many bytes of a value a mistake repeats.
+const maxClip = 80
+
 // clip bounds how much of a value a mistake repeats.
 func clip(s string) string {
-	if r := []rune(s); len(r) > 80 {
-		return string(r[:80]) + "..."
+	if len(s) <= maxClip {
+		return s
 	}
-	return s
+	end := maxClip
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "..."
 }
 
 // value reads n as what stands at k into dst.
@@ -125,7 +133,7 @@ func (p *parser) enter(n node) (node, func()) {
 		}
 	}
 	if p.through > 0 {
-		p.aliased++
+		p.aliased += 1 + len(n.Value)/64
 	}
 	if p.aliased > maxAliased || p.depth > maxDepth {
 		p.overrun(n)
@@ -228,7 +236,7 @@ func (p *parser) entry(k *Key, key, value node, dst any) {
 
 // inKey runs f one key deeper.
 func (p *parser) inKey(key string, f func()) {
-	p.path = append(p.path, key)
+	p.path = append(p.path, clip(key))
 	f()
 	p.path = p.path[:len(p.path)-1]
 }

@@ -148,7 +148,7 @@ var recordsIn = map[string]string{"listeners": "listener", "pools": "pool", "rou
 
 // enterKey keeps the path to what inspect looks at, and its record.
 func (p *parser) enterKey(key string, depth int) {
-	p.path = append(p.path[:min(len(p.path), depth-1)], key)
+	p.path = append(p.path[:min(len(p.path), depth-1)], clip(key))
 	if depth <= 2 {
 		p.record = ""
 	}
