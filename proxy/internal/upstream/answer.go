@@ -168,10 +168,24 @@ func (a *answer) takeStatus(text []byte) error {
 	if !ok || len(code) != 3 || status < 100 {
 		return badAnswer("status line %.80q: want a status of three digits", text)
 	}
-	if status == 101 && !a.asked {
-		return badAnswer("status 101 to a request that asked for no upgrade")
+	if status == 101 {
+		if err := a.checkSwitch(); err != nil {
+			return err
+		}
 	}
 	a.status, a.length, a.chunked, a.state = int(status), "", false, atHeader
+	return nil
+}
+
+// checkSwitch: nobody switches without being asked, and HTTP/1.0 knows no
+// upgrades (RFC 9110, section 7.8).
+func (a *answer) checkSwitch() error {
+	switch {
+	case !a.asked:
+		return badAnswer("status 101 to a request that asked for no upgrade")
+	case a.http10:
+		return badAnswer("status 101 in HTTP/1.0")
+	}
 	return nil
 }
 

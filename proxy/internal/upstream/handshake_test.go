@@ -32,6 +32,7 @@ func TestHandshakeReader(t *testing.T) {
 		{name: "403", text: "HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno", passes: "HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno"},
 		{name: "403 and more", text: "HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nnoHTTP/1.1 101 x\r\n\r\n", passes: "HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno"},
 		{name: "403 and 101", text: "HTTP/1.1 403 No\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", want: "beside"},
+		{name: "101 in HTTP/1.0", text: "HTTP/1.0 101 x\r\n\r\n", want: "HTTP/1.0"},
 		{name: "garbage", text: "\x81\x05hello\n", want: "status line"},
 	} {
 		for name, piece := range map[string]func(io.Reader) io.Reader{
