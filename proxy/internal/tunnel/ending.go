@@ -90,6 +90,9 @@ func (t *tunnel) causeLocked(by Party, why Reason) {
 
 // frameLocked notes the first Close frame that went anywhere.
 func (t *tunnel) frameLocked(code uint16, text string) {
+	if code == 0 { // a Close frame without a payload
+		code = wsproto.CloseNoStatus
+	}
 	if !t.framed {
 		t.framed, t.code, t.text = true, code, text
 	}
@@ -113,7 +116,7 @@ func (t *tunnel) peerClosed(w *way, code uint16, text string) {
 }
 
 // sourceEnded notes that nothing more comes from w's source: err is io.EOF for
-// an orderly end.
+// an orderly end. Called in w's turn.
 func (t *tunnel) sourceEnded(w *way, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -138,7 +141,7 @@ func (t *tunnel) sourceEnded(w *way, err error) {
 	case !clean:
 		t.closingLocked(t.since()+t.linger(), false)
 	}
-	t.wantLocked(w, wants)
+	w.wants.Or(wants) // which the caller, whose turn it is, puts in next
 	t.advanceLocked()
 }
 

@@ -63,7 +63,9 @@ type Engine interface {
 // once and do nothing on a tunnel that is ending already (Cut still cuts it).
 type Tunnel interface {
 	// Close ends the tunnel properly: a Close frame with code and reason each
-	// way, the replies awaited for Limits.CloseTimeout, then FIN.
+	// way, the replies awaited for Limits.CloseTimeout, then FIN. The code must be
+	// one that may be sent (wsproto.ValidOnWire), or 0 for none; of the reason at
+	// most 123 bytes of UTF-8 are sent.
 	Close(code uint16, reason string, why Reason)
 	// Cut closes both connections now.
 	Cut(why Reason)

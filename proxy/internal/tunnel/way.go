@@ -40,14 +40,15 @@ type way struct {
 	token  [8]byte        // payload of our pings to src, whose pongs come this way; set at init
 	held   []byte         // the pump's: an unfinished header or control frame
 
-	// Written with both the turn and t.mu held, so that either is enough to read;
-	// ended and gone are for t.mu alone.
-	told      bool   // a Close frame has gone to dst
-	mute      bool   // nothing more of src's goes to dst
-	stopped   bool   // mute, and what went before ended between two frames
-	fin       bool   // dst has been half-closed
-	deaf      bool   // dst takes nothing any more
-	blind     bool   // src's frames cannot be told apart
+	// Written with both the turn and t.mu held, so that either is enough to read.
+	told    bool // a Close frame has gone to dst
+	mute    bool // nothing more of src's goes to dst
+	stopped bool // mute, and what went before ended between two frames
+	fin     bool // dst has been half-closed
+	deaf    bool // dst takes nothing any more
+	blind   bool // src's frames cannot be told apart
+
+	// For t.mu alone.
 	closeSeen bool   // src has sent a Close frame
 	ended     bool   // src has ended
 	gone      bool   // src is not waited for

@@ -28,8 +28,12 @@ import (
 // patience is how long anything may take before a test gives up on it.
 const patience = 30 * time.Second
 
-// soon is a limit that a test waits for.
-const soon = 50 * time.Millisecond
+// soon is a limit that a test waits for; awhile is one in which, besides,
+// something has to happen first.
+const (
+	soon   = 50 * time.Millisecond
+	awhile = 20 * soon
+)
 
 // network makes connected pairs: the proxy's end, and the peer's.
 type network struct {

@@ -12,6 +12,7 @@
 package tunneltest
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
@@ -36,17 +37,15 @@ type env struct {
 func Run(t *testing.T, newEngine func(t *testing.T) tunnel.Engine) {
 	for _, n := range networks(t) {
 		t.Run(n.name, func(t *testing.T) {
-			for _, s := range scenarios() {
+			for _, s := range slices.Concat(passing, ending, independent) {
 				t.Run(s.name, func(t *testing.T) { s.run(t, env{newEngine(t), n}) })
+			}
+			for _, s := range slices.Concat(unanswered, limits) {
+				t.Run(s.name, func(t *testing.T) {
+					t.Parallel() // it waits more than it works
+					s.run(t, env{newEngine(t), n})
+				})
 			}
 		})
 	}
-}
-
-func scenarios() []scenario {
-	var all []scenario
-	for _, some := range [][]scenario{passing, ending, limits, independent} {
-		all = append(all, some...)
-	}
-	return all
 }
