@@ -94,7 +94,7 @@ func addSeeds(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, path := range append(paths, example1) {
+	for _, path := range append(paths, examplePath) {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			f.Fatal(err)
@@ -131,15 +131,15 @@ func FuzzTarget(f *testing.F) {
 		if bytes.ContainsAny([]byte(target.Path+target.Query), " \r\n\x00#") || target.Path != "" && target.Path[0] != '/' {
 			t.Errorf("%q: path %q, query %q", s, target.Path, target.Query)
 		}
-		again, err := parseTarget(print(target))
+		again, err := parseTarget(printTarget(target))
 		if again.Raw, target.Raw = "", ""; err != nil || again != target {
 			t.Errorf("%q reads as %+v, its print as %+v, %v", s, target, again, err)
 		}
 	})
 }
 
-// print puts a target's parts together again.
-func print(t Target) string {
+// printTarget puts a target's parts together again.
+func printTarget(t Target) string {
 	s := t.Scheme + "://" + t.Host
 	if t.Path != "" && (t.Scheme == "unix+ws" || t.Scheme == "unix+http") {
 		s += ":"

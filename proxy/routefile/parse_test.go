@@ -18,10 +18,10 @@ func mustParse(t testing.TB, path, text string) *File {
 	return f
 }
 
-const example1 = "../../routes.example.yaml"
+const examplePath = "../../routes.example.yaml"
 
 func TestExampleFile(t *testing.T) {
-	data, err := os.ReadFile(example1)
+	data, err := os.ReadFile(examplePath)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestExampleFile(t *testing.T) {
 
 // TestBytesAround holds that a byte order mark and CRLF change nothing but themselves.
 func TestBytesAround(t *testing.T) {
-	plain, err := os.ReadFile(example1)
+	plain, err := os.ReadFile(examplePath)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,11 +6,12 @@
 //	bytes -Parse-> *File -Check-> Errors -NewSet-> *Set (defaults resolved)
 //
 // Parse walks yaml.Node itself, because yaml.v3's strict decoder reports Go
-// type names and no columns. One table (keys.go) names every key, its kind, its
+// type names and no columns. One table (table.go) names every key, its kind, its
 // meaning and its default; the parser, the JSON Schema (Schema) and the
 // reference (Reference) are all made from it.
 //
-// Check looks at bytes alone, so that a Terraform plan can do it; CheckFiles
+// Check judges files as the set they are served as, the mistakes of Parse
+// included, and looks at bytes alone, so that a Terraform plan can do it; CheckFiles
 // adds what only this machine knows: certificates, sockets, ports.
 //
 // Edits splice bytes between node positions and never re-encode the file: what

@@ -163,7 +163,7 @@ func asJSON(t *testing.T, text string) any {
 }
 
 func TestSchemaAcceptsTheExample(t *testing.T) {
-	data, err := os.ReadFile(example1)
+	data, err := os.ReadFile(examplePath)
 	if err != nil {
 		t.Fatal(err)
 	}
