@@ -30,7 +30,7 @@ type backend struct {
 }
 
 // newBackend starts a backend on a free port.
-func newBackend(t *testing.T, name string) *backend {
+func newBackend(t testing.TB, name string) *backend {
 	t.Helper()
 	b := &backend{name: name}
 	t.Cleanup(b.running.Wait) // after the server is closed, and the proxy before it
@@ -40,7 +40,7 @@ func newBackend(t *testing.T, name string) *backend {
 
 // newTLSBackend is newBackend over TLS. Who wants to verify it needs the
 // returned PEM file of its authority.
-func newTLSBackend(t *testing.T, name string) (b *backend, ca string) {
+func newTLSBackend(t testing.TB, name string) (b *backend, ca string) {
 	t.Helper()
 	authority := proxytest.NewAuthority(t)
 	b = &backend{name: name}
@@ -64,7 +64,7 @@ func (b *backend) requests() []*http.Request {
 }
 
 // last is the latest request, which must have come.
-func (b *backend) last(t *testing.T) *http.Request {
+func (b *backend) last(t testing.TB) *http.Request {
 	t.Helper()
 	asked := b.requests()
 	if len(asked) == 0 {
@@ -130,7 +130,7 @@ func echoUpgraded(w http.ResponseWriter, protocol string) {
 }
 
 // who asks the backend at the other end of a tunnel for its name.
-func who(t *testing.T, conn *websocket.Conn) string {
+func who(t testing.TB, conn *websocket.Conn) string {
 	t.Helper()
 	if err := conn.WriteMessage(websocket.TextMessage, []byte("name?")); err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 }
 
 // binary returns the path of the built tunnelform.
-func binary(t *testing.T) string {
+func binary(t testing.TB) string {
 	t.Helper()
 	built, err := buildOnce()
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 )
 
 // dial opens a tunnel and closes its connection with the test.
-func dial(t *testing.T, url string) *websocket.Conn {
+func dial(t testing.TB, url string) *websocket.Conn {
 	t.Helper()
 	conn, _ := dialWith(t, url, websocket.Dialer{}, nil)
 	return conn
@@ -25,7 +25,7 @@ func dial(t *testing.T, url string) *websocket.Conn {
 
 // dialWith is dial with a dialer's settings (subprotocols, TLS, compression)
 // and more headers. It returns the 101 too.
-func dialWith(t *testing.T, url string, dialer websocket.Dialer, header http.Header) (*websocket.Conn, *http.Response) {
+func dialWith(t testing.TB, url string, dialer websocket.Dialer, header http.Header) (*websocket.Conn, *http.Response) {
 	t.Helper()
 	dialer.HandshakeTimeout = patience
 	conn, answer, err := dialer.DialContext(t.Context(), url, header)
@@ -39,7 +39,7 @@ func dialWith(t *testing.T, url string, dialer websocket.Dialer, header http.Hea
 
 // refused asks for a tunnel that must not open and returns the answer that came
 // instead, its body read.
-func refused(t *testing.T, url string, header http.Header) *http.Response {
+func refused(t testing.TB, url string, header http.Header) *http.Response {
 	t.Helper()
 	dialer := websocket.Dialer{HandshakeTimeout: patience}
 	conn, answer, err := dialer.DialContext(t.Context(), url, header)
@@ -63,7 +63,7 @@ func describe(answer *http.Response) string {
 }
 
 // echo sends a text message and fails unless the very same comes back.
-func echo(t *testing.T, conn *websocket.Conn, text string) {
+func echo(t testing.TB, conn *websocket.Conn, text string) {
 	t.Helper()
 	if err := conn.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
 		t.Fatalf("write %q: %v", text, err)
@@ -74,7 +74,7 @@ func echo(t *testing.T, conn *websocket.Conn, text string) {
 }
 
 // readText reads one text message.
-func readText(t *testing.T, conn *websocket.Conn) string {
+func readText(t testing.TB, conn *websocket.Conn) string {
 	t.Helper()
 	kind, message, err := conn.ReadMessage()
 	if err != nil {
@@ -87,7 +87,7 @@ func readText(t *testing.T, conn *websocket.Conn) string {
 }
 
 // closeCode reads until the tunnel's Close frame and returns its code and reason.
-func closeCode(t *testing.T, conn *websocket.Conn) (code int, reason string) {
+func closeCode(t testing.TB, conn *websocket.Conn) (code int, reason string) {
 	t.Helper()
 	for {
 		_, _, err := conn.ReadMessage()
@@ -108,7 +108,7 @@ type reply struct {
 }
 
 // get is an ordinary GET that follows no redirect.
-func get(t *testing.T, url string) reply {
+func get(t testing.TB, url string) reply {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
@@ -118,7 +118,7 @@ func get(t *testing.T, url string) reply {
 }
 
 // do sends a request on a connection of its own.
-func do(t *testing.T, r *http.Request) reply {
+func do(t testing.TB, r *http.Request) reply {
 	t.Helper()
 	transport := &http.Transport{DisableKeepAlives: true}
 	answer, err := transport.RoundTrip(r)
@@ -134,7 +134,7 @@ func do(t *testing.T, r *http.Request) reply {
 }
 
 // connect opens a bare connection to listener web of p. It is closed with the test.
-func connect(t *testing.T, p *proxy) *proxytest.Raw {
+func connect(t testing.TB, p *proxy) *proxytest.Raw {
 	t.Helper()
 	return proxytest.Dial(t, p.address("web"))
 }
@@ -144,7 +144,7 @@ func request(lines ...string) string { return strings.Join(lines, "\r\n") + "\r\
 
 // ask sends text on a bare connection and reads the answer to it: of a 101 the
 // head, of any other answer the body too.
-func ask(t *testing.T, raw *proxytest.Raw, text string) reply {
+func ask(t testing.TB, raw *proxytest.Raw, text string) reply {
 	t.Helper()
 	raw.Send(text)
 	method, _, _ := strings.Cut(text, " ")
@@ -154,7 +154,7 @@ func ask(t *testing.T, raw *proxytest.Raw, text string) reply {
 
 // echoBytes sends text through a tunnel without frames and fails unless the very
 // same comes back.
-func echoBytes(t *testing.T, raw *proxytest.Raw, text string) {
+func echoBytes(t testing.TB, raw *proxytest.Raw, text string) {
 	t.Helper()
 	raw.Send(text)
 	got := make([]byte, len(text))
@@ -167,7 +167,7 @@ func echoBytes(t *testing.T, raw *proxytest.Raw, text string) {
 }
 
 // setDeadline ends a hung test.
-func setDeadline(t *testing.T, conn net.Conn) {
+func setDeadline(t testing.TB, conn net.Conn) {
 	t.Helper()
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)

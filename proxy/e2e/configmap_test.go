@@ -14,13 +14,13 @@ import (
 
 // configMap is one mounted ConfigMap with one file, routes.yaml.
 type configMap struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	version int
 }
 
 // mountConfigMap lays the ConfigMap out in dir.
-func mountConfigMap(t *testing.T, dir, routes string) *configMap {
+func mountConfigMap(t testing.TB, dir, routes string) *configMap {
 	t.Helper()
 	m := &configMap{t: t, dir: dir}
 	m.swap(routes)

@@ -29,7 +29,7 @@ func (l line) text(key string) string {
 }
 
 // number is the field's value, which must be a whole number.
-func (l line) number(t *testing.T, key string) int64 {
+func (l line) number(t testing.TB, key string) int64 {
 	t.Helper()
 	var n int64
 	if _, err := fmt.Sscan(l.text(key), &n); err != nil {
@@ -164,7 +164,7 @@ func (b *logbook) allowNoise() {
 }
 
 // dump prints the whole log, for a failed test.
-func (b *logbook) dump(t *testing.T, name string) {
+func (b *logbook) dump(t testing.TB, name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var out strings.Builder

@@ -32,7 +32,7 @@ const routesFile = "routes.yaml"
 // goroutine, except those that end the test (all that take a t, waitLog and the
 // like): these belong to the test's own.
 type proxy struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string // where it runs and its files stand
 	log    *logbook
 	cmd    *exec.Cmd
@@ -43,14 +43,14 @@ type proxy struct {
 
 // start runs `tunnelform serve routes.yaml` in a directory of its own that
 // holds that one file, and returns once its routes are loaded.
-func start(t *testing.T, routes string) *proxy {
+func start(t testing.TB, routes string) *proxy {
 	t.Helper()
 	return startFiles(t, map[string]string{routesFile: routes}, routesFile)
 }
 
 // startFiles is start with any files (paths relative to the directory) and any
 // arguments to serve.
-func startFiles(t *testing.T, files map[string]string, args ...string) *proxy {
+func startFiles(t testing.TB, files map[string]string, args ...string) *proxy {
 	t.Helper()
 	p := spawn(t, files, args...)
 	p.waitLog("routes loaded", nil)
@@ -58,7 +58,7 @@ func startFiles(t *testing.T, files map[string]string, args ...string) *proxy {
 }
 
 // spawn is startFiles without waiting: for a proxy that is meant to refuse.
-func spawn(t *testing.T, files map[string]string, args ...string) *proxy {
+func spawn(t testing.TB, files map[string]string, args ...string) *proxy {
 	t.Helper()
 	dir := t.TempDir()
 	p := &proxy{t: t, dir: dir}
