@@ -46,10 +46,11 @@ const (
 	opRename
 )
 
-// Set makes name's record value: as EncodeRoute, EncodePool or ParseRecord give
-// it. A record that means the same already is left as it is; one that differs is changed key by
-// key, comments kept; a new one is added at the section's end, the section at
-// the file's. The value is not changed and may be shared.
+// Set makes name's record value, as EncodeRoute, EncodePool, EncodeListener or
+// ParseRecord give it. A record that means the same already is left as it is; one
+// that differs is changed key by key, comments kept; a new one is added at the
+// section's end, the section at the file's. The value is not changed and may be
+// shared.
 func (s Section) Set(name string, value *yaml.Node) Op {
 	return Op{section: s, name: name, value: value}
 }
@@ -86,12 +87,13 @@ func Edit(data []byte, ops ...Op) ([]byte, error) {
 // is returned itself when nothing is to be done.
 //
 // Bytes are spliced between the places of nodes: whatever the operations do not
-// name keeps every byte. The result is parsed again and compared: each record that no operation names, and everything
-// outside of their sections, must be the same to the last anchor, and each named
-// one must be what was asked for. Otherwise the error says "refusing to write".
+// name keeps every byte. The result is parsed again and compared: each record
+// that no operation names, and everything outside of their sections, must be the
+// same to the last anchor, and each named one must be what was asked for.
+// Otherwise the error says "refusing to write".
 //
-// A layout that cannot be spliced safely is a *LayoutError. The edit does
-// not judge what the records mean: that is Check's business.
+// A layout that cannot be spliced safely is a *LayoutError. The edit does not
+// judge what the records mean: that is Check's business.
 func (e Editor) Edit(data []byte, ops ...Op) ([]byte, error) {
 	out, err := edit(data, ops)
 	var layout *LayoutError
@@ -100,14 +102,16 @@ func (e Editor) Edit(data []byte, ops ...Op) ([]byte, error) {
 			out, err = edit(formatted, ops)
 		}
 	}
-	if errors.As(err, &layout) {
+	switch {
+	case err == nil:
+		return out, nil
+	case errors.As(err, &layout):
 		layout.Pos.File = e.Path
 		return nil, layout
-	}
-	if err != nil && e.Path != "" {
+	case e.Path != "":
 		return nil, fmt.Errorf("%s: %w", e.Path, err)
 	}
-	return out, err
+	return nil, err
 }
 
 // edit applies ops key by key, and record by record if that cannot be proved right.
@@ -150,6 +154,9 @@ func (l *layout) edit(ops []Op, whole bool) ([]byte, error) {
 	out, ok := s.splice()
 	if !ok {
 		return nil, fmt.Errorf("%w: two changes overlap", errUnproved)
+	}
+	if err := s.proveBytes(sections); err != nil {
+		return nil, err
 	}
 	return out, l.prove(out, sections)
 }

@@ -1,8 +1,11 @@
 package routefile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"sort"
 
 	"gopkg.in/yaml.v3"
 )
@@ -13,6 +16,62 @@ import (
 
 // errUnproved is the error of an edit whose result is not what was asked for.
 var errUnproved = errors.New("refusing to write")
+
+// proveBytes checks that every byte that goes belongs to a record that an
+// operation names, its comments and the blank lines next to them included, or
+// to the line of a section's key.
+func (s *splicer) proveBytes(sections []*section) error {
+	var may []hunk // in the order of the file
+	for _, sec := range sections {
+		if sec.at != nil {
+			may = append(may, hunk{start: s.starts[sec.at.line], end: s.starts[sec.at.last+1]})
+		}
+		if sec.grown {
+			may[len(may)-1].end = s.starts[sec.at.line+1]
+		}
+		for _, one := range sec.slots {
+			if one.old != nil && (one.dropped || one.want != nil || one.name != one.old.key.Value) {
+				may = append(may, s.reach(one.old))
+			}
+		}
+	}
+	slices.SortFunc(may, func(a, b hunk) int { return cmp.Compare(a.start, b.start) })
+	for _, h := range s.hunks {
+		if !within(h, may) {
+			return fmt.Errorf("%w: line %d would be touched", errUnproved, s.lineOf(h.start)+1)
+		}
+	}
+	return nil
+}
+
+// reach is what may change when a record does: up to one blank line on either
+// side, and the line break before it, which goes where the file ends without one.
+func (s *splicer) reach(m *member) hunk {
+	from, to := m.head, m.end
+	if from > 0 && s.blankLine(from-1) {
+		from--
+	}
+	if to < s.lineCount() && s.blankLine(to) {
+		to++
+	}
+	start := s.starts[from]
+	if from > 0 {
+		start = s.starts[from-1] + len(s.text(from-1))
+	}
+	return hunk{start: start, end: s.starts[to]}
+}
+
+// within says whether every byte that h cuts lies in one of the sorted ranges.
+func within(h hunk, may []hunk) bool {
+	at := h.start
+	for i := sort.Search(len(may), func(i int) bool { return may[i].end > at }); at < h.end; i++ {
+		if i == len(may) || may[i].start > at {
+			return false
+		}
+		at = max(at, may[i].end)
+	}
+	return true
+}
 
 // prove compares out with the file before it.
 func (l *layout) prove(out []byte, sections []*section) error {

@@ -253,8 +253,8 @@ func TestEditRefuses(t *testing.T) {
 			if err.Error() != tt.want {
 				t.Errorf("got  %s\nwant %s", err, tt.want)
 			}
-			if out != nil {
-				t.Errorf("bytes with an error: %q", out)
+			if plain, err := Edit([]byte(tt.in), tt.op); err == nil || out != nil || plain != nil {
+				t.Errorf("bytes with an error: %q, %q", out, plain)
 			}
 		})
 	}
