@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/fsnotify/fsnotify"
@@ -47,17 +48,21 @@ func (n *notifier) events() <-chan fsnotify.Event {
 }
 
 // arm makes the watches be those of the places that look finds. It looks again
-// until nothing new is found, because a link that is re-pointed between the look
-// and the watch would go unnoticed.
+// until it finds what it found before and all of that is watched: what changes
+// between a look and the watches goes unnoticed otherwise.
 func (n *notifier) arm(look func() []place) {
-	const rounds = 5 // beyond that the poll arms again
+	const rounds = 50 // beyond that the poll arms again
 	if !n.open() {
 		return
 	}
+	var before []place
 	for range rounds {
-		if n.want(look()) == 0 {
+		now := look()
+		settled := n.want(now) && slices.Equal(now, before)
+		if settled {
 			return
 		}
+		before = now
 	}
 }
 
@@ -89,9 +94,9 @@ func drain(from <-chan error, to chan<- error) {
 	}
 }
 
-// want puts the watches that the places need, drops the others, and returns how
-// many are new.
-func (n *notifier) want(places []place) (added int) {
+// want puts the watches that the places need, drops the others, and reports
+// whether all directories were still there.
+func (n *notifier) want(places []place) (ok bool) {
 	n.names, n.dirs = map[string]bool{}, map[string]bool{}
 	needed := map[string]bool{}
 	for _, p := range places {
@@ -107,35 +112,32 @@ func (n *notifier) want(places []place) (added int) {
 			n.drop(dir)
 		}
 	}
+	ok = true
 	for dir := range needed {
-		added += n.add(dir)
+		ok = n.add(dir) && ok
 	}
-	return added
+	return ok
 }
 
-// add watches dir and returns 1 if it was not watched before. A watch that
+// add watches dir and reports whether it was there all the while. A watch that
 // stands is put again: the kernel drops it without a word that is sure to
 // arrive, and putting it twice is one watch.
-func (n *notifier) add(dir string) int {
+func (n *notifier) add(dir string) bool {
 	now, err := inodeOf(dir)
 	if err != nil {
-		return 0 // gone since the look; the next look finds what is there
+		return false // gone since the look; the next look finds what is there
 	}
-	before, stands := n.watched[dir]
-	if stands && before != now {
+	if before, stands := n.watched[dir]; stands && before != now {
 		n.drop(dir)
-		stands = false
 	}
 	if err := n.fs.Add(dir); err != nil {
 		n.complain(dir, err)
 		delete(n.watched, dir)
-		return 0
+		return !errors.Is(err, os.ErrNotExist)
 	}
 	n.watched[dir] = now
-	if stands {
-		return 0
-	}
-	return 1
+	after, err := inodeOf(dir)
+	return err == nil && after == now
 }
 
 func (n *notifier) drop(dir string) {
