@@ -129,6 +129,9 @@ func FuzzFormat(f *testing.F) {
 		}
 		f.Add(data)
 	}
+	// Block scalars of blanks alone, which once were not stable.
+	f.Add([]byte("0:\n  0: 0\nk: >+1\n "))
+	f.Add([]byte("0:\n      body: 0\n      text: >+1\n         "))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		out, err := Format(in)
 		if err != nil {
