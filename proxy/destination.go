@@ -214,5 +214,9 @@ func (rd *redirect) location(path, query string, matched int, c *match.Captures)
 	if query != "" {
 		path += "?" + query
 	}
+	if rd.origin == "" {
+		// "//x" would be another host: a capture must not choose where to.
+		path = "/" + strings.TrimLeft(path, "/")
+	}
 	return rd.origin + path, nil
 }

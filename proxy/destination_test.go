@@ -100,3 +100,21 @@ func TestSplitRedirect(t *testing.T) {
 		}
 	}
 }
+
+// A capture may begin with a slash; the redirect must stay on this host all the
+// same.
+func TestARedirectStaysOnThisHost(t *testing.T) {
+	tree, problems := match.Compile([]match.Rule{{Name: "r", Path: match.Path{Kind: match.Regex, Pattern: "^/go(.*)"}}})
+	if len(problems) > 0 {
+		t.Fatal(problems[0].Text)
+	}
+	rd, err := newRedirect(&routefile.Redirect{To: "/$1", Status: 302}, routefile.Match{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var captures match.Captures
+	tree.Lookup(&match.Request{Method: "GET", Path: "/go/evil.example"}, &captures)
+	if got, err := rd.location("/go/evil.example", "", 0, &captures); got != "/evil.example" {
+		t.Errorf("location %q (%v), want /evil.example", got, err)
+	}
+}
