@@ -54,8 +54,13 @@ func (s *story) opened() {
 	s.opening = nil
 }
 
-// closed is the tunnel's Done.
+// closed is the tunnel's Done. What the tunnel had taken is given back first: who
+// reads the line may count on it.
 func (s *story) closed(end tunnel.Summary) {
+	s.slots.release()
+	s.backend.CloseTunnel()
+	s.occupancy.release(s.client)
+	s.entry.Remove()
 	attrs := []slog.Attr{
 		slog.String("closed_by", partyText(end.ClosedBy)),
 		slog.Int("code", int(end.Code)),
@@ -71,10 +76,6 @@ func (s *story) closed(end tunnel.Summary) {
 		slog.Int64("messages_from_backend", end.Counts.FromBackend.Messages),
 		slog.Float64("duration", end.Duration.Seconds()))
 	s.write("tunnel closed", attrs...)
-	s.slots.release()
-	s.backend.CloseTunnel()
-	s.occupancy.release(s.client)
-	s.entry.Remove()
 }
 
 func (s *story) write(line string, attrs ...slog.Attr) {

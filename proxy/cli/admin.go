@@ -108,7 +108,7 @@ func (s *service) Check(ctx context.Context, file string, data []byte) (statusap
 		return statusapi.CheckResult{}, err
 	}
 	result := statusapi.CheckResult{Revision: store.RevisionOf(data), Mistakes: []statusapi.Mistake{}}
-	if err := s.judge(documents); err != nil {
+	if err := s.tryBuild(documents); err != nil {
 		result.Mistakes = mistakesOf(err)
 	}
 	result.OK = len(result.Mistakes) == 0
@@ -145,16 +145,9 @@ func samePath(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }
 
-// judge is build without its effects.
-func (s *service) judge(documents []store.Document) error {
-	var cache fileCache
-	files, errs := cache.parse(documents)
-	if len(errs) == 0 {
-		errs = routefile.Check(files...)
-	}
-	if len(errs) == 0 {
-		errs = routefile.CheckFiles(files...)
-	}
+// tryBuild is build without its effects.
+func (s *service) tryBuild(documents []store.Document) error {
+	files, errs := judge(documents, false)
 	if len(errs) > 0 {
 		return errs
 	}

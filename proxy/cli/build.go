@@ -12,21 +12,21 @@ import (
 )
 
 // build is the reload loop's Build: parse, check, look at this machine, make a
-// Table, bind what it needs. Each step needs the one before it to be right; the
-// mistakes of one step are reported together.
+// Table, bind what it needs. All that can be wrong with the files is told at once.
 func (s *service) build(_ context.Context, snap store.Snapshot, prev *proxy.Table) (*proxy.Table, []string, error) {
-	files, errs := s.files.parse(snap.Documents)
-	if len(errs) > 0 {
-		return nil, nil, errs
+	files := s.files.parse(snap.Documents)
+	errs := routefile.Check(files...)
+	if len(errs) == 0 {
+		errs = s.files.vanished()
 	}
-	errs = append(routefile.Check(files...), s.files.vanished()...)
+	machine := routefile.CheckFiles(files...)
 	if len(errs) > 0 {
-		return nil, nil, errs
+		return nil, nil, routefile.Merge(errs, machine)
 	}
 	set := routefile.NewSet(files...)
 	inputs := routefile.Inputs(set)
-	if errs := routefile.CheckFiles(files...); len(errs) > 0 {
-		return nil, inputs, errs
+	if len(machine) > 0 {
+		return nil, inputs, machine
 	}
 	table, err := proxy.Build(set, prev)
 	if err != nil {
@@ -48,25 +48,24 @@ type fileCache struct {
 type parsed struct {
 	document store.Document
 	file     *routefile.File
-	errs     routefile.Errors
 }
 
-func (c *fileCache) parse(documents []store.Document) ([]*routefile.File, routefile.Errors) {
+// parse reads the documents that have changed. What is wrong with a file stays in
+// it, for Check to tell.
+func (c *fileCache) parse(documents []store.Document) []*routefile.File {
 	next := make(map[string]parsed, len(documents))
 	files := make([]*routefile.File, 0, len(documents))
-	var errs routefile.Errors
 	for _, d := range documents {
 		p, known := c.now[d.Path]
 		if !known || p.document.Revision != d.Revision {
 			p = parsed{document: d}
-			p.file, p.errs = routefile.Parse(d.Path, d.Data)
+			p.file, _ = routefile.Parse(d.Path, d.Data)
 		}
 		next[d.Path] = p
 		files = append(files, p.file)
-		errs = append(errs, p.errs...)
 	}
 	c.now = next
-	return files, errs
+	return files
 }
 
 // vanished finds files that had routes and now do not even say so: a file that

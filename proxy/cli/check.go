@@ -3,7 +3,6 @@ package cli
 // tunnelform check: every mistake of the routes files, at its place.
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -88,18 +87,12 @@ func onlyStdin(paths []string) error {
 
 // judge finds the mistakes of a set, in the order of their places.
 func judge(documents []store.Document, offline bool) ([]*routefile.File, routefile.Errors) {
-	var files []*routefile.File
-	for _, d := range documents {
-		file, _ := routefile.Parse(d.Path, d.Data) // Check repeats what Parse found
-		files = append(files, file)
-	}
+	var cache fileCache
+	files := cache.parse(documents)
 	mistakes := routefile.Check(files...)
 	if !offline {
-		mistakes = append(mistakes, routefile.CheckFiles(files...)...)
+		mistakes = routefile.Merge(mistakes, routefile.CheckFiles(files...))
 	}
-	slices.SortStableFunc(mistakes, func(a, b *routefile.Error) int {
-		return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col))
-	})
 	return files, mistakes
 }
 

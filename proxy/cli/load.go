@@ -41,13 +41,9 @@ func loadFiles(env *Env, paths []string) ([]*routefile.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	var cache fileCache
-	files, mistakes := cache.parse(documents)
-	if len(mistakes) == 0 {
-		mistakes = routefile.Check(files...)
-	}
+	files, mistakes := judge(documents, true)
 	if len(mistakes) > 0 {
-		printMistakes(env, mistakes, cache.sources())
+		printMistakes(env, mistakes, sourcesOf(documents))
 		return nil, &exitError{code: exitInvalid}
 	}
 	return files, nil
