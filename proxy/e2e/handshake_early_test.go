@@ -98,7 +98,9 @@ routes: {all: {match: {path_prefix: /}, to: "ws://$b"}}
 // mustSwitch sends text, if there is any, and reads the head of a 101.
 func mustSwitch(t *testing.T, client *proxytest.Raw, text string) {
 	t.Helper()
-	client.Send(text)
+	if text != "" {
+		client.Send(text)
+	}
 	if answer, body := client.Response("GET"); answer.StatusCode != 101 {
 		t.Fatalf("%d %q, wanted 101", answer.StatusCode, body)
 	}
