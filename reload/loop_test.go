@@ -412,7 +412,7 @@ var scripts = map[string]func(*scene){
 		}
 		s.source.set("three")
 		s.after(0, `published 4 "three"`)
-		if s.source.also != nil && len(s.source.also) != 0 {
+		if len(s.source.also) != 0 {
 			s.Errorf("the source still follows %q", s.source.also)
 		}
 	},

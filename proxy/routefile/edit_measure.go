@@ -83,7 +83,7 @@ func unwritten(n *yaml.Node) bool {
 
 // measureValue finds the end of the value that starts here, its properties skipped.
 func (l *layout) measureValue(n *yaml.Node, props int) int {
-	start, end := l.at, l.at
+	start, end := l.at, 0
 	switch {
 	case n.Kind == yaml.AliasNode:
 		end = start + 1 + len(n.Value)

@@ -74,7 +74,7 @@ func compileHost(text string) (hostPattern, error) {
 	}
 	if wildcard {
 		if strings.HasPrefix(host, "[") {
-			return "", fmt.Errorf("host %q: want a name behind *.", text)
+			return "", fmt.Errorf("host %q: want a name behind the wildcard", text)
 		}
 		host = "*." + host
 	}

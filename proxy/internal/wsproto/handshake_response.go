@@ -89,7 +89,7 @@ func CheckUpgradeResponse(h http.Header, token string) error {
 	case len(upgrade) == 0:
 		return fmt.Errorf("no Upgrade in the 101, wanted %q", token)
 	case len(upgrade) > 1 || !equalFold(upgrade[0], token):
-		return fmt.Errorf("Upgrade %q in the 101, wanted %q", upgrade, token)
+		return fmt.Errorf("the 101's Upgrade is %q, wanted %q", upgrade, token)
 	case !HasToken(h, "Connection", "upgrade"):
 		return errors.New("no Connection: upgrade in the 101")
 	case len(h["Content-Length"]) > 0 || len(h["Transfer-Encoding"]) > 0:
