@@ -1,0 +1,286 @@
+package routefile
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Records as plain values, for those who know a record's keys from the table
+// and not from its Go type: the Terraform provider, the proxy's own account of
+// what it serves.
+
+// Plain is a record in plain values, in the words of whoever wrote it:
+//
+//	mapping, mapping of names     map[string]any
+//	list of mappings              []any
+//	lists of texts and networks   []any of string
+//	mapping of values             map[string]any of string
+//	mapping of lists              map[string]any of []any of string
+//	true or false                 bool
+//	whole number                  int64
+//	everything else               string: "30s", "64KiB", "off", "2"
+//
+// Short forms are written out: `keepalive: off` is {ping: off}, a condition that
+// is a value itself {value: ...}. What is not said is not there.
+type Plain = map[string]any
+
+// ConditionValue is the key of a condition's value in a Plain, where the file
+// has the value itself.
+const ConditionValue = "value"
+
+// Plain returns a record of the file, nil when it is not there. What is of the
+// wrong kind is left out: Parse has named it.
+func (f *File) Plain(s Section, name string) Plain {
+	n := f.recordNode(s, name)
+	if n == nil || followed(n).Kind != yaml.MappingNode {
+		return nil
+	}
+	return s.plain(n)
+}
+
+// recordNode is a record's value, nil when it is not there.
+func (f *File) recordNode(s Section, name string) *yaml.Node {
+	switch s {
+	case InRoutes:
+		if r := f.Routes[name]; r != nil {
+			return r.node
+		}
+	case InPools:
+		if p := f.Pools[name]; p != nil {
+			return p.node
+		}
+	case InListeners:
+		if l := f.Listeners[name]; l != nil {
+			return l.node
+		}
+	}
+	return nil
+}
+
+// Fingerprint returns the hash of what a record of the file means, "" when it is
+// not there. See Section.Fingerprint.
+func (f *File) Fingerprint(s Section, name string) string {
+	p := f.Plain(s, name)
+	if p == nil {
+		return ""
+	}
+	return s.Fingerprint(p)
+}
+
+// Fingerprint returns the hash, sha256 in hex, of what a record means: layout,
+// comments, the order of keys and the words for a value (60s, 1m) are no part of
+// it, nor are its name, the file's defaults and the directory that its paths start from.
+func (s Section) Fingerprint(p Plain) string {
+	n := s.FromPlain(p)
+	if meant := meaning(s, n); meant != nil {
+		n = meant
+	}
+	text, err := s.Print("record", n)
+	if err != nil {
+		text = fmt.Append(nil, p) // cannot be written at all: equal only to itself
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// InWordsOf returns what p says in the words of old where the two mean the same:
+// 60s stays 60s where p has 1m.
+func (s Section) InWordsOf(old, p Plain) Plain {
+	return s.plain(settle(s, s.FromPlain(old), s.FromPlain(p)))
+}
+
+func (s Section) plain(n *yaml.Node) Plain {
+	budget := maxAliased
+	p, _ := plainOf(s.key(), n, &budget).(Plain)
+	return p
+}
+
+// plainOf is n, which stands at k, in plain values; nil if it is of the wrong kind.
+func plainOf(k *Key, n *yaml.Node, budget *int) any {
+	if n = followed(n); n == nil || isNull(n) {
+		return nil
+	}
+	if *budget--; *budget < 0 {
+		return nil
+	}
+	switch k.Kind {
+	case KindMapping:
+		return plainMapping(k, n, budget)
+	case KindNamed:
+		return plainEntries(n, func(_ string, v *yaml.Node) any { return plainOf(k.index["*"], v, budget) })
+	case KindValues:
+		return plainEntries(n, func(_ string, v *yaml.Node) any { return plainWord(v) })
+	case KindValueLists:
+		return plainEntries(n, func(_ string, v *yaml.Node) any { return plainTexts(v) })
+	case KindList:
+		return plainItems(n, func(v *yaml.Node) any { return plainOf(k.index["[]"], v, budget) })
+	case KindTexts, KindNetworks:
+		return plainTexts(n)
+	}
+	return plainScalar(k.Kind, n)
+}
+
+func plainMapping(k *Key, n *yaml.Node, budget *int) any {
+	if n.Kind == yaml.ScalarNode {
+		return plainShort(k, n)
+	}
+	return plainEntries(n, func(name string, v *yaml.Node) any {
+		below := k.index[name]
+		if below == nil || below.Reserved {
+			return nil
+		}
+		return plainOf(below, v, budget)
+	})
+}
+
+// plainShort writes the short forms of mappings out.
+func plainShort(k *Key, n *yaml.Node) any {
+	switch {
+	case k.Name == "*":
+		return Plain{ConditionValue: n.Value}
+	case k.Name == "keepalive" && n.Value == "off":
+		return Plain{"ping": "off"}
+	case k.Name == "rewrite_response" && n.ShortTag() == "!!bool":
+		on, _ := plainScalar(KindSwitch, n).(bool)
+		if !on {
+			return Plain{"location": false, "cookie_path": Plain{}, "cookie_domain": Plain{}}
+		}
+		return Plain{"location": true}
+	}
+	return nil
+}
+
+func plainEntries(n *yaml.Node, value func(string, *yaml.Node) any) any {
+	if n.Kind != yaml.MappingNode {
+		return nil
+	}
+	all := Plain{}
+	for name, v := range fields(n) {
+		if one := value(name, v); one != nil {
+			all[name] = one
+		}
+	}
+	return all
+}
+
+func plainItems(n *yaml.Node, value func(*yaml.Node) any) any {
+	if n.Kind != yaml.SequenceNode {
+		return nil
+	}
+	all := []any{}
+	for _, item := range n.Content {
+		if one := value(item); one != nil {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// plainTexts is a list of texts; one text is a list of one.
+func plainTexts(n *yaml.Node) any {
+	n = followed(n)
+	if n.Kind == yaml.ScalarNode {
+		return []any{n.Value}
+	}
+	return plainItems(n, plainWord)
+}
+
+func plainWord(n *yaml.Node) any {
+	if n = followed(n); n.Kind != yaml.ScalarNode || isNull(n) {
+		return nil
+	}
+	return n.Value
+}
+
+func plainScalar(kind Kind, n *yaml.Node) any {
+	if n.Kind != yaml.ScalarNode {
+		return nil
+	}
+	switch kind {
+	case KindSwitch:
+		var on bool
+		if n.Decode(&on) != nil {
+			return nil
+		}
+		return on
+	case KindWhole:
+		var whole int64
+		if n.ShortTag() != "!!int" || n.Decode(&whole) != nil {
+			return nil
+		}
+		return whole
+	}
+	return n.Value
+}
+
+// FromPlain gives a record as Set wants it, its keys in the order of the
+// reference. Values of the wrong kind and unknown keys are written all the
+// same, so that Parse can name them.
+func (s Section) FromPlain(p Plain) *yaml.Node {
+	return ordered(fromPlain(s.key(), p), s.key())
+}
+
+func fromPlain(k *Key, v any) *yaml.Node {
+	switch v := v.(type) {
+	case Plain:
+		return fromMapping(k, v)
+	case []any:
+		return fromList(k, v)
+	case bool:
+		return wordNode(strconv.FormatBool(v))
+	case int64:
+		return wordNode(strconv.FormatInt(v, 10))
+	case string:
+		return fromText(k, v)
+	}
+	return textNode(fmt.Sprint(v))
+}
+
+// numeral is what may stand without quotes where a number is wanted.
+var numeral = regexp.MustCompile(`^[+-]?[0-9]+(\.[0-9]+)?$`)
+
+func fromText(k *Key, text string) *yaml.Node {
+	if k != nil && slices.Contains([]Kind{KindCount, KindRate, KindSize, KindWhole, KindDuration}, k.Kind) && numeral.MatchString(text) {
+		return wordNode(text)
+	}
+	return textNode(text)
+}
+
+func fromMapping(k *Key, p Plain) *yaml.Node {
+	if value, ok := p[ConditionValue].(string); ok && len(p) == 1 && k != nil && k.Name == "*" && len(k.Short) > 0 {
+		return textNode(value)
+	}
+	var all fieldNodes
+	for _, name := range sortedNames(p) {
+		all.add(name, fromPlain(below(k, name), p[name]))
+	}
+	return all.mapping()
+}
+
+// fromList writes a list, and the one word of a list of one where the word has a
+// meaning of its own that no list may contain: `upgrade: any`.
+func fromList(k *Key, list []any) *yaml.Node {
+	if word, ok := onlyText(list); ok && k != nil && (k.Name == "upgrade" && known(word, upgradeWords) ||
+		k.Name == "origins" && (word == "same-host" || word == "any")) {
+		return textNode(word)
+	}
+	n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+	for _, item := range list {
+		n.Content = append(n.Content, fromPlain(below(k, "[]"), item))
+	}
+	return n
+}
+
+func onlyText(list []any) (string, bool) {
+	if len(list) != 1 {
+		return "", false
+	}
+	text, ok := list[0].(string)
+	return text, ok
+}
