@@ -138,3 +138,20 @@ func TestWayClosesAtTheBoundary(t *testing.T) {
 		}
 	}
 }
+
+// Nothing is put in behind a Close frame of the peer's own, and what is still
+// wanted there is forgotten.
+func TestWayPutsNothingBehindAClose(t *testing.T) {
+	w, to := newWay(Limits{PingBackend: time.Hour}, 0)
+	bye := wsproto.AppendClose(nil, 1000, "bye", someMask)
+	w.feed(bye, nil, func(int) {})
+	w.closeCode = 1012
+	w.wants.Or(wantClose | wantPing)
+	w.feed(fromClientFrame(wsproto.OpText, nil), nil, func(int) {})
+	if want := append(bye, fromClientFrame(wsproto.OpText, nil)...); !bytes.Equal(to.got, want) {
+		t.Errorf("% x went out, want % x", to.got, want)
+	}
+	if left := w.wants.Load(); left != 0 {
+		t.Errorf("still wanted: %b", left)
+	}
+}
