@@ -192,9 +192,11 @@ func (k *socket) welcome(conn net.Conn) {
 }
 
 func (k *socket) gate(conn net.Conn, l *listener) net.Conn {
-	return h1gate.Wrap(conn, l.limits.head, func(status int, reason string) {
-		k.owner.log.Info("request refused", "listener", l.name, "client", conn.RemoteAddr().String(),
-			"status", status, "error", reason)
+	return h1gate.Wrap(conn, l.limits.head, func(status int, reason string) (id string) {
+		id = newID()
+		k.owner.log.Info("request refused", "id", id, "listener", l.name,
+			"client", clientText(peerAddr(conn.RemoteAddr().String()).Addr()), "status", status, "error", reason)
+		return id
 	})
 }
 

@@ -109,7 +109,7 @@ func (x *exchange) route(t *Table) *refusal {
 		Path:     x.path,
 		Query:    x.r.URL.RawQuery,
 		Header:   x.r.Header,
-		Upgrade:  upgradeTokens(x.r.Header),
+		Upgrade:  wsproto.UpgradeTokens(x.r.Header),
 		Client:   x.client,
 	}
 	index := t.tree.Lookup(&request, &x.captures)
@@ -161,8 +161,11 @@ func (x *exchange) requestID() string {
 	if id := x.asks().RequestID(x.r.Header); id != "" {
 		return id
 	}
-	return fmt.Sprintf("%016x", rand.Uint64())
+	return newID()
 }
+
+// newID is random enough to find one request in a log.
+func newID() string { return fmt.Sprintf("%016x", rand.Uint64()) }
 
 // asks is the client in the words of package forward.
 func (x *exchange) asks() forward.Client {
@@ -189,17 +192,6 @@ func rawPath(r *http.Request) string {
 	return path
 }
 
-func upgradeTokens(h http.Header) []string {
-	if len(h["Upgrade"]) == 0 {
-		return nil
-	}
-	tokens := wsproto.ListTokens(h, "Upgrade")
-	for i, token := range tokens {
-		tokens[i] = wsproto.Lower(token)
-	}
-	return tokens
-}
-
 // refuse answers in the proxy's own name.
 func (x *exchange) refuse(rf *refusal) {
 	x.cause = rf.cause
@@ -218,7 +210,7 @@ func (x *exchange) logRequest(aborted any) {
 		slog.String("method", x.r.Method),
 		slog.String("host", x.r.Host),
 		slog.String("path", x.r.URL.Path),
-		slog.String("client", x.clientText()),
+		slog.String("client", clientText(x.client)),
 	}
 	if x.rt != nil {
 		attrs = append(attrs, slog.String("route", x.rt.name))
@@ -241,11 +233,12 @@ func (x *exchange) logRequest(aborted any) {
 	}
 }
 
-func (x *exchange) clientText() string {
-	if !x.client.IsValid() {
+// clientText is a client in the log; one on a unix socket has no address.
+func clientText(client netip.Addr) string {
+	if !client.IsValid() {
 		return "unix"
 	}
-	return x.client.String()
+	return client.String()
 }
 
 // recorder notes what an answer was, and lets hold look at its head before it

@@ -79,15 +79,11 @@ func (s *story) closed(end tunnel.Summary) {
 }
 
 func (s *story) write(line string, attrs ...slog.Attr) {
-	client := "unix"
-	if s.client.IsValid() {
-		client = s.client.String()
-	}
 	s.log.LogAttrs(context.Background(), slog.LevelInfo, line, append([]slog.Attr{
 		slog.String("id", s.id),
 		slog.String("route", s.entry.Route()),
 		slog.String("backend", s.backend.Identity().String()),
-		slog.String("client", client),
+		slog.String("client", clientText(s.client)),
 	}, attrs...)...)
 }
 

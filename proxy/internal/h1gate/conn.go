@@ -59,7 +59,7 @@ type Conn struct {
 	net.Conn // the client's, to which everything is passed on that has no method here
 
 	limits   Limits
-	onRefuse func(status int, reason string)
+	onRefuse func(status int, reason string) (id string)
 
 	// Only Read uses these.
 	ready  int   // bytes at the front of early that are judged and may be delivered
@@ -89,11 +89,11 @@ type Conn struct {
 // ConnectionState, for net/http's Request.TLS. A *tls.Conn must have finished
 // its handshake. onRefuse, if not nil, is told of every refusal, once a
 // connection, from the goroutine that reads: the status and one line why. A bad
-// head has been answered with that status; a bad body is answered by its
-// handler, see [Conn.Violation].
-func Wrap(conn net.Conn, limits Limits, onRefuse func(status int, reason string)) net.Conn {
+// head is then answered with that status and the id that onRefuse returned for
+// it ("" for none); a bad body is answered by its handler, see [Conn.Violation].
+func Wrap(conn net.Conn, limits Limits, onRefuse func(status int, reason string) (id string)) net.Conn {
 	if onRefuse == nil {
-		onRefuse = func(int, string) {}
+		onRefuse = func(int, string) string { return "" }
 	}
 	c := &Conn{Conn: conn, limits: limits.withDefaults(), onRefuse: onRefuse}
 	if t, ok := conn.(*tls.Conn); ok {

@@ -69,7 +69,7 @@ type reading struct {
 func throughGate(t *testing.T, data []byte, piece func() int) reading {
 	client := &scripted{rest: data, piece: piece}
 	var told []string
-	g := Wrap(client, testLimits, func(status int, reason string) { told = append(told, reason) }).(*Conn)
+	g := Wrap(client, testLimits, func(_ int, reason string) string { told = append(told, reason); return "" }).(*Conn)
 	r := bufio.NewReader(g)
 	var got reading
 	for {

@@ -25,9 +25,9 @@ const (
 // refuse answers a bad head. The answers before it have been written: net/http
 // asks for a head only then.
 func (c *Conn) refuse(v *Violation) error {
-	c.fail(v)
+	id := c.fail(v)
 	c.Conn.SetWriteDeadline(time.Now().Add(answerTimeout))
-	c.Conn.Write(answer(v))
+	c.Conn.Write(answer(v, id))
 	return c.err
 }
 
@@ -38,13 +38,13 @@ func (c *Conn) failBody(v *Violation) error {
 	return c.err
 }
 
-func (c *Conn) fail(v *Violation) {
+func (c *Conn) fail(v *Violation) (id string) {
 	c.err = c.readError(v)
 	c.mu.Lock()
 	c.why = v
 	c.linger = true
 	c.mu.Unlock()
-	c.onRefuse(v.Status, v.Reason)
+	return c.onRefuse(v.Status, v.Reason)
 }
 
 // readError has the one form that net/http takes for a connection that broke:
@@ -53,13 +53,17 @@ func (c *Conn) readError(v *Violation) error {
 	return &net.OpError{Op: "read", Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: v}
 }
 
-func answer(v *Violation) []byte {
+func answer(v *Violation, id string) []byte {
 	allow := ""
 	if v.Status == http.StatusMethodNotAllowed {
 		allow = "Allow: GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE\r\n" // RFC 9110 section 15.5.6
 	}
+	body := fmt.Sprintf("%d %s: %s", v.Status, http.StatusText(v.Status), v.Reason)
+	if id != "" {
+		body += " (request " + id + ")"
+	}
 	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n%sConnection: close\r\n\r\n%s\n",
-		v.Status, http.StatusText(v.Status), time.Now().UTC().Format(http.TimeFormat), len(v.Reason)+1, allow, v.Reason)
+		v.Status, http.StatusText(v.Status), time.Now().UTC().Format(http.TimeFormat), len(body)+1, allow, body)
 }
 
 // lingerAndClose half-closes and reads on for a moment. Closed at once, with

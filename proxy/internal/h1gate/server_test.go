@@ -24,7 +24,7 @@ const patience = 20 * time.Second
 type gateListener struct {
 	net.Listener
 	limits   Limits
-	onRefuse func(int, string)
+	onRefuse func(int, string) string
 }
 
 func (l gateListener) Accept() (net.Conn, error) {
@@ -64,10 +64,11 @@ func (s *site) serve(ln net.Listener, handler http.Handler) {
 	s.t.Cleanup(func() { srv.Close(); wg.Wait() })
 }
 
-func (s *site) onRefuse(status int, reason string) {
+func (s *site) onRefuse(status int, reason string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refused = append(s.refused, fmt.Sprint(status, " ", reason))
+	return "id"
 }
 
 func (s *site) refusals() []string {
@@ -138,6 +139,12 @@ func (c *client) expectEnd() {
 	}
 }
 
+// told is the body of a refusal, for a site whose requests all have the id "id".
+func told(reason error) string {
+	v := reason.(*Violation)
+	return fmt.Sprintf("%d %s: %s (request id)\n", v.Status, http.StatusText(v.Status), v.Reason)
+}
+
 func TestServerRefuses(t *testing.T) {
 	s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
 		t.Errorf("handler called for %s %s", r.Method, r.RequestURI)
@@ -148,7 +155,7 @@ func TestServerRefuses(t *testing.T) {
 			c := s.dial()
 			c.t = t
 			c.send(tt.head)
-			resp := c.expect(tt.status, tt.reason.Error()+"\n")
+			resp := c.expect(tt.status, told(tt.reason))
 			if !resp.Close {
 				t.Error("no Connection: close")
 			}
@@ -170,7 +177,7 @@ func TestServerRefusesATalkativeClient(t *testing.T) {
 	for range 20 {
 		c := s.dial()
 		c.send("GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n" + strings.Repeat("z", 64<<10))
-		c.expect(400, errBareLF.Reason+"\n")
+		c.expect(400, told(errBareLF))
 		c.expectEnd()
 	}
 }
@@ -270,7 +277,7 @@ func TestServerPipelinedViolationWaits(t *testing.T) {
 	c.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	c.send("GET / HTTP/1.1\nHost: a\n\n")
 	c.expect(200, "well")
-	c.expect(400, errBareLF.Reason+"\n")
+	c.expect(400, told(errBareLF))
 	c.expectEnd()
 }
 
@@ -482,7 +489,7 @@ func TestServerTLS(t *testing.T) {
 	c.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	c.expect(200, "true")
 	c.send("GET / HTTP/1.1\nHost: a\n\n" + strings.Repeat("z", 32<<10))
-	c.expect(400, errBareLF.Reason+"\n")
+	c.expect(400, told(errBareLF))
 	c.expectEnd()
 }
 
