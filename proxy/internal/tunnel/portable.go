@@ -6,8 +6,8 @@ package tunnel
 //
 // A way reads, walks the frame headers and writes, in that order and with one
 // buffer, so that what the peer does not take is not read. This file is the
-// tunnel's life from Open to Done; way.go moves the bytes, ending.go decides how
-// a tunnel ends, timers.go when.
+// tunnel's life from Open to Done; way.go moves the bytes, put.go puts frames
+// in between, ending.go decides how a tunnel ends, timers.go when.
 
 import (
 	"crypto/tls"
