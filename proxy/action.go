@@ -27,7 +27,7 @@ func (x *exchange) act() {
 }
 
 func (x *exchange) toBackend() {
-	if protocol := x.rt.upgrade.attempt(x.r); protocol != "" {
+	if protocol := x.rt.upgrade.Protocol(x.r); protocol != "" {
 		x.openTunnel(protocol)
 		return
 	}
@@ -47,13 +47,13 @@ func (x *exchange) toBackend() {
 func (x *exchange) upgradeRequired() *refusal {
 	rf := refuse(http.StatusUpgradeRequired, "this route takes upgrades only", nil)
 	if x.r.ProtoMajor == 1 {
-		rf.header = http.Header{"Upgrade": {x.rt.upgrade.offered()}, "Connection": {"Upgrade"}}
+		rf.header = http.Header{"Upgrade": {x.rt.upgrade.Offered()}, "Connection": {"Upgrade"}}
 	}
 	return rf
 }
 
 func (x *exchange) redirect() {
-	location, err := x.rt.redirect.location(x.path, x.r.URL.RawQuery, x.matched, &x.captures)
+	location, err := x.rt.redirect.Make(x.path, x.r.URL.RawQuery, x.matched, &x.captures)
 	if err != nil {
 		x.refuse(refuse(http.StatusBadRequest, "bad path: "+err.Error(), err))
 		return
@@ -98,7 +98,7 @@ type exchangeKey struct{}
 
 // forward carries the request to a backend as HTTP.
 func (x *exchange) forward() {
-	path, query, err := x.rt.to.uri.apply(x.path, x.r.URL.RawQuery, x.matched, &x.captures)
+	path, query, err := x.rt.to.uri.Apply(x.path, x.r.URL.RawQuery, x.matched, &x.captures)
 	if err != nil {
 		x.refuse(refuse(http.StatusBadRequest, "bad path: "+err.Error(), err))
 		return
@@ -145,8 +145,8 @@ func (x *exchange) public() forward.Public {
 	if x.secure {
 		p.Scheme = "https"
 	}
-	if u := &x.rt.to.uri; u.isPrefix && u.path != nil {
-		p.TargetPrefix, p.RoutePrefix = u.pathShown, u.prefix
+	if target, route, ok := x.rt.to.uri.Prefixes(); ok {
+		p.TargetPrefix, p.RoutePrefix = target, route
 	}
 	return p
 }

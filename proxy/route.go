@@ -28,7 +28,7 @@ type route struct {
 	redirect *redirect
 	respond  *routefile.Respond
 
-	upgrade          upgradeRule
+	upgrade          wsproto.Attempts
 	httpFallback     bool
 	handshakeTimeout time.Duration
 	lifetimeJitter   time.Duration
@@ -58,7 +58,7 @@ func (b *builder) route(said *routefile.SetRoute) (*route, error) {
 	rt := &route{
 		name:             said.Route.Name,
 		respond:          said.Route.Respond,
-		upgrade:          newUpgradeRule(settings.Upgrade),
+		upgrade:          wsproto.NewAttempts(settings.Upgrade.Mode, settings.Upgrade.Protocols),
 		httpFallback:     settings.HTTPFallback == routefile.On,
 		handshakeTimeout: max(settings.Timeouts.Handshake, 0),
 		lifetimeJitter:   max(settings.Timeouts.LifetimeJitter, 0),
@@ -76,7 +76,7 @@ func (b *builder) route(said *routefile.SetRoute) (*route, error) {
 	case said.Route.To != nil:
 		rt.to, err = b.destination(said)
 	case said.Route.Redirect != nil:
-		rt.redirect, err = newRedirect(said.Route.Redirect, said.Route.Match)
+		rt.redirect, err = newRedirect(said)
 	}
 	return rt, err
 }

@@ -21,72 +21,9 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
-	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
 const websocket = "websocket"
-
-// upgradeRule says which requests are attempts at a tunnel.
-type upgradeRule struct {
-	mode      string   // "websocket", "list", "any", "none" or "unchecked"
-	protocols []string // "list": lower case
-}
-
-func newUpgradeRule(u routefile.Upgrade) upgradeRule {
-	rule := upgradeRule{mode: u.Mode}
-	for _, p := range u.Protocols {
-		rule.protocols = append(rule.protocols, wsproto.Lower(p))
-	}
-	return rule
-}
-
-// attempt returns the protocol that the request attempts to upgrade to, as the
-// client spelled it, or "" when it is no attempt: then the request is HTTP, and
-// whatever it says of upgrades is stripped.
-func (u *upgradeRule) attempt(r *http.Request) string {
-	if u.mode == "unchecked" {
-		if r.ProtoMajor == 1 && r.ProtoMinor == 1 {
-			return websocket
-		}
-		return ""
-	}
-	if u.mode == "none" || !wsproto.AsksUpgrade(r) {
-		return ""
-	}
-	for token := range wsproto.Tokens(r.Header, "Upgrade") {
-		if u.allows(wsproto.Lower(token)) {
-			return token
-		}
-	}
-	return ""
-}
-
-// allows takes a token in lower case. The first that a route allows wins. What
-// would replace HTTP by HTTP is never allowed: a proxy that lets h2c or TLS
-// through no longer sees the requests inside.
-func (u *upgradeRule) allows(token string) bool {
-	switch u.mode {
-	case "any":
-		return token != "h2c" && !strings.HasPrefix(token, "tls/") && token != "tls" &&
-			!strings.HasPrefix(token, "http/") && token != "http"
-	case "list":
-		for _, p := range u.protocols {
-			if p == token {
-				return true
-			}
-		}
-		return false
-	}
-	return token == websocket
-}
-
-// offered is what a request without an attempt is told to upgrade to.
-func (u *upgradeRule) offered() string {
-	if u.mode == "list" {
-		return strings.Join(u.protocols, ", ")
-	}
-	return websocket
-}
 
 // attempt is one attempt at a tunnel under way.
 type attempt struct {
@@ -149,7 +86,7 @@ func (a *attempt) admit() *refusal {
 		if rf := a.route(now); rf != nil {
 			return rf
 		}
-		if a.rt.to == nil || !strings.EqualFold(a.rt.upgrade.attempt(a.r), a.protocol) {
+		if a.rt.to == nil || !strings.EqualFold(a.rt.upgrade.Protocol(a.r), a.protocol) {
 			return refuse(http.StatusServiceUnavailable, "the routes have just changed", nil)
 		}
 		if rf := a.check(); rf != nil {
@@ -226,7 +163,7 @@ func (a *attempt) dial() (net.Conn, error) {
 
 // requestHead is the handshake's request as the backend gets it.
 func (a *attempt) requestHead() ([]byte, *refusal) {
-	path, query, err := a.rt.to.uri.apply(a.path, a.r.URL.RawQuery, a.matched, &a.captures)
+	path, query, err := a.rt.to.uri.Apply(a.path, a.r.URL.RawQuery, a.matched, &a.captures)
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "bad path: "+err.Error(), err)
 	}

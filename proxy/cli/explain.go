@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tunnelform/tunnelform/proxy"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
@@ -61,7 +60,7 @@ func newExplainCommand(env *Env) *cobra.Command {
 }
 
 // question makes the request of the flags, and tells the URL from the files.
-func (flags explainFlags) question(args []string) (q proxy.Question, paths []string, err error) {
+func (flags explainFlags) question(args []string) (q routefile.Question, paths []string, err error) {
 	for _, arg := range args {
 		if !strings.Contains(arg, "://") {
 			paths = append(paths, arg)
@@ -120,12 +119,12 @@ func (flags explainFlags) header(scheme string) (http.Header, error) {
 	return h, nil
 }
 
-func runExplain(env *Env, flags explainFlags, q proxy.Question, paths []string) error {
+func runExplain(env *Env, flags explainFlags, q routefile.Question, paths []string) error {
 	files, err := loadFiles(env, paths)
 	if err != nil {
 		return err
 	}
-	explanation, err := proxy.Explain(routefile.NewSet(files...), q)
+	explanation, err := routefile.Explain(routefile.NewSet(files...), q)
 	if err != nil {
 		return &exitError{code: exitInvalid, err: err}
 	}
@@ -136,7 +135,7 @@ func runExplain(env *Env, flags explainFlags, q proxy.Question, paths []string) 
 	return nil
 }
 
-func printExplanation(env *Env, flags explainFlags, q proxy.Question, e *proxy.Explanation) {
+func printExplanation(env *Env, flags explainFlags, q routefile.Question, e *routefile.Explanation) {
 	fmt.Fprintf(env.Stdout, "%s %s\n", q.Method, q.URL)
 	switch {
 	case e.Refused != "":

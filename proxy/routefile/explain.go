@@ -1,4 +1,4 @@
-package proxy
+package routefile
 
 // Explain answers "why did this request go there" from the files alone: nothing
 // is bound, dialled or read but the routes.
@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
-	"github.com/tunnelform/tunnelform/proxy/routefile"
+	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 )
 
 // Question is a request to explain.
@@ -43,7 +43,7 @@ type Verdict struct {
 }
 
 // Explain says which route of a checked set the request takes.
-func Explain(set *routefile.Set, q Question) (*Explanation, error) {
+func Explain(set *Set, q Question) (*Explanation, error) {
 	names := slices.Sorted(maps.Keys(set.Routes))
 	rules := make([]match.Rule, 0, len(names))
 	for _, name := range names {
@@ -96,7 +96,7 @@ func (q Question) request() (*match.Request, error) {
 		Path:     path,
 		Query:    q.URL.RawQuery,
 		Header:   q.Header,
-		Upgrade:  upgradeTokens(q.Header),
+		Upgrade:  wsproto.UpgradeTokens(q.Header),
 		Client:   q.Client,
 	}, nil
 }
@@ -110,7 +110,7 @@ func verdictOf(v match.Verdict, winner string) Verdict {
 	return Verdict{Route: v.Rule, Close: !elsewhere, Reason: v.Reason}
 }
 
-func patternText(m routefile.Match) string {
+func patternText(m Match) string {
 	switch {
 	case m.Path != "":
 		return "path " + m.Path
@@ -123,24 +123,24 @@ func patternText(m routefile.Match) string {
 }
 
 // outcome says what the winning route does with the request.
-func outcome(set *routefile.Set, said *routefile.SetRoute, q Question, r *match.Request, matched int, c *match.Captures) (string, error) {
+func outcome(set *Set, said *SetRoute, q Question, r *match.Request, matched int, c *match.Captures) (string, error) {
 	rt := said.Route
 	if rt.Respond != nil {
 		return fmt.Sprintf("answers %d by itself", rt.Respond.Status), nil
 	}
 	if rt.Redirect != nil {
-		rd, err := newRedirect(rt.Redirect, rt.Match)
+		place, err := match.NewLocation(rt.Redirect.To, rt.Match.pattern())
 		if err != nil {
 			return "", err
 		}
-		location, err := rd.location(r.Path, r.Query, matched, c)
-		return fmt.Sprintf("redirects (%d) to %s", rd.status, location), err
+		location, err := place.Make(r.Path, r.Query, matched, c)
+		return fmt.Sprintf("redirects (%d) to %s", rt.Redirect.Status, location), err
 	}
-	uri, err := newURIRule(rt.To.Path, rt.To.Query, rt.Match)
+	uri, err := match.NewRewrite(rt.To.Path, rt.To.Query, rt.Match.pattern())
 	if err != nil {
 		return "", err
 	}
-	path, query, err := uri.apply(r.Path, r.Query, matched, c)
+	path, query, err := uri.Apply(r.Path, r.Query, matched, c)
 	if err != nil {
 		return "", err
 	}
@@ -148,19 +148,19 @@ func outcome(set *routefile.Set, said *routefile.SetRoute, q Question, r *match.
 }
 
 // carriage says how the request is carried: as a tunnel, as HTTP, or not.
-func carriage(said *routefile.SetRoute, q Question) string {
-	rule := newUpgradeRule(said.Resolved.Upgrade)
-	attempt := &http.Request{Method: q.Method, Header: q.Header, ProtoMajor: 1, ProtoMinor: 1}
-	if protocol := rule.attempt(attempt); protocol != "" {
+func carriage(said *SetRoute, q Question) string {
+	attempts := wsproto.NewAttempts(said.Resolved.Upgrade.Mode, said.Resolved.Upgrade.Protocols)
+	request := &http.Request{Method: q.Method, Header: q.Header, ProtoMajor: 1, ProtoMinor: 1}
+	if protocol := attempts.Protocol(request); protocol != "" {
 		return "opens a tunnel (" + strings.ToLower(protocol) + ") to "
 	}
-	if said.Resolved.HTTPFallback == routefile.Off {
+	if said.Resolved.HTTPFallback == Off {
 		return "answers 426 Upgrade Required; a tunnel would go to "
 	}
 	return "is forwarded as HTTP to "
 }
 
-func targetText(set *routefile.Set, to *routefile.Target, path, query string) string {
+func targetText(set *Set, to *Target, path, query string) string {
 	if query != "" {
 		path += "?" + query
 	}
@@ -175,7 +175,7 @@ func targetText(set *routefile.Set, to *routefile.Target, path, query string) st
 	return to.Scheme + "://" + to.Host + path
 }
 
-func backendsText(pool *routefile.Pool) string {
+func backendsText(pool *Pool) string {
 	var texts []string
 	for _, key := range slices.Sorted(maps.Keys(pool.Backends)) {
 		b := pool.Backends[key]

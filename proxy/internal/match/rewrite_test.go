@@ -1,29 +1,24 @@
-package proxy
+package match
 
-import (
-	"testing"
-
-	"github.com/tunnelform/tunnelform/proxy/internal/match"
-	"github.com/tunnelform/tunnelform/proxy/routefile"
-)
+import "testing"
 
 // carry routes path?query through one rule and returns what a backend gets.
-func carry(t *testing.T, m routefile.Match, kind match.Path, target, targetQuery, path, query string) string {
+func carry(t *testing.T, from Path, target, targetQuery, path, query string) string {
 	t.Helper()
-	tree, problems := match.Compile([]match.Rule{{Name: "r", Path: kind}})
+	tree, problems := Compile([]Rule{{Name: "r", Path: from}})
 	if len(problems) > 0 {
-		t.Fatalf("compiling %v: %s", kind, problems[0].Text)
+		t.Fatalf("compiling %v: %s", from, problems[0].Text)
 	}
-	var captures match.Captures
-	index := tree.Lookup(&match.Request{Method: "GET", Path: path}, &captures)
+	var captures Captures
+	index := tree.Lookup(&Request{Method: "GET", Path: path}, &captures)
 	if index < 0 {
-		t.Fatalf("%v does not match %q", kind, path)
+		t.Fatalf("%v does not match %q", from, path)
 	}
-	uri, err := newURIRule(target, targetQuery, m)
+	uri, err := NewRewrite(target, targetQuery, from)
 	if err != nil {
 		t.Fatal(err)
 	}
-	newPath, newQuery, err := uri.apply(path, query, tree.PrefixLen(index), &captures)
+	newPath, newQuery, err := uri.Apply(path, query, tree.PrefixLen(index), &captures)
 	if err != nil {
 		return "error: " + err.Error()
 	}
@@ -55,8 +50,7 @@ func TestPrefixTargets(t *testing.T) {
 		{"/a", "", "/a/b", "/a/b"}, // no path in the target: the request's own
 	}
 	for _, tt := range tests {
-		m := routefile.Match{PathPrefix: tt.prefix}
-		got := carry(t, m, match.Path{Kind: match.Prefix, Pattern: tt.prefix}, tt.target, "", tt.path, "")
+		got := carry(t, Path{Kind: Prefix, Pattern: tt.prefix}, tt.target, "", tt.path, "")
 		if got != tt.want {
 			t.Errorf("%s -> %s: %s goes to %q, want %q", tt.prefix, tt.target, tt.path, got, tt.want)
 		}
@@ -65,27 +59,27 @@ func TestPrefixTargets(t *testing.T) {
 
 func TestCapturingTargets(t *testing.T) {
 	tests := []struct {
-		kind               match.PathKind
+		kind               PathKind
 		pattern, target, q string
 		path, query, want  string
 	}{
-		{match.Regex, "^/(myApp/ws)$", "/$1", "", "/myApp/ws", "", "/myApp/ws"},
-		{match.Regex, "^/v([0-9]+)/(.*)", "/${1}0/$2", "", "/v2/a/b", "k=v", "/20/a/b?k=v"},
-		{match.Exact, "/rooms/{room}/ws", "/r/{room}", "", "/rooms/7/ws", "", "/r/7"},
-		{match.Exact, "/rooms/{room}/ws", "/r", "room={room}", "/rooms/a%26b/ws", "x=1", "/r?room=a%26b&x=1"},
-		{match.Exact, "/rooms/{room}/ws", "/r/{room}", "", "/rooms/a%3Fb/ws", "", "/r/a%3Fb"},
-		{match.Exact, "/a", "/b$$c", "", "/a", "", "/b$c"},
-		{match.Exact, "/a", "", "", "/a", "q", "/a?q"},
+		{Regex, "^/(myApp/ws)$", "/$1", "", "/myApp/ws", "", "/myApp/ws"},
+		{Regex, "^/v([0-9]+)/(.*)", "/${1}0/$2", "", "/v2/a/b", "k=v", "/20/a/b?k=v"},
+		{Exact, "/rooms/{room}/ws", "/r/{room}", "", "/rooms/7/ws", "", "/r/7"},
+		{Exact, "/rooms/{room}/ws", "/r", "room={room}", "/rooms/a%26b/ws", "x=1", "/r?room=a%26b&x=1"},
+		{Exact, "/rooms/{room}/ws", "/r/{room}", "", "/rooms/a%3Fb/ws", "", "/r/a%3Fb"},
+		{Exact, "/a", "/b$$c", "", "/a", "", "/b$c"},
+		{Exact, "/a", "", "", "/a", "q", "/a?q"},
 	}
 	for _, tt := range tests {
-		got := carry(t, routefile.Match{}, match.Path{Kind: tt.kind, Pattern: tt.pattern}, tt.target, tt.q, tt.path, tt.query)
+		got := carry(t, Path{Kind: tt.kind, Pattern: tt.pattern}, tt.target, tt.q, tt.path, tt.query)
 		if got != tt.want {
 			t.Errorf("%s -> %s?%s: %s goes to %q, want %q", tt.pattern, tt.target, tt.q, tt.path, got, tt.want)
 		}
 	}
 }
 
-func TestSplitRedirect(t *testing.T) {
+func TestSplitLocation(t *testing.T) {
 	tests := []struct{ to, origin, path, query string }{
 		{"https://a.example/x?y=1", "https://a.example", "/x", "y=1"},
 		{"https://a.example", "https://a.example", "", ""},
@@ -94,9 +88,9 @@ func TestSplitRedirect(t *testing.T) {
 		{"/x?u=http://b/", "", "/x", "u=http://b/"},
 	}
 	for _, tt := range tests {
-		origin, path, query := splitRedirect(tt.to)
+		origin, path, query := splitLocation(tt.to)
 		if origin != tt.origin || path != tt.path || query != tt.query {
-			t.Errorf("splitRedirect(%q) = %q, %q, %q, want %q, %q, %q", tt.to, origin, path, query, tt.origin, tt.path, tt.query)
+			t.Errorf("splitLocation(%q) = %q, %q, %q, want %q, %q, %q", tt.to, origin, path, query, tt.origin, tt.path, tt.query)
 		}
 	}
 }
@@ -104,17 +98,17 @@ func TestSplitRedirect(t *testing.T) {
 // A capture may begin with a slash; the redirect must stay on this host all the
 // same.
 func TestARedirectStaysOnThisHost(t *testing.T) {
-	tree, problems := match.Compile([]match.Rule{{Name: "r", Path: match.Path{Kind: match.Regex, Pattern: "^/go(.*)"}}})
+	tree, problems := Compile([]Rule{{Name: "r", Path: Path{Kind: Regex, Pattern: "^/go(.*)"}}})
 	if len(problems) > 0 {
 		t.Fatal(problems[0].Text)
 	}
-	rd, err := newRedirect(&routefile.Redirect{To: "/$1", Status: 302}, routefile.Match{})
+	place, err := NewLocation("/$1", Path{Kind: Regex, Pattern: "^/go(.*)"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var captures match.Captures
-	tree.Lookup(&match.Request{Method: "GET", Path: "/go/evil.example"}, &captures)
-	if got, err := rd.location("/go/evil.example", "", 0, &captures); got != "/evil.example" {
+	var captures Captures
+	tree.Lookup(&Request{Method: "GET", Path: "/go/evil.example"}, &captures)
+	if got, err := place.Make("/go/evil.example", "", 0, &captures); got != "/evil.example" {
 		t.Errorf("location %q (%v), want /evil.example", got, err)
 	}
 }

@@ -1,0 +1,133 @@
+package match
+
+// From a matched request to what its target gets: the path and query that a
+// backend is asked for, and the redirect that a client is sent, are made by the
+// same rules.
+
+import "strings"
+
+// Rewrite makes the path and query of a target from those of a request. The zero
+// Rewrite leaves both as they are. It is immutable.
+type Rewrite struct {
+	path     *Template // nil keeps the request's own path
+	query    *Template // nil adds nothing
+	isPrefix bool      // the matched prefix is replaced, not the whole path
+	prefix   string    // the rule's own pattern
+	shown    string    // the path template as written
+}
+
+// NewRewrite returns the rewriting to a target's path and query, which are
+// templates or "", for requests that from has matched.
+func NewRewrite(path, query string, from Path) (w Rewrite, err error) {
+	w.isPrefix, w.prefix, w.shown = from.Kind == Prefix, from.Pattern, path
+	if path != "" {
+		if w.path, err = ParseTemplate(path); err != nil {
+			return w, err
+		}
+	}
+	if query != "" {
+		w.query, err = ParseTemplate(query)
+	}
+	return w, err
+}
+
+// Apply returns the escaped path and the raw query for a request's. matched is
+// how many bytes of its path the rule's prefix took (Tree.PrefixLen). The error,
+// which a proxy answers with 400, is Template.AppendPath's.
+func (w *Rewrite) Apply(path, query string, matched int, c *Captures) (newPath, newQuery string, err error) {
+	newPath, newQuery = path, query
+	if w.path != nil {
+		made, err := w.path.AppendPath(nil, c)
+		if err != nil {
+			return "", "", err
+		}
+		newPath = string(made)
+		if w.isPrefix {
+			newPath = replacePrefix(newPath, path, matched)
+		}
+	}
+	if w.query != nil {
+		made, err := w.query.AppendQuery(nil, c)
+		if err != nil {
+			return "", "", err
+		}
+		newQuery = joinQueries(string(made), query)
+	}
+	return newPath, newQuery, nil
+}
+
+// Prefixes returns the target's prefix and the rule's that it stands for, and
+// false unless the rewriting maps paths onto paths.
+func (w *Rewrite) Prefixes() (target, rule string, ok bool) {
+	if !w.isPrefix || w.path == nil {
+		return "", "", false
+	}
+	return w.shown, w.prefix, true
+}
+
+// replacePrefix puts the target's path in the place of the matched prefix,
+// joined by exactly one slash, as ProxyPass does when both end in one.
+func replacePrefix(target, path string, matched int) string {
+	rest := path[matched:]
+	if matched > 0 && path[matched-1] == '/' {
+		rest = path[matched-1:] // the prefix's own slash is the joint
+	}
+	if rest == "" {
+		return target
+	}
+	return strings.TrimSuffix(target, "/") + "/" + strings.TrimPrefix(rest, "/")
+}
+
+// joinQueries puts a target's query before the request's.
+func joinQueries(target, request string) string {
+	switch {
+	case target == "":
+		return request
+	case request == "":
+		return target
+	}
+	return target + "&" + request
+}
+
+// Location makes the Location header of a redirect. It is immutable.
+type Location struct {
+	origin string // scheme://authority, or "" to stay on this one
+	uri    Rewrite
+}
+
+// NewLocation returns the redirecting to a place, "https://host/path?query" or
+// "/path?query", for requests that from has matched.
+func NewLocation(to string, from Path) (Location, error) {
+	origin, path, query := splitLocation(to)
+	uri, err := NewRewrite(path, query, from)
+	return Location{origin: origin, uri: uri}, err
+}
+
+func splitLocation(to string) (origin, path, query string) {
+	to, query, _ = strings.Cut(to, "?")
+	scheme := strings.Index(to, "://")
+	if scheme < 0 {
+		return "", to, query
+	}
+	slash := strings.IndexByte(to[scheme+3:], '/')
+	if slash < 0 {
+		return to, "", query
+	}
+	return to[:scheme+3+slash], to[scheme+3+slash:], query
+}
+
+// Make returns the header's value for a request, as Rewrite.Apply does.
+func (l *Location) Make(path, query string, matched int, c *Captures) (string, error) {
+	path, query, err := l.uri.Apply(path, query, matched, c)
+	if err != nil {
+		return "", err
+	}
+	if query != "" {
+		path += "?" + query
+	}
+	if l.origin == "" {
+		// "//x" would be another host: a capture must not choose where to.
+		path = "/" + strings.TrimLeft(path, "/")
+	}
+	return l.origin + path, nil
+}

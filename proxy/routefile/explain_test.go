@@ -1,0 +1,97 @@
+package routefile
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+const explained = `version: 1
+pools:
+  chat:
+    backends:
+      a: {url: "ws://10.0.0.1:9000"}
+      b: {url: "ws://10.0.0.2:9000", drain: true}
+routes:
+  rooms: {match: {path: "/rooms/{room}/ws", subprotocol: chat.v2}, to: "pool://chat/r/{room}?from=proxy"}
+  plain: {match: {path_prefix: /ws2/}, to: "ws://echo.example.com/", http_fallback: false}
+  old:   {match: {path_prefix: /old}, redirect: {to: "https://new.example.com/was"}}
+  gone:  {match: {path: /gone}, respond: {status: 410}}
+  sock:  {match: {path: /sock}, to: "unix+ws:///run/app.sock:/in"}
+  echo:  {match: {path: /echo}, to: "internal://echo"}
+  site:  {match: {path_prefix: /}, to: "http://site.example.com"}
+`
+
+func TestExplain(t *testing.T) {
+	f, errs := Parse("routes.yaml", []byte(explained))
+	if errs = Merge(errs, Check(f)); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	set := NewSet(f)
+	websocket := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Protocol": {"chat.v2"}}
+	tests := []struct {
+		url                     string
+		header                  http.Header
+		route, pattern, outcome string
+	}{
+		{"ws://h/rooms/7/ws?a=b", websocket, "rooms", "path /rooms/{room}/ws",
+			"opens a tunnel (websocket) to pool chat (ws://10.0.0.1:9000 or ws://10.0.0.2:9000, draining), /r/7?from=proxy&a=b"},
+		{"http://h/rooms/7/ws", nil, "site", "path_prefix /", "is forwarded as HTTP to http://site.example.com/rooms/7/ws"},
+		{"http://h/ws2/x", nil, "plain", "path_prefix /ws2/", "answers 426 Upgrade Required; a tunnel would go to ws://echo.example.com/x"},
+		{"http://h/old/x?y", nil, "old", "path_prefix /old", "redirects (302) to https://new.example.com/was/x?y"},
+		{"http://h/gone", nil, "gone", "path /gone", "answers 410 by itself"},
+		{"ws://h/sock", websocket, "sock", "path /sock", "opens a tunnel (websocket) to unix+ws:///run/app.sock:/in"},
+		{"http://h/echo", nil, "echo", "path /echo", "is forwarded as HTTP to internal://echo"},
+		{"http://h", nil, "site", "path_prefix /", "is forwarded as HTTP to http://site.example.com/"},
+	}
+	for _, tt := range tests {
+		e, err := Explain(set, Question{Method: "GET", URL: mustURL(t, tt.url), Header: tt.header})
+		if err != nil {
+			t.Errorf("%s: %v", tt.url, err)
+			continue
+		}
+		if e.Route != tt.route || e.Pattern != tt.pattern || e.Outcome != tt.outcome {
+			t.Errorf("%s: route %q by %q %s, want %q by %q %s", tt.url, e.Route, e.Pattern, e.Outcome, tt.route, tt.pattern, tt.outcome)
+		}
+	}
+}
+
+func TestExplainSaysWhoCameClose(t *testing.T) {
+	f, errs := Parse("routes.yaml", []byte(explained))
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	e, err := Explain(NewSet(f), Question{Method: "GET", URL: mustURL(t, "http://h/rooms/7/ws")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var near []string
+	for _, v := range e.Verdicts {
+		if v.Close {
+			near = append(near, v.Route+": "+v.Reason)
+		}
+	}
+	if len(near) != 1 || !strings.HasPrefix(near[0], "rooms: subprotocol") {
+		t.Errorf("came close: %q, want rooms for its subprotocol", near)
+	}
+}
+
+func TestExplainRefuses(t *testing.T) {
+	e, err := Explain(NewSet(), Question{Method: "GET", URL: mustURL(t, "http://h/a%2Fb")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(e.Refused, "400 Bad Request: ") || e.Route != "" {
+		t.Errorf("refused %q by route %q, want a 400 before any route", e.Refused, e.Route)
+	}
+}
+
+func mustURL(t *testing.T, text string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
