@@ -6,9 +6,10 @@ package tunnel
 //
 // closing: a Close frame has passed, or is wanted, on some way; each side is
 // half-closed as soon as it has been told and has answered, or has ended. When
-// both sides have ended, the tunnel is over. At the deadline, lingering: what
-// was not told by then is half-closed as it stands, a side that does not even
-// take bytes is closed, and for a moment more the peers may go by themselves.
+// both sides have ended, the tunnel is over. When both have been half-closed and
+// have said Close, or at the deadline, lingering: what was not told by then is
+// half-closed as it stands, a side that does not even take bytes is closed, and
+// for a moment more the peers may go by themselves.
 // (Closing at once would turn unread bytes into a reset, and a reset can destroy
 // the Close frame before the peer has read it: RFC 6455 section 7.1.1.)
 
@@ -169,20 +170,27 @@ func (t *tunnel) deafLocked(w *way) {
 	w.mute, w.deaf = true, true
 }
 
-// advanceLocked half-closes each side that has been told and has answered, and
-// cuts a tunnel that waits for nobody.
+// advanceLocked half-closes each side that has been told and has answered, cuts a
+// tunnel that waits for nobody, and does not wait long for one whose peers have
+// only to go.
 func (t *tunnel) advanceLocked() {
-	waiting := false
+	waiting, talking := false, false
 	for i := range t.ways {
 		out, in := &t.ways[i], t.other(&t.ways[i])
 		answered := in.closeSeen || in.ended || in.gone || in.blind && t.ours
 		if out.told && answered {
 			t.wantLocked(out, wantFIN)
 		}
-		waiting = waiting || !in.ended && !in.gone || !out.fin && !out.deaf
+		shut := out.fin || out.deaf
+		waiting = waiting || !in.ended && !in.gone || !shut
+		talking = talking || !in.closeSeen && !in.ended && !in.gone || !shut
 	}
-	if !waiting && t.phase != phaseCut {
+	switch {
+	case !waiting && t.phase != phaseCut:
 		t.cutLocked()
+	case !talking && t.phase == phaseClosing:
+		t.phase, t.deadline = phaseLingering, t.since()+t.linger()
+		t.armLocked()
 	}
 }
 

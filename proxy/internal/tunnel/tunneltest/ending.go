@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
@@ -60,9 +61,10 @@ func peerCloses(t *testing.T, e env, by tunnel.Party) {
 	r.ends(by, tunnel.ReasonClosed, 4001, "enough")
 }
 
-// neverGoes has both sides say Close and then do nothing more.
+// neverGoes has both sides say Close and then do nothing more. Nobody has to be
+// waited for then.
 func neverGoes(t *testing.T, e env) {
-	r := e.open(t, func(s *tunnel.Spec) { s.Limits.CloseTimeout = awhile })
+	r := e.open(t, func(s *tunnel.Spec) { s.Limits.CloseTimeout = time.Hour })
 	r.client.send(r.client.closeFrame(1000, ""))
 	r.backend.answersClose(1000, "")
 	r.client.getsClose(1000, "")
