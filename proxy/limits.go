@@ -68,6 +68,13 @@ func (o *occupancy) release(client netip.Addr) {
 	}
 }
 
+// isEmpty reports whether no tunnel is counted in.
+func (o *occupancy) isEmpty() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.open == 0
+}
+
 func (o *occupancy) clientLocked(client netip.Addr, now time.Time) *clientTunnels {
 	c := o.clients[client]
 	if c != nil {

@@ -86,7 +86,7 @@ func (b *builder) occupancy(name string) *occupancy {
 	if before := b.prev.byName[name]; before != nil {
 		return before.occupancy
 	}
-	return &occupancy{}
+	return b.prev.former.occupancy(name)
 }
 
 func buildOrigins(o routefile.Origins) (wsproto.OriginRules, error) {

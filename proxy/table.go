@@ -30,6 +30,7 @@ type Table struct {
 	backends map[upstream.Identity]*upstream.Backend
 	pools    map[string]*upstream.Pool
 	tlsKeys  map[*upstream.Backend][]string // the TLS settings each backend is reached with
+	former   former
 }
 
 // shutdown is what SIGTERM does, as routefile.Shutdown says.
@@ -72,13 +73,15 @@ func Build(set *routefile.Set, prev *Table) (*Table, error) {
 	if len(b.errs) > 0 {
 		return nil, b.errs
 	}
-	b.followRenames()
+	renamed := compare(b.prev, b.table).Renamed
+	b.followRenames(renamed)
+	b.table.former = formerOf(b.prev, b.table, renamed)
 	return b.table, nil
 }
 
 // followRenames lets a renamed route keep its counts.
-func (b *builder) followRenames() {
-	for from, to := range compare(b.prev, b.table).Renamed {
+func (b *builder) followRenames(renamed map[string]string) {
+	for from, to := range renamed {
 		b.table.byName[to].occupancy = b.prev.byName[from].occupancy
 	}
 }
@@ -177,7 +180,7 @@ func (b *builder) backend(id upstream.Identity) *upstream.Backend {
 	}
 	backend := b.prev.backends[id]
 	if backend == nil {
-		backend = upstream.NewBackend(id)
+		backend = b.prev.former.backend(id)
 	}
 	b.table.backends[id] = backend
 	return backend

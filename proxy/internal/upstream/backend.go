@@ -14,19 +14,31 @@ import (
 // is named. All methods are safe for concurrent use. Whoever stops naming it
 // calls Close.
 type Backend struct {
-	id       Identity
-	meter    tunnel.Meter
-	tunnels  atomic.Int64
-	inFlight atomic.Int64
+	id Identity
+	*counts
 
 	mu         sync.Mutex            // guards the two below
 	transports map[string]*transport // by TLS.Key
 	closed     bool
 }
 
+// counts is what is known of a backend's load: its own until Again shares it.
+type counts struct {
+	meter    tunnel.Meter
+	tunnels  atomic.Int64
+	inFlight atomic.Int64
+	fitness  availability
+}
+
 // NewBackend makes a backend that nothing is known of yet. It dials nothing.
 func NewBackend(id Identity) *Backend {
-	return &Backend{id: id, transports: map[string]*transport{}}
+	return &Backend{id: id, counts: &counts{}, transports: map[string]*transport{}}
+}
+
+// Again makes a backend of the same identity and counts: for one that is named
+// again after it was not, and was closed, while tunnels to it have stayed open.
+func (b *Backend) Again() *Backend {
+	return &Backend{id: b.id, counts: b.counts, transports: map[string]*transport{}}
 }
 
 // Identity names the backend. Immutable.
@@ -35,7 +47,8 @@ func (b *Backend) Identity() Identity { return b.id }
 // Meter sums the bytes of this backend's tunnels, live; given to each tunnel's Spec.
 func (b *Backend) Meter() *tunnel.Meter { return &b.meter }
 
-// OpenTunnel counts one tunnel more. Each needs one CloseTunnel.
+// OpenTunnel counts one tunnel more. Each needs one CloseTunnel. Pool.Pick has
+// done it for the backend that it returns.
 func (b *Backend) OpenTunnel() { b.tunnels.Add(1) }
 
 // CloseTunnel takes back one OpenTunnel.
@@ -44,15 +57,14 @@ func (b *Backend) CloseTunnel() { b.tunnels.Add(-1) }
 // Tunnels is how many tunnels to this backend are open.
 func (b *Backend) Tunnels() int64 { return b.tunnels.Load() }
 
-// Acquire counts one request or handshake in flight. Each needs one Release.
-// Call it right after Pick, before dialling: what Pick does not see it cannot
-// balance.
+// Acquire counts one request in flight. Each needs one Release. Pool.Pick has
+// done it for the backend that it returns.
 func (b *Backend) Acquire() { b.inFlight.Add(1) }
 
 // Release takes back one Acquire.
 func (b *Backend) Release() { b.inFlight.Add(-1) }
 
-// InFlight is how many requests and handshakes are under way.
+// InFlight is how many requests are under way.
 func (b *Backend) InFlight() int64 { return b.inFlight.Load() }
 
 // RoundTripper speaks HTTP/1.1 to the backend and keeps idle connections for

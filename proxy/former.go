@@ -1,0 +1,57 @@
+package proxy
+
+// What the routes no longer name while tunnels of it are still open (they wait
+// for their turn, or may stay): its counts, for when it is named again.
+
+import "github.com/tunnelform/tunnelform/proxy/internal/upstream"
+
+// former is what an earlier Table named. Immutable; its zero value is empty.
+type former struct {
+	backends    map[upstream.Identity]*upstream.Backend
+	occupancies map[string]*occupancy // by route
+}
+
+// formerOf is what next must remember of prev: all that has just left the
+// routes, as a handshake under prev may still be about to open its tunnel, and
+// of what had left before that which has tunnels open. A renamed route has not
+// left: renamed says which, by their old names.
+func formerOf(prev, next *Table, renamed map[string]string) former {
+	f := former{map[upstream.Identity]*upstream.Backend{}, map[string]*occupancy{}}
+	for id, backend := range prev.former.backends {
+		if next.backends[id] == nil && backend.Tunnels() > 0 {
+			f.backends[id] = backend
+		}
+	}
+	for id, backend := range prev.backends {
+		if next.backends[id] == nil {
+			f.backends[id] = backend
+		}
+	}
+	for name, o := range prev.former.occupancies {
+		if next.byName[name] == nil && !o.isEmpty() {
+			f.occupancies[name] = o
+		}
+	}
+	for name, rt := range prev.byName {
+		if next.byName[name] == nil && renamed[name] == "" {
+			f.occupancies[name] = rt.occupancy
+		}
+	}
+	return f
+}
+
+// backend is the backend of that identity, with the counts it had.
+func (f former) backend(id upstream.Identity) *upstream.Backend {
+	if known := f.backends[id]; known != nil {
+		return known.Again()
+	}
+	return upstream.NewBackend(id)
+}
+
+// occupancy is that of the route of that name, as it was.
+func (f former) occupancy(name string) *occupancy {
+	if known := f.occupancies[name]; known != nil {
+		return known
+	}
+	return &occupancy{}
+}
