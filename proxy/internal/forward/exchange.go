@@ -120,12 +120,22 @@ func target(path, query string) *url.URL {
 	return u
 }
 
-// RoundTrip watches over the backend's silence from the moment that there is a
-// connection; interim answers break it too, which is what 102 is for.
+// RoundTrip leaves nothing of Connection in the answer: ReverseProxy would
+// remove whatever it names, a Set-Cookie too.
 func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
-	if x.hop.Answer != nil {
-		return x.hop.Answer, nil
+	res, err := x.hop.Answer, error(nil)
+	if res == nil {
+		res, err = x.ask(r)
 	}
+	if err == nil {
+		strip(res.Header)
+	}
+	return res, err
+}
+
+// ask watches over the backend's silence from the moment that there is a
+// connection; interim answers break it too, which is what 102 is for.
+func (x *exchange) ask(r *http.Request) (*http.Response, error) {
 	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { x.clock.start() },
 		Got1xxResponse: func(int, textproto.MIMEHeader) error {

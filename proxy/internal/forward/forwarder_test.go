@@ -253,13 +253,13 @@ func TestEarlyHints(t *testing.T) {
 // Nothing is added to an answer but what the protocol wants.
 func TestAnswerAsTheClientSeesIt(t *testing.T) {
 	const date = "Mon, 02 Jan 2006 15:04:05 GMT"
-	backend := proxytest.NewRawBackend(t, proxytest.Answer("HTTP/1.1 404 Gone Fishing\r\nDate: "+date+"\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=1\r\nServer: s\r\nContent-Length: 6\r\n\r\n<html>"))
+	backend := proxytest.NewRawBackend(t, proxytest.Answer("HTTP/1.1 404 Gone Fishing\r\nDate: "+date+"\r\nConnection: X-Hop, Set-Cookie, Content-Length, Date\r\nX-Hop: 1\r\nKeep-Alive: timeout=1\r\nServer: s\r\nSet-Cookie: a=b\r\nContent-Length: 6\r\n\r\n<html>"))
 	policy := Policy{Response: HeaderEdit{Set: []Header{{"Server", "ours"}}}}
 	f := newFront(t, "http", backend.Addr, policy)
 	client := proxytest.Dial(t, f.Addr)
 	client.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 	res, body := client.Response("GET")
-	if got, want := lines(res.Header), "Content-Length: 6\nDate: "+date+"\nServer: ours"; got != want || body != "<html>" {
+	if got, want := lines(res.Header), "Content-Length: 6\nDate: "+date+"\nServer: ours\nSet-Cookie: a=b"; got != want || body != "<html>" {
 		t.Errorf("got\n%s\n%q\nwant\n%s", got, body, want)
 	}
 	if o := f.next(t); o.Status != 404 || !o.Answered || o.Err != nil {

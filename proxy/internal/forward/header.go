@@ -24,7 +24,7 @@ var hopByHop = []string{
 // see aboutClient.)
 var endToEnd = []string{
 	"Host", "Content-Length", "Content-Type", "Content-Encoding", "Authorization", "Cookie", "Origin",
-	"Via", "Set-Cookie", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol",
+	"Date", "Via", "Set-Cookie", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol",
 	"Sec-WebSocket-Extensions", "Sec-WebSocket-Accept",
 }
 
