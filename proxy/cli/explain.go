@@ -5,9 +5,7 @@ package cli
 
 import (
 	"fmt"
-	"net/http"
 	"net/netip"
-	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -61,62 +59,45 @@ func newExplainCommand(env *Env) *cobra.Command {
 
 // question makes the request of the flags, and tells the URL from the files.
 func (flags explainFlags) question(args []string) (q routefile.Question, paths []string, err error) {
+	address := ""
 	for _, arg := range args {
-		if !strings.Contains(arg, "://") {
+		switch {
+		case !strings.Contains(arg, "://"):
 			paths = append(paths, arg)
-			continue
-		}
-		if q.URL != nil {
-			return q, nil, usageErrorf("two URLs, %q and %q: one is explained at a time", q.URL, arg)
-		}
-		if q.URL, err = url.Parse(arg); err != nil {
-			return q, nil, usageErrorf("%v", err)
+		case address != "":
+			return q, nil, usageErrorf("two URLs, %q and %q: one is explained at a time", address, arg)
+		default:
+			address = arg
 		}
 	}
-	if q.URL == nil {
+	if address == "" {
 		return q, nil, usageErrorf("no URL among the arguments: want one such as wss://chat.example.com/ws")
 	}
 	if len(paths) == 0 {
 		paths = []string{"routes.yaml"}
 	}
+	if q, err = routefile.NewQuestion(address, flags.upgrade); err != nil {
+		return q, nil, usageErrorf("%v", err)
+	}
+	return q, paths, flags.complete(&q)
+}
+
+// complete puts what the URL does not say into the request.
+func (flags explainFlags) complete(q *routefile.Question) (err error) {
 	q.Method, q.Listener = strings.ToUpper(flags.method), flags.listener
 	if flags.client != "" {
 		if q.Client, err = netip.ParseAddr(flags.client); err != nil {
-			return q, nil, usageErrorf("--client %q: want an IP address", flags.client)
+			return usageErrorf("--client %q: want an IP address", flags.client)
 		}
-	}
-	q.Header, err = flags.header(q.URL.Scheme)
-	return q, paths, err
-}
-
-func (flags explainFlags) header(scheme string) (http.Header, error) {
-	h := http.Header{}
-	upgrade := flags.upgrade
-	switch scheme {
-	case "ws", "wss":
-		if upgrade == "" {
-			upgrade = "websocket"
-		}
-	case "http", "https":
-	default:
-		return nil, usageErrorf("URL with the scheme %q: want http, https, ws or wss", scheme)
-	}
-	if upgrade != "" {
-		h.Set("Connection", "Upgrade")
-		h.Set("Upgrade", upgrade)
-	}
-	if strings.EqualFold(upgrade, "websocket") {
-		h.Set("Sec-WebSocket-Version", "13")
-		h.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==") // RFC 6455's own example
 	}
 	for _, line := range flags.headers {
 		name, value, ok := strings.Cut(line, ":")
 		if !ok {
-			return nil, usageErrorf("-H %q: want 'Name: value'", line)
+			return usageErrorf("-H %q: want 'Name: value'", line)
 		}
-		h.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+		q.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 	}
-	return h, nil
+	return nil
 }
 
 func runExplain(env *Env, flags explainFlags, q routefile.Question, paths []string) error {

@@ -25,6 +25,40 @@ type Question struct {
 	Client   netip.Addr  // the zero Addr where it does not matter
 }
 
+// NewQuestion is a GET of a URL whose scheme is http, https, ws or wss; the last
+// two ask for a WebSocket. upgrade is the protocol that is asked for, "" for
+// what the scheme asks for.
+func NewQuestion(rawURL, upgrade string) (Question, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return Question{}, err
+	}
+	switch u.Scheme {
+	case "ws", "wss":
+		if upgrade == "" {
+			upgrade = "websocket"
+		}
+	case "http", "https":
+	default:
+		return Question{}, fmt.Errorf("URL with the scheme %q: want http, https, ws or wss", u.Scheme)
+	}
+	return Question{Method: http.MethodGet, URL: u, Header: upgradeHeader(upgrade)}, nil
+}
+
+// upgradeHeader is what a client sends that asks for a protocol.
+func upgradeHeader(protocol string) http.Header {
+	h := http.Header{}
+	if protocol != "" {
+		h.Set("Connection", "Upgrade")
+		h.Set("Upgrade", protocol)
+	}
+	if strings.EqualFold(protocol, "websocket") {
+		h.Set("Sec-WebSocket-Version", "13")
+		h.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==") // RFC 6455's own example
+	}
+	return h
+}
+
 // Explanation is which route a request takes, and why.
 type Explanation struct {
 	Route    string // "" when none matches, or when Refused

@@ -87,6 +87,26 @@ func TestExplainRefuses(t *testing.T) {
 	}
 }
 
+func TestNewQuestion(t *testing.T) {
+	tests := []struct{ url, upgrade, want string }{
+		{"https://h/", "", ""},
+		{"wss://h/", "", "websocket"},
+		{"ws://h/", "mqtt", "mqtt"},
+		{"http://h/", "WebSocket", "WebSocket"},
+	}
+	for _, tt := range tests {
+		q, err := NewQuestion(tt.url, tt.upgrade)
+		if err != nil || q.Header.Get("Upgrade") != tt.want || (q.Header.Get("Connection") == "") != (tt.want == "") {
+			t.Errorf("NewQuestion(%q, %q) asks for %q (%v), want %q", tt.url, tt.upgrade, q.Header, err, tt.want)
+		}
+	}
+	for _, bad := range []string{"ftp://h/", "h/ws", "http://h/%zz"} {
+		if _, err := NewQuestion(bad, ""); err == nil {
+			t.Errorf("NewQuestion(%q) takes it, want an error", bad)
+		}
+	}
+}
+
 func mustURL(t *testing.T, text string) *url.URL {
 	t.Helper()
 	u, err := url.Parse(text)

@@ -1,0 +1,87 @@
+package routefile
+
+import (
+	"bytes"
+	"reflect"
+	"testing"
+)
+
+// A file as values and back means what it meant, and is laid out as Format would.
+func TestDocumentKeepsMeaning(t *testing.T) {
+	for path, data := range samples(t) {
+		f, _ := Parse("-", data)
+		p := f.Document()
+		out, err := EncodeDocument(p)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		again, errs := Parse("-", out)
+		if len(errs) > 0 {
+			t.Errorf("%s: once more: %v\n%s", path, errs, out)
+			continue
+		}
+		for _, s := range sectionOrder {
+			for name := range again.named(s) {
+				if f.Fingerprint(s, name) != again.Fingerprint(s, name) {
+					t.Errorf("%s: %s means something else", path, s.record(name))
+				}
+			}
+		}
+		if !reflect.DeepEqual(again.Document(), p) {
+			t.Errorf("%s: values\n%v\nonce more\n%v", path, p, again.Document())
+		}
+		if formatted, err := Format(out); err != nil || !bytes.Equal(formatted, out) {
+			t.Errorf("%s: %v: Format would change\n%s\nto\n%s", path, err, out, formatted)
+		}
+	}
+}
+
+// named is the section's part of the document in plain values.
+func (f *File) named(s Section) Plain {
+	p, _ := f.Document()[string(s)].(Plain)
+	return p
+}
+
+func TestEncodeDocument(t *testing.T) {
+	tests := []struct {
+		name string
+		p    Plain
+		want string
+	}{
+		{"nothing", Plain{}, "version: 1\n"},
+		{"no routes, and meant", Plain{"routes": Plain{}}, "version: 1\nroutes: {}\n"},
+		{"another version stays, for Parse to refuse", Plain{"version": int64(2)}, "version: 2\n"},
+		{"the reference's order", Plain{
+			"routes":          Plain{"b": Plain{"to": "internal://echo", "match": Plain{"path": "/b"}}, "a": Plain{"to": "internal://status"}},
+			"defaults":        Plain{"timeouts": Plain{"connect": "3s"}},
+			"trusted_proxies": []any{"10.0.0.0/8"},
+		}, `version: 1
+trusted_proxies: [10.0.0.0/8]
+defaults:
+  timeouts: {connect: 3s}
+
+routes:
+  a:
+    to: "internal://status"
+  b:
+    match: {path: /b}
+    to: "internal://echo"
+`},
+		{"a text that YAML would take for something else", Plain{"routes": Plain{"a": Plain{"match": Plain{"host": "1.10"}}}},
+			"version: 1\n\nroutes:\n  a:\n    match: {host: \"1.10\"}\n"},
+		{"an unknown key", Plain{"rotes": Plain{}}, "version: 1\nrotes: {}\n"},
+	}
+	for _, tt := range tests {
+		got, err := EncodeDocument(tt.p)
+		if err != nil || string(got) != tt.want {
+			t.Errorf("%s: %v\n%s\nwant\n%s", tt.name, err, got, tt.want)
+		}
+	}
+}
+
+func TestEncodeDocumentRefuses(t *testing.T) {
+	if out, err := EncodeDocument(Plain{"routes": Plain{"a": "\xff"}}); err == nil {
+		t.Errorf("written: %q, want an error for what is not UTF-8", out)
+	}
+}
