@@ -103,13 +103,12 @@ func (x *exchange) forward() {
 		x.refuse(refuse(http.StatusBadRequest, "bad path: "+err.Error(), err))
 		return
 	}
-	backend, ok := x.rt.to.pool.Pick()
-	if !ok {
-		x.refuse(refuse(http.StatusServiceUnavailable, "no backend is available", nil))
+	backend, err := x.rt.to.pool.Pick(x.choice(false))
+	if err != nil {
+		x.refuse(refuse(http.StatusServiceUnavailable, "no backend is available", err))
 		return
 	}
 	x.backend = backend
-	backend.Acquire()
 	defer backend.Release()
 	x.carry(path, query, nil)
 }

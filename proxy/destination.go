@@ -53,7 +53,12 @@ func (b *builder) internalEcho(d *destination, route string) (err error) {
 
 func (b *builder) poolOfOne(route string, to *routefile.Target) (*upstream.Pool, error) {
 	member := upstream.Member{Backend: b.backend(identityOf(route, to))}
-	return upstream.NewPool(route, "", []upstream.Member{member}, nil)
+	return upstream.NewPool(route, upstream.Settings{}, []upstream.Member{member}, nil)
+}
+
+// choice is the question that the exchange puts to its route's pool.
+func (x *exchange) choice(tunnel bool, exclude ...*upstream.Backend) upstream.Choice {
+	return upstream.Choice{Tunnel: tunnel, Client: x.client, Request: x.r, Captures: &x.captures, Exclude: exclude}
 }
 
 // destinationTLS loads how TLS is spoken to each backend: what the backend says

@@ -163,7 +163,7 @@ func (b *builder) pools() {
 				Drain:   backend.Drain,
 			})
 		}
-		pool, err := upstream.NewPool(name, p.Balance, members, b.prev.pools[name])
+		pool, err := upstream.NewPool(name, upstream.Settings{Balance: p.Balance}, members, b.prev.pools[name])
 		if err != nil {
 			b.fail(p.Pos, "pools."+name, fmt.Sprintf("pool %q", name), err)
 			continue

@@ -102,13 +102,12 @@ func (a *attempt) reserve() *refusal {
 	if rf := a.rt.occupancy.admit(a.rt.limits, a.client, time.Now()); rf != nil {
 		return rf
 	}
-	backend, ok := a.rt.to.pool.Pick()
-	if !ok {
+	backend, err := a.rt.to.pool.Pick(a.choice(true))
+	if err != nil {
 		a.rt.occupancy.release(a.client)
-		return refuse(http.StatusServiceUnavailable, "no backend is available", nil)
+		return refuse(http.StatusServiceUnavailable, "no backend is available", err)
 	}
 	a.backend = backend
-	backend.OpenTunnel()
 	a.entry = a.server.tunnels.Reserve(drain.Facts{
 		Route:   a.rt.name,
 		Backend: backend.Identity(),

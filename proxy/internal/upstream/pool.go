@@ -4,28 +4,31 @@ package upstream
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 )
 
-// Member is one backend's place in a pool.
-type Member struct {
-	Backend *Backend
-	Drain   bool // gets nothing new
-	Weight  int  // its share among the others; 0 is 1
+// Settings is how a pool chooses. Plain data; the zero value is the default.
+type Settings struct {
+	Balance string // a policy's name; "" is DefaultPolicy
 }
 
-func (m Member) weight() int64 { return int64(max(m.Weight, 1)) }
-
-// Policy chooses among candidates. Safe for concurrent use: one policy, with
-// what it remembers, may serve the pools of two generations at once.
+// Policy chooses among candidates. A pool asks it one question at a time, so
+// that it needs no lock of its own; what it remembers, it remembers by Backend,
+// and serves the pools of two generations.
 type Policy interface {
-	// Pick returns an index into candidates, which is never empty. Each
-	// candidate is one of the members that the policy was made for.
-	Pick(candidates []Member) int
+	// Pick returns an index into candidates, which is never empty and the
+	// caller's: it may not be kept.
+	Pick(c Choice, candidates []*Member) int
+	// Keep forgets every backend that is not among the members.
+	Keep(members []Member)
 }
 
 // policies by their name in the routes file.
-var policies = map[string]func() Policy{
+var policies = map[string]func(Settings) Policy{
 	"round_robin":   newRoundRobin,
 	"least_tunnels": newLeastTunnels,
 }
@@ -33,85 +36,97 @@ var policies = map[string]func() Policy{
 // DefaultPolicy is that of a pool that names none.
 const DefaultPolicy = "least_tunnels"
 
-// Pool is an immutable choice among backends. Safe for concurrent use. It owns
-// no backend: whoever made them closes them.
+// Pool is a choice among backends. Safe for concurrent use. It owns no backend:
+// whoever made them closes them. All but its members is immutable.
 type Pool struct {
-	name       string
-	policyName string
-	policy     Policy
-	members    []Member
-	eligible   []Member // members that are not drained
+	name     string
+	settings Settings
+	turn     *turn
+	policy   Policy // asked in turn only
+	lineup   atomic.Pointer[lineup]
 }
 
-// NewPool makes a pool. policy is "round_robin", "least_tunnels" or "" for the
-// default. prev, which may be nil, is the pool of that name in the generation
-// before: while members and weights are the same, the new pool goes on where it
-// stands, so that an edit elsewhere does not send everyone to the first backend.
-func NewPool(name, policy string, members []Member, prev *Pool) (*Pool, error) {
-	if policy == "" {
-		policy = DefaultPolicy
+// turn lets one choice after another be made and counted, so that each sees the
+// one before it: otherwise a burst of handshakes would all find the same backend
+// idle, and one too many would find it below its limit. The pools of one name
+// share it across generations.
+type turn struct {
+	mu   sync.Mutex // guards a pool's policy and room
+	room []*Member  // for candidates, kept so that a choice allocates nothing
+}
+
+// NewPool makes a pool. prev, which may be nil, is the pool of that name in the
+// generation before: under the same policy the new pool goes on where it stands,
+// so that an edit does not send everyone to the first backend; whatever else was
+// edited holds at once.
+func NewPool(name string, s Settings, members []Member, prev *Pool) (*Pool, error) {
+	if s.Balance == "" {
+		s.Balance = DefaultPolicy
 	}
-	make, ok := policies[policy]
+	make, ok := policies[s.Balance]
 	if !ok {
-		return nil, fmt.Errorf("pool %q: balance %q: want round_robin or least_tunnels", name, policy)
+		return nil, fmt.Errorf("pool %q: balance %q: want one of %s", name, s.Balance, policyNames())
 	}
-	p := &Pool{name: name, policyName: policy, members: slices.Clone(members)}
-	for _, m := range members {
-		if !m.Drain {
-			p.eligible = append(p.eligible, m)
-		}
-	}
-	if p.continues(prev) {
+	p := &Pool{name: name, settings: s}
+	if prev != nil && prev.settings == s {
 		p.policy = prev.policy
 	} else {
-		p.policy = make()
+		p.policy = make(s)
 	}
+	if prev != nil {
+		p.turn = prev.turn
+	} else {
+		p.turn = new(turn)
+	}
+	p.SetMembers(members)
 	return p, nil
 }
 
-// continues says whether prev chose among the same backends in the same way,
-// whatever their order in the file and whether they are drained.
-func (p *Pool) continues(prev *Pool) bool {
-	if prev == nil || prev.policyName != p.policyName || len(prev.members) != len(p.members) {
-		return false
-	}
-	weights := map[*Backend]int64{}
-	for _, m := range prev.members {
-		weights[m.Backend] = m.weight()
-	}
-	for _, m := range p.members {
-		if weights[m.Backend] != m.weight() {
-			return false
-		}
-	}
-	return true
-}
+func policyNames() string { return strings.Join(slices.Sorted(maps.Keys(policies)), ", ") }
 
 // Name of the pool.
 func (p *Pool) Name() string { return p.name }
 
 // Members is everyone in the pool, drained ones too. The caller must not change it.
-func (p *Pool) Members() []Member { return p.members }
+func (p *Pool) Members() []Member { return p.lineup.Load().members }
 
-// Pick chooses a backend that is not drained and not excluded: false if none is
-// left. Retries exclude what they have tried.
-func (p *Pool) Pick(exclude ...*Backend) (*Backend, bool) {
-	candidates := p.eligible
-	if len(exclude) > 0 {
-		candidates = without(candidates, exclude)
-	}
-	if len(candidates) == 0 {
-		return nil, false
-	}
-	return candidates[p.policy.Pick(candidates)].Backend, true
+// SetMembers replaces everyone in the pool: for members that are discovered. What
+// is known of those who stay, stays.
+func (p *Pool) SetMembers(members []Member) {
+	p.lineup.Store(newLineup(members))
+	p.turn.mu.Lock()
+	defer p.turn.mu.Unlock()
+	p.policy.Keep(members)
 }
 
-func without(members []Member, exclude []*Backend) []Member {
-	var left []Member
-	for _, m := range members {
-		if !slices.Contains(exclude, m.Backend) {
-			left = append(left, m)
-		}
+// Pick chooses a backend and counts what it was chosen for: the caller gives it
+// back, with one CloseTunnel for a tunnel and one Release for a request. Retries
+// exclude what they have tried. The error is ErrUnavailable, ErrFull or ErrStuck.
+func (p *Pool) Pick(c Choice) (*Backend, error) {
+	p.turn.mu.Lock()
+	defer p.turn.mu.Unlock()
+	m, err := p.choose(c)
+	if err != nil {
+		return nil, err
 	}
-	return left
+	m.count(c)
+	return m.Backend, nil
+}
+
+func (p *Pool) choose(c Choice) (*Member, error) {
+	candidates, err := p.lineup.Load().candidates(c, p.turn.room)
+	p.turn.room = candidates
+	if err != nil {
+		return nil, err
+	}
+	return candidates[p.policy.Pick(c, candidates)], nil
+}
+
+// keepOnly forgets what a policy remembers of backends that are not among the members.
+func keepOnly[T any](memory map[*Backend]T, members []Member) {
+	there := make(map[*Backend]bool, len(members))
+	for _, m := range members {
+		there[m.Backend] = true
+	}
+	maps.DeleteFunc(memory, func(b *Backend, _ T) bool { return !there[b] })
 }

@@ -21,11 +21,22 @@ func members(weights ...int) []Member {
 
 func newPool(t *testing.T, policy string, ms []Member, prev *Pool) *Pool {
 	t.Helper()
-	p, err := NewPool("pool", policy, ms, prev)
+	p, err := NewPool("pool", Settings{Balance: policy}, ms, prev)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// pick is who gets one request more, which is done at once.
+func pick(t *testing.T, p *Pool, exclude ...*Backend) *Backend {
+	t.Helper()
+	b, err := p.Pick(Choice{Exclude: exclude})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Release()
+	return b
 }
 
 // picks is the names of the next n backends.
@@ -33,10 +44,7 @@ func picks(t *testing.T, p *Pool, n int, exclude ...*Backend) string {
 	t.Helper()
 	var names []string
 	for range n {
-		b, ok := p.Pick(exclude...)
-		if !ok {
-			t.Fatalf("after %q: nobody to pick", names)
-		}
+		b := pick(t, p, exclude...)
 		names = append(names, b.Identity().Authority)
 	}
 	return strings.Join(names, " ")
@@ -95,8 +103,8 @@ func TestDrainAndExclude(t *testing.T) {
 		if got := picks(t, p, 2, ms[0].Backend); got != "c c" {
 			t.Errorf("%s without a: got %s, want c c", name, got)
 		}
-		if b, ok := p.Pick(ms[0].Backend, ms[2].Backend); ok {
-			t.Errorf("%s: got %v, want nobody", name, b.Identity())
+		if b, err := p.Pick(Choice{Exclude: []*Backend{ms[0].Backend, ms[2].Backend}}); err != ErrUnavailable {
+			t.Errorf("%s: got %v, %v, want nobody", name, b, err)
 		}
 		if got := len(p.Members()); got != 3 || p.Name() != "pool" {
 			t.Errorf("%s: %d members of %q, want 3 of pool", name, got, p.Name())
@@ -116,13 +124,17 @@ func TestPositionSurvivesReload(t *testing.T) {
 	if got := picks(t, second, 1); got != "b" {
 		t.Errorf("same members: got %s, want to go on with b", got)
 	}
-	if got := picks(t, newPool(t, "round_robin", ms[:2], second), 1); got != "a" {
-		t.Errorf("other members: got %s, want to begin with a", got)
-	}
 	heavier := slices.Clone(ms)
 	heavier[2].Weight = 2
-	if got := picks(t, newPool(t, "round_robin", heavier, first), 1); got != "c" {
-		t.Errorf("other weights: got %s, want to begin with c", got)
+	third := newPool(t, "round_robin", heavier, second)
+	if got := picks(t, third, 5); got != "c b c a c" {
+		t.Errorf("another weight: got %s, want c, whose turn it is, then every other time", got)
+	}
+	if got := picks(t, newPool(t, "round_robin", heavier[:2], third), 4); got != "b a b a" {
+		t.Errorf("one member gone: got %s, want the others in turn", got)
+	}
+	if got := picks(t, newPool(t, "least_tunnels", ms, first), 1); got != "a" {
+		t.Errorf("another policy: got %s, want to begin with a", got)
 	}
 }
 
@@ -163,7 +175,7 @@ func TestLeastTunnelsAgainstDivision(t *testing.T) {
 	ms := members(1, 2, 3, 4)
 	p := newPool(t, "least_tunnels", ms, nil)
 	for range 2000 {
-		b, _ := p.Pick()
+		b := pick(t, p)
 		chosen := ms[slices.IndexFunc(ms, func(m Member) bool { return m.Backend == b })]
 		for _, m := range ms {
 			if perWeight(m) < perWeight(chosen)-1e-9 {
@@ -182,12 +194,12 @@ func perWeight(m Member) float64 {
 }
 
 func TestPoolErrors(t *testing.T) {
-	_, err := NewPool("chat", "random", nil, nil)
-	if want := `pool "chat": balance "random": want round_robin or least_tunnels`; err == nil || err.Error() != want {
+	_, err := NewPool("chat", Settings{Balance: "random"}, nil, nil)
+	if want := `pool "chat": balance "random": want one of least_tunnels, round_robin`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	if _, ok := newPool(t, "", nil, nil).Pick(); ok {
-		t.Error("picked from an empty pool")
+	if _, err := newPool(t, "", nil, nil).Pick(Choice{}); err != ErrUnavailable {
+		t.Errorf("an empty pool: got %v, want %v", err, ErrUnavailable)
 	}
 }
 
@@ -201,8 +213,7 @@ func TestPickConcurrently(t *testing.T) {
 		for _, p := range []*Pool{old, young, old, young} {
 			wg.Go(func() {
 				for range 1000 {
-					b, _ := p.Pick()
-					b.Acquire()
+					b, _ := p.Pick(Choice{})
 					b.Release()
 				}
 			})
@@ -220,10 +231,11 @@ func BenchmarkPick(b *testing.B) {
 	for name := range policies {
 		for _, n := range []int{2, 20} {
 			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
-				p, _ := NewPool("pool", name, members(make([]int, n)...), nil)
+				p, _ := NewPool("pool", Settings{Balance: name}, members(make([]int, n)...), nil)
 				b.ReportAllocs()
 				for b.Loop() {
-					p.Pick()
+					picked, _ := p.Pick(Choice{})
+					picked.Release()
 				}
 			})
 		}

@@ -1,0 +1,35 @@
+package upstream
+
+// What is asked of a pool, and why it may have nobody.
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+)
+
+// Choice is one question to a pool: who gets this? A policy that does not look
+// at the request costs nothing to have one that could.
+type Choice struct {
+	Tunnel bool // for a tunnel, from the handshake on; else for one request
+
+	// What a policy or stickiness may look at. Each may be left out.
+	Client   netip.Addr
+	Request  *http.Request
+	Captures Captures
+
+	Exclude []*Backend // tried already
+}
+
+// Captures is what a route's pattern captured: *match.Captures.
+type Captures interface {
+	Index(number int) (string, bool)
+	Get(name string) (string, bool)
+}
+
+// Why Pick has nobody.
+var (
+	ErrUnavailable = errors.New("no backend is available")
+	ErrFull        = errors.New("every available backend has all that it may have at once")
+	ErrStuck       = errors.New("the backend that the client is bound to is not available")
+)
