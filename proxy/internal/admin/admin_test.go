@@ -1,0 +1,175 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/tunnelform/tunnelform/proxy/statusapi"
+)
+
+// fakeProxy is a proxy whose state a test sets.
+type fakeProxy struct {
+	status statusapi.Status
+	wait   func(ctx context.Context, revision string) (statusapi.Outcome, error)
+	check  func(file string, data []byte) (statusapi.CheckResult, error)
+}
+
+func (p *fakeProxy) Status() statusapi.Status { return p.status }
+
+func (p *fakeProxy) Wait(ctx context.Context, revision string) (statusapi.Outcome, error) {
+	return p.wait(ctx, revision)
+}
+
+func (p *fakeProxy) Check(_ context.Context, file string, data []byte) (statusapi.CheckResult, error) {
+	return p.check(file, data)
+}
+
+// ask sends a request as change has altered it and returns the answer.
+func ask(t *testing.T, p Proxy, method, target, body string, change func(*http.Request)) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, "http://127.0.0.1:9901"+target, strings.NewReader(body))
+	if change != nil {
+		change(r)
+	}
+	w := httptest.NewRecorder()
+	Handler(p, 1<<10).ServeHTTP(w, r)
+	return w
+}
+
+func TestBrowsersAreKeptOut(t *testing.T) {
+	p := &fakeProxy{status: statusapi.Status{Ready: true}}
+	tests := []struct {
+		host, origin string
+		want         int
+	}{
+		{"127.0.0.1:9901", "", 200},
+		{"[::1]:9901", "", 200},
+		{"[::1]", "", 200},
+		{"10.1.2.3:9901", "", 200},
+		{"localhost:9901", "", 200},
+		{"localhost", "", 200},
+		{"rebound.example:9901", "", 403},
+		{"localhost.example", "", 403},
+		{"127.0.0.1.example", "", 403},
+		{"", "", 403},
+		{"127.0.0.1:9901", "https://evil.example", 403},
+		{"127.0.0.1:9901", "http://127.0.0.1:9901", 403},
+		{"127.0.0.1:9901", "null", 403},
+	}
+	for _, tt := range tests {
+		w := ask(t, p, "GET", "/v1/status", "", func(r *http.Request) {
+			r.Host = tt.host
+			if tt.origin != "" {
+				r.Header.Set("Origin", tt.origin)
+			}
+		})
+		if w.Code != tt.want {
+			t.Errorf("Host %q, Origin %q: %d, want %d", tt.host, tt.origin, w.Code, tt.want)
+		}
+	}
+}
+
+func TestProbes(t *testing.T) {
+	for _, tt := range []struct {
+		ready  bool
+		target string
+		want   int
+	}{{true, "/livez", 200}, {false, "/livez", 200}, {true, "/readyz", 200}, {false, "/readyz", 503}, {true, "/", 404}} {
+		p := &fakeProxy{status: statusapi.Status{Ready: tt.ready}}
+		if w := ask(t, p, "GET", tt.target, "", nil); w.Code != tt.want {
+			t.Errorf("ready %v, %s: %d, want %d", tt.ready, tt.target, w.Code, tt.want)
+		}
+	}
+}
+
+func TestABadEditDoesNotFailReadiness(t *testing.T) {
+	p := &fakeProxy{status: statusapi.Status{Ready: true, Refused: &statusapi.Refused{}}}
+	if w := ask(t, p, "GET", "/readyz", "", nil); w.Code != 200 {
+		t.Errorf("%d, want 200", w.Code)
+	}
+}
+
+func TestStatusWaits(t *testing.T) {
+	tests := []struct {
+		query   string
+		outcome statusapi.Outcome
+		err     error
+		status  int
+		want    statusapi.Outcome
+	}{
+		{"", "", nil, 200, ""},
+		{"?wait=abc", statusapi.Served, nil, 200, statusapi.Served},
+		{"?wait=abc&timeout=1m", statusapi.Rejected, nil, 200, statusapi.Rejected},
+		{"?wait=abc", statusapi.Superseded, nil, 200, statusapi.Superseded},
+		{"?wait=abc", "", context.DeadlineExceeded, 200, statusapi.Pending},
+		{"?wait=abc&timeout=soon", "", nil, 400, ""},
+		{"?wait=abc&timeout=-1s", "", nil, 400, ""},
+		{"?wait=abc&timeout=11m", "", nil, 400, ""},
+	}
+	for _, tt := range tests {
+		p := &fakeProxy{wait: func(_ context.Context, revision string) (statusapi.Outcome, error) {
+			if revision != "abc" {
+				t.Errorf("%s: waited for %q", tt.query, revision)
+			}
+			return tt.outcome, tt.err
+		}}
+		w := ask(t, p, "GET", "/v1/status"+tt.query, "", nil)
+		var got statusapi.Status
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+			t.Errorf("%s: %v in %s", tt.query, err, w.Body)
+		}
+		if w.Code != tt.status || got.Outcome != tt.want {
+			t.Errorf("%s: %d with outcome %q, want %d with %q", tt.query, w.Code, got.Outcome, tt.status, tt.want)
+		}
+	}
+}
+
+// The wait is bounded by the timeout that was asked for.
+func TestWaitHasADeadline(t *testing.T) {
+	p := &fakeProxy{wait: func(ctx context.Context, _ string) (statusapi.Outcome, error) {
+		<-ctx.Done()
+		return "", ctx.Err()
+	}}
+	w := ask(t, p, "GET", "/v1/status?wait=abc&timeout=1ms", "", nil)
+	if w.Code != 200 || !strings.Contains(w.Body.String(), `"pending"`) {
+		t.Errorf("%d %s, want 200 with the outcome pending", w.Code, w.Body)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	p := &fakeProxy{check: func(file string, data []byte) (statusapi.CheckResult, error) {
+		if file == "unknown.yaml" {
+			return statusapi.CheckResult{}, errors.New(`file "unknown.yaml" is not among those that are served`)
+		}
+		return statusapi.CheckResult{OK: true, Revision: file + " " + string(data)}, nil
+	}}
+	yaml := func(r *http.Request) { r.Header.Set("Content-Type", "application/yaml; charset=utf-8") }
+	tests := []struct {
+		name, target, body string
+		change             func(*http.Request)
+		status             int
+		want               string
+	}{
+		{"a candidate", "/v1/check?file=a.yaml", "version: 1", yaml, 200, `"revision": "a.yaml version: 1"`},
+		{"an unknown file", "/v1/check?file=unknown.yaml", "version: 1", yaml, 400, "not among those"},
+		{"too large", "/v1/check", strings.Repeat("x", 2<<10), yaml, 413, "too large"},
+		{"what a form can send", "/v1/check", "version: 1", func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, 415, "application/yaml"},
+		{"no type", "/v1/check", "version: 1", nil, 415, "application/yaml"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := ask(t, p, "POST", tt.target, tt.body, tt.change)
+			if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.want) {
+				t.Errorf("%d %s, want %d with %q", w.Code, w.Body, tt.status, tt.want)
+			}
+		})
+	}
+	if w := ask(t, p, "GET", "/v1/check", "", nil); w.Code != 405 {
+		t.Errorf("GET /v1/check: %d, want 405", w.Code)
+	}
+}
