@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log"
 	"log/slog"
@@ -222,16 +223,30 @@ func (k *socket) handshakeTLS(conn net.Conn, l *listener) {
 // answerPlaintext tells a client that spoke HTTP to a TLS listener what is wrong.
 func answerPlaintext(err error) {
 	var header tls.RecordHeaderError
-	if !errors.As(err, &header) || header.Conn == nil {
+	if !errors.As(err, &header) || header.Conn == nil || !looksLikeHTTP(header.RecordHeader) {
 		return
 	}
-	switch string(header.RecordHeader[:]) {
-	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "DELET", "PATCH":
-		const text = "400 Bad Request: this listener speaks TLS; use https:// or wss://\n"
-		_ = header.Conn.SetWriteDeadline(time.Now().Add(time.Second))
-		fmt.Fprintf(header.Conn, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"+
-			"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
+	const text = "400 Bad Request: this listener speaks TLS; use https:// or wss://\n"
+	_ = header.Conn.SetDeadline(time.Now().Add(time.Second))
+	fmt.Fprintf(header.Conn, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"+
+		"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
+	// Closed with bytes unread, a connection is reset, and the client may lose
+	// the answer (RFC 9112, section 9.6).
+	if half, ok := header.Conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+		_, _ = io.CopyN(io.Discard, header.Conn, 64<<10)
 	}
+}
+
+// looksLikeHTTP says whether a connection's first bytes are a method's: three
+// upper-case letters at least. A TLS record begins with a control byte.
+func looksLikeHTTP(first [5]byte) bool {
+	for _, c := range first[:3] {
+		if c < 'A' || c > 'Z' {
+			return false
+		}
+	}
+	return true
 }
 
 func (k *socket) admit(conn net.Conn) {
