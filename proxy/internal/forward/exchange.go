@@ -93,9 +93,17 @@ func (x *exchange) request() *http.Request {
 	r := x.in.WithContext(x.ctx)
 	r.Header = x.header
 	if r.ContentLength != 0 && r.Body != nil {
+		x.answerWhileReading()
 		r.Body = newRequestBody(x)
 	}
 	return r
+}
+
+// answerWhileReading lets a backend answer before it has read all of the body.
+// Otherwise net/http throws away up to 256 KiB of the body when the answer's head
+// is written, and of a chunked one the backend gets the rest with a hole in it.
+func (x *exchange) answerWhileReading() {
+	_ = http.NewResponseController(x.w).EnableFullDuplex() // fails where it is so anyway
 }
 
 // rewrite sets what ReverseProxy may have cleaned: header and query go out as

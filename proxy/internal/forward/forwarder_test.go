@@ -204,6 +204,27 @@ func TestUploadIsNotBuffered(t *testing.T) {
 	}
 }
 
+// A backend may answer while it still reads, and both go on, whole.
+func TestBothWaysAtOnce(t *testing.T) {
+	backend := proxytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		control.EnableFullDuplex()
+		control.Flush() // the head goes out before a byte is read
+		io.Copy(w, r.Body)
+	}))
+	client := proxytest.Dial(t, newFront(t, "http", backend.Addr, Policy{}).Addr)
+	client.Send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+	res, err := http.ReadResponse(client.Reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("0123456789abcdef", 1<<16)
+	go fmt.Fprintf(client.Conn, "%x\r\n%s\r\n0\r\n\r\n", len(long), long)
+	if got, err := io.ReadAll(res.Body); string(got) != long || err != nil {
+		t.Errorf("%d bytes came back, %v, want the same %d", len(got), err, len(long))
+	}
+}
+
 // 100 Continue is the backend's to give: without it, the body stays where it is.
 func TestExpectContinue(t *testing.T) {
 	for answer, want := range map[string]string{
