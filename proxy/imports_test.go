@@ -91,7 +91,7 @@ var doors = []struct {
 }{
 	{"gopkg.in/yaml.v3", []string{"./proxy/routefile"}, false, "its upstream is archived: one import to change when a successor is chosen"},
 	{"github.com/fsnotify/fsnotify", []string{"./reload/store/filestore"}, false, "what it does not notice is worked around in one place"},
-	{"github.com/gorilla/websocket", []string{"./proxy/internal/proxytest", "./proxy/internal/tunnel/tunneltest"}, true, "the independent peer: an echo through our own codec proves nothing"},
+	{"github.com/gorilla/websocket", []string{"./proxy/internal/upstream", "./proxy/internal/proxytest", "./proxy/internal/tunnel/tunneltest"}, true, "the independent peer: an echo, or a health check, through our own codec proves nothing"},
 	{"github.com/spf13/cobra", []string{"./proxy/cli"}, false, "commands and flags are the command line's"},
 	{"github.com/spf13/pflag", []string{"./proxy/cli"}, false, "commands and flags are the command line's"},
 	{"golang.org/x/term", []string{"./proxy/cli"}, false, "only the command line has a terminal"},

@@ -17,6 +17,8 @@ type Backend struct {
 	id Identity
 	*counts
 
+	condition condition
+
 	mu         sync.Mutex            // guards the two below
 	transports map[string]*transport // by TLS.Key
 	closed     bool
@@ -28,6 +30,7 @@ type counts struct {
 	tunnels  atomic.Int64
 	inFlight atomic.Int64
 	fitness  availability
+	lines    atomic.Pointer[lines] // of the pool it is in: who waits for a place; nil: no pool yet
 }
 
 // NewBackend makes a backend that nothing is known of yet. It dials nothing.
@@ -51,8 +54,13 @@ func (b *Backend) Meter() *tunnel.Meter { return &b.meter }
 // done it for the backend that it returns.
 func (b *Backend) OpenTunnel() { b.tunnels.Add(1) }
 
-// CloseTunnel takes back one OpenTunnel.
-func (b *Backend) CloseTunnel() { b.tunnels.Add(-1) }
+// CloseTunnel takes back one OpenTunnel; whoever waits for the place gets it.
+func (b *Backend) CloseTunnel() {
+	b.tunnels.Add(-1)
+	if l := b.lines.Load(); l != nil {
+		l.tunnels.serve()
+	}
+}
 
 // Tunnels is how many tunnels to this backend are open.
 func (b *Backend) Tunnels() int64 { return b.tunnels.Load() }
@@ -61,8 +69,13 @@ func (b *Backend) Tunnels() int64 { return b.tunnels.Load() }
 // done it for the backend that it returns.
 func (b *Backend) Acquire() { b.inFlight.Add(1) }
 
-// Release takes back one Acquire.
-func (b *Backend) Release() { b.inFlight.Add(-1) }
+// Release takes back one Acquire; whoever waits for the place gets it.
+func (b *Backend) Release() {
+	b.inFlight.Add(-1)
+	if l := b.lines.Load(); l != nil {
+		l.requests.serve()
+	}
+}
 
 // InFlight is how many requests are under way.
 func (b *Backend) InFlight() int64 { return b.inFlight.Load() }
@@ -100,12 +113,13 @@ func (b *Backend) Retire(keep func(key string) bool) {
 	}
 }
 
-// Close drops all idle connections and keeps none from now on. Requests in
-// flight and tunnels go on; a request that still comes is served on a
+// Close drops all idle connections and keeps none from now on, and asks no more
+// after the backend's health. Requests in flight and tunnels go on; a request that still comes is served on a
 // connection of its own. Close may be called again.
 func (b *Backend) Close() {
 	b.mu.Lock()
 	b.closed = true
 	b.mu.Unlock()
+	b.endCare()
 	b.Retire(func(string) bool { return false })
 }

@@ -14,6 +14,10 @@ type Member struct {
 	Tier    int  // a lower tier is used while it has somebody
 	Spare   bool // takes the place of one of its tier that cannot be used
 	Standby bool // used when nobody else of its tier can be
+
+	// What it may have at once; not positive is no limit.
+	MaxTunnels  int
+	MaxRequests int
 }
 
 // weight is the member's effective weight, in thousandths: less than it says
@@ -31,7 +35,12 @@ func (m *Member) open() bool { return !m.Drain && !m.Disabled && m.Backend.Avail
 
 // full says that the member has all that it may have at once of what c asks for.
 // Only a pool's turn makes it more, so that what is asked there stays true.
-func (m *Member) full(Choice) bool { return false }
+func (m *Member) full(c Choice) bool {
+	if c.Tunnel {
+		return m.MaxTunnels > 0 && m.Backend.Tunnels() >= int64(m.MaxTunnels)
+	}
+	return m.MaxRequests > 0 && m.Backend.InFlight() >= int64(m.MaxRequests)
+}
 
 // count counts what c asks for.
 func (m *Member) count(c Choice) {

@@ -44,6 +44,7 @@ type Pool struct {
 	turn     *turn
 	policy   Policy // asked in turn only
 	lineup   atomic.Pointer[lineup]
+	queue    Queue
 }
 
 // turn lets one choice after another be made and counted, so that each sees the
@@ -53,6 +54,8 @@ type Pool struct {
 type turn struct {
 	mu   sync.Mutex // guards a pool's policy and room
 	room []*Member  // for candidates, kept so that a choice allocates nothing
+
+	lines lines
 }
 
 // NewPool makes a pool. prev, which may be nil, is the pool of that name in the
@@ -95,8 +98,12 @@ func (p *Pool) Members() []Member { return p.lineup.Load().members }
 func (p *Pool) SetMembers(members []Member) {
 	p.lineup.Store(newLineup(members))
 	p.turn.mu.Lock()
-	defer p.turn.mu.Unlock()
 	p.policy.Keep(members)
+	p.turn.mu.Unlock()
+	for _, m := range members {
+		m.Backend.lines.Store(&p.turn.lines)
+	}
+	p.turn.lines.serve()
 }
 
 // Pick chooses a backend and counts what it was chosen for: the caller gives it

@@ -1,0 +1,153 @@
+package upstream
+
+// Waiting for a backend: a bounded line in front of a pool, first come, first
+// served. Whoever gives a place back, or finds a backend well again, serves the
+// line; newcomers do not overtake it.
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Queue is who may wait at a pool. The zero value lets nobody wait.
+type Queue struct {
+	Length int           // of each of the two lines; one more is refused at once
+	Wait   time.Duration // for one; then it is refused
+}
+
+// lines are who waits for a place for a tunnel, and for a request's. The pools
+// of one name share them across generations.
+type lines struct {
+	tunnels, requests line
+}
+
+// serve is for whatever may concern both.
+func (l *lines) serve() {
+	l.tunnels.serve()
+	l.requests.serve()
+}
+
+// line is those who wait for one and the same. Lock order: line.mu before turn.mu.
+type line struct {
+	waiting atomic.Int32 // len(waiters), to be read without mu
+	mu      sync.Mutex   // guards waiters
+	waiters []*waiter    // the first first
+}
+
+// waiter is one who waits. It belongs to whoever takes it out of the line.
+type waiter struct {
+	pool   *Pool
+	choice Choice
+	served chan *Backend // takes one without blocking
+}
+
+// LetWait sets who may wait at the pool. Before the pool is in use only.
+func (p *Pool) LetWait(q Queue) { p.queue = q }
+
+// PickOrWait is Pick, and where nobody can be picked it waits for somebody as the
+// pool's Queue allows. It returns what Pick does, or ctx's error.
+func (p *Pool) PickOrWait(ctx context.Context, c Choice) (*Backend, error) {
+	if p.queue.Length <= 0 {
+		return p.Pick(c)
+	}
+	l := &p.turn.lines.requests
+	if c.Tunnel {
+		l = &p.turn.lines.tunnels
+	}
+	if l.waiting.Load() == 0 {
+		if b, err := p.Pick(c); err == nil {
+			return b, nil
+		}
+	}
+	w := &waiter{pool: p, choice: c, served: make(chan *Backend, 1)}
+	if !l.join(w) {
+		return nil, ErrFull
+	}
+	return l.wait(ctx, w)
+}
+
+// join puts w behind the others, unless there are too many already. A place may
+// have been given back since the last look at the pool: look again.
+func (l *line) join(w *waiter) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.waiters) >= w.pool.queue.Length {
+		return false
+	}
+	l.waiters = append(l.waiters, w)
+	l.waiting.Store(int32(len(l.waiters)))
+	l.serveLocked()
+	return true
+}
+
+func (l *line) wait(ctx context.Context, w *waiter) (*Backend, error) {
+	timer := time.NewTimer(w.pool.queue.Wait)
+	defer timer.Stop()
+	select {
+	case b := <-w.served:
+		return b, nil
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	if !l.leave(w) { // served at the last moment
+		return <-w.served, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return w.pool.Pick(w.choice) // whose error says why there was nobody
+}
+
+// leave takes w out of the line; false if it is no longer in it.
+func (l *line) leave(w *waiter) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := slices.Index(l.waiters, w)
+	if at < 0 {
+		return false
+	}
+	l.waiters = slices.Delete(l.waiters, at, at+1)
+	l.waiting.Store(int32(len(l.waiters)))
+	return true
+}
+
+// serve gives places to as many as there are places for. It costs one atomic
+// load while nobody waits.
+func (l *line) serve() {
+	if l.waiting.Load() == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.serveLocked()
+}
+
+// serveLocked asks for one after the other. It ends at the first who cannot be
+// served, unless what it wants is a matter of its own: a backend that it is
+// bound to, or one that it has not tried.
+func (l *line) serveLocked() {
+	ended := false
+	l.waiters = slices.DeleteFunc(l.waiters, func(w *waiter) bool {
+		if ended {
+			return false
+		}
+		b, err := w.pool.Pick(w.choice)
+		if err != nil {
+			ended = err != ErrStuck && len(w.choice.Exclude) == 0
+			return false
+		}
+		w.served <- b
+		return true
+	})
+	l.waiting.Store(int32(len(l.waiters)))
+}
+
+// free has whoever waits at the backend's pool look again.
+func (b *Backend) free() {
+	if l := b.lines.Load(); l != nil {
+		l.serve()
+	}
+}
