@@ -159,8 +159,13 @@ func (b *builder) pools() {
 		for _, key := range slices.Sorted(maps.Keys(p.Backends)) {
 			backend := p.Backends[key]
 			members = append(members, upstream.Member{
-				Backend: b.backend(identityOf(name, &backend.URL)),
-				Drain:   backend.Drain,
+				Backend:  b.backend(identityOf(name, &backend.URL)),
+				Weight:   backend.Weight,
+				Drain:    backend.Drain,
+				Disabled: backend.Disabled,
+				Tier:     backend.Tier,
+				Spare:    backend.Spare,
+				Standby:  backend.Standby,
 			})
 		}
 		pool, err := upstream.NewPool(name, upstream.Settings{Balance: p.Balance}, members, b.prev.pools[name])

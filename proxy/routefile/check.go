@@ -180,6 +180,9 @@ func (c *checker) checkBackends(p placed[*Pool]) {
 			continue
 		}
 		first[identity] = name
+		if b.Spare && b.Standby {
+			c.at(p.file, append(keys, "standby"), record, "backends.%s is spare and standby: wanted one of them", name)
+		}
 		if b.TLS != (TLSSettings{}) && b.URL.Scheme != "wss" && b.URL.Scheme != "https" {
 			c.at(p.file, append(keys, "tls"), record, "backends.%s.tls without effect: the scheme %s uses no TLS, wanted wss or https", name, b.URL.Scheme)
 		}

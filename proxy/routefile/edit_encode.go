@@ -77,9 +77,12 @@ func encodeListenerTLS(t *ListenerTLS) *yaml.Node {
 func encodeBackend(b *Backend) *yaml.Node {
 	var f fieldNodes
 	f.text("url", b.URL.text())
-	if b.Drain {
-		f.add("drain", wordNode("true"))
-	}
+	f.count("weight", b.Weight)
+	f.set("drain", b.Drain)
+	f.set("disabled", b.Disabled)
+	f.count("tier", b.Tier)
+	f.set("spare", b.Spare)
+	f.set("standby", b.Standby)
 	f.part("tls", encodeTLS(&b.TLS))
 	return f.mapping()
 }
@@ -273,6 +276,13 @@ func (f *fieldNodes) text(name, value string) {
 func (f *fieldNodes) toggle(name string, s Switch) {
 	if s != Unset {
 		f.add(name, wordNode(strconv.FormatBool(s == On)))
+	}
+}
+
+// set adds a switch that is on; off is unsaid.
+func (f *fieldNodes) set(name string, on bool) {
+	if on {
+		f.add(name, wordNode("true"))
 	}
 }
 

@@ -85,13 +85,17 @@ func TestEncodedRoutesParseEqual(t *testing.T) {
 
 func TestEncodedPoolsAndListenersParseEqual(t *testing.T) {
 	pool := &Pool{Balance: "round_robin", Backends: map[string]*Backend{
-		"a": {URL: Target{Scheme: "ws", Host: "a.test:1"}, Drain: true},
-		"b": {URL: Target{Scheme: "unix+ws", Host: "/run/b.sock"}, TLS: TLSSettings{CA: "/ca.pem", Insecure: On}},
+		"a": {URL: Target{Scheme: "ws", Host: "a.test:1"}, Drain: true, Weight: 3, Tier: 2, Spare: true},
+		"b": {URL: Target{Scheme: "unix+ws", Host: "/run/b.sock"}, Disabled: true, Standby: true, TLS: TLSSettings{CA: "/ca.pem", Insecure: On}},
 	}}
 	got := parseOne(t, InPools, EncodePool(pool)).Pools["x"]
 	for name, want := range pool.Backends {
 		b := got.Backends[name]
-		if b == nil || b.URL.Scheme != want.URL.Scheme || b.URL.Host != want.URL.Host || b.Drain != want.Drain || b.TLS != want.TLS {
+		if b == nil {
+			t.Fatalf("backend %q is not there", name)
+		}
+		b.Record, b.URL.Raw, b.URL.Pos = Record{}, "", Pos{}
+		if *b != *want {
 			t.Errorf("backend %q: got %+v, want %+v", name, b, want)
 		}
 	}
@@ -124,7 +128,7 @@ func TestEncoderKnowsEveryKey(t *testing.T) {
 		writtenKeys("routes.*", n, InRoutes.key(), written)
 	}
 	writtenKeys("pools.*", EncodePool(&Pool{Balance: "round_robin", Backends: map[string]*Backend{
-		"a": {URL: Target{Raw: "ws://a"}, Drain: true, TLS: TLSSettings{CA: "a", ServerName: "b", Certificate: "c", Key: "d", Insecure: Off}},
+		"a": {URL: Target{Raw: "ws://a"}, Drain: true, Weight: 1, Tier: 1, Disabled: true, Spare: true, Standby: true, TLS: TLSSettings{CA: "a", ServerName: "b", Certificate: "c", Key: "d", Insecure: Off}},
 	}}), InPools.key(), written)
 	writtenKeys("listeners.*", EncodeListener(&Listener{Address: ":1", HTTP2: On, TLS: &ListenerTLS{Certificates: []CertificateFiles{{Certificate: "a", Key: "b"}}, ClientCA: "c"},
 		Limits: ListenerLimits{1, 2, 3, 4}}), InListeners.key(), written)

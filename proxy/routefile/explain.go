@@ -213,11 +213,24 @@ func backendsText(pool *Pool) string {
 	var texts []string
 	for _, key := range slices.Sorted(maps.Keys(pool.Backends)) {
 		b := pool.Backends[key]
-		text := b.URL.Raw
-		if b.Drain {
-			text += ", draining"
-		}
-		texts = append(texts, text)
+		texts = append(texts, strings.Join(append([]string{b.URL.Raw}, b.marks()...), ", "))
 	}
 	return strings.Join(texts, " or ")
+}
+
+// marks says in words what sets a backend apart from the others of its pool.
+func (b *Backend) marks() []string {
+	var marks []string
+	mark := func(is bool, format string, args ...any) {
+		if is {
+			marks = append(marks, fmt.Sprintf(format, args...))
+		}
+	}
+	mark(b.Weight > 1, "weight %d", b.Weight)
+	mark(b.Tier > 0, "tier %d", b.Tier)
+	mark(b.Spare, "spare")
+	mark(b.Standby, "standby")
+	mark(b.Drain, "draining")
+	mark(b.Disabled, "disabled")
+	return marks
 }

@@ -106,9 +106,14 @@ type Pool struct {
 // Backend is one server of a pool.
 type Backend struct {
 	Record
-	URL   Target // no path, no captures
-	Drain bool
-	TLS   TLSSettings
+	URL      Target // no path, no captures
+	Weight   int    // from 1 to 1000; 0 is 1
+	Drain    bool
+	Disabled bool
+	Tier     int
+	Spare    bool // never with Standby
+	Standby  bool
+	TLS      TLSSettings
 }
 
 // Route is one named route: what it matches, what it does, its own settings.

@@ -142,12 +142,22 @@ func backendKeys() []*Key {
 	keys := []*Key{
 		key("url", "Where the server is: scheme://host[:port] without a path, the scheme ws, wss, http, https, unix+ws or unix+http.",
 			targetKey(func(b *Backend) *Target { return &b.URL }, parseBackendURL), required, example(`"ws://10.0.0.1:9000"`)),
-		key("drain", "Takes no new tunnels and ends the open ones by their routes' drain policy.",
+		key("weight", "Its share among the others: a backend of weight 2 gets twice as much as one of weight 1.",
+			whole(func(b *Backend) *int { return &b.Weight }, 1, 1000), byDefault("1"), example("2")),
+		key("drain", "Takes nothing new and ends the open tunnels by their routes' drain policy.",
 			plainSwitch(func(b *Backend) *bool { return &b.Drain }), byDefault("false"), example("true")),
+		key("disabled", "Takes nothing new; the open tunnels stay.",
+			plainSwitch(func(b *Backend) *bool { return &b.Disabled }), byDefault("false"), example("true")),
+		key("tier", "The lowest tier that has somebody available is used, the others are not.",
+			whole(func(b *Backend) *int { return &b.Tier }, 0, 99), byDefault("0"), example("1")),
+		key("spare", "Takes the place of one backend of its tier that is not available.",
+			plainSwitch(func(b *Backend) *bool { return &b.Spare }), byDefault("false"), example("true")),
+		key("standby", "Is used when no other backend of its tier is available.",
+			plainSwitch(func(b *Backend) *bool { return &b.Standby }), byDefault("false"), example("true")),
 		key("tls", "TLS towards this backend; each field said here goes before the route's backend_tls.",
 			mapping(func(b *Backend) *TLSSettings { return &b.TLS }, tlsKeys(false)...), together("certificate", "key"), example("{server_name: chat.internal}")),
 	}
-	for _, name := range []string{"weight", "standby", "spare", "tier", "disabled", "max_tunnels", "max_requests", "route"} {
+	for _, name := range []string{"max_tunnels", "max_requests", "route"} {
 		keys = append(keys, reserved(name, "Comes with the pools' further policies."))
 	}
 	return keys

@@ -241,3 +241,6 @@ func BenchmarkPick(b *testing.B) {
 		}
 	}
 }
+
+// down makes a backend unavailable, or available again.
+func down(b *Backend, is bool) { b.setTrouble(unhealthy, is) }
