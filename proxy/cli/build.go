@@ -11,9 +11,17 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
+// errNoFile is for a directory without any routes file, which says nothing: one
+// that is not mounted yet looks like that. Consent to serve nothing is a file
+// that says so.
+var errNoFile = fmt.Errorf("no routes file: want at least one *.yaml or *.yml, with %q in it to serve none", "routes: {}")
+
 // build is the reload loop's Build: parse, check, look at this machine, make a
 // Table, bind what it needs. All that can be wrong with the files is told at once.
 func (s *service) build(_ context.Context, snap store.Snapshot, prev *proxy.Table) (*proxy.Table, []string, error) {
+	if len(snap.Documents) == 0 {
+		return nil, nil, errNoFile
+	}
 	files := s.files.parse(snap.Documents)
 	errs := routefile.Check(files...)
 	if len(errs) == 0 {

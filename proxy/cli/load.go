@@ -32,6 +32,9 @@ func readDocuments(env *Env, paths []string) ([]store.Document, error) {
 	if err != nil {
 		return nil, &exitError{code: exitNoRead, err: err}
 	}
+	if len(snapshot.Documents) == 0 {
+		return nil, &exitError{code: exitNoRead, err: errNoFile}
+	}
 	return snapshot.Documents, nil
 }
 
