@@ -257,5 +257,8 @@ func (c *checker) checkMatch() {
 			keys = append(keys, strings.SplitN(p.Field, ".", 2)...)
 		}
 		c.at(r.file, keys, recordOf("route", p.Rule), "%s", p.Text)
+		if p.Other != "" {
+			c.errs[len(c.errs)-1].Other = recordOf("route", p.Other)
+		}
 	}
 }

@@ -16,6 +16,7 @@ type Error struct {
 	Pos    Pos
 	Key    string // dotted path of the key it is at: "routes.chat.match.host"; "" for the file as a whole
 	Record string // whose it is, for people: `route "chat"`, `pool "rooms"`; "" outside of records
+	Other  string // the record that Record clashes with, in the same words; "" when it is alone
 	Text   string // what is wrong, then what was wanted; one line, lower case, no full stop
 }
 
