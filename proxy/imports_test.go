@@ -39,8 +39,11 @@ var forbidden = []arrow{
 		why: "reload keeps any value in step with its source; what is built is injected"},
 	{from: []string{"./proxy/..."}, but: []string{"./proxy/cli/...", "./proxy/e2e/..."}, to: "./reload/...",
 		why: "the proxy is given a table; where it comes from is the command line's business"},
-	{from: []string{"./terraform-provider/..."}, to: "./proxy/...", toBut: []string{"./proxy/routefile", "./proxy/statusapi", "./proxy/internal/match", "./proxy/internal/wsproto"},
-		why: "the provider shares the file's validator and the admin API's types, nothing that serves; match and wsproto come with routefile"},
+	{from: []string{"./terraform-provider/..."}, to: "./...",
+		toBut: []string{"./terraform-provider/...", "./proxy/routefile", "./proxy/statusapi", "./proxy/internal/match", "./proxy/internal/wsproto", "./reload/store", "./reload/store/filestore"},
+		why:   "the provider shares the file's validator, its store and the admin API's types, nothing that serves; match and wsproto come with routefile"},
+	{from: []string{"./terraform-provider/..."}, to: "./proxy/internal/...", direct: true,
+		why: "what the provider needs of patterns, routefile says"},
 	{from: []string{"./proxy/...", "./reload/...", "./terraform-provider/..."}, to: "./proxy/cli/...", tests: true,
 		why: "only main starts the command line"},
 
@@ -98,7 +101,12 @@ var doors = []struct {
 	{"golang.org/x/net", []string{"./proxy", "./proxy/internal/match", "./proxy/routefile", "./proxy/internal/proxytest"}, true, "host names (idna, publicsuffix) and HTTP/2 beside net/http"},
 	{"golang.org/x/sys", []string{"./reload/store/filestore", "./proxy/internal/tunnel"}, true, "system calls behind a platform file's small interface"},
 	{"go.uber.org/goleak", nil, true, "goroutine leaks fail a test"},
-	{"github.com/rogpeppe/go-internal", []string{"./proxy/cli"}, true, "the diff that fmt prints, and scripts for what has a timeline"},
+	{"github.com/rogpeppe/go-internal", []string{"./proxy/cli", "./terraform-provider/internal/provider"}, true, "the diffs that fmt and the provider print, and scripts for what has a timeline"},
+	{"github.com/hashicorp/terraform-plugin-framework", []string{"./terraform-provider", "./terraform-provider/internal/provider"}, false, "Terraform's types are the provider's"},
+	{"github.com/hashicorp/terraform-plugin-framework-validators", []string{"./terraform-provider/internal/provider"}, false, "Terraform's types are the provider's"},
+	{"github.com/hashicorp/terraform-plugin-go", []string{"./terraform-provider/internal/provider"}, false, "Terraform's types are the provider's"},
+	{"github.com/hashicorp/terraform-plugin-log", []string{"./terraform-provider/internal/provider"}, false, "Terraform's types are the provider's"},
+	{"github.com/hashicorp/terraform-plugin-testing", []string{"./terraform-provider/internal/provider"}, false, "it runs the real terraform, in the provider's tests"},
 }
 
 func TestForbiddenImports(t *testing.T) {

@@ -47,6 +47,11 @@ type Options struct {
 	Poll time.Duration
 	// NoNotify turns file system notifications off and leaves polling alone.
 	NoNotify bool
+	// InPlace accepts a write that is not atomic where the file cannot be
+	// replaced because it is a mount of its own: its content is overwritten, and
+	// a reader, or a crash, may see part of it. Everywhere else writes stay
+	// atomic.
+	InPlace bool
 	// Log receives what an operator should know about the watching, each thing
 	// once. nil discards it.
 	Log *slog.Logger

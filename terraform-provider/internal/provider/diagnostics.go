@@ -1,0 +1,203 @@
+package provider
+
+// Every text that a user of the provider sees is built here: where it is, what
+// is wrong, what was wanted.
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+	"github.com/tunnelform/tunnelform/proxy/statusapi"
+)
+
+// complaint is one mistake, of the validator or of a proxy, in the same words.
+type complaint struct {
+	pos    string // file:line:column; "" when it is at none, or at none that a reader has
+	key    string // dotted path of the key it is at, as routefile.Error has it
+	record string // whose it is: `route "chat"`
+	other  string // with whom the record clashes, if it does
+	text   string // what is wrong, without its place
+}
+
+func (c complaint) String() string {
+	if c.pos == "" {
+		return c.text
+	}
+	return c.pos + ": " + c.text
+}
+
+// complaintsOf are a validator's mistakes.
+func complaintsOf(errs routefile.Errors) []complaint {
+	all := make([]complaint, 0, len(errs))
+	for _, e := range errs {
+		c := complaint{pos: e.Pos.String(), key: e.Key, record: e.Record, other: e.Other, text: e.Text}
+		if e.Record != "" {
+			c.text = e.Record + ": " + e.Text
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// complaintsFrom are a proxy's mistakes.
+func complaintsFrom(mistakes []statusapi.Mistake) []complaint {
+	all := make([]complaint, 0, len(mistakes))
+	for _, m := range mistakes {
+		place := m
+		place.Text = ""
+		all = append(all, complaint{pos: strings.TrimSuffix(place.String(), ": "), key: m.Key, text: m.Text})
+	}
+	return all
+}
+
+// linesOf are complaints, one a line.
+func linesOf(all []complaint) string {
+	const most = 20
+	lines := make([]string, 0, len(all))
+	for i, c := range all {
+		if i == most {
+			lines = append(lines, fmt.Sprintf("and %d more", len(all)-most))
+			break
+		}
+		lines = append(lines, c.String())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// noun is what a section's record is called.
+func noun(s routefile.Section) string { return strings.TrimSuffix(string(s), "s") }
+
+func (id recordID) String() string { return fmt.Sprintf("%s %q", noun(id.section), id.name) }
+
+// prefix is what the keys of a record begin with in a mistake's key.
+func (id recordID) prefix() string {
+	const clipped = 80 // routefile repeats no more of a name
+	if len(id.name) > clipped {
+		return string(id.section) + "." + id.name[:clipped]
+	}
+	return string(id.section) + "." + id.name
+}
+
+// owns says whether a complaint is about the record, or about one that clashes with it.
+func (id recordID) owns(c complaint) bool {
+	rest, found := strings.CutPrefix(c.key, id.prefix())
+	return found && (rest == "" || rest[0] == '.') && (c.record == "" || c.record == id.String()) || c.other == id.String()
+}
+
+// placeOf is the attribute that a mistake's key is at: the deepest that there is.
+// Names may contain dots, so those that the record has decide.
+func placeOf(id recordID, p routefile.Plain, key string) path.Path {
+	rest, found := strings.CutPrefix(key, id.prefix()+".")
+	switch {
+	case !found:
+		return path.Empty()
+	case rest == nameAttribute:
+		return path.Root(nameAttribute)
+	}
+	return descend(path.Empty(), shapeOf(id.section), p, rest)
+}
+
+func descend(at path.Path, s *shape, value any, rest string) path.Path {
+	m, ok := value.(routefile.Plain)
+	if rest == "" || s == nil {
+		return at
+	}
+	if s.each == nil {
+		name, deeper, _ := strings.Cut(rest, ".")
+		if below := s.below(name); below != nil {
+			return descend(at.AtName(name), below, m[name], deeper)
+		}
+		return at
+	}
+	for name, inner := range m {
+		if deeper, found := strings.CutPrefix(rest+".", name+"."); ok && found {
+			return descend(at.AtMapKey(name), s.each, inner, strings.TrimSuffix(deeper, "."))
+		}
+	}
+	return at
+}
+
+// errorAt puts an error at an attribute, or at the resource as a whole.
+func errorAt(at path.Path, summary, detail string) diag.Diagnostic {
+	if at.Equal(path.Empty()) {
+		return diag.NewErrorDiagnostic(summary, detail)
+	}
+	return diag.NewAttributeErrorDiagnostic(at, summary, detail)
+}
+
+func badSetting(at path.Path, text string) diag.Diagnostic {
+	return errorAt(at, "Invalid provider configuration", text)
+}
+
+func noFile() diag.Diagnostic {
+	return diag.NewErrorDiagnostic("No routes file",
+		"no routes file is configured: set file in the provider block, or TUNNELFORM_FILE in the environment")
+}
+
+// unreadable is a routes file that cannot be read.
+func unreadable(file string, err error) diag.Diagnostic {
+	return diag.NewErrorDiagnostic("Cannot read the routes file", fmt.Sprintf("%s: %v", file, err))
+}
+
+// internalError is ours.
+func internalError(err error) diag.Diagnostic {
+	return diag.NewErrorDiagnostic("Unexpected value", fmt.Sprintf("%v; this is a bug of the provider", err))
+}
+
+// invalid are a record's own mistakes, each at its attribute.
+func invalid(id recordID, p routefile.Plain, all []complaint) (diags diag.Diagnostics) {
+	for _, c := range all {
+		diags.Append(errorAt(placeOf(id, p, c.key), "Invalid "+noun(id.section), c.String()))
+	}
+	return diags
+}
+
+func plannedTwice(id recordID) diag.Diagnostic {
+	return errorAt(path.Root(nameAttribute), "Planned twice",
+		fmt.Sprintf("another resource of this run plans %s too: want one resource for each name", id))
+}
+
+// presentAlready warns of a record that stands in the file and is to be made.
+func presentAlready(id recordID, pos routefile.Pos) diag.Diagnostic {
+	return diag.NewAttributeWarningDiagnostic(path.Root(nameAttribute), "Stands in the routes file already",
+		fmt.Sprintf("%s: %s stands there already. If this run removes it, nothing is wrong; otherwise apply will fail: %s", pos, id, howToAdopt(id)))
+}
+
+func howToAdopt(id recordID) string {
+	return fmt.Sprintf("import it (terraform import tunnelform_%s.ADDRESS %s), or if the resource's address has changed, write a moved block", noun(id.section), id.name)
+}
+
+// failedWrite is why a change did not come to be, at the attributes it concerns.
+func failedWrite(id recordID, p routefile.Plain, err error) (diags diag.Diagnostics) {
+	f, ok := err.(*failure)
+	if !ok {
+		diags.Append(diag.NewErrorDiagnostic(fmt.Sprintf("Cannot write %s", id), err.Error()))
+		return diags
+	}
+	var rest []complaint
+	for _, c := range f.complaints {
+		if at := placeOf(id, p, c.key); id.owns(c) && !at.Equal(path.Empty()) {
+			diags.Append(errorAt(at, f.summary, joined(f.detail, c.String())))
+			continue
+		}
+		rest = append(rest, c)
+	}
+	if len(rest) > 0 || len(f.complaints) == 0 {
+		diags.Append(diag.NewErrorDiagnostic(f.summary, joined(f.detail, linesOf(rest))))
+	}
+	return diags
+}
+
+func joined(parts ...string) string {
+	var all []string
+	for _, p := range parts {
+		if p != "" {
+			all = append(all, p)
+		}
+	}
+	return strings.Join(all, "\n\n")
+}

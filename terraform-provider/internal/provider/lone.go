@@ -1,0 +1,105 @@
+package provider
+
+// A record judged by itself: everything that its own values decide, with the
+// pools and listeners that it names taken for granted.
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+// alone is a record as a file of its own.
+func alone(id recordID, p routefile.Plain) (*routefile.File, []complaint) {
+	text, err := id.section.Print(id.name, id.section.FromPlain(p))
+	if err != nil {
+		return nil, []complaint{{key: id.prefix(), text: err.Error()}}
+	}
+	body := string(id.section) + ":\n" + indented(string(text))
+	if id.section != routefile.InRoutes {
+		body += "routes: {}\n"
+	}
+	f, _ := routefile.Parse("-", []byte("version: 1\n"+body))
+	return f, withoutPlaces(routefile.Check(f, backdrop(f)))
+}
+
+func indented(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if strings.TrimSpace(line) != "" {
+			b.WriteString("  ")
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// backdrop is a file with the pools and listeners that f's routes name.
+func backdrop(f *routefile.File) *routefile.File {
+	pools, listeners := map[string]bool{}, map[string]bool{}
+	for _, r := range f.Routes {
+		if r.To != nil && r.To.Scheme == "pool" {
+			pools[r.To.Host] = true
+		}
+		if r.Match.Listener != "" {
+			listeners[r.Match.Listener] = true
+		}
+	}
+	text := "version: 1\npools:\n"
+	for name := range pools {
+		text += fmt.Sprintf("  %q: {backends: {a: {url: \"ws://127.0.0.1:1\"}}}\n", name)
+	}
+	text += "listeners:\n"
+	for name := range listeners {
+		text += fmt.Sprintf("  %q: {address: \":0\"}\n", name)
+	}
+	b, _ := routefile.Parse("--", []byte(text))
+	return b
+}
+
+// withoutPlaces drops positions in files that nobody has.
+func withoutPlaces(errs routefile.Errors) []complaint {
+	var all []complaint
+	for _, c := range complaintsOf(errs) {
+		if !strings.HasPrefix(c.pos, "--:") {
+			c.pos = ""
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// judge is the record alone and what is wrong with it, as far as it is known.
+func (rec record) judge() (*routefile.File, []complaint) {
+	id := rec.id
+	if rec.nameUnknown() {
+		if !rec.value.IsKnown() || rec.value.IsNull() {
+			return nil, nil
+		}
+		id.name = "name" // a valid one, until it is known
+		if v := rec.members[nameAttribute]; v.IsKnown() {
+			id.name = textOf(v)
+		}
+	}
+	f, all := alone(id, rec.says)
+	if len(rec.unknown) == 0 {
+		return f, all
+	}
+	return f, slices.DeleteFunc(all, func(c complaint) bool { return rec.mayCure(id, c) })
+}
+
+// mayCure says whether what is not known yet may take a complaint away: because
+// it is at a place that holds an unknown value, or beside one in the route's match,
+// whose captures and precedence all of it decides.
+func (rec record) mayCure(id recordID, c complaint) bool {
+	at := strings.TrimPrefix(strings.TrimPrefix(c.key, id.prefix()), ".")
+	for _, place := range rec.unknown {
+		top, _, _ := strings.Cut(place, ".")
+		if at == "" || place == at || strings.HasPrefix(place, at+".") || strings.HasPrefix(at, place+".") || top == "match" {
+			return true
+		}
+	}
+	return false
+}

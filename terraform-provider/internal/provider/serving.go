@@ -1,0 +1,281 @@
+package provider
+
+// Asking the proxies: what they serve, what became of a revision, and what they
+// would say of a file that is not written yet.
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/tunnelform/tunnelform/proxy/statusapi"
+)
+
+// fleet is the proxies that serve the file. Safe for concurrent use.
+type fleet struct {
+	proxies []*proxy
+	require int // how many must serve what was written
+	timeout time.Duration
+}
+
+// newFleet reads admin and wait of the configuration.
+func newFleet(c configuration, diags *diag.Diagnostics) fleet {
+	f := fleet{timeout: duration(c.Wait.Timeout, time.Minute, path.Root("wait").AtName("timeout"), diags)}
+	for i, address := range words(c.Admin) {
+		p, err := newProxy(address)
+		if err != nil {
+			diags.Append(badSetting(path.Root("admin").AtListIndex(i), err.Error()))
+			continue
+		}
+		f.proxies = append(f.proxies, p)
+	}
+	f.require = len(f.proxies)
+	switch require := c.Wait.Require.ValueString(); require {
+	case "", "all":
+	case "any":
+		f.require = min(1, len(f.proxies))
+	default:
+		n, err := strconv.Atoi(require)
+		if err != nil || n < 1 || n > len(f.proxies) && !unknownList(c.Admin) {
+			diags.Append(badSetting(path.Root("wait").AtName("require"),
+				fmt.Sprintf("%q: want all, any or a number from 1 to %d, as many as admin has", require, len(f.proxies))))
+		}
+		f.require = n
+	}
+	return f
+}
+
+// proxy is one running proxy's admin API. Safe for concurrent use.
+type proxy struct {
+	address string
+	client  *http.Client
+}
+
+// newProxy takes "host:port" or "unix:/path".
+func newProxy(address string) (*proxy, error) {
+	network, dialled := "tcp", strings.TrimSuffix(strings.TrimPrefix(address, "http://"), "/")
+	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, dialled = "unix", socket
+	} else if _, _, err := net.SplitHostPort(dialled); err != nil {
+		return nil, fmt.Errorf("%q: want host:port or unix:/path", address)
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, dialled)
+	}
+	// No idle connections: what is asked is asked rarely, and a plugin process
+	// should hold nothing open between its calls.
+	return &proxy{address: address, client: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}, nil
+}
+
+// status asks for the status, or with a revision to wait for, for what has become
+// of it within timeout.
+func (p *proxy) status(ctx context.Context, revision string, timeout time.Duration) (statusapi.Status, error) {
+	target := "/v1/status"
+	if revision != "" {
+		target += "?" + url.Values{"wait": {revision}, "timeout": {timeout.String()}}.Encode()
+	}
+	var status statusapi.Status
+	err := p.ask(ctx, http.MethodGet, target, nil, &status)
+	return status, err
+}
+
+// check asks what the proxy would say if data were the content of file.
+func (p *proxy) check(ctx context.Context, file string, data []byte) (statusapi.CheckResult, error) {
+	var result statusapi.CheckResult
+	err := p.ask(ctx, http.MethodPost, "/v1/check?"+url.Values{"file": {file}}.Encode(), data, &result)
+	return result, err
+}
+
+// maxAnswer bounds what a proxy's answer may take: 10,000 mistakes fit.
+const maxAnswer = 32 << 20
+
+// ask makes one request. The proxy refuses Host names that a web page could
+// send, so it is called localhost whatever its address.
+func (p *proxy) ask(ctx context.Context, method, target string, body []byte, answer any) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+target, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/yaml")
+	}
+	resp, err := p.client.Do(req)
+	if err != nil {
+		return fmt.Errorf("admin %q: %w", p.address, err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	switch {
+	case err != nil:
+		return fmt.Errorf("admin %q: %w", p.address, err)
+	case resp.StatusCode != http.StatusOK:
+		return &refusedQuestion{p.address, resp.StatusCode, strings.TrimSpace(string(data))}
+	}
+	if err := json.Unmarshal(data, answer); err != nil {
+		return fmt.Errorf("admin %q: its answer is no status of this proxy: %w", p.address, err)
+	}
+	return nil
+}
+
+// refusedQuestion is an answer other than 200.
+type refusedQuestion struct {
+	address string
+	status  int
+	body    string
+}
+
+func (e *refusedQuestion) Error() string {
+	return fmt.Sprintf("admin %q: answer %d: %.300s", e.address, e.status, e.body)
+}
+
+// rejection says that a proxy has refused what was written.
+type rejection struct {
+	address  string
+	mistakes []statusapi.Mistake
+}
+
+func (e *rejection) Error() string {
+	lines := make([]string, len(e.mistakes))
+	for i, m := range e.mistakes {
+		lines[i] = m.String()
+	}
+	return fmt.Sprintf("the proxy at %q rejects it:\n%s", e.address, strings.Join(lines, "\n"))
+}
+
+// overdue says that not enough proxies served what was written in time.
+type overdue struct {
+	served, require int
+	timeout         time.Duration
+	others          []string // what is known of those that did not
+	cause           error    // of the end: the deadline, or an interruption
+}
+
+func (e *overdue) Error() string {
+	text := fmt.Sprintf("%d of the proxies serve it, want %d within %v (wait.timeout)", e.served, e.require, e.timeout)
+	for _, other := range e.others {
+		text += "\n" + other
+	}
+	return text
+}
+
+func (e *overdue) Unwrap() error { return e.cause }
+
+// verdict is what one proxy has come to.
+type verdict struct {
+	proxy    *proxy
+	served   bool
+	rejected *rejection
+	err      error // why there is no answer
+}
+
+// grace is how long a proxy may still object when enough others serve already.
+const grace = 2 * time.Second
+
+// await blocks until enough proxies serve the file, as current says what it
+// holds: later writers supersede, and waiting then goes on for theirs under the
+// same deadline. A rejection by any proxy is an error, whatever is required.
+func (f fleet) await(ctx context.Context, revision string, current func(context.Context) (string, error)) error {
+	if len(f.proxies) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	verdicts := make(chan verdict, len(f.proxies))
+	for _, p := range f.proxies {
+		go p.follow(ctx, revision, current, verdicts)
+	}
+	end := &overdue{require: f.require, timeout: f.timeout}
+	for range f.proxies {
+		v := <-verdicts
+		switch {
+		case v.rejected != nil:
+			return v.rejected
+		case v.served:
+			end.served++
+		default:
+			end.others = append(end.others, v.err.Error())
+			end.cause = context.Cause(ctx)
+		}
+		if end.served == f.require {
+			time.AfterFunc(grace, cancel)
+		}
+	}
+	if end.served < f.require {
+		return end
+	}
+	return nil
+}
+
+// longestPoll is how long one question to a proxy waits; then it is asked again.
+const longestPoll = 10 * time.Second
+
+// follow is the goroutine that asks one proxy until it serves or rejects what
+// the file holds, or ctx ends.
+func (p *proxy) follow(ctx context.Context, revision string, current func(context.Context) (string, error), verdicts chan<- verdict) {
+	var last error
+	for ctx.Err() == nil {
+		status, err := p.status(ctx, revision, longestPoll)
+		switch {
+		case err != nil:
+			if ctx.Err() == nil {
+				last = err
+			}
+			pause(ctx, 200*time.Millisecond)
+			continue
+		case status.Outcome == statusapi.Served:
+			verdicts <- verdict{proxy: p, served: true}
+			return
+		case status.Outcome == statusapi.Rejected && status.Refused != nil:
+			verdicts <- verdict{proxy: p, rejected: &rejection{p.address, status.Refused.Mistakes}}
+			return
+		case status.Outcome == statusapi.Superseded:
+			pause(ctx, 20*time.Millisecond) // or two that overwrite each other keep us spinning
+		}
+		last = fmt.Errorf("the proxy at %q serves revision %.12s, want %.12s", p.address, status.Revision, revision)
+		if now, err := current(ctx); err == nil {
+			revision = now
+		}
+	}
+	if last == nil {
+		last = fmt.Errorf("the proxy at %q did not answer", p.address)
+	}
+	verdicts <- verdict{proxy: p, err: last}
+}
+
+// pause waits, but not past ctx's end.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// serves says whether the proxies serve a record as the file has it: null when
+// there are none to ask.
+func (s *session) serves(ctx context.Context, doc *document, id recordID, print string, diags *diag.Diagnostics) tftypes.Value {
+	if len(s.proxies.proxies) == 0 {
+		return tftypes.NewValue(tftypes.Bool, nil)
+	}
+	serving := 0
+	for _, p := range s.proxies.proxies {
+		status, err := p.status(ctx, "", 0)
+		if err == nil && slices.ContainsFunc(status.Files, func(f statusapi.File) bool { return f.Revision == doc.revision }) {
+			serving++
+		}
+	}
+	return tftypes.NewValue(tftypes.Bool, serving >= s.proxies.require)
+}

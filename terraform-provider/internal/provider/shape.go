@@ -1,0 +1,110 @@
+package provider
+
+// The routes file's table of keys as a tree, with Terraform's type for each key:
+// what the schemas are generated from and what values are converted by.
+
+import (
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+// shape is one key of the routes file as an attribute. Read-only once made, so
+// safe for concurrent use.
+type shape struct {
+	key  routefile.Key
+	keys []*shape // of a mapping, in the order of the reference
+	each *shape   // what stands at each name or item; nil elsewhere
+	typ  tftypes.Type
+}
+
+// shapes are all keys by their path in the routes file: "routes.*.match.host".
+var shapes = readShapes()
+
+// shapeOf is the shape of one record of a section.
+func shapeOf(s routefile.Section) *shape { return shapes[string(s)+".*"] }
+
+func readShapes() map[string]*shape {
+	all := map[string]*shape{}
+	keys := routefile.Keys()
+	for _, k := range keys {
+		if k.Reserved {
+			continue
+		}
+		s := &shape{key: k}
+		all[k.Path] = s
+		if parent := all[k.Path[:max(0, strings.LastIndexByte(k.Path, '.'))]]; parent != nil {
+			parent.adopt(s)
+		}
+	}
+	for i := len(keys) - 1; i >= 0; i-- { // what is below comes first
+		if s := all[keys[i].Path]; s != nil {
+			s.typ = s.terraformType()
+		}
+	}
+	return all
+}
+
+// adopt takes a key that stands below s. A condition's value, which in the file
+// stands in the place of its keys, becomes a key like the others.
+func (s *shape) adopt(below *shape) {
+	switch below.key.Name {
+	case "*", "[]":
+		s.each = below
+		if short := below.key.Short; below.key.Kind == routefile.KindMapping && len(short) > 0 && short[0].Kind == routefile.KindValue {
+			value := routefile.Key{Name: routefile.ConditionValue, Kind: routefile.KindValue, Meaning: "The value is exactly this."}
+			below.adopt(&shape{key: value, typ: tftypes.String})
+		}
+	default:
+		s.keys = append(s.keys, below)
+	}
+}
+
+func (s *shape) terraformType() tftypes.Type {
+	switch s.key.Kind {
+	case routefile.KindMapping:
+		return tftypes.Object{AttributeTypes: s.attributeTypes()}
+	case routefile.KindNamed:
+		return tftypes.Map{ElementType: s.each.typ}
+	case routefile.KindList:
+		return tftypes.List{ElementType: s.each.typ}
+	case routefile.KindSwitch:
+		return tftypes.Bool
+	case routefile.KindWhole:
+		return tftypes.Number
+	case routefile.KindTexts, routefile.KindNetworks:
+		return tftypes.List{ElementType: tftypes.String}
+	case routefile.KindValues:
+		return tftypes.Map{ElementType: tftypes.String}
+	case routefile.KindValueLists:
+		return tftypes.Map{ElementType: tftypes.List{ElementType: tftypes.String}}
+	}
+	return tftypes.String // "off" and units are words, and 1000 becomes "1000"
+}
+
+func (s *shape) attributeTypes() map[string]tftypes.Type {
+	types := make(map[string]tftypes.Type, len(s.keys))
+	for _, k := range s.keys {
+		types[k.key.Name] = k.typ
+	}
+	return types
+}
+
+// below is the shape of one key of a mapping, or of every name of a mapping of
+// names; nil when there is none.
+func (s *shape) below(name string) *shape {
+	if s == nil {
+		return nil
+	}
+	if s.each != nil {
+		return s.each
+	}
+	for _, k := range s.keys {
+		if k.key.Name == name {
+			return k
+		}
+	}
+	return nil
+}
