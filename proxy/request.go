@@ -95,6 +95,9 @@ func (x *exchange) route(t *Table) *refusal {
 	x.trusted = t.trusted.contains(x.peer.Addr())
 	x.client = t.trusted.client(x.peer.Addr(), x.r.Header)
 	x.id = x.requestID()
+	if rf := x.checkUngated(); rf != nil {
+		return rf
+	}
 	var err error
 	if x.path, err = match.NormalizePath(rawPath(x.r)); err != nil {
 		return refuse(http.StatusBadRequest, "bad path: "+err.Error(), err)
@@ -119,6 +122,22 @@ func (x *exchange) route(t *Table) *refusal {
 	x.rt = t.routes[index]
 	x.matched = t.tree.PrefixLen(index)
 	return x.checkHead()
+}
+
+// checkUngated judges a request over HTTP/2, which came by no gate.
+func (x *exchange) checkUngated() *refusal {
+	if x.gate != nil {
+		return nil
+	}
+	v := h1gate.CheckHTTP2(x.r)
+	if v == nil {
+		return nil
+	}
+	rf := refuse(v.Status, v.Reason, nil)
+	if v.Status == http.StatusMethodNotAllowed {
+		rf.header = http.Header{"Allow": {h1gate.Methods}}
+	}
+	return rf
 }
 
 // checkHead holds the request's head to the route's own limit, and on HTTP/2,

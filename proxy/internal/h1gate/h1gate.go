@@ -37,5 +37,6 @@
 // heads, body.go bodies. head.go and target.go are the parser (shared with
 // whatever reads heads without net/http), chunked.go the framing of chunks:
 // pure functions. hold.go is what happens behind an upgrade request, deadline.go
-// the clocks, refuse.go how a refusal is told, buffer.go the memory.
+// the clocks, refuse.go how a refusal is told, buffer.go the memory. http2.go
+// holds requests that came without a gate to the same rules.
 package h1gate

@@ -16,6 +16,9 @@ var (
 	errHeld     = &Violation{0, "bytes behind an upgrade request that was not granted"}
 )
 
+// Methods is what a refused method is told in Allow (RFC 9110 section 15.5.6).
+const Methods = "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"
+
 const (
 	answerTimeout = time.Second            // to write a refusal
 	lingerTime    = 500 * time.Millisecond // to read it, see lingerAndClose
@@ -56,7 +59,7 @@ func (c *Conn) readError(v *Violation) error {
 func answer(v *Violation, id string) []byte {
 	allow := ""
 	if v.Status == http.StatusMethodNotAllowed {
-		allow = "Allow: GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE\r\n" // RFC 9110 section 15.5.6
+		allow = "Allow: " + Methods + "\r\n"
 	}
 	body := fmt.Sprintf("%d %s: %s", v.Status, http.StatusText(v.Status), v.Reason)
 	if id != "" {
