@@ -14,7 +14,8 @@
 // # Writing
 //
 // A writer takes a lock on a file beside the document (".NAME.lock"), compares
-// the revision, and renames a finished, synced file into place. Symbolic links
+// the revision, and puts a finished, synced file in its place; on Linux it looks at
+// what it displaced there, since an editor takes no lock. Symbolic links
 // are followed and left as they are; mode and owner are kept.
 //
 // # Watching

@@ -238,3 +238,36 @@ func openDir(t *testing.T) string {
 	must(t, os.Chmod(dir, 0o755))
 	return dir
 }
+
+// A file that is a mount of its own takes a write that is not atomic if that is
+// asked for. A file that is not, is replaced all the same.
+func TestWriteInPlace(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	dir := t.TempDir()
+	path, outside := filepath.Join(dir, "routes.yaml"), filepath.Join(t.TempDir(), "outside.yaml")
+	put(t, path, "")
+	put(t, outside, "old and long")
+	mount(t, outside, path, "", syscall.MS_BIND, "")
+	o := quick
+	o.InPlace = true
+	_, err := open(t, path, o).Write(t.Context(), []byte("new"), store.RevisionOf([]byte("old and long")))
+	must(t, err)
+	if got := get(t, outside); got != "new" {
+		t.Errorf("the file holds %q, want %q", got, "new")
+	}
+	if got := names(t, dir); got != ".routes.yaml.lock routes.yaml" {
+		t.Errorf("the directory holds %s", got)
+	}
+
+	plain := filepath.Join(dir, "plain.yaml")
+	put(t, plain, "old")
+	before, err := os.Stat(plain)
+	must(t, err)
+	_, err = open(t, plain, o).Write(t.Context(), []byte("new"), store.RevisionOf([]byte("old")))
+	must(t, err)
+	if after, err := os.Stat(plain); err != nil || os.SameFile(before, after) {
+		t.Errorf("a file that can be replaced was not (%v)", err)
+	}
+}

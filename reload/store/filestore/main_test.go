@@ -147,8 +147,10 @@ func help(role, path, arg string) error {
 		fmt.Println("held")
 		_, err = io.Copy(io.Discard, os.Stdin)
 		return err
+	case "die": // begin a write and be killed at a step
+		return dieWriting(ctx, s, arg)
 	}
-	return fmt.Errorf("role %q: want append or hold", role)
+	return fmt.Errorf("role %q: want append, hold or die", role)
 }
 
 // firstLine waits for a process to say something.

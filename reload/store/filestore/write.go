@@ -53,15 +53,19 @@ func (s *Store) replace(target string, data []byte, prev string) error {
 	if prev != "" && prev == store.RevisionOf(data) {
 		return nil
 	}
+	reached("sweep")
 	sweep(target)
 	temp, err := writeTemp(target, data, old)
 	if err != nil {
 		return err
 	}
 	if err := s.commit(temp, target, prev); err != nil {
-		os.Remove(temp)
+		if !keepsWork(err) {
+			os.Remove(temp)
+		}
 		return err
 	}
+	reached("sync directory")
 	return syncDir(filepath.Dir(target))
 }
 
@@ -82,27 +86,6 @@ func (s *Store) expect(target, prev string) (*content, error) {
 		return nil, fmt.Errorf("%q is at revision %.12s, want %.12s: %w", target, c.revision, prev, store.ErrConflict)
 	}
 	return &c, nil
-}
-
-// commit puts the finished temporary file in place. The revision is compared
-// once more, as late as can be: people's editors do not take the lock. A file
-// that must not exist is linked, not renamed, since that never replaces one.
-func (s *Store) commit(temp, target, prev string) error {
-	if _, err := s.expect(target, prev); err != nil {
-		return err
-	}
-	if prev != "" {
-		return os.Rename(temp, target)
-	}
-	err := os.Link(temp, target)
-	switch {
-	case err == nil:
-		os.Remove(temp) // if it stays, the next writer sweeps it
-		return nil
-	case errors.Is(err, fs.ErrExist):
-		return fmt.Errorf("%q has just been made, want no file: %w", target, store.ErrConflict)
-	}
-	return os.Rename(temp, target) // a file system without hard links
 }
 
 // resolve follows the symbolic links at an absolute path, the last of which may
@@ -155,12 +138,15 @@ func writeTemp(target string, data []byte, old *content) (path string, err error
 
 // fill writes, adopts and syncs.
 func fill(f *os.File, data []byte, old *content) error {
+	reached("fill")
 	if _, err := f.Write(data); err != nil {
 		return err
 	}
+	reached("adopt")
 	if err := adopt(f, old); err != nil {
 		return err
 	}
+	reached("sync")
 	return f.Sync()
 }
 
@@ -227,7 +213,7 @@ func explainWrite(target string, err error) error {
 	case errors.Is(err, store.ErrConflict), isAbout(target, err):
 		return err
 	case errors.Is(err, syscall.EBUSY):
-		return fmt.Errorf("%q is a mount of a single file and cannot be replaced; mount the directory that holds it instead: %w", target, err)
+		return fmt.Errorf("%q is a mount of a single file and cannot be replaced; mount the directory that holds it instead, or accept writes in place, which are not atomic: %w", target, err)
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("directory %q cannot be written, as replacing %q needs: %w", dir, filepath.Base(target), err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
