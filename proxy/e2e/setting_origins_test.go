@@ -1,0 +1,103 @@
+package e2e
+
+// origins: which pages may open a tunnel.
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
+)
+
+func TestOriginLists(t *testing.T) {
+	t.Parallel()
+	p := start(t, web+`
+routes:
+  default: {match: {path: /default}, to: "internal://echo"}
+  same:    {match: {path: /same}, to: "internal://echo", origins: same-host}
+  one:     {match: {path: /one}, to: "internal://echo", origins: "https://app.example.com"}
+  list:    {match: {path: /list}, to: "internal://echo", origins: ["https://app.example.com", "https://*.example.org:8443", same-host]}
+  any:     {match: {path: /any}, to: "internal://echo", origins: any}
+`)
+	for _, tt := range []struct {
+		path   string
+		origin string // "" is none; "|" separates two lines
+		open   bool
+	}{
+		{"/default", "", true},
+		{"/default", "http://www.test", true},
+		{"/default", "https://www.test", true}, // by name: TLS may end before the proxy
+		{"/default", "https://WWW.test", true},
+		{"/default", "https://www.test.evil.example", false},
+		{"/default", "https://evil.example", false},
+		{"/default", "null", false},
+		{"/default", "www.test", false},
+		{"/default", "http://www.test|http://www.test", false},
+		{"/same", "http://www.test", true},
+		{"/same", "http://test", false},
+		{"/one", "", true},
+		{"/one", "https://app.example.com", true},
+		{"/one", "https://app.example.com:443", true},
+		{"/one", "https://app.example.com:8443", false},
+		{"/one", "http://app.example.com", false},
+		{"/one", "https://www.test", false},
+		{"/one", "null", false},
+		{"/one", "https://app.example.com|https://evil.example", false},
+		{"/list", "https://app.example.com", true},
+		{"/list", "https://a.example.org:8443", true},
+		{"/list", "https://a.b.example.org:8443", true},
+		{"/list", "https://example.org:8443", false},
+		{"/list", "https://a.example.org", false},
+		{"/list", "http://www.test", true},
+		{"/any", "", true},
+		{"/any", "https://evil.example", true},
+		{"/any", "null", true},
+	} {
+		asking := proxytest.Handshake{Target: tt.path, Host: "www.test"}
+		if tt.origin != "" {
+			for _, origin := range strings.Split(tt.origin, "|") {
+				asking.Extra = append(asking.Extra, "Origin: "+origin)
+			}
+		}
+		want := 403
+		if tt.open {
+			want = 101
+		}
+		if got := ask(t, connect(t, p), asking.String()); got.status != want {
+			t.Errorf("%s with Origin %q: %d %q, wanted %d", tt.path, tt.origin, got.status, got.body, want)
+		}
+	}
+	// HTTP is no tunnel: who may read its answers is CORS's to say, not the proxy's.
+	if got := ask(t, connect(t, p), request("GET /default HTTP/1.1", "Host: www.test", "Origin: https://evil.example")); got.status != 200 {
+		t.Errorf("a GET from elsewhere: %d %q", got.status, got.body)
+	}
+}
+
+// TestOriginHint: the log says what to write, and what it says is right.
+func TestOriginHint(t *testing.T) {
+	t.Parallel()
+	const origin = "https://app.example.com"
+	routes := func(origins string) string {
+		return web + fmt.Sprintf("routes: {chat: {to: \"internal://echo\", origins: %s}}\n", origins)
+	}
+	p := start(t, routes("same-host"))
+	asking := proxytest.Handshake{Extra: []string{"Origin: " + origin}}.String()
+	got := ask(t, connect(t, p), asking)
+	if got.status != 403 || strings.Contains(got.body, "origins") {
+		t.Errorf("%d %q, wanted 403 and no word of the routes file to a stranger", got.status, got.body)
+	}
+	told := p.waitLog("request", fields{"route": "chat", "status": 403}).text("error")
+	_, hint, found := strings.Cut(told, "origins: ")
+	if !found {
+		t.Fatalf("logged %q, wanted what to write", told)
+	}
+	end := strings.IndexAny(hint, "]")
+	if end < 0 {
+		t.Fatalf("logged %q, wanted a list to write", told)
+	}
+	p.edit(routes(hint[:end+1]))
+	if got := ask(t, connect(t, p), asking); got.status != 101 {
+		t.Errorf("with origins: %s as the log said: %d %q", hint[:end+1], got.status, got.body)
+	}
+}
