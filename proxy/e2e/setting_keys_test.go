@@ -1,0 +1,194 @@
+package e2e
+
+// Every key of the routes file has a scenario that shows what it does.
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+// shownBy names the scenario for each key that does something by itself.
+// Settings stand without the "routes.*." or "defaults." before them: both are
+// the same keys, and TestDefaults shows how one lies over the other.
+var shownBy = map[string]string{
+	"version": "TestBadContent",
+
+	"listeners.*.address":                         "TestListeners",
+	"listeners.*.tls.certificates.[].certificate": "TestCertificateIsWatched",
+	"listeners.*.tls.certificates.[].key":         "TestCertificateIsWatched",
+	"listeners.*.tls.client_ca":                   "TestClientCertificates",
+	"listeners.*.limits.header_timeout":           "TestHeaderTimeout",
+	"listeners.*.limits.header_bytes":             "TestListenerLimits",
+	"listeners.*.limits.headers":                  "TestListenerLimits",
+	"listeners.*.limits.connections":              "TestConnectionLimit",
+	"listeners.*.http2":                           "TestHTTP2",
+	"trusted_proxies":                             "TestTrustedProxies",
+	"shutdown.delay":                              "TestTermDelays",
+	"shutdown.window":                             "TestSecondTermCuts",
+	"pools.*.balance":                             "TestRoundRobin",
+	"pools.*.backends.*.url":                      "TestTargets",
+	"pools.*.backends.*.drain":                    "TestDrainedBackendGetsNothingNew",
+	"pools.*.backends.*.weight":                   "TestPoolMembers",
+	"pools.*.backends.*.disabled":                 "TestPoolMembers",
+	"pools.*.backends.*.tier":                     "TestPoolMembers",
+	"pools.*.backends.*.standby":                  "TestPoolMembers",
+	"pools.*.backends.*.spare":                    "TestPoolMembers",
+	"pools.*.backends.*.tls.ca":                   "TestBackendTLS",
+	"pools.*.backends.*.tls.server_name":          "TestBackendTLS",
+	"pools.*.backends.*.tls.certificate":          "TestBackendTLS",
+	"pools.*.backends.*.tls.key":                  "TestBackendTLS",
+	"pools.*.backends.*.tls.insecure":             "TestBackendTLS",
+
+	"match.listener":          "TestListeners",
+	"match.host":              "TestMatch",
+	"match.path":              "TestMatch",
+	"match.path_prefix":       "TestMatch",
+	"match.path_regex":        "TestMatch",
+	"match.priority":          "TestMatch",
+	"match.methods":           "TestMatch",
+	"match.headers.*":         "TestMatch",
+	"match.headers.*.regex":   "TestMatch",
+	"match.headers.*.present": "TestMatch",
+	"match.query.*":           "TestMatch",
+	"match.query.*.regex":     "TestMatch",
+	"match.query.*.present":   "TestMatch",
+	"match.cookies.*":         "TestMatch",
+	"match.cookies.*.regex":   "TestMatch",
+	"match.cookies.*.present": "TestMatch",
+	"match.upgrade":           "TestMatch",
+	"match.subprotocol":       "TestMatch",
+	"match.client":            "TestMatch",
+
+	"to":              "TestTargets",
+	"redirect.to":     "TestRespondAndRedirect",
+	"redirect.status": "TestRespondAndRedirect",
+	"respond.status":  "TestRespondAndRedirect",
+	"respond.body":    "TestRespondAndRedirect",
+	"respond.headers": "TestRespondAndRedirect",
+
+	"upgrade":                        "TestOtherProtocols",
+	"http_fallback":                  "TestFallback",
+	"timeouts.connect":               "TestConnectTimeout",
+	"timeouts.handshake":             "TestBackendTimeouts",
+	"timeouts.response":              "TestBackendTimeouts",
+	"timeouts.idle":                  "TestPingsAreNoActivity",
+	"timeouts.idle_from_client":      "TestOneSidedIdle",
+	"timeouts.idle_from_backend":     "TestOneSidedIdle",
+	"timeouts.lifetime":              "TestLifetime",
+	"timeouts.lifetime_jitter":       "TestLifetime",
+	"keepalive":                      "TestPings",
+	"keepalive.ping":                 "TestPings",
+	"keepalive.pong":                 "TestDeadPeers",
+	"keepalive.client":               "TestPings",
+	"keepalive.backend":              "TestPings",
+	"strict":                         "TestViolations",
+	"limits.tunnels":                 "TestTunnelLimits",
+	"limits.tunnels_per_client":      "TestTunnelsPerClient",
+	"limits.handshakes_per_second":   "TestRateLimit",
+	"limits.message_size":            "TestSizeLimits",
+	"limits.frame_size":              "TestSizeLimits",
+	"limits.header_bytes":            "TestRouteHeadLimit",
+	"limits.body_bytes":              "TestBodyLimit",
+	"origins":                        "TestOriginLists",
+	"drain.window":                   "TestWindowSpreads",
+	"drain.code":                     "TestEditTouchesOnlyItsOwn",
+	"drain.reason":                   "TestEditTouchesOnlyItsOwn",
+	"drain.close_timeout":            "TestDrainAwaitsTheReply",
+	"drain.keep":                     "TestTermDrains",
+	"headers.request.set":            "TestRequestHeaders",
+	"headers.request.add":            "TestRequestHeaders",
+	"headers.request.remove":         "TestRequestHeaders",
+	"headers.response.set":           "TestResponseHeaders",
+	"headers.response.add":           "TestResponseHeaders",
+	"headers.response.remove":        "TestResponseHeaders",
+	"preserve_host":                  "TestRequestHeaders",
+	"forwarded":                      "TestForwarded",
+	"rewrite_response":               "TestRewriteShort",
+	"rewrite_response.location":      "TestRewriteResponse",
+	"rewrite_response.cookie_path":   "TestRewriteResponse",
+	"rewrite_response.cookie_domain": "TestRewriteResponse",
+	"backend_tls.ca":                 "TestBackendTLS",
+	"backend_tls.server_name":        "TestBackendTLS",
+	"backend_tls.certificate":        "TestBackendTLS",
+	"backend_tls.key":                "TestBackendTLS",
+	"backend_tls.insecure":           "TestBackendTLS",
+}
+
+// TestEveryKeyIsShown: the scenarios stand where the map says, and speak of the
+// key; every key that may be written has one, and no key of the map is gone.
+func TestEveryKeyIsShown(t *testing.T) {
+	t.Parallel()
+	files, texts := scenarios(t)
+	known := map[string]bool{}
+	for _, key := range doing(routefile.Keys()) {
+		known[key] = true
+		name := shownBy[key]
+		file, there := files[name]
+		if !there {
+			t.Errorf("key %s: no scenario shows it (%q)", key, name)
+			continue
+		}
+		word := strings.TrimSuffix(key, ".*")
+		if word = word[strings.LastIndexByte(word, '.')+1:]; !strings.Contains(texts[file], word) {
+			t.Errorf("key %s: %s, where %s stands, does not speak of it", key, file, name)
+		}
+	}
+	for key := range shownBy {
+		if !known[key] {
+			t.Errorf("key %s is in no routes file", key)
+		}
+	}
+}
+
+// doing are the keys that do something by themselves: those without keys below
+// them, and those that have another form.
+func doing(keys []routefile.Key) []string {
+	var found []string
+	for _, k := range keys {
+		below := slices.ContainsFunc(keys, func(other routefile.Key) bool { return strings.HasPrefix(other.Path, k.Path+".") })
+		if k.Reserved || below && len(k.Short) == 0 {
+			continue
+		}
+		path := strings.TrimPrefix(strings.TrimPrefix(k.Path, "routes.*."), "defaults.")
+		if !slices.Contains(found, path) {
+			found = append(found, path)
+		}
+	}
+	return found
+}
+
+// scenarios finds every test of this package: the file that it stands in, and
+// the files' texts.
+func scenarios(t *testing.T) (files, texts map[string]string) {
+	t.Helper()
+	paths, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, texts = map[string]string{}, map[string]string{}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[path] = string(text)
+		parsed, err := parser.ParseFile(token.NewFileSet(), path, text, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, declared := range parsed.Decls {
+			if f, ok := declared.(*ast.FuncDecl); ok {
+				files[f.Name.Name] = path
+			}
+		}
+	}
+	return files, texts
+}
