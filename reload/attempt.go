@@ -185,13 +185,17 @@ func (l *Loop[T]) publish(f found[T]) {
 // refuse keeps the last good value and tells why, once.
 func (l *Loop[T]) refuse(r Refusal, why reason) {
 	if l.standing(r) {
-		l.pause = min(2*l.pause, max(longestRetry, l.opts.Retry))
+		if why == retried {
+			l.pause = min(2*l.pause, max(longestRetry, l.opts.Retry))
+			l.again = time.Now().Add(l.pause)
+		}
 		r, _ = l.refusal() // keeps the moment at which it was first seen
 		if why != kicked {
 			return
 		}
 	} else {
 		l.pause = l.opts.Retry
+		l.again = time.Now().Add(l.pause)
 		l.mu.Lock()
 		l.status.setRefusal(r)
 		l.mu.Unlock()

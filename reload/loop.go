@@ -73,7 +73,8 @@ type Loop[T any] struct {
 	// Owned by the goroutine in Start or Run.
 	inputs []string      // what Source.Also was last told, sorted
 	known  refused       // the last snapshot that Build refused, so that it is not built again
-	pause  time.Duration // before the next retry
+	pause  time.Duration // between retries of the refusal that stands
+	again  time.Time     // when the next of them is due
 	blind  string        // why the source cannot be watched, as it was told; "" while it can
 
 	mu      sync.Mutex // guards what follows
@@ -178,12 +179,12 @@ func (l *Loop[T]) Status() Status {
 }
 
 // nextRetry returns a channel that fires when a standing refusal is to be looked
-// at again, or nil.
+// at again, or nil. Wake-ups in between that find nothing new do not put it off.
 func (l *Loop[T]) nextRetry() <-chan time.Time {
 	if l.opts.Retry < 0 || l.Status().LastError == nil {
 		return nil
 	}
-	return time.After(l.pause)
+	return time.After(time.Until(l.again))
 }
 
 // signal leaves a token in a channel of capacity 1 unless one is there.

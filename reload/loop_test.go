@@ -387,6 +387,18 @@ var scripts = map[string]func(*scene){
 			s.Errorf("built %d times more, want none", s.builds()-builds)
 		}
 	},
+	"wake-ups with nothing new do not put a retry off": func(s *scene) {
+		s.source.set("bad luck")
+		s.after(soon, "refused bad luck")
+		builds := s.builds()
+		for range 8 {
+			signal(s.source.wake)
+			s.after(soon)
+		}
+		if s.builds() != builds+1 {
+			s.Errorf("built %d times in %v, want once, after %v", s.builds()-builds, 8*soon, defaultRetry)
+		}
+	},
 	"the wait begins anew with another refusal": func(s *scene) {
 		s.source.set("bad luck")
 		s.after(10*time.Minute, "refused bad luck")
