@@ -131,6 +131,13 @@ type Meter struct {
 	FromClient, FromBackend atomic.Int64
 }
 
+func (m *Meter) of(p Party) *atomic.Int64 {
+	if p == ByClient {
+		return &m.FromClient
+	}
+	return &m.FromBackend
+}
+
 // Party says who ended a tunnel.
 type Party uint8
 

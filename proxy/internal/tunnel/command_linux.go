@@ -1,0 +1,118 @@
+package tunnel
+
+// Commands: what other goroutines ask of a loop. They are queued and obeyed in
+// order, so that a tunnel is opened before it is closed.
+
+import (
+	"crypto/rand"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
+)
+
+type command struct {
+	do     uint8
+	tunnel *loopTunnel
+	spec   *Spec    // cmdOpen
+	fds    [2]int32 // cmdOpen
+	code   uint16   // cmdClose
+	text   string   // cmdClose
+	why    Reason
+}
+
+const (
+	cmdOpen uint8 = iota
+	cmdClose
+	cmdCut
+)
+
+// obey takes all commands that there are.
+func (l *loop) obey() {
+	l.mu.Lock()
+	l.queue, l.taken = l.taken[:0], l.queue
+	l.signaled.Store(false)
+	l.mu.Unlock()
+	for i := range l.taken {
+		c := &l.taken[i]
+		if c.do == cmdOpen {
+			l.begin(c)
+		} else if t := c.tunnel.slot.Load(); t != nil {
+			l.steer(t, c)
+		}
+	}
+	clear(l.taken)
+}
+
+func (l *loop) steer(t *slot, c *command) {
+	if c.do == cmdCut {
+		l.cause(t, ByProxy, c.why)
+		l.cut(t)
+		return
+	}
+	l.end(t, verdict{why: c.why, code: [2]uint16{c.code, c.code}, text: c.text})
+	l.settle(t)
+}
+
+// begin opens a tunnel. Bytes that were read before go first.
+func (l *loop) begin(c *command) {
+	s := c.spec
+	t := l.slab.take()
+	l.open++
+	t.start = l.clock()
+	t.websocket = s.WebSocket
+	t.lifetime = int64(s.Limits.Lifetime)
+	limits := withDefaults(s.Limits)
+	t.limits = l.limits.take(limits)
+	*l.slab.ref(t) = ref{done: s.Done, meter: s.Meter, handle: c.tunnel}
+	t.init(ByClient, c.fds[fromClient], s)
+	t.init(ByBackend, c.fds[fromBackend], s)
+	c.tunnel.slot.Store(t)
+	l.arm(t, l.due(t))
+	if !l.register(t) {
+		l.cause(t, ByProxy, ReasonLost)
+		l.cut(t)
+		return
+	}
+	for i, e := range [2]*Endpoint{&s.Client, &s.Backend} {
+		w := &t.lanes[i]
+		w.eof = e.EOF
+		if len(e.Early) > 0 {
+			l.pass(t, w, e.Early)
+		}
+		l.pump(t, w)
+	}
+	l.settle(t)
+}
+
+func (t *slot) init(from Party, fd int32, s *Spec) {
+	w := &t.lanes[from.lane()]
+	w.from, w.fd = from, fd
+	w.heard, w.moved, w.pingedAt = t.start, t.start, t.start
+	w.walker = wsproto.NewWalker(wsproto.Rules{
+		Masked:     from == ByClient,
+		RSV:        s.RSV,
+		MaxFrame:   s.Limits.FrameSize,
+		MaxMessage: s.Limits.MessageSize,
+	})
+	if s.Limits.PingClient > 0 || s.Limits.PingBackend > 0 {
+		rand.Read(w.token[:])
+	}
+}
+
+// register has both descriptors reported, for as long as they are open.
+func (l *loop) register(t *slot) bool {
+	for i := range t.lanes {
+		w := &t.lanes[i]
+		k := t.key(w)
+		e := unix.EpollEvent{
+			Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET,
+			Fd:     int32(k.lane),
+			Pad:    int32(k.gen),
+		}
+		if unix.EpollCtl(l.epfd, unix.EPOLL_CTL_ADD, int(w.fd), &e) != nil {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,156 @@
+package tunnel
+
+// The event-loop engine: one loop a processor, each with an epoll of its own. A
+// tunnel's two descriptors stay on one loop for ever. This file is what the
+// engine's users see: Open, and the handle that Open returns; the loop itself is
+// in loop_linux.go.
+
+import (
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// New returns the best engine for this system: event loops, for tunnels between
+// two connections that are a bare *net.TCPConn or *net.UnixConn each; any other
+// tunnel is served by the portable engine.
+//
+// The first call raises GOMAXPROCS by two. A loop that has work does not give its
+// processor back while it waits, for up to 10 ms, because handing it over and
+// taking it again costs more than a message does; the other goroutines get the
+// same share of the machine by having processors of their own.
+//
+// An engine without tunnels has no goroutines.
+func New() Engine {
+	e := &loops{loops: make([]*loop, processors()), rest: Portable()}
+	for i := range e.loops {
+		e.loops[i] = newLoop()
+	}
+	return e
+}
+
+// processors is how many the process began with (which heeds cgroup limits).
+var processors = sync.OnceValue(func() int {
+	n := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(n + 2)
+	return n
+})
+
+// loops is the engine. Safe for concurrent use.
+type loops struct {
+	loops []*loop
+	rest  Engine // for what no loop can serve
+}
+
+// Open implements Engine. A connection is taken over by a second descriptor of
+// its socket, and closed: so Go's own poller, and all that it keeps for a
+// connection, let go of it. Where no descriptor is left for that, the tunnel is a
+// portable one.
+func (e *loops) Open(s Spec) Tunnel {
+	l := e.lightest()
+	if l.prepare() != nil {
+		return e.rest.Open(s)
+	}
+	fds, ok := takeOver(s.Client.Conn, s.Backend.Conn)
+	if !ok {
+		return e.rest.Open(s)
+	}
+	t := &loopTunnel{loop: l}
+	l.load.Add(1)
+	l.post(command{do: cmdOpen, tunnel: t, spec: &s, fds: fds})
+	return t
+}
+
+func (e *loops) lightest() *loop {
+	best := e.loops[0]
+	for _, l := range e.loops[1:] {
+		if l.load.Load() < best.load.Load() {
+			best = l
+		}
+	}
+	return best
+}
+
+// takeOver returns descriptors of both connections' sockets and closes the
+// connections, or does neither.
+func takeOver(client, backend net.Conn) (fds [2]int32, ok bool) {
+	if fds[fromClient], ok = duplicate(client); !ok {
+		return fds, false
+	}
+	if fds[fromBackend], ok = duplicate(backend); !ok {
+		unix.Close(int(fds[fromClient]))
+		return fds, false
+	}
+	client.Close()
+	backend.Close()
+	return fds, true
+}
+
+// duplicate returns another descriptor of c's socket, if c is one of the types
+// that are nothing but a socket.
+func duplicate(c net.Conn) (fd int32, ok bool) {
+	var raw syscall.RawConn
+	var err error
+	switch c := c.(type) {
+	case *net.TCPConn:
+		raw, err = c.SyscallConn()
+	case *net.UnixConn:
+		raw, err = c.SyscallConn()
+	}
+	if raw == nil || err != nil {
+		return 0, false
+	}
+	dup := -1
+	// Not by File, which would make the socket a blocking one, for both.
+	if raw.Control(func(fd uintptr) { dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }) != nil || err != nil {
+		return 0, false
+	}
+	return int32(dup), true
+}
+
+// loopTunnel is a tunnel on a loop, as others hold it.
+type loopTunnel struct {
+	loop  *loop
+	index uint32               // the loop's
+	slot  atomic.Pointer[slot] // nil before it has one, and after
+	final atomic.Pointer[Counts]
+}
+
+// Close implements Tunnel.
+func (t *loopTunnel) Close(code uint16, reason string, why Reason) {
+	if t.final.Load() == nil {
+		t.loop.post(command{do: cmdClose, tunnel: t, code: code, text: reason, why: why})
+	}
+}
+
+// Cut implements Tunnel.
+func (t *loopTunnel) Cut(why Reason) {
+	if t.final.Load() == nil {
+		t.loop.post(command{do: cmdCut, tunnel: t, why: why})
+	}
+}
+
+// Counts implements Tunnel. The slot may have become another tunnel's while it
+// was read: then this one's last word has been said before, and holds.
+func (t *loopTunnel) Counts() Counts {
+	var c Counts
+	if s := t.slot.Load(); s != nil {
+		c = s.counts()
+	}
+	if last := t.final.Load(); last != nil {
+		return *last
+	}
+	return c
+}
+
+func (t *slot) counts() Counts {
+	return Counts{FromClient: t.tallies[fromClient].count(), FromBackend: t.tallies[fromBackend].count()}
+}
+
+func (w *tally) count() Direction {
+	return Direction{Bytes: w.bytes.Load(), Messages: w.messages.Load()}
+}

@@ -1,0 +1,268 @@
+package tunnel
+
+// The loop: it waits for events, commands and timers, and lets each tunnel that
+// has something to do do it. Everything a tunnel does happens on its loop's one
+// goroutine, so that no tunnel's state needs a lock.
+//
+// Every descriptor is registered once, edge-triggered, for all it may report. A
+// lane remembers what its edges said until a read or write says EAGAIN, and takes
+// its turns: at most maxReads reads, then the others.
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// readSize is what is read at once. Only what a peer does not take of it is
+	// ever kept.
+	readSize = 64 << 10
+	maxReads = 8
+	// spin is how long a loop that has work keeps its processor while it waits.
+	spin      = 10 * time.Millisecond
+	wheelTick = int64(4 * time.Millisecond)
+)
+
+// loop is one event loop. The fields in the first group are for any goroutine,
+// the others for the loop's alone.
+type loop struct {
+	load     atomic.Int32 // tunnels, and those on their way here
+	signaled atomic.Bool  // there are commands, and the loop is or will be awake
+	mu       sync.Mutex   // guards queue, running, and prepare's work
+	queue    []command
+	running  bool
+	epfd     int // 0 until prepared
+	wakefd   int
+
+	base   time.Time // of the loop's clock
+	now    int64     // when events were last waited for
+	busy   bool      // the last wait brought something
+	open   int       // tunnels
+	slab   slab
+	keeper keeper
+	limits limitTable
+	wheel  wheel
+	ready  []laneKey // lanes that have more to read than their turn allowed
+	spare  []laneKey
+	dead   []*slot // tunnels whose descriptors are closed after the batch
+	taken  []command
+	buf    []byte // what is read, until it is written
+	events [256]unix.EpollEvent
+}
+
+func newLoop() *loop {
+	l := &loop{base: time.Now()}
+	l.wheel = newWheel(func(i uint32) *timing { return &l.slab.at(i).timing })
+	return l
+}
+
+// prepare makes the loop's descriptors, if they are not made. They are closed
+// when nobody knows the loop any more.
+func (l *loop) prepare() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.epfd != 0 {
+		return nil
+	}
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	wakefd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err == nil {
+		// Edge-triggered, it need not be read. Generation 0 is no tunnel's.
+		err = unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, wakefd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET})
+	}
+	if err != nil {
+		unix.Close(epfd)
+		unix.Close(wakefd)
+		return err
+	}
+	l.epfd, l.wakefd, l.buf = epfd, wakefd, make([]byte, readSize)
+	runtime.AddCleanup(l, closeDescriptors, [2]int{epfd, wakefd})
+	return nil
+}
+
+func closeDescriptors(fds [2]int) {
+	unix.Close(fds[0])
+	unix.Close(fds[1])
+}
+
+// post gives the loop a command, from any goroutine.
+func (l *loop) post(c command) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = append(l.queue, c)
+	if wake := !l.signaled.Swap(true); !l.running {
+		l.running = true
+		go l.run()
+	} else if wake {
+		one := [8]byte{7: 1}
+		_, _ = unix.Write(l.wakefd, one[:]) // fails only where a wake-up is waiting already
+	}
+}
+
+// run is the loop's goroutine: it ends when there are no tunnels, and is started
+// again for the next.
+func (l *loop) run() {
+	for {
+		l.now = l.clock()
+		if l.signaled.Load() {
+			l.obey()
+		}
+		l.wheel.advance(uint64(l.now/wheelTick), l.fire)
+		l.serveReady()
+		l.bury()
+		if l.open == 0 && l.retire() {
+			return
+		}
+		n := l.wait()
+		l.now = l.clock()
+		for i := range n {
+			l.event(&l.events[i])
+		}
+	}
+}
+
+// retire ends the loop unless there are commands.
+func (l *loop) retire() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.running = len(l.queue) > 0
+	return !l.running
+}
+
+func (l *loop) clock() int64 { return int64(time.Since(l.base)) }
+
+// wait waits for events and returns how many there are. While there is traffic
+// it does so without telling Go's scheduler, which would otherwise take the
+// processor and give it back at every message; a moment without any, and it
+// leaves the processor to others. (The scheduler's own signals, as for a garbage
+// collection, end either wait.)
+func (l *loop) wait() int {
+	timeout := l.patience()
+	if timeout == 0 {
+		return l.epoll(0, syscall.RawSyscall6)
+	}
+	if l.busy {
+		brief := spin.Milliseconds()
+		if timeout > 0 {
+			brief = min(brief, timeout)
+		}
+		n := l.epoll(brief, syscall.RawSyscall6)
+		if n == 0 && timeout != brief {
+			l.busy = false
+		}
+		return n
+	}
+	n := l.epoll(timeout, syscall.Syscall6)
+	l.busy = n > 0
+	return n
+}
+
+// patience is how many milliseconds the loop may wait: -1 is any.
+func (l *loop) patience() int64 {
+	if len(l.ready) > 0 || len(l.dead) > 0 || l.signaled.Load() {
+		return 0
+	}
+	tick, ok := l.wheel.next()
+	if !ok {
+		return -1
+	}
+	ahead := time.Duration(int64(tick)*wheelTick - l.clock())
+	return max(0, int64((ahead+time.Millisecond-1)/time.Millisecond))
+}
+
+func (l *loop) epoll(ms int64, call func(trap, a1, a2, a3, a4, a5, a6 uintptr) (uintptr, uintptr, syscall.Errno)) int {
+	n, _, errno := call(unix.SYS_EPOLL_PWAIT, uintptr(l.epfd),
+		uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), uintptr(ms), 0, 0)
+	if errno != 0 { // EINTR
+		return 0
+	}
+	return int(n)
+}
+
+// event takes one edge of one descriptor: of the lane that comes from it, and of
+// the one that goes to it.
+func (l *loop) event(e *unix.EpollEvent) {
+	t, in := l.slab.find(laneKey{gen: uint32(e.Pad), lane: uint32(e.Fd)})
+	if t == nil || t.phase == phaseCut {
+		return
+	}
+	const over = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	if e.Events&(unix.EPOLLIN|over) != 0 {
+		in.readable = true
+		in.hup = in.hup || e.Events&over != 0
+	}
+	if e.Events&(unix.EPOLLOUT|over) != 0 {
+		if out := t.other(in); out.blocked {
+			l.flush(t, out)
+			l.pump(t, out)
+		}
+	}
+	l.pump(t, in)
+	l.settle(t)
+}
+
+// later gives a lane another turn after the others.
+func (l *loop) later(t *slot, w *lane) {
+	if !w.queued {
+		w.queued = true
+		l.ready = append(l.ready, t.key(w))
+	}
+}
+
+// serveReady gives the lanes that are ready a turn each.
+func (l *loop) serveReady() {
+	if len(l.ready) == 0 {
+		return
+	}
+	turn := l.ready
+	l.ready, l.spare = l.spare[:0], turn
+	for _, k := range turn {
+		t, w := l.slab.find(k)
+		if t == nil {
+			continue
+		}
+		w.queued = false
+		l.pump(t, w)
+		l.settle(t)
+	}
+}
+
+// settle puts in what is wanted on either lane, until nothing more can be.
+func (l *loop) settle(t *slot) {
+	c, b := &t.lanes[fromClient], &t.lanes[fromBackend]
+	for c.wants|b.wants != 0 && t.phase != phaseCut && (l.put(t, c) || l.put(t, b)) {
+	}
+}
+
+// arm has a tunnel looked at by a time, or before.
+func (l *loop) arm(t *slot, at int64) {
+	if at == noTime {
+		return
+	}
+	tick := uint64((at + wheelTick - 1) / wheelTick)
+	if t.timing.bucket == 0 || tick < t.timing.when {
+		l.wheel.set(t.index, tick)
+	}
+}
+
+// fire is what the wheel calls.
+func (l *loop) fire(index uint32) {
+	t := l.slab.at(index)
+	if t.phase == phaseCut {
+		return
+	}
+	next := l.due(t)
+	l.settle(t)
+	if t.phase != phaseCut {
+		l.arm(t, next)
+	}
+}
