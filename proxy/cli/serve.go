@@ -87,6 +87,7 @@ type service struct {
 	server     *proxy.Server
 	loop       *reload.Loop[proxy.Table]
 	files      fileCache
+	records    recordBook
 	statusFile statusFile
 	started    time.Time
 }
@@ -212,6 +213,7 @@ func cutOnSignal(ctx context.Context, cut context.CancelFunc, signals <-chan os.
 func (s *service) published(old, new *proxy.Table, gen reload.Generation) {
 	changes := s.server.Adopt(old, new)
 	s.files.commit()
+	s.records.serve(gen.Number, s.files.now)
 	s.log.Info("routes loaded",
 		"generation", gen.Number, "revision", gen.Revision, "routes", new.Routes(),
 		"added", names(changes.Added), "changed", names(changes.Changed), "removed", names(changes.Removed),

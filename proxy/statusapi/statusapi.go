@@ -49,6 +49,23 @@ type File struct {
 	Revision string `json:"revision"` // sha256 of its content, hex
 }
 
+// Records is what is served, record by record, for those who own one record of a
+// file and not the file.
+type Records struct {
+	Generation uint64        `json:"generation"` // of the routes that are served
+	Files      []FileRecords `json:"files"`
+}
+
+// FileRecords is what one routes file says of its records, by name: hashes of
+// what they mean (routefile.Section.Fingerprint), so that a change of layout,
+// of a comment or of another record shows in none of them.
+type FileRecords struct {
+	Path     string            `json:"path"`
+	Revision string            `json:"revision"`
+	Routes   map[string]string `json:"routes"`
+	Pools    map[string]string `json:"pools"`
+}
+
 // Tunnels counts open tunnels.
 type Tunnels struct {
 	Open     int `json:"open"`     // all of them

@@ -4,6 +4,7 @@
 //	GET  /readyz                             200 until a shutdown begins; a bad edit does not count
 //	GET  /v1/status                          statusapi.Status
 //	GET  /v1/status?wait=REVISION&timeout=D  the same, once it is known what became of REVISION
+//	GET  /v1/records                         statusapi.Records: each record's hash, as it is served
 //	POST /v1/check?file=PATH                 statusapi.CheckResult of the body, loading nothing
 //
 // It changes nothing in the proxy, and carries no secrets; yet it listens on
@@ -29,6 +30,8 @@ import (
 // Proxy is what the API tells of. Safe for concurrent use.
 type Proxy interface {
 	Status() statusapi.Status
+	// Records returns the hashes of the records that are served.
+	Records() statusapi.Records
 	// Wait blocks until it is known what became of a revision, or ctx is done.
 	Wait(ctx context.Context, revision string) (statusapi.Outcome, error)
 	// Check judges data as the new content of one routes file ("" where there is
@@ -48,6 +51,7 @@ func Handler(p Proxy, maxBody int64) http.Handler {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", a.readyz)
 	mux.HandleFunc("GET /v1/status", a.status)
+	mux.HandleFunc("GET /v1/records", a.records)
 	mux.HandleFunc("POST /v1/check", a.check)
 	return guard(mux)
 }
@@ -114,6 +118,10 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) {
 	status := a.proxy.Status()
 	status.Outcome = outcome
 	writeJSON(w, http.StatusOK, status)
+}
+
+func (a *api) records(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, a.proxy.Records())
 }
 
 func waitTimeout(text string) (time.Duration, error) {

@@ -14,12 +14,15 @@ import (
 
 // fakeProxy is a proxy whose state a test sets.
 type fakeProxy struct {
-	status statusapi.Status
-	wait   func(ctx context.Context, revision string) (statusapi.Outcome, error)
-	check  func(file string, data []byte) (statusapi.CheckResult, error)
+	status  statusapi.Status
+	records statusapi.Records
+	wait    func(ctx context.Context, revision string) (statusapi.Outcome, error)
+	check   func(file string, data []byte) (statusapi.CheckResult, error)
 }
 
 func (p *fakeProxy) Status() statusapi.Status { return p.status }
+
+func (p *fakeProxy) Records() statusapi.Records { return p.records }
 
 func (p *fakeProxy) Wait(ctx context.Context, revision string) (statusapi.Outcome, error) {
 	return p.wait(ctx, revision)
@@ -171,5 +174,19 @@ func TestCheck(t *testing.T) {
 	}
 	if w := ask(t, p, "GET", "/v1/check", "", nil); w.Code != 405 {
 		t.Errorf("GET /v1/check: %d, want 405", w.Code)
+	}
+}
+
+func TestRecords(t *testing.T) {
+	p := &fakeProxy{records: statusapi.Records{Generation: 3, Files: []statusapi.FileRecords{
+		{Path: "r.yaml", Revision: "abc", Routes: map[string]string{"chat": "1"}, Pools: map[string]string{"rooms": "2"}},
+	}}}
+	w := ask(t, p, http.MethodGet, "/v1/records", "", nil)
+	var got statusapi.Records
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != http.StatusOK {
+		t.Fatalf("answer %d, %v: %s", w.Code, err, w.Body)
+	}
+	if len(got.Files) != 1 || got.Generation != 3 || got.Files[0].Routes["chat"] != "1" || got.Files[0].Pools["rooms"] != "2" {
+		t.Errorf("got %+v", got)
 	}
 }

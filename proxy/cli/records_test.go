@@ -1,0 +1,54 @@
+package cli
+
+import (
+	"testing"
+
+	"github.com/tunnelform/tunnelform/reload/store"
+)
+
+// A record's hash changes with the record, and with nothing else.
+func TestRecordBook(t *testing.T) {
+	var cache fileCache
+	var book recordBook
+	if all := book.list(); len(all.Files) != 0 {
+		t.Errorf("before anything is served: %+v", all)
+	}
+	serve := func(generation uint64, texts map[string]string) map[string]string {
+		var documents []store.Document
+		for path, text := range texts {
+			documents = append(documents, store.Document{Path: path, Data: []byte(text), Revision: store.RevisionOf([]byte(text))})
+		}
+		cache.parse(documents)
+		book.serve(generation, cache.now)
+		all := book.list()
+		if all.Generation != generation || len(all.Files) != len(texts) {
+			t.Errorf("got generation %d with %d files, want %d with %d", all.Generation, len(all.Files), generation, len(texts))
+		}
+		hashes := map[string]string{}
+		for _, f := range all.Files {
+			for name, hash := range f.Routes {
+				hashes[name] = hash
+			}
+			for name, hash := range f.Pools {
+				hashes["pool "+name] = hash
+			}
+		}
+		return hashes
+	}
+	const other = "version: 1\nroutes: {c: {match: {path: /c}, respond: {}}}\n"
+	const pools = "pools: {p: {backends: {a: {url: ws://a.example}}}}\n"
+	before := serve(1, map[string]string{
+		"a.yaml": "version: 1\n" + pools + "routes:\n  a: {match: {path: /a}, respond: {}, timeouts: {idle: 60s}}\n  b: {match: {path: /b}, respond: {}}\n", "c.yaml": other,
+	})
+	after := serve(2, map[string]string{
+		"a.yaml": "version: 1\n" + pools + "routes:\n  b: {match: {path: /B}, respond: {}} # changed\n\n  a:\n    timeouts: {idle: 1m}\n    match: {path: /a}\n    respond: {}\n", "c.yaml": other,
+	})
+	if len(before) != 4 {
+		t.Errorf("hashes of %v, want those of a, b, c and pool p", before)
+	}
+	for name, same := range map[string]bool{"a": true, "b": false, "c": true, "pool p": true} {
+		if before[name] == "" || (before[name] == after[name]) != same {
+			t.Errorf("hash of %s: %q, then %q, want the same: %t", name, before[name], after[name], same)
+		}
+	}
+}
