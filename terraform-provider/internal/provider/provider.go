@@ -8,10 +8,10 @@
 //	provider.go     the configuration; session.go: what a configured provider is
 //	shape.go        the routes file's keys as a tree; schema.go, values.go: attributes and values from it
 //	record.go       one record of the file as a resource: route.go, pool.go
-//	document.go     reading the file, once for many
-//	writer.go       writing it: many changes in one commit
+//	document.go     reading the file, once for many (shared.go)
+//	writer.go       writing it: many changes in one commit, laid over it in compose.go
 //	serving.go      asking proxies what they serve
-//	ledger.go       what is planned in this run
+//	ledger.go       what is planned in this run; lone.go: a record judged by itself
 //	diagnostics.go  every text that a user sees
 package provider
 
@@ -36,9 +36,15 @@ func New(version string) func() provider.Provider {
 var (
 	resources = []func() resource.Resource{
 		newRoute,
+		newPool,
+		newRoutesFile, newRoutesExclusive, newServing,
 	}
-	dataSources = []func() datasource.DataSource{}
-	functions   = []func() function.Function{}
+	dataSources = []func() datasource.DataSource{
+		newRoutesDocument, newRoutesData, newStatusData,
+	}
+	functions = []func() function.Function{
+		newCheckFunction, newExplainFunction, newEncodeFunction, newDecodeFunction, newRevisionFunction,
+	}
 )
 
 // tunnelform is the provider. Its methods are called by the plugin server, some

@@ -1,0 +1,78 @@
+package provider
+
+// check(yaml, others...): every mistake of a routes file.
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/function"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+type checkFunction struct{}
+
+func newCheckFunction() function.Function { return checkFunction{} }
+
+func (checkFunction) Metadata(_ context.Context, _ function.MetadataRequest, resp *function.MetadataResponse) {
+	resp.Name = "check"
+}
+
+// mistakeObject is one mistake as an object.
+type mistakeObject struct {
+	File    string `tfsdk:"file"`
+	Line    int64  `tfsdk:"line"`
+	Column  int64  `tfsdk:"column"`
+	Key     string `tfsdk:"key"`
+	Text    string `tfsdk:"text"`
+	Message string `tfsdk:"message"`
+}
+
+var mistakeType = types.ObjectType{AttrTypes: map[string]attr.Type{
+	"file": types.StringType, "line": types.Int64Type, "column": types.Int64Type,
+	"key": types.StringType, "text": types.StringType, "message": types.StringType,
+}}
+
+func (checkFunction) Definition(_ context.Context, _ function.DefinitionRequest, resp *function.DefinitionResponse) {
+	resp.Definition = function.Definition{
+		Summary: "Every mistake of a routes file",
+		MarkdownDescription: "Judges a routes file as `tunnelform check` does, and returns its mistakes, sorted by their place; an empty list means that it is sound. " +
+			"Only bytes are looked at: certificates and sockets on the proxy's machine are not.\n\n" +
+			"Each mistake has `file` (the argument's name), `line` and `column` (from 1; 0 when it is at no line), `key` (`routes.chat.match.host`), `text`, " +
+			"and `message`, which is all of that on one line.",
+		Parameters: []function.Parameter{yamlParameter()},
+		VariadicParameter: function.StringParameter{Name: "others",
+			MarkdownDescription: "Texts of other routes files that the same proxy serves: all are judged as one set."},
+		Return: function.ListReturn{ElementType: mistakeType},
+	}
+}
+
+func (checkFunction) Run(ctx context.Context, req function.RunRequest, resp *function.RunResponse) {
+	var text string
+	var others []string
+	if resp.Error = req.Arguments.Get(ctx, &text, &others); resp.Error != nil {
+		return
+	}
+	mistakes := []mistakeObject{}
+	for _, e := range routefile.Check(readAll(text, others)...) {
+		mistakes = append(mistakes, mistakeObject{
+			File: e.Pos.File, Line: int64(e.Pos.Line), Column: int64(e.Pos.Col), Key: e.Key, Text: e.Text, Message: e.Error(),
+		})
+	}
+	resp.Error = resp.Result.Set(ctx, mistakes)
+}
+
+// readAll parses the texts of one set, each under its argument's name. Check
+// finds their mistakes again.
+func readAll(text string, others []string) []*routefile.File {
+	first, _ := routefile.Parse("yaml", []byte(text))
+	files := []*routefile.File{first}
+	for i, other := range others {
+		f, _ := routefile.Parse(fmt.Sprintf("others[%d]", i), []byte(other))
+		files = append(files, f)
+	}
+	return files
+}

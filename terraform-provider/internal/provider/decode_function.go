@@ -1,0 +1,48 @@
+package provider
+
+// decode(yaml): a routes file as an object.
+
+import (
+	"context"
+
+	"github.com/hashicorp/terraform-plugin-framework/function"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+)
+
+type decodeFunction struct{}
+
+func newDecodeFunction() function.Function { return decodeFunction{} }
+
+func (decodeFunction) Metadata(_ context.Context, _ function.MetadataRequest, resp *function.MetadataResponse) {
+	resp.Name = "decode"
+}
+
+func (decodeFunction) Definition(_ context.Context, _ function.DefinitionRequest, resp *function.DefinitionResponse) {
+	resp.Definition = function.Definition{
+		Summary: "A routes file as an object",
+		MarkdownDescription: "Reads a routes file as the proxy reads it, where `yamldecode` would change meanings (`1.10` becomes 1.1, `on` becomes true). " +
+			"Texts, durations, sizes and counts come as strings in the words of the file; what is not said is not there. " +
+			"Short forms are written out: `keepalive: off` is `{ping = \"off\"}`, a header's value `{value = ...}`, one text a list of one. So each route's object has the attributes of `tunnelform_route`.\n\n" +
+			"A file with mistakes is an error that names all of them; what only several records or files together can get wrong is `check`'s business.",
+		Parameters: []function.Parameter{yamlParameter()},
+		Return:     function.DynamicReturn{},
+	}
+}
+
+func (decodeFunction) Run(ctx context.Context, req function.RunRequest, resp *function.RunResponse) {
+	var text string
+	if resp.Error = req.Arguments.Get(ctx, &text); resp.Error != nil {
+		return
+	}
+	f, err := readYAML(0, text)
+	if err != nil {
+		resp.Error = err
+		return
+	}
+	value, bad := dynamicOf(f.Document())
+	if bad != nil {
+		resp.Error = function.NewFuncError(bad.Error())
+		return
+	}
+	resp.Error = resp.Result.Set(ctx, types.DynamicValue(value))
+}

@@ -1,0 +1,82 @@
+package provider
+
+// encode(object): a routes file from an object.
+
+import (
+	"context"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/function"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+type encodeFunction struct{}
+
+func newEncodeFunction() function.Function { return encodeFunction{} }
+
+func (encodeFunction) Metadata(_ context.Context, _ function.MetadataRequest, resp *function.MetadataResponse) {
+	resp.Name = "encode"
+}
+
+func (encodeFunction) Definition(_ context.Context, _ function.DefinitionRequest, resp *function.DefinitionResponse) {
+	resp.Definition = function.Definition{
+		Summary: "A routes file from an object",
+		MarkdownDescription: "Writes an object with the keys of the routes file as its canonical text: keys in the order of the reference, names sorted, so that equal objects give equal texts. " +
+			"`version` may be left out. Nulls are left out. Both `headers = {X = \"v\"}` and `headers = {X = {value = \"v\"}}` are taken.\n\n" +
+			"Unknown keys and values of the wrong kind are an error that names all of them. For several thousand routes this is the cheapest way: " +
+			"Terraform carries one string where `tunnelform_routes_document` carries every attribute.",
+		Parameters: []function.Parameter{function.DynamicParameter{Name: "document",
+			MarkdownDescription: "The file: `{listeners = {...}, pools = {...}, routes = {...}}`."}},
+		Return: function.StringReturn{},
+	}
+}
+
+func (encodeFunction) Run(ctx context.Context, req function.RunRequest, resp *function.RunResponse) {
+	var document types.Dynamic
+	if resp.Error = req.Arguments.Get(ctx, &document); resp.Error != nil {
+		return
+	}
+	said, err := dynamicPlain(ctx, document)
+	if err != nil {
+		resp.Error = function.NewArgumentFuncError(0, err.Error())
+		return
+	}
+	plain, ok := said.(routefile.Plain)
+	if !ok {
+		resp.Error = function.NewArgumentFuncError(0, "no object: want the keys of a routes file, such as {routes = {}}")
+		return
+	}
+	text, failed := encodeChecked(plain)
+	if failed != nil {
+		resp.Error = failed
+		return
+	}
+	resp.Error = resp.Result.Set(ctx, text)
+}
+
+func encodeChecked(plain routefile.Plain) (string, *function.FuncError) {
+	data, err := routefile.EncodeDocument(plain)
+	if err != nil {
+		return "", function.NewArgumentFuncError(0, err.Error())
+	}
+	if _, errs := routefile.Parse("yaml", data); len(errs) > 0 {
+		return "", function.NewArgumentFuncError(0, atKeys(errs))
+	}
+	return string(data), nil
+}
+
+// atKeys names mistakes by their keys: the text in which they have a line is one
+// that nobody has seen.
+func atKeys(errs routefile.Errors) string {
+	var lines []string
+	for _, e := range errs {
+		if e.Key == "" {
+			lines = append(lines, e.Text)
+			continue
+		}
+		lines = append(lines, e.Key+": "+e.Text)
+	}
+	return strings.Join(lines, "\n")
+}

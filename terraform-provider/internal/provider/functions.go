@@ -1,0 +1,44 @@
+package provider
+
+// What the functions share: they are pure, work offline, and judge texts that
+// have no name but the argument's.
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/function"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+// yamlParameter is the first argument of every function that reads a file.
+func yamlParameter() function.StringParameter {
+	return function.StringParameter{Name: "yaml", MarkdownDescription: "A routes file's text, such as `file(\"routes.yaml\")`."}
+}
+
+// readYAML parses an argument. Its mistakes, if any, are one error at that argument.
+func readYAML(argument int64, text string) (*routefile.File, *function.FuncError) {
+	f, errs := routefile.Parse("yaml", []byte(text))
+	return f, mistakesError(argument, errs)
+}
+
+// mistakesError is nil where there are no mistakes.
+func mistakesError(argument int64, errs routefile.Errors) *function.FuncError {
+	switch len(errs) {
+	case 0:
+		return nil
+	case 1:
+		return function.NewArgumentFuncError(argument, errs[0].Error())
+	}
+	return function.NewArgumentFuncError(argument, fmt.Sprintf("%d mistakes:\n%s", len(errs), errs.Error()))
+}
+
+// wordsOf lists names for a sentence: "a, b or c".
+func wordsOf(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}

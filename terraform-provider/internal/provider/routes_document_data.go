@@ -1,0 +1,232 @@
+package provider
+
+// data tunnelform_routes_document: a routes file rendered from attributes, merged
+// with other documents, and judged as a whole.
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+	"github.com/tunnelform/tunnelform/reload/store"
+)
+
+type routesDocument struct{}
+
+func newRoutesDocument() datasource.DataSource { return routesDocument{} }
+
+func (routesDocument) Metadata(_ context.Context, _ datasource.MetadataRequest, resp *datasource.MetadataResponse) {
+	resp.TypeName = "tunnelform_routes_document"
+}
+
+func (routesDocument) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
+	attributes := map[string]schema.Attribute{
+		"source_documents": schema.ListAttribute{Optional: true, ElementType: types.StringType,
+			MarkdownDescription: "Texts of routes files to start from. A name, or one of `trusted_proxies`, `defaults` and `shutdown`, may stand in one of them only; what this block says replaces it."},
+		"override_documents": schema.ListAttribute{Optional: true, ElementType: types.StringType,
+			MarkdownDescription: "Texts of routes files whose records replace those of the same name, here and in `source_documents`; the last one wins."},
+		"context_documents": schema.ListAttribute{Optional: true, ElementType: types.StringType,
+			MarkdownDescription: "Texts of other routes files that the same proxy serves. They are no part of the result: the checks see their pools, listeners and routes."},
+		"yaml": schema.StringAttribute{Computed: true,
+			MarkdownDescription: "The file in the canonical layout: keys in the order of the reference, names sorted."},
+		"revision": schema.StringAttribute{Computed: true,
+			MarkdownDescription: "The revision of `yaml`, as a proxy that serves it alone reports it: its SHA-256 in hex."},
+	}
+	for _, name := range fileKeys {
+		attributes[name] = shapes[name].dataAttribute(false)
+	}
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "Renders routes, pools and all else of a routes file as its canonical YAML, and judges it as `tunnelform check` does. " +
+			"For `tunnelform_routes_file`, and for whatever else carries the file: a `kubernetes_config_map`, an S3 object. No proxy is asked and no file touched.\n\n" +
+			"Terraform's own cost of nested attributes grows faster than their number: from about a thousand routes on, the function `encode` is the cheaper way to the same text.",
+		Attributes: attributes,
+	}
+}
+
+func (routesDocument) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	own, texts, err := readDocumentConfig(req.Config)
+	if err != nil {
+		resp.Diagnostics.Append(internalError(err))
+		return
+	}
+	m := merger{diags: &resp.Diagnostics, from: map[string]string{}}
+	m.sources(texts["source_documents"])
+	m.replace(own)
+	for i, text := range texts["override_documents"] {
+		m.replace(m.parse("override_documents", i, text))
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	yaml := judgeDocument(m.merged, own, texts["context_documents"], &resp.Diagnostics)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	setDocument(&resp.State, req.Config, yaml)
+}
+
+// readDocumentConfig parts the document's own records from the texts to merge.
+func readDocumentConfig(config tfsdk.Config) (routefile.Plain, map[string][]string, error) {
+	attributes := members(config.Raw)
+	own, texts := routefile.Plain{}, map[string][]string{}
+	for _, name := range fileKeys {
+		var r plainReader
+		value, err := r.read(shapes[name], attributes[name])
+		if err != nil {
+			return nil, nil, err
+		}
+		if value != nil {
+			own[name] = value
+		}
+	}
+	for _, name := range []string{"source_documents", "override_documents", "context_documents"} {
+		var r plainReader
+		value, err := r.read(nil, attributes[name])
+		if err != nil {
+			return nil, nil, err
+		}
+		list, _ := value.([]any)
+		for _, text := range list {
+			texts[name] = append(texts[name], text.(string))
+		}
+	}
+	return own, texts, nil
+}
+
+// setDocument is the configuration with what was made of it.
+func setDocument(state *tfsdk.State, config tfsdk.Config, yaml []byte) {
+	attributes := members(config.Raw)
+	attributes["yaml"] = tftypes.NewValue(tftypes.String, string(yaml))
+	attributes["revision"] = tftypes.NewValue(tftypes.String, store.RevisionOf(yaml))
+	state.Raw = tftypes.NewValue(config.Raw.Type(), attributes)
+}
+
+// merger puts documents into one, record by record. Not for concurrent use.
+type merger struct {
+	merged routefile.Plain
+	from   map[string]string // who said a record first: "routes.chat" -> "source_documents[0]"
+	diags  *diag.Diagnostics
+}
+
+// sources merges documents that may not say the same twice.
+func (m *merger) sources(texts []string) {
+	for i, text := range texts {
+		for _, r := range recordsOf(m.parse("source_documents", i, text)) {
+			if first, said := m.from[r.String()]; said && !r.empty() {
+				m.diags.Append(saidTwice(path.Root("source_documents").AtListIndex(i), r, first))
+				continue
+			}
+			m.from[r.String()] = documentName("source_documents", i)
+			m.put(r)
+		}
+	}
+}
+
+// replace puts a document's records in the place of those that are there.
+func (m *merger) replace(p routefile.Plain) {
+	for _, r := range recordsOf(p) {
+		m.put(r)
+	}
+}
+
+func (m *merger) put(r movedRecord) {
+	if m.merged == nil {
+		m.merged = routefile.Plain{}
+	}
+	if !r.named {
+		m.merged[r.key] = r.value
+		return
+	}
+	section, _ := m.merged[r.key].(routefile.Plain)
+	if section == nil {
+		section = routefile.Plain{}
+		m.merged[r.key] = section
+	}
+	if !r.empty() {
+		section[r.name] = r.value
+	}
+}
+
+// parse reads one document of a list. Its mistakes are errors at its place there.
+func (m *merger) parse(attribute string, index int, text string) routefile.Plain {
+	f, errs := routefile.Parse(documentName(attribute, index), []byte(text))
+	if len(errs) > 0 {
+		m.diags.Append(badDocument(path.Root(attribute).AtListIndex(index), complaintsOf(errs)))
+		return nil
+	}
+	return f.Document()
+}
+
+// movedRecord is what merging moves as a whole: a record, or a key of the top
+// level that has none.
+type movedRecord struct {
+	key   string
+	named bool   // the key holds records by name
+	name  string // "" is the section itself, without records
+	value any
+}
+
+// empty says that it is a section without records. It counts all the same:
+// `routes: {}` is consent to serve nothing.
+func (r movedRecord) empty() bool { return r.named && r.name == "" }
+
+func (r movedRecord) String() string {
+	if r.name == "" {
+		return r.key
+	}
+	return r.key + "." + r.name
+}
+
+// recordsOf are the records of a document, sorted.
+func recordsOf(p routefile.Plain) (all []movedRecord) {
+	for _, key := range fileKeys {
+		value, said := p[key]
+		section, _ := value.(routefile.Plain)
+		named := shapes[key].key.Kind == routefile.KindNamed
+		switch {
+		case !said:
+		case !named:
+			all = append(all, movedRecord{key: key, value: value})
+		case len(section) == 0:
+			all = append(all, movedRecord{key: key, named: true})
+		default:
+			for _, name := range slices.Sorted(maps.Keys(section)) {
+				all = append(all, movedRecord{key, true, name, section[name]})
+			}
+		}
+	}
+	return all
+}
+
+// judgeDocument writes the merged document and finds its mistakes, each at the
+// attribute of the block where it stands there.
+func judgeDocument(merged, own routefile.Plain, others []string, diags *diag.Diagnostics) []byte {
+	yaml, err := routefile.EncodeDocument(merged)
+	if err != nil {
+		diags.Append(badDocument(path.Empty(), []complaint{{text: err.Error()}}))
+		return nil
+	}
+	made, _ := routefile.Parse(renderedName, yaml)
+	files := []*routefile.File{made}
+	for i, other := range others {
+		f, errs := routefile.Parse(documentName("context_documents", i), []byte(other))
+		if len(errs) > 0 {
+			diags.Append(badDocument(path.Root("context_documents").AtListIndex(i), complaintsOf(errs)))
+			continue
+		}
+		files = append(files, f)
+	}
+	for _, c := range complaintsOf(routefile.Check(files...)) {
+		diags.Append(badDocument(placeInDocument(own, c.key), []complaint{unplaced(c)}))
+	}
+	return yaml
+}

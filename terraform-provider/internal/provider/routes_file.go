@@ -1,0 +1,263 @@
+package provider
+
+// tunnelform_routes_file: the whole routes file from one text.
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+	"github.com/tunnelform/tunnelform/reload/store"
+)
+
+// wholeFile is the resource. Its methods are called concurrently, Configure
+// before all others.
+type wholeFile struct{ session *session }
+
+func newRoutesFile() resource.Resource { return &wholeFile{} }
+
+var (
+	_ resource.ResourceWithConfigure      = (*wholeFile)(nil)
+	_ resource.ResourceWithValidateConfig = (*wholeFile)(nil)
+	_ resource.ResourceWithModifyPlan     = (*wholeFile)(nil)
+	_ resource.ResourceWithImportState    = (*wholeFile)(nil)
+)
+
+// fileModel is a configuration, plan or state of it.
+type fileModel struct {
+	Content   types.String `tfsdk:"content"`
+	OnDestroy types.String `tfsdk:"on_destroy"`
+	Revision  types.String `tfsdk:"revision"`
+	Serving   types.Bool   `tfsdk:"serving"`
+}
+
+const (
+	emptyOnDestroy = "empty"
+	keepOnDestroy  = "keep"
+)
+
+func (r *wholeFile) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_routes_file"
+}
+
+func (r *wholeFile) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "The provider's whole routes file, authoritative: what stands in the file and not in `content` goes. " +
+			"The text is judged at plan as `tunnelform check` would, with every mistake at its line and column. An apply overwrites only what its plan has seen: an edit made since is an error that shows it.\n\n" +
+			"Do not use it together with `tunnelform_route` or `tunnelform_pool` for the same file.",
+		Attributes: map[string]schema.Attribute{
+			"content": schema.StringAttribute{Required: true,
+				MarkdownDescription: "The file's text: from `tunnelform_routes_document`, the function `encode`, or `file(...)`."},
+			"on_destroy": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(emptyOnDestroy),
+				MarkdownDescription: "What destroying leaves: `empty`, the default, takes all routes and pools out of the file, so that the proxies serve nothing; `keep` leaves the file as it is, for another owner."},
+			revisionAttribute: schema.StringAttribute{Computed: true,
+				MarkdownDescription: "The revision of `content`, as a proxy that serves it alone reports it: its SHA-256 in hex."},
+			servingAttribute: schema.BoolAttribute{Computed: true,
+				MarkdownDescription: "Whether the proxies in the provider's `admin` serve this revision; null without `admin`. While it is false, a plan is not empty, and apply waits for the proxies again."},
+		},
+	}
+}
+
+func (r *wholeFile) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
+	r.session = sessionOf(req.ProviderData)
+}
+
+// ValidateConfig finds what the text alone decides; the files beside it are
+// known only to a configured provider.
+func (r *wholeFile) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
+	var m fileModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if v := m.OnDestroy; !v.IsNull() && !v.IsUnknown() && v.ValueString() != emptyOnDestroy && v.ValueString() != keepOnDestroy {
+		resp.Diagnostics.Append(badChoice(path.Root("on_destroy"), v.ValueString(), emptyOnDestroy, keepOnDestroy))
+	}
+	if m.Content.IsNull() || m.Content.IsUnknown() {
+		return
+	}
+	data := []byte(m.Content.ValueString())
+	if _, errs := routefile.Parse(contentName, data); len(errs) > 0 {
+		resp.Diagnostics.Append(badContent(errs, data))
+	}
+}
+
+func (r *wholeFile) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	if req.Plan.Raw.IsNull() {
+		return
+	}
+	var m fileModel
+	var before *fileModel
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	resp.Diagnostics.Append(req.State.Get(ctx, &before)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	m.Serving, m.Revision = r.session.plannedServing(), plannedRevision(m.Content)
+	resp.Diagnostics.Append(resp.Plan.Set(ctx, &m)...)
+	if r.session.usable(&resp.Diagnostics) && !m.Content.IsUnknown() {
+		r.planContent(ctx, m.Content.ValueString(), before, &resp.Diagnostics)
+	}
+}
+
+func plannedRevision(content types.String) types.String {
+	if content.IsUnknown() {
+		return types.StringUnknown()
+	}
+	return types.StringValue(store.RevisionOf([]byte(content.ValueString())))
+}
+
+// plannedServing is what apply will have seen to: that the proxies serve it, or
+// nothing when there are none to ask.
+func (s *session) plannedServing() types.Bool {
+	switch {
+	case s == nil || s.proxiesUnknown || s.unknown:
+		return types.BoolUnknown()
+	case len(s.proxies.proxies) == 0:
+		return types.BoolNull()
+	}
+	return types.BoolValue(true)
+}
+
+// planContent judges the text beside the files that are served with it, and
+// looks at what it would replace.
+func (r *wholeFile) planContent(ctx context.Context, content string, before *fileModel, diags *diag.Diagnostics) {
+	data := []byte(content)
+	f, _ := routefile.Parse(contentName, data)
+	beside, all := r.session.beside()
+	if len(all) > 0 {
+		diags.Append(badDocument(path.Empty(), all))
+	}
+	if errs := routefile.Check(append(beside, f)...); len(errs) > 0 {
+		diags.Append(badContent(errs, data))
+		return
+	}
+	if before != nil {
+		return
+	}
+	now, err := r.session.reader.read(ctx)
+	switch {
+	case err != nil:
+		diags.Append(unreadable(r.session.file, err))
+	case now.revision == "" || string(now.data) == content || string(now.data) == emptyFile:
+	case routesNothing(now):
+		diags.Append(willReplace(now, data))
+	default:
+		diags.Append(unseenAtPlan(now, data))
+	}
+}
+
+func (r *wholeFile) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+	var m fileModel
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	if r.put(ctx, &m, "", true, &resp.Diagnostics) {
+		resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+	}
+}
+
+func (r *wholeFile) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+	var m, before fileModel
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	resp.Diagnostics.Append(req.State.Get(ctx, &before)...)
+	if r.put(ctx, &m, before.Revision.ValueString(), false, &resp.Diagnostics) {
+		resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+	}
+}
+
+// put brings the planned text into the file and completes the model.
+func (r *wholeFile) put(ctx context.Context, m *fileModel, seen string, fresh bool, diags *diag.Diagnostics) bool {
+	if diags.HasError() || !r.session.ready(diags) {
+		return false
+	}
+	data := []byte(m.Content.ValueString())
+	replace := replacement{session: r.session, data: data, seen: seen, fresh: fresh}
+	if err := replace.apply(ctx); err != nil {
+		diags.Append(failedFile(err)...)
+		return false
+	}
+	m.Revision, m.Serving = types.StringValue(store.RevisionOf(data)), r.session.plannedServing()
+	return true
+}
+
+// ready is usable for an apply, at which everything is known.
+func (s *session) ready(diags *diag.Diagnostics) bool {
+	if s.usable(diags) {
+		return true
+	}
+	if !diags.HasError() {
+		diags.Append(noFile())
+	}
+	return false
+}
+
+func (r *wholeFile) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
+	var m fileModel
+	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() || !r.session.usable(&resp.Diagnostics) {
+		return
+	}
+	doc, err := r.session.reader.read(ctx)
+	switch {
+	case err != nil:
+		resp.Diagnostics.Append(unreadable(r.session.file, err))
+		return
+	case doc.revision == "":
+		resp.State.RemoveResource(ctx)
+		return
+	}
+	m.Content, m.Revision = types.StringValue(string(doc.data)), types.StringValue(doc.revision)
+	m.Serving = r.session.proxies.servesRevision(ctx, doc.revision)
+	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+}
+
+// Delete leaves what on_destroy says. Emptied, the file keeps its listeners and
+// all else that routes nothing, so that the proxies can go on with it.
+func (r *wholeFile) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
+	var m fileModel
+	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() || m.OnDestroy.ValueString() == keepOnDestroy || !r.session.ready(&resp.Diagnostics) {
+		return
+	}
+	now, err := r.session.reader.read(ctx)
+	if err != nil {
+		resp.Diagnostics.Append(unreadable(r.session.file, err))
+		return
+	}
+	if now.revision == "" {
+		return
+	}
+	data, err := emptied(r.session.editor, now)
+	if err != nil {
+		resp.Diagnostics.Append(cannotEmpty(err))
+		return
+	}
+	replace := replacement{session: r.session, data: data, seen: m.Revision.ValueString()}
+	if err := replace.apply(ctx); err != nil {
+		resp.Diagnostics.Append(failedFile(err)...)
+	}
+}
+
+// emptied is a file without its routes and pools.
+func emptied(editor routefile.Editor, d *document) ([]byte, error) {
+	var ops []routefile.Op
+	for name := range d.file.Routes {
+		ops = append(ops, routefile.InRoutes.Drop(name))
+	}
+	for name := range d.file.Pools {
+		ops = append(ops, routefile.InPools.Drop(name))
+	}
+	return editor.Edit(d.data, ops...)
+}
+
+// ImportState takes the file's path, which must be the provider's.
+func (r *wholeFile) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+	if r.session == nil || r.session.file == "" || filepath.Clean(req.ID) != filepath.Clean(r.session.file) {
+		resp.Diagnostics.Append(otherFile(req.ID, r.session))
+		return
+	}
+	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("on_destroy"), emptyOnDestroy)...)
+}
