@@ -184,14 +184,39 @@ func outcome(set *Set, said *SetRoute, q Question, r *match.Request, matched int
 // carriage says how the request is carried: as a tunnel, as HTTP, or not.
 func carriage(said *SetRoute, q Question) string {
 	attempts := wsproto.NewAttempts(said.Resolved.Upgrade.Mode, said.Resolved.Upgrade.Protocols)
-	request := &http.Request{Method: q.Method, Header: q.Header, ProtoMajor: 1, ProtoMinor: 1}
+	request := &http.Request{Method: q.Method, Host: q.URL.Host, Header: q.Header, ProtoMajor: 1, ProtoMinor: 1}
 	if protocol := attempts.Protocol(request); protocol != "" {
+		if rf := refusedAttempt(request, protocol, said.Resolved.Origins); rf != nil {
+			return fmt.Sprintf("answers %d %s: %s; a tunnel would go to ", rf.Status, http.StatusText(rf.Status), rf.Error())
+		}
 		return "opens a tunnel (" + strings.ToLower(protocol) + ") to "
 	}
 	if said.Resolved.HTTPFallback == Off {
 		return "answers 426 Upgrade Required; a tunnel would go to "
 	}
 	return "is forwarded as HTTP to "
+}
+
+// refusedAttempt judges an attempt at a tunnel as the proxy does before it dials.
+func refusedAttempt(r *http.Request, protocol string, said Origins) *wsproto.Refusal {
+	if strings.EqualFold(protocol, "websocket") {
+		if rf := wsproto.CheckRequest(r); rf != nil {
+			return rf
+		}
+	}
+	allow := said.Allow
+	if said.Mode != "list" {
+		allow = []string{said.Mode}
+	}
+	rules, err := wsproto.ParseOrigins(allow)
+	if err != nil {
+		return nil // checked when the file was
+	}
+	rf := wsproto.CheckOrigin(r.Header, r.Host, rules)
+	if rf != nil && rf.Hint != "" {
+		rf = &wsproto.Refusal{Status: rf.Status, Text: rf.Hint}
+	}
+	return rf
 }
 
 func targetText(set *Set, to *Target, path, query string) string {

@@ -29,7 +29,7 @@ func TestExplain(t *testing.T) {
 		t.Fatal(errs)
 	}
 	set := NewSet(f)
-	websocket := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Protocol": {"chat.v2"}}
+	websocket := with(upgradeHeader("websocket"), "Sec-Websocket-Protocol", "chat.v2")
 	tests := []struct {
 		url                     string
 		header                  http.Header
@@ -43,6 +43,13 @@ func TestExplain(t *testing.T) {
 		{"http://h/gone", nil, "gone", "path /gone", "answers 410 by itself"},
 		{"ws://h/sock", websocket, "sock", "path /sock", "opens a tunnel (websocket) to unix+ws:///run/app.sock:/in"},
 		{"http://h/echo", nil, "echo", "path /echo", "is forwarded as HTTP to internal://echo"},
+		{"http://h/echo", with(websocket, "Origin", "https://evil.example"), "echo", "path /echo",
+			`answers 403 Forbidden: origin "https://evil.example" is not allowed: to let it in, write origins: [https://evil.example]; a tunnel would go to internal://echo`},
+		{"http://h/echo", with(websocket, "Origin", "https://h"), "echo", "path /echo", "opens a tunnel (websocket) to internal://echo"},
+		{"http://h/echo", with(websocket, "Sec-Websocket-Key", "short"), "echo", "path /echo",
+			"answers 400 Bad Request: Sec-WebSocket-Key must be 16 bytes in base64; a tunnel would go to internal://echo"},
+		{"http://h/echo", with(websocket, "Sec-Websocket-Version", "8"), "echo", "path /echo",
+			"answers 426 Upgrade Required: Sec-WebSocket-Version must be 13; a tunnel would go to internal://echo"},
 		{"http://h", nil, "site", "path_prefix /", "is forwarded as HTTP to http://site.example.com/"},
 	}
 	for _, tt := range tests {
@@ -55,6 +62,13 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%s: route %q by %q %s, want %q by %q %s", tt.url, e.Route, e.Pattern, e.Outcome, tt.route, tt.pattern, tt.outcome)
 		}
 	}
+}
+
+// with is a copy of h that says name: value.
+func with(h http.Header, name, value string) http.Header {
+	h = h.Clone()
+	h.Set(name, value)
+	return h
 }
 
 func TestExplainSaysWhoCameClose(t *testing.T) {
