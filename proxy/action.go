@@ -103,14 +103,36 @@ func (x *exchange) forward() {
 		x.refuse(refuse(http.StatusBadRequest, "bad path: "+err.Error(), err))
 		return
 	}
-	backend, err := x.rt.to.pool.Pick(x.choice(false))
+	x.payForRetries()
+	backend, err := x.pick(false)
 	if err != nil {
-		x.refuse(refuse(http.StatusServiceUnavailable, "no backend is available", err))
+		x.refuse(x.noBackend(err))
 		return
 	}
 	x.backend = backend
-	defer backend.Release()
+	defer func() { x.backend.Release() }() // the last one: another gives back those before
 	x.carry(path, query, nil)
+}
+
+// pick asks the route's pool for a backend, and waits for one where the pool
+// lets it, unless others have been tried: then the client has waited enough.
+func (x *exchange) pick(tunnel bool) (*upstream.Backend, error) {
+	if len(x.tried) > 0 {
+		return x.rt.to.pool.Pick(x.choice(tunnel))
+	}
+	return x.rt.to.pool.PickOrWait(x.r.Context(), x.choice(tunnel))
+}
+
+// noBackend is the answer when the pool has nobody. A client that left while it
+// waited gets none.
+func (x *exchange) noBackend(err error) *refusal {
+	switch {
+	case x.r.Context().Err() != nil:
+		x.fail(forward.StatusClientGone, forward.ErrClientGone)
+	case errors.Is(err, upstream.ErrFull):
+		return refuse(http.StatusServiceUnavailable, "every backend has all that it may have at once", err)
+	}
+	return refuse(http.StatusServiceUnavailable, "no backend is available", err)
 }
 
 // carry hands the request to package forward. answer is the backend's, where it
@@ -120,6 +142,9 @@ func (x *exchange) carry(path, query string, answer *http.Response) {
 	defer func() {
 		if x.cause == nil {
 			x.cause = outcome.Err
+		}
+		if answer == nil {
+			x.notice(outcome)
 		}
 	}()
 	r := x.r.WithContext(context.WithValue(x.r.Context(), exchangeKey{}, x))
@@ -134,6 +159,7 @@ func (x *exchange) carry(path, query string, answer *http.Response) {
 		Public:   x.public(),
 		Outcome:  &outcome,
 		Answer:   answer,
+		Another:  x.another,
 	})
 }
 

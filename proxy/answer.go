@@ -20,6 +20,9 @@ type refusal struct {
 	cause  error       // may be nil
 }
 
+// Error lets a refusal pass where errors do.
+func (rf *refusal) Error() string { return rf.text }
+
 func refuse(status int, text string, cause error) *refusal {
 	return &refusal{status: status, text: text, cause: cause}
 }

@@ -21,6 +21,8 @@ type routeLimits struct {
 // occupancy is a route's open tunnels and its clients' recent handshakes. Safe
 // for concurrent use.
 type occupancy struct {
+	retries retryBudget
+
 	mu      sync.Mutex
 	open    int                           // guarded by mu
 	clients map[netip.Addr]*clientTunnels // guarded by mu; only clients that matter now

@@ -42,9 +42,10 @@ type exchange struct {
 	matched  int    // bytes of path that the route's prefix took
 	captures match.Captures
 
-	backend *upstream.Backend // picked; for the log
-	cause   error             // what went wrong, with all details; for the log
-	tunnel  bool              // the exchange became a tunnel, which logs for itself
+	backend *upstream.Backend   // picked; for the log
+	tried   []*upstream.Backend // before that, in vain
+	cause   error               // what went wrong, with all details; for the log
+	tunnel  bool                // the exchange became a tunnel, which logs for itself
 }
 
 // serve handles one request that came in on the socket.

@@ -34,6 +34,7 @@ type route struct {
 	lifetimeJitter   time.Duration
 	tunnel           tunnel.Limits
 	limits           routeLimits
+	retry            retryRule
 	headerBytes      int64 // of a request's head; 0 is no limit
 	origins          wsproto.OriginRules
 	drain            drain.Policy
@@ -64,6 +65,7 @@ func (b *builder) route(said *routefile.SetRoute) (*route, error) {
 		lifetimeJitter:   max(settings.Timeouts.LifetimeJitter, 0),
 		tunnel:           buildTunnelLimits(settings),
 		limits:           buildRouteLimits(settings.Limits),
+		retry:            retryRule{others: max(settings.Retry.Others, 0), budget: settings.Retry.Budget},
 		headerBytes:      max(settings.Limits.HeaderBytes, 0),
 		origins:          origins,
 		drain:            buildDrainPolicy(settings.Drain),

@@ -155,6 +155,7 @@ func (s *Server) dropSpareLocked(drop func(key string) bool) {
 // tunnels are judged. old is nil the first time.
 func (s *Server) Adopt(old, new *Table) Changes {
 	s.adoptSockets(new)
+	s.watchBackends(new)
 	if old == nil {
 		return compare(&Table{}, new)
 	}
@@ -264,6 +265,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	sleep(ctx, rule.delay)
 	deadline, cancel := context.WithTimeout(ctx, rule.policy.Window+s.longestClose()+drainSlack)
 	defer cancel()
+	defer s.endCare()
 	s.tunnels.Shutdown(rule.policy)
 	s.stopSockets(deadline)
 	if err := s.tunnels.Wait(deadline); err != nil {

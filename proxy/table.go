@@ -29,7 +29,8 @@ type Table struct {
 	shutdown shutdown
 	backends map[upstream.Identity]*upstream.Backend
 	pools    map[string]*upstream.Pool
-	tlsKeys  map[*upstream.Backend][]string // the TLS settings each backend is reached with
+	tlsKeys  map[*upstream.Backend][]string        // the TLS settings each backend is reached with
+	health   map[*upstream.Backend]upstream.Health // how each member of a pool is asked and judged
 	former   former
 }
 
@@ -64,11 +65,13 @@ func Build(set *routefile.Set, prev *Table) (*Table, error) {
 			backends: make(map[upstream.Identity]*upstream.Backend),
 			pools:    make(map[string]*upstream.Pool),
 			tlsKeys:  make(map[*upstream.Backend][]string),
+			health:   make(map[*upstream.Backend]upstream.Health),
 		},
 	}
 	b.listeners()
 	b.pools()
 	b.routes()
+	b.health()
 	b.shutdown()
 	if len(b.errs) > 0 {
 		return nil, b.errs
@@ -166,12 +169,18 @@ func (b *builder) pools() {
 				Tier:     backend.Tier,
 				Spare:    backend.Spare,
 				Standby:  backend.Standby,
+
+				MaxTunnels:  backend.MaxTunnels,
+				MaxRequests: backend.MaxRequests,
 			})
 		}
 		pool, err := upstream.NewPool(name, upstream.Settings{Balance: p.Balance}, members, b.prev.pools[name])
 		if err != nil {
 			b.fail(p.Pos, "pools."+name, fmt.Sprintf("pool %q", name), err)
 			continue
+		}
+		if q := p.Queue; q != nil {
+			pool.LetWait(upstream.Queue{Length: q.Length, Wait: q.Wait})
 		}
 		b.table.pools[name] = pool
 	}

@@ -31,6 +31,7 @@ type attempt struct {
 	protocol string        // as the client spelled it
 	offer    wsproto.Offer // WebSocket only
 	entry    *drain.Entry
+	holds    bool // what reserve has taken
 }
 
 // openTunnel carries out an attempt: it answers the request, or ends with an open tunnel.
@@ -40,13 +41,13 @@ func (x *exchange) openTunnel(protocol string) {
 		x.refuse(rf)
 		return
 	}
+	x.payForRetries()
 	if rf := a.admit(); rf != nil {
 		x.refuse(rf)
 		return
 	}
-	if !a.dialAndSwitch() {
-		a.withdraw()
-	}
+	defer a.withdraw() // after a panic too: it is how a client that has gone is left
+	a.shakeHands()
 }
 
 func (a *attempt) isWebSocket() bool { return strings.EqualFold(a.protocol, websocket) }
@@ -99,15 +100,19 @@ func (a *attempt) reserve() *refusal {
 	if a.rt.to.pool == nil {
 		return refuse(http.StatusNotFound, "there is no tunnel to internal://"+a.rt.to.internal, nil)
 	}
-	if rf := a.rt.occupancy.admit(a.rt.limits, a.client, time.Now()); rf != nil {
+	limits := a.rt.limits
+	if len(a.tried) > 0 {
+		limits.handshakesPerSec = 0 // it has knocked once
+	}
+	if rf := a.rt.occupancy.admit(limits, a.client, time.Now()); rf != nil {
 		return rf
 	}
-	backend, err := a.rt.to.pool.Pick(a.choice(true))
+	backend, err := a.pick(true)
 	if err != nil {
 		a.rt.occupancy.release(a.client)
-		return refuse(http.StatusServiceUnavailable, "no backend is available", err)
+		return a.noBackend(err)
 	}
-	a.backend = backend
+	a.backend, a.holds = backend, true
 	a.entry = a.server.tunnels.Reserve(drain.Facts{
 		Route:   a.rt.name,
 		Backend: backend.Identity(),
@@ -119,37 +124,69 @@ func (a *attempt) reserve() *refusal {
 	return nil
 }
 
-// withdraw takes back what reserve has taken.
+// withdraw takes back what reserve has taken, unless a tunnel holds it now.
 func (a *attempt) withdraw() {
+	if !a.holds {
+		return
+	}
+	a.holds = false
 	a.entry.Remove()
 	a.backend.CloseTunnel()
 	a.rt.occupancy.release(a.client)
 }
 
-// dialAndSwitch asks the backend, and says whether there is a tunnel now. If
-// not, the client has been answered.
-func (a *attempt) dialAndSwitch() bool {
+// shakeHands asks one backend, or several, until there is an answer to pass on
+// or nobody left to be asked.
+func (a *attempt) shakeHands() {
+	for {
+		conn, answer, err := a.askBackend()
+		switch {
+		case err == nil:
+			a.backend.Succeeded()
+			a.passOn(conn, answer)
+			return
+		case !a.tryAnother(err):
+			a.giveUp(err)
+			return
+		}
+	}
+}
+
+// giveUp answers for want of a backend's answer.
+func (a *attempt) giveUp(err error) {
+	var rf *refusal
+	if errors.As(err, &rf) {
+		a.refuse(rf)
+		return
+	}
+	a.fail(forward.Status(err), err)
+}
+
+// askBackend makes the handshake. The connection is the caller's.
+func (a *attempt) askBackend() (net.Conn, *answered, error) {
 	head, rf := a.requestHead()
 	if rf != nil {
-		a.refuse(rf)
-		return false
+		return nil, nil, rf
 	}
 	conn, err := a.dial()
 	if err != nil {
-		a.fail(forward.Status(err), err)
-		return false
+		return nil, nil, err
 	}
 	answer, err := a.ask(conn, head)
 	if err != nil {
 		conn.Close()
-		a.fail(forward.Status(err), err)
-		return false
+		return nil, nil, err
 	}
+	return conn, answer, nil
+}
+
+// passOn gives the client what the backend answered.
+func (a *attempt) passOn(conn net.Conn, answer *answered) {
 	if answer.StatusCode != http.StatusSwitchingProtocols {
 		a.relay(conn, answer.Response)
-		return false
+		return
 	}
-	return a.switchProtocols(conn, answer)
+	a.switchProtocols(conn, answer)
 }
 
 func (a *attempt) dial() (net.Conn, error) {
@@ -266,12 +303,12 @@ func (a *attempt) relay(conn net.Conn, resp *http.Response) {
 
 // switchProtocols takes the connection from net/http, tells the client, and
 // opens the tunnel.
-func (a *attempt) switchProtocols(conn net.Conn, answer *answered) bool {
+func (a *attempt) switchProtocols(conn net.Conn, answer *answered) {
 	client, err := a.hijack()
 	if err != nil {
 		conn.Close()
 		a.fail(forward.Status(err), err)
-		return false
+		return
 	}
 	a.w.status = http.StatusSwitchingProtocols
 	if err := a.tell101(client.Conn, answer.Response); err != nil {
@@ -279,12 +316,11 @@ func (a *attempt) switchProtocols(conn net.Conn, answer *answered) bool {
 		conn.Close()
 		a.socket.slots.release()
 		a.cause = fmt.Errorf("writing the 101: %w", err)
-		return false
+		return
 	}
 	early, _ := answer.rest.Peek(answer.rest.Buffered())
-	a.tunnel = true
+	a.tunnel, a.holds = true, false
 	a.begin(client, tunnel.Endpoint{Conn: conn, Early: append([]byte(nil), early...)}, answer)
-	return true
 }
 
 // hijack returns the client's connection with every byte that came behind the

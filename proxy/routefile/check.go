@@ -162,6 +162,7 @@ func (c *checker) checkPools() {
 			c.at(p.file, []string{"pools", name, "backends"}, recordOf("pool", name), "backends is empty, wanted at least one")
 		}
 		c.checkBackends(p)
+		c.checkHealth(p)
 	}
 }
 

@@ -41,6 +41,10 @@ func EncodePool(p *Pool) *yaml.Node {
 		backends.add(name, encodeBackend(p.Backends[name]))
 	}
 	f.add("backends", backends.mapping())
+	f.part("health", encodeHealth(&p.Health))
+	if p.Queue != nil {
+		f.add("queue", encodeQueue(p.Queue).mapping())
+	}
 	return f.mapping()
 }
 
@@ -83,6 +87,8 @@ func encodeBackend(b *Backend) *yaml.Node {
 	f.count("tier", b.Tier)
 	f.set("spare", b.Spare)
 	f.set("standby", b.Standby)
+	f.count("max_tunnels", b.MaxTunnels)
+	f.count("max_requests", b.MaxRequests)
 	f.part("tls", encodeTLS(&b.TLS))
 	return f.mapping()
 }
@@ -165,6 +171,7 @@ func (f *fieldNodes) settings(s *Settings) {
 	f.text("forwarded", s.Forwarded)
 	f.rewriting(&s.RewriteResponse)
 	f.part("backend_tls", encodeTLS(&s.BackendTLS))
+	f.part("retry", encodeRetry(&s.Retry))
 }
 
 func encodeTimeouts(t *Timeouts) fieldNodes {

@@ -46,6 +46,7 @@ func fullRoute() *Route {
 			Forwarded:       "off",
 			RewriteResponse: Rewriting{Location: On, CookiePath: map[string]string{"/a": "/"}, CookieDomain: map[string]string{"a.test": ""}},
 			BackendTLS:      TLSSettings{CA: "/ca.pem", ServerName: "b.test", Certificate: "/c.pem", Key: "/k.pem", Insecure: On},
+			Retry:           Retry{1, 30},
 		},
 	}
 }
@@ -128,8 +129,8 @@ func TestEncoderKnowsEveryKey(t *testing.T) {
 		writtenKeys("routes.*", n, InRoutes.key(), written)
 	}
 	writtenKeys("pools.*", EncodePool(&Pool{Balance: "round_robin", Backends: map[string]*Backend{
-		"a": {URL: Target{Raw: "ws://a"}, Drain: true, Weight: 1, Tier: 1, Disabled: true, Spare: true, Standby: true, TLS: TLSSettings{CA: "a", ServerName: "b", Certificate: "c", Key: "d", Insecure: Off}},
-	}}), InPools.key(), written)
+		"a": {URL: Target{Raw: "ws://a"}, Drain: true, Weight: 1, Tier: 1, Disabled: true, Spare: true, Standby: true, MaxTunnels: 1, MaxRequests: 1, TLS: TLSSettings{CA: "a", ServerName: "b", Certificate: "c", Key: "d", Insecure: Off}},
+	}, Health: fullHealth, Queue: &Queue{1, 2 * time.Second}}), InPools.key(), written)
 	writtenKeys("listeners.*", EncodeListener(&Listener{Address: ":1", HTTP2: On, TLS: &ListenerTLS{Certificates: []CertificateFiles{{Certificate: "a", Key: "b"}}, ClientCA: "c"},
 		Limits: ListenerLimits{1, 2, 3, 4}}), InListeners.key(), written)
 	for _, k := range Keys() {
@@ -140,6 +141,30 @@ func TestEncoderKnowsEveryKey(t *testing.T) {
 	}
 	if out := ordered(route, InRoutes.key()); fmt.Sprint(keyNames(out)) != fmt.Sprint(keyNames(route)) {
 		t.Errorf("keys are in the order %v, want %v", keyNames(route), keyNames(out))
+	}
+}
+
+var fullHealth = Health{
+	TCP:       true,
+	HTTP:      &HTTPHealth{"HEAD", "/a?b", "c", []Header{{"X-A", "1"}}, []string{"200", "300-399"}, "x"},
+	WebSocket: &WebSocketHealth{"/a?b", "c", []Header{{"X-A", "1"}}, "chat"},
+	Interval:  time.Second, Timeout: 2 * time.Second, Passes: 3, Fails: 4, Initial: "down", SlowStart: -1,
+	Passive: PassiveHealth{-1, 2 * time.Second, 3 * time.Second, 40},
+}
+
+// What a pool says of health and queues is written so that it is read again.
+func TestEncodeHealth(t *testing.T) {
+	pool := &Pool{Health: fullHealth, Queue: &Queue{1, 2 * time.Second}, Backends: map[string]*Backend{"a": {URL: Target{Raw: "ws://a"}, MaxTunnels: -1, MaxRequests: 7}}}
+	pool.Health.TCP, pool.Health.HTTP = false, nil
+	for range 2 {
+		got := parseOne(t, InPools, EncodePool(pool)).Pools["x"]
+		if !reflect.DeepEqual(got.Health, pool.Health) || !reflect.DeepEqual(got.Queue, pool.Queue) {
+			t.Errorf("got  %+v, %+v\nwant %+v, %+v", got.Health, got.Queue, pool.Health, pool.Queue)
+		}
+		if b := got.Backends["a"]; b.MaxTunnels != -1 || b.MaxRequests != 7 {
+			t.Errorf("got limits %d and %d, want off and 7", b.MaxTunnels, b.MaxRequests)
+		}
+		pool.Health.HTTP, pool.Health.WebSocket = fullHealth.HTTP, nil
 	}
 }
 

@@ -101,6 +101,8 @@ type Pool struct {
 	Record
 	Balance  string // "round_robin", "least_tunnels" (default)
 	Backends map[string]*Backend
+	Health   Health
+	Queue    *Queue // nil: nobody waits
 }
 
 // Backend is one server of a pool.
@@ -113,7 +115,10 @@ type Backend struct {
 	Tier     int
 	Spare    bool // never with Standby
 	Standby  bool
-	TLS      TLSSettings
+	// The most that it has at once; default off, as zero is.
+	MaxTunnels  int
+	MaxRequests int
+	TLS         TLSSettings
 }
 
 // Route is one named route: what it matches, what it does, its own settings.
@@ -201,6 +206,7 @@ type Settings struct {
 	Forwarded       string    // "x" (default), "rfc7239", "off"
 	RewriteResponse Rewriting // default off
 	BackendTLS      TLSSettings
+	Retry           Retry
 }
 
 // Upgrade says which attempts become tunnels.

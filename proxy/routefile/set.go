@@ -103,6 +103,8 @@ func (p *Pool) filled() *Pool {
 	if c.Balance == "" {
 		c.Balance = builtIn.pool.Balance
 	}
+	c.Health = p.Health.filled()
+	c.Queue = overlayPart(p.Queue, builtIn.pool.Queue)
 	return &c
 }
 

@@ -126,15 +126,34 @@ func listenerLimitKeys() []*Key {
 
 func poolKeys() []*Key {
 	return []*Key{
-		key("balance", "How a backend is chosen: round_robin takes turns, least_tunnels takes the one with the fewest open tunnels.",
-			balanceKey(), byDefault("least_tunnels"), enum("round_robin", "least_tunnels"), example("round_robin")),
+		key("balance", "How a backend is chosen, always by weight: least_tunnels takes the one with the fewest open tunnels and requests, round_robin takes turns, least_bytes takes the one that has carried the fewest bytes of late, random_two the less busy of two drawn at random, hash the same one for the same key.",
+			text(func(p *Pool) *string { return &p.Balance }, nil), byDefault("least_tunnels"), enum("least_tunnels", "round_robin", "least_bytes", "random_two", "hash"), example("round_robin")),
+		key("hash", "What balance: hash goes by. A request that does not have it goes where the fewest tunnels are.",
+			mapping(func(p *Pool) *HashKey { return &p.Hash }, hashKeys()...), exactlyOne("header", "cookie", "query", "capture", "client"), example("{header: X-User}")),
 		key("backends", "The servers, by name.",
 			named(newBackend, backendKeys()), pattern(namePattern), required, example(`{a: {url: "ws://10.0.0.1:9000"}}`)),
 		reserved("sticky", "Sends a client back to the backend it had."),
-		reserved("health", "Asks the backends whether they are well."),
+		key("health", "How the backends are found to be well or not.",
+			mapping(func(p *Pool) *Health { return &p.Health }, healthKeys()...), atMostOne("tcp", "http", "websocket"), example("{websocket: {path: /ws}, interval: 5s}")),
 		reserved("resolve", "Follows the addresses behind a backend's name."),
 		reserved("rebalance", "Moves tunnels to backends that came back."),
-		reserved("queue", "Lets requests wait for a backend."),
+		key("queue", "Lets those wait whom no backend can take, because none is available or all have what they may have. First come, first served. Without it they get 503 at once.",
+			mapping(func(p *Pool) *Queue { p.Queue = orNew(p.Queue); return p.Queue }, queueKeys()...), example("{length: 50}")),
+	}
+}
+
+func hashKeys() []*Key {
+	return []*Key{
+		key("header", "The value of this header.",
+			text(func(h *HashKey) *string { return &h.Header }, checkToken), example("X-User")),
+		key("cookie", "The value of this cookie.",
+			text(func(h *HashKey) *string { return &h.Cookie }, checkToken), example("session")),
+		key("query", "The value of this query parameter.",
+			text(func(h *HashKey) *string { return &h.Query }, checkNotEmpty), example("room")),
+		key("capture", "What the route's path captures under this name or number. Every route to the pool must capture it.",
+			value(func(h *HashKey) *string { return &h.Capture }, checkCapture), example("room")),
+		key("client", "The client's address. Only true may be written.",
+			onlyTrue(func(h *HashKey) *bool { return &h.Client }, "leave it out"), example("true")),
 	}
 }
 
@@ -154,10 +173,14 @@ func backendKeys() []*Key {
 			plainSwitch(func(b *Backend) *bool { return &b.Spare }), byDefault("false"), example("true")),
 		key("standby", "Is used when no other backend of its tier is available.",
 			plainSwitch(func(b *Backend) *bool { return &b.Standby }), byDefault("false"), example("true")),
+		key("max_tunnels", "The most tunnels that it has at once.",
+			count(func(b *Backend) *int { return &b.MaxTunnels }, true), byDefault("off"), example("5000")),
+		key("max_requests", "The most requests that it has at once, tunnels not counted.",
+			count(func(b *Backend) *int { return &b.MaxRequests }, true), byDefault("off"), example("200")),
 		key("tls", "TLS towards this backend; each field said here goes before the route's backend_tls.",
 			mapping(func(b *Backend) *TLSSettings { return &b.TLS }, tlsKeys(false)...), together("certificate", "key"), example("{server_name: chat.internal}")),
 	}
-	for _, name := range []string{"max_tunnels", "max_requests", "route"} {
+	for _, name := range []string{"route"} {
 		keys = append(keys, reserved(name, "Comes with the pools' further policies."))
 	}
 	return keys
@@ -272,7 +295,8 @@ func settingsKeys() []*Key {
 			mapping(func(s *Settings) *Rewriting { return &s.RewriteResponse }, rewriteKeys()...), example("{location: true}"), shortRewrite),
 		key("backend_tls", "TLS towards wss and https backends.",
 			mapping(func(s *Settings) *TLSSettings { return &s.BackendTLS }, tlsKeys(true)...), together("certificate", "key"), example("{ca: backends.pem}")),
-		reserved("retry", "Tries other backends."),
+		key("retry", "Tries other backends of the pool where one gives no connection or no handshake, before anything has reached the client; never a request whose body has been read.",
+			mapping(func(s *Settings) *Retry { return &s.Retry }, retryKeys()...), example("{others: 1}")),
 		reserved("auth", "Asks who the client is."),
 		reserved("on_backend_loss", "What a tunnel does when its backend is lost."),
 	}

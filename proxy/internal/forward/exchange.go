@@ -133,7 +133,7 @@ func target(path, query string) *url.URL {
 func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	res, err := x.hop.Answer, error(nil)
 	if res == nil {
-		res, err = x.ask(r)
+		res, err = x.askAround(r)
 	}
 	if err == nil {
 		strip(res.Header)

@@ -34,6 +34,10 @@ type Hop struct {
 	// it answered with ordinary HTTP. The backend is not asked again. Forward
 	// closes its body.
 	Answer *http.Response
+	// Another is asked, where it is not nil, when there was no connection to the
+	// backend (err is an *upstream.DialError) and nothing of the request's body
+	// has been read: for another backend to send it to, or false.
+	Another func(err error) (*upstream.Backend, upstream.TLS, bool)
 }
 
 // Public is how the client sees what the backend calls its own: a path of the

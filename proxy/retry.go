@@ -1,0 +1,129 @@
+package proxy
+
+// Trying another backend: when one gives no connection or no handshake, before
+// anything of its answer has reached the client, and never for a request of whose
+// body a byte has been read. A budget keeps retries from becoming a storm: when
+// everything fails, trying again only doubles what fails.
+
+import (
+	"errors"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+)
+
+// retryRule is what a route allows. The zero value allows nothing.
+type retryRule struct {
+	others int // backends to try after the first
+	budget int // percent of the requests that may be tried again
+}
+
+// retryBudget is what a route's retries have cost, less what its requests have
+// paid for, in percent of a retry. The zero value owes nothing. Safe for
+// concurrent use.
+type retryBudget struct{ debt atomic.Int64 }
+
+const (
+	retryCost = 100 // percent: one retry
+	retryLoan = 10  // retries that may be owed at once, so that few requests may be tried again too
+)
+
+// pay is called once a request. One atomic load while nothing is owed.
+func (b *retryBudget) pay(percent int) {
+	for {
+		owed := b.debt.Load()
+		if owed == 0 || b.debt.CompareAndSwap(owed, max(owed-int64(percent), 0)) {
+			return
+		}
+	}
+}
+
+// spend takes one retry, or says that there is none.
+func (b *retryBudget) spend() bool {
+	for {
+		owed := b.debt.Load()
+		if owed+retryCost > retryLoan*retryCost {
+			return false
+		}
+		if b.debt.CompareAndSwap(owed, owed+retryCost) {
+			return true
+		}
+	}
+}
+
+// payForRetries is called once a request, before its backend is picked.
+func (x *exchange) payForRetries() {
+	if x.rt.retry.others > 0 {
+		x.rt.occupancy.retries.pay(x.rt.retry.budget)
+	}
+}
+
+// mayTryAnother says whether the request may go to one backend more.
+func (x *exchange) mayTryAnother() bool {
+	return len(x.tried) < x.rt.retry.others && len(x.rt.to.pool.Members()) > 1 && x.rt.occupancy.retries.spend()
+}
+
+// tryAnother moves the attempt to another backend; false leaves err to be
+// answered. The routes may have changed meanwhile: then it is the new ones that
+// say where to.
+func (a *attempt) tryAnother(err error) bool {
+	if !blamesBackend(err) {
+		return false
+	}
+	failed := a.backend
+	a.rt.to.pool.Failed(failed, err)
+	if !a.mayTryAnother() {
+		return false
+	}
+	a.tried = append(a.tried, failed)
+	a.withdraw()
+	if a.admit() != nil {
+		a.backend = failed // for the log
+		return false
+	}
+	return true
+}
+
+// blamesBackend says that it is the backend that failed, and not the client or
+// what it asked for.
+func blamesBackend(err error) bool {
+	var rf *refusal
+	if errors.As(err, &rf) {
+		return false
+	}
+	status := forward.Status(err)
+	return status == http.StatusBadGateway || status == http.StatusGatewayTimeout
+}
+
+// another is package forward's question for a request that found no connection.
+func (x *exchange) another(err error) (*upstream.Backend, upstream.TLS, bool) {
+	if !blamesBackend(err) {
+		return nil, upstream.TLS{}, false
+	}
+	x.rt.to.pool.Failed(x.backend, err)
+	if !x.mayTryAnother() {
+		return nil, upstream.TLS{}, false
+	}
+	x.tried = append(x.tried, x.backend)
+	next, none := x.rt.to.pool.Pick(x.choice(false))
+	if none != nil {
+		return nil, upstream.TLS{}, false
+	}
+	x.backend.Release()
+	x.backend = next
+	return next, x.rt.to.tls[next], true
+}
+
+// notice tells the backend's health of how a request went that had a connection.
+// A connection that there was not, another has told already.
+func (x *exchange) notice(outcome forward.Outcome) {
+	var bad *upstream.AnswerError
+	switch {
+	case outcome.Answered:
+		x.backend.Succeeded()
+	case errors.As(outcome.Err, &bad):
+		x.rt.to.pool.Failed(x.backend, outcome.Err)
+	}
+}
