@@ -29,6 +29,7 @@ type counts struct {
 	meter    tunnel.Meter
 	tunnels  atomic.Int64
 	inFlight atomic.Int64
+	http     atomic.Int64 // bytes of ordinary requests and their answers, heads included
 	fitness  availability
 	lines    atomic.Pointer[lines] // of the pool it is in: who waits for a place; nil: no pool yet
 }
@@ -49,6 +50,11 @@ func (b *Backend) Identity() Identity { return b.id }
 
 // Meter sums the bytes of this backend's tunnels, live; given to each tunnel's Spec.
 func (b *Backend) Meter() *tunnel.Meter { return &b.meter }
+
+// carried is how many bytes have gone to the backend and come from it, ever.
+func (b *Backend) carried() int64 {
+	return b.meter.FromClient.Load() + b.meter.FromBackend.Load() + b.http.Load()
+}
 
 // OpenTunnel counts one tunnel more. Each needs one CloseTunnel. Pool.Pick has
 // done it for the backend that it returns.

@@ -15,6 +15,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // AnswerError is an answer of a backend whose framing is ambiguous or wrong.
@@ -33,6 +34,7 @@ func badAnswer(format string, args ...any) error {
 // two goroutines and closes it.
 type gate struct {
 	net.Conn
+	carried *atomic.Int64 // bytes both ways, of many connections
 
 	mu     sync.Mutex // guards all below
 	answer answer
@@ -40,7 +42,7 @@ type gate struct {
 	wrote  bool  // part of the current request is out
 }
 
-func newGate(conn net.Conn) *gate { return &gate{Conn: conn} }
+func newGate(conn net.Conn, carried *atomic.Int64) *gate { return &gate{Conn: conn, carried: carried} }
 
 // begin announces a request, before its first byte is written: its method says
 // whether the answer has a body.
@@ -58,6 +60,7 @@ func (g *gate) Read(p []byte) (int, error) {
 		return 0, err // bufio reads again after an error
 	}
 	n, err := g.Conn.Read(p)
+	g.carried.Add(int64(n))
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.broken != nil {
@@ -98,6 +101,7 @@ func (g *gate) Write(p []byte) (int, error) {
 		return 0, broken
 	}
 	n, err := g.Conn.Write(p)
+	g.carried.Add(int64(n))
 	if err != nil && wrote {
 		return len(p), nil
 	}

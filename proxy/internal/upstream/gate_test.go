@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
@@ -115,7 +116,7 @@ func TestUnaskedBytes(t *testing.T) {
 		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
 		io.Copy(io.Discard, conn)
 	})
-	gated := newGate(dialRaw(t, greeter.Addr))
+	gated := newGate(dialRaw(t, greeter.Addr), new(atomic.Int64))
 	if n, err := gated.Read(make([]byte, 100)); n != 0 || err != io.EOF {
 		t.Errorf("greeting: read %d, %v, want nothing but EOF", n, err)
 	}
@@ -180,7 +181,7 @@ func (e *endless) Read(p []byte) (int, error) {
 func TestWriteFailsLate(t *testing.T) {
 	near, far := net.Pipe()
 	defer near.Close()
-	gated := newGate(near)
+	gated := newGate(near, new(atomic.Int64))
 	gated.begin("POST")
 	go io.ReadFull(far, make([]byte, 4))
 	if _, err := gated.Write([]byte("POST")); err != nil {
@@ -190,7 +191,7 @@ func TestWriteFailsLate(t *testing.T) {
 	if n, err := gated.Write([]byte(" / HTTP/1.1")); n != 11 || err != nil {
 		t.Errorf("late: %d, %v, want it dropped", n, err)
 	}
-	gated = newGate(near)
+	gated = newGate(near, new(atomic.Int64))
 	gated.begin("POST")
 	if _, err := gated.Write([]byte("POST")); err == nil {
 		t.Error("first: want the error")

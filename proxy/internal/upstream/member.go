@@ -18,6 +18,8 @@ type Member struct {
 	// What it may have at once; not positive is no limit.
 	MaxTunnels  int
 	MaxRequests int
+
+	seed uint64 // of Backend's identity, for hashing; set by newLineup
 }
 
 // weight is the member's effective weight, in thousandths: less than it says

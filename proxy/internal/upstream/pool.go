@@ -14,6 +14,7 @@ import (
 // Settings is how a pool chooses. Plain data; the zero value is the default.
 type Settings struct {
 	Balance string // a policy's name; "" is DefaultPolicy
+	Key     Key    // hash: of what
 }
 
 // Policy chooses among candidates. A pool asks it one question at a time, so
@@ -29,8 +30,11 @@ type Policy interface {
 
 // policies by their name in the routes file.
 var policies = map[string]func(Settings) Policy{
-	"round_robin":   newRoundRobin,
 	"least_tunnels": newLeastTunnels,
+	"round_robin":   newRoundRobin,
+	"least_bytes":   newLeastBytes,
+	"random_two":    newRandomTwo,
+	"hash":          newHash,
 }
 
 // DefaultPolicy is that of a pool that names none.

@@ -195,7 +195,7 @@ func perWeight(m Member) float64 {
 
 func TestPoolErrors(t *testing.T) {
 	_, err := NewPool("chat", Settings{Balance: "random"}, nil, nil)
-	if want := `pool "chat": balance "random": want one of least_tunnels, round_robin`; err == nil || err.Error() != want {
+	if want := `pool "chat": balance "random": want one of hash, least_bytes, least_tunnels, random_two, round_robin`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	if _, err := newPool(t, "", nil, nil).Pick(Choice{}); err != ErrUnavailable {
@@ -244,3 +244,6 @@ func BenchmarkPick(b *testing.B) {
 
 // down makes a backend unavailable, or available again.
 func down(b *Backend, is bool) { b.setTrouble(unhealthy, is) }
+
+// warm lets a backend have that part of its weight.
+func warm(b *Backend, part float64) { b.setWarmth(int(part * fullWarmth)) }

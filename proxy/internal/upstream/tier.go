@@ -24,6 +24,7 @@ func newLineup(members []Member) *lineup {
 	byTier := make([]*Member, len(members))
 	for i := range l.members {
 		byTier[i] = &l.members[i]
+		byTier[i].seed = seedOf(byTier[i].Backend.id)
 	}
 	slices.SortStableFunc(byTier, func(a, b *Member) int { return cmp.Compare(a.Tier, b.Tier) })
 	for i, m := range byTier {

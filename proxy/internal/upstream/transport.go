@@ -34,7 +34,7 @@ func newTransport(b *Backend, t TLS) *transport {
 		if err != nil {
 			return nil, err
 		}
-		return newGate(conn), nil
+		return newGate(conn, &b.http), nil
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)

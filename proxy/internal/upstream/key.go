@@ -1,0 +1,144 @@
+package upstream
+
+// What of a request tells one client, user or room from another: the key that
+// policies hash and stickiness goes by.
+
+import (
+	"encoding/binary"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// Source is where a key stands.
+type Source uint8
+
+const (
+	NoSource    Source = iota
+	FromClient         // the client's address
+	FromHeader         // a header's first value
+	FromCookie         // the first cookie of that name
+	FromQuery          // the first query parameter of that name, decoded
+	FromCapture        // what the route's pattern captured: a number or a name
+)
+
+// Key is a part of the request. Plain data, comparable; the zero value finds nothing.
+type Key struct {
+	Source Source
+	Name   string // of all but FromClient
+}
+
+// text is the key's value in a request; false if it has none, or an empty one.
+func (k Key) text(c Choice) (string, bool) {
+	value := ""
+	switch {
+	case k.Source == FromClient && c.Client.IsValid():
+		value = c.Client.String()
+	case k.Source == FromCapture && c.Captures != nil:
+		value = k.capture(c.Captures)
+	case c.Request == nil:
+	case k.Source == FromHeader:
+		value = k.header(c.Request)
+	case k.Source == FromCookie:
+		value = cookieOf(c.Request.Header["Cookie"], k.Name)
+	case k.Source == FromQuery:
+		value = parameterOf(c.Request.URL.RawQuery, k.Name)
+	}
+	return value, value != ""
+}
+
+func (k Key) capture(c Captures) string {
+	if number, err := strconv.Atoi(k.Name); err == nil {
+		value, _ := c.Index(number)
+		return value
+	}
+	value, _ := c.Get(k.Name)
+	return value
+}
+
+// header finds Host too, which net/http keeps apart.
+func (k Key) header(r *http.Request) string {
+	name := textproto.CanonicalMIMEHeaderKey(k.Name)
+	if name == "Host" {
+		return r.Host
+	}
+	if values := r.Header[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// cookieOf is the value of the first cookie of that name (RFC 6265, section
+// 4.2.1), without quotes around it.
+func cookieOf(lines []string, name string) string {
+	for _, line := range lines {
+		for line != "" {
+			var pair string
+			pair, line, _ = strings.Cut(line, ";")
+			if n, value, ok := strings.Cut(pair, "="); ok && strings.Trim(n, " \t") == name {
+				return unquoted(strings.Trim(value, " \t"))
+			}
+		}
+	}
+	return ""
+}
+
+func unquoted(value string) string {
+	if len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
+		return value[1 : len(value)-1]
+	}
+	return value
+}
+
+// parameterOf is the value of the first parameter of that name whose escapes are
+// right. Only "&" separates, as in the URL standard.
+func parameterOf(query, name string) string {
+	for query != "" {
+		var pair string
+		pair, query, _ = strings.Cut(query, "&")
+		n, value, _ := strings.Cut(pair, "=")
+		if decoded, err := url.QueryUnescape(n); err != nil || decoded != name {
+			continue
+		}
+		if value, err := url.QueryUnescape(value); err == nil {
+			return value
+		}
+	}
+	return ""
+}
+
+// hash is the key's value as a number, the same in every proxy.
+func (k Key) hash(c Choice) (uint64, bool) {
+	if k.Source == FromClient && c.Client.IsValid() {
+		a := c.Client.As16()
+		return mix(binary.BigEndian.Uint64(a[:8])*prime64 ^ mix(binary.BigEndian.Uint64(a[8:]))), true
+	}
+	value, ok := k.text(c)
+	return hashText(value), ok
+}
+
+// FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv), its bits mixed: alone it
+// hardly changes the high ones for texts that differ at their end.
+const (
+	offset64 = 14695981039346656037
+	prime64  = 1099511628211
+)
+
+func hashText(s string) uint64 {
+	h := uint64(offset64)
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * prime64
+	}
+	return mix(h)
+}
+
+// mix is the finalizer of splitmix64: every bit of x changes every bit of the
+// result with even odds.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
