@@ -230,7 +230,7 @@ func (r *wholeFile) Delete(ctx context.Context, req resource.DeleteRequest, resp
 	if now.revision == "" {
 		return
 	}
-	data, err := emptied(r.session.editor, now)
+	data, err := emptied(now)
 	if err != nil {
 		resp.Diagnostics.Append(cannotEmpty(err))
 		return
@@ -241,8 +241,9 @@ func (r *wholeFile) Delete(ctx context.Context, req resource.DeleteRequest, resp
 	}
 }
 
-// emptied is a file without its routes and pools.
-func emptied(editor routefile.Editor, d *document) ([]byte, error) {
+// emptied is a file without its routes and pools. Its comments stay if its layout
+// lets them.
+func emptied(d *document) ([]byte, error) {
 	var ops []routefile.Op
 	for name := range d.file.Routes {
 		ops = append(ops, routefile.InRoutes.Drop(name))
@@ -250,7 +251,14 @@ func emptied(editor routefile.Editor, d *document) ([]byte, error) {
 	for name := range d.file.Pools {
 		ops = append(ops, routefile.InPools.Drop(name))
 	}
-	return editor.Edit(d.data, ops...)
+	editor := routefile.Editor{Reformat: true}
+	if data, err := editor.Edit(d.data, ops...); err == nil {
+		return data, nil
+	}
+	rest := d.file.Document()
+	delete(rest, string(routefile.InPools))
+	rest[string(routefile.InRoutes)] = routefile.Plain{}
+	return routefile.EncodeDocument(rest)
 }
 
 // ImportState takes the file's path, which must be the provider's.
