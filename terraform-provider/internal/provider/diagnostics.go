@@ -167,6 +167,53 @@ func presentAlready(id recordID, pos routefile.Pos) diag.Diagnostic {
 		fmt.Sprintf("%s: %s stands there already. If this run removes it, nothing is wrong; otherwise apply will fail: %s", pos, id, howToAdopt(id)))
 }
 
+// clashOfPlans is about two records of this run that cannot stand beside each other.
+func clashOfPlans(rec record, c complaint) diag.Diagnostic {
+	return errorAt(placeOrMatch(rec, c), "Clashes with another "+noun(rec.id.section)+" of this plan", c.String())
+}
+
+// clashWithFile is about a record in the file that may be gone by the time of the apply.
+func clashWithFile(rec record, c complaint, other string) diag.Diagnostic {
+	return warningAt(placeOrMatch(rec, c), "Clashes with the routes file",
+		fmt.Sprintf("%s\n\nIf this run removes or changes %s, nothing is wrong; otherwise apply will fail.", c, other))
+}
+
+// notYet is about something that a record refers to and the file does not have.
+func notYet(rec record, c complaint) diag.Diagnostic {
+	return warningAt(placeOf(rec.id, rec.says, c.key), "Not in the routes file yet",
+		fmt.Sprintf("%s\n\nIf this run makes it, refer to it (pool://${tunnelform_pool.NAME.name}), so that it is made first. "+
+			"If it stands in another routes file, name that file in the provider's context_files. Otherwise apply will fail.", c))
+}
+
+// placeOrMatch is where a clash is: at what the complaint names if that is this
+// record's, else at the conditions, which are what clashes.
+func placeOrMatch(rec record, c complaint) path.Path {
+	if at := placeOf(rec.id, rec.says, c.key); !at.Equal(path.Empty()) {
+		return at
+	}
+	if _, has := rec.says["match"]; has {
+		return path.Root("match")
+	}
+	return path.Root(nameAttribute)
+}
+
+func warningAt(at path.Path, summary, detail string) diag.Diagnostic {
+	if at.Equal(path.Empty()) {
+		return diag.NewWarningDiagnostic(summary, detail)
+	}
+	return diag.NewAttributeWarningDiagnostic(at, summary, detail)
+}
+
+// silentProxies warns that it is not known what proxies serve.
+func silentProxies(errs []error) diag.Diagnostic {
+	lines := make([]string, len(errs))
+	for i, err := range errs {
+		lines[i] = err.Error()
+	}
+	return diag.NewWarningDiagnostic("A proxy does not answer",
+		"whether it serves what the routes file says is not known, so it counts as not serving it:\n"+strings.Join(lines, "\n"))
+}
+
 func howToAdopt(id recordID) string {
 	return fmt.Sprintf("import it (terraform import tunnelform_%s.ADDRESS %s), or if the resource's address has changed, write a moved block", noun(id.section), id.name)
 }

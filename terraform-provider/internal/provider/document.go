@@ -53,52 +53,14 @@ func (d *document) fingerprint(id recordID) string {
 // reader reads the file of a session. Safe for concurrent use.
 type reader struct {
 	session *session
-
-	turn sync.Mutex // held while reading
-	last *document  // guarded by turn
-
-	mu   sync.Mutex
-	next *reading // who has not begun yet; guarded by mu
-}
-
-// reading is one look at the file, for everyone who asked before it began.
-type reading struct {
-	done chan struct{}
-	doc  *document
-	err  error
+	looks   shared[*document]
+	last    *document // of the last look; looks takes turns
 }
 
 // read returns the file as it stands now: what it returns was read after the
 // call. A file that does not exist is an empty one. ctx ends the waiting.
 func (r *reader) read(ctx context.Context) (*document, error) {
-	r.mu.Lock()
-	mine, lead := r.next, r.next == nil
-	if lead {
-		mine = &reading{done: make(chan struct{})}
-		r.next = mine
-	}
-	r.mu.Unlock()
-	if lead {
-		r.lead(context.WithoutCancel(ctx), mine)
-	}
-	select {
-	case <-mine.done:
-		return mine.doc, mine.err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-}
-
-// lead reads for everyone who joined before its turn came. Those who come later
-// may have seen a write that this look does not see, and wait for the next.
-func (r *reader) lead(ctx context.Context, mine *reading) {
-	r.turn.Lock()
-	defer r.turn.Unlock()
-	r.mu.Lock()
-	r.next = nil
-	r.mu.Unlock()
-	mine.doc, mine.err = r.load(ctx)
-	close(mine.done)
+	return r.looks.do(ctx, r.load)
 }
 
 func (r *reader) load(ctx context.Context) (*document, error) {

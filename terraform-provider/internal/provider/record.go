@@ -106,8 +106,12 @@ func (r *recordResource) planDrop(state tfsdk.State) {
 
 func (r *recordResource) planRecord(ctx context.Context, rec record, was string, same bool, diags *diag.Diagnostics) {
 	p := &planned{was: was}
+	file, all := rec.judge()
+	if diags.Append(invalid(rec.id, rec.says, all)...); len(all) > 0 {
+		return
+	}
 	if len(rec.unknown) == 0 {
-		p.file, _ = rec.judge()
+		p.file = file
 	}
 	if !r.session.ledger.take(rec.id, p) {
 		diags.Append(plannedTwice(rec.id))
@@ -213,7 +217,7 @@ func (r *recordResource) Read(ctx context.Context, req resource.ReadRequest, res
 // refreshed is a record's state as the file has it, in the state's own words as
 // long as they mean the same.
 func (r *recordResource) refreshed(ctx context.Context, before record, doc *document, print string, diags *diag.Diagnostics) tftypes.Value {
-	serving := r.session.serves(ctx, doc, before.id, print, diags)
+	serving := r.session.serves(ctx, before.id, print, diags)
 	revision := tftypes.NewValue(tftypes.String, print)
 	if textOf(before.members[revisionAttribute]) == print {
 		return before.with(serving, revision)

@@ -12,15 +12,16 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
+	"github.com/tunnelform/tunnelform/proxy/routefile"
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
@@ -264,16 +265,72 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// serves says whether the proxies serve a record as the file has it: null when
-// there are none to ask.
-func (s *session) serves(ctx context.Context, doc *document, id recordID, print string, diags *diag.Diagnostics) tftypes.Value {
+// records asks what a proxy serves, record by record.
+func (p *proxy) records(ctx context.Context) (statusapi.Records, error) {
+	var records statusapi.Records
+	err := p.ask(ctx, http.MethodGet, "/v1/records", nil, &records)
+	return records, err
+}
+
+// briefly bounds questions that do not wait for anything.
+const briefly = 5 * time.Second
+
+// census is what each proxy serves: fingerprints by record.
+type census struct {
+	served []map[recordID]string // of those that answered
+	silent []error               // of the others
+}
+
+// count asks all proxies at once.
+func (f fleet) count(ctx context.Context) (census, error) {
+	ctx, cancel := context.WithTimeout(ctx, briefly)
+	defer cancel()
+	var mu sync.Mutex
+	var all census
+	var wg sync.WaitGroup
+	for _, p := range f.proxies {
+		wg.Go(func() {
+			records, err := p.records(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				all.silent = append(all.silent, err)
+				return
+			}
+			all.served = append(all.served, byRecord(records))
+		})
+	}
+	wg.Wait()
+	return all, nil
+}
+
+func byRecord(records statusapi.Records) map[recordID]string {
+	all := map[recordID]string{}
+	for _, f := range records.Files {
+		for name, print := range f.Routes {
+			all[recordID{routefile.InRoutes, name}] = print
+		}
+		for name, print := range f.Pools {
+			all[recordID{routefile.InPools, name}] = print
+		}
+	}
+	return all
+}
+
+// serves says whether enough proxies serve a record with this fingerprint: null
+// when there are none to ask. The first that does not answer is warned of, once
+// in a run.
+func (s *session) serves(ctx context.Context, id recordID, print string, diags *diag.Diagnostics) tftypes.Value {
 	if len(s.proxies.proxies) == 0 {
 		return tftypes.NewValue(tftypes.Bool, nil)
 	}
+	all, err := s.censuses.do(ctx, s.proxies.count)
+	if err == nil && len(all.silent) > 0 {
+		s.silence.Do(func() { diags.Append(silentProxies(all.silent)) })
+	}
 	serving := 0
-	for _, p := range s.proxies.proxies {
-		status, err := p.status(ctx, "", 0)
-		if err == nil && slices.ContainsFunc(status.Files, func(f statusapi.File) bool { return f.Revision == doc.revision }) {
+	for _, served := range all.served {
+		if served[id] == print {
 			serving++
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -90,9 +91,11 @@ type session struct {
 	clashWait      time.Duration
 	contextFiles   []string
 
-	reader *reader
-	writer *writer
-	ledger *ledger
+	reader   *reader
+	writer   *writer
+	ledger   *ledger
+	censuses shared[census]
+	silence  sync.Once // a proxy that does not answer is warned of
 }
 
 // newSession reads the configuration. What is wrong with it goes to diags.
