@@ -174,7 +174,7 @@ func (b *builder) pools() {
 				MaxRequests: backend.MaxRequests,
 			})
 		}
-		pool, err := upstream.NewPool(name, upstream.Settings{Balance: p.Balance}, members, b.prev.pools[name])
+		pool, err := upstream.NewPool(name, poolSettings(p), members, b.prev.pools[name])
 		if err != nil {
 			b.fail(p.Pos, "pools."+name, fmt.Sprintf("pool %q", name), err)
 			continue
@@ -184,6 +184,26 @@ func (b *builder) pools() {
 		}
 		b.table.pools[name] = pool
 	}
+}
+
+func poolSettings(p *routefile.Pool) upstream.Settings {
+	return upstream.Settings{Balance: p.Balance, Key: hashKey(p.Hash)}
+}
+
+func hashKey(h routefile.HashKey) upstream.Key {
+	switch {
+	case h.Header != "":
+		return upstream.Key{Source: upstream.FromHeader, Name: h.Header}
+	case h.Cookie != "":
+		return upstream.Key{Source: upstream.FromCookie, Name: h.Cookie}
+	case h.Query != "":
+		return upstream.Key{Source: upstream.FromQuery, Name: h.Query}
+	case h.Capture != "":
+		return upstream.Key{Source: upstream.FromCapture, Name: h.Capture}
+	case h.Client:
+		return upstream.Key{Source: upstream.FromClient}
+	}
+	return upstream.Key{}
 }
 
 // backend is the backend of that identity: the one of the Table before, with

@@ -161,6 +161,7 @@ func (c *checker) checkPools() {
 		if len(p.it.Backends) == 0 && !p.it.spoilt {
 			c.at(p.file, []string{"pools", name, "backends"}, recordOf("pool", name), "backends is empty, wanted at least one")
 		}
+		c.checkBalance(p)
 		c.checkBackends(p)
 		c.checkHealth(p)
 	}
@@ -196,6 +197,7 @@ func (c *checker) checkRoutes() {
 		c.checkListenerOf(r)
 		if r.it.To != nil {
 			c.checkPoolOf(r)
+			c.checkHashedCapture(r)
 		}
 		for _, t := range templatesOf(r.it) {
 			if err := t.check(r.it.Match.pattern(), r.it.spoilt); err != nil {

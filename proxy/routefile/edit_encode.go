@@ -37,6 +37,7 @@ func EncodeRoute(r *Route) *yaml.Node {
 func EncodePool(p *Pool) *yaml.Node {
 	var f, backends fieldNodes
 	f.text("balance", p.Balance)
+	f.part("hash", encodeHash(&p.Hash))
 	for _, name := range sortedNames(p.Backends) {
 		backends.add(name, encodeBackend(p.Backends[name]))
 	}
@@ -76,6 +77,16 @@ func encodeListenerTLS(t *ListenerTLS) *yaml.Node {
 	f.add("certificates", list)
 	f.text("client_ca", t.ClientCA)
 	return f.mapping()
+}
+
+func encodeHash(h *HashKey) fieldNodes {
+	var f fieldNodes
+	f.text("header", h.Header)
+	f.text("cookie", h.Cookie)
+	f.text("query", h.Query)
+	f.text("capture", h.Capture)
+	f.set("client", h.Client)
+	return f
 }
 
 func encodeBackend(b *Backend) *yaml.Node {

@@ -85,7 +85,7 @@ func TestEncodedRoutesParseEqual(t *testing.T) {
 }
 
 func TestEncodedPoolsAndListenersParseEqual(t *testing.T) {
-	pool := &Pool{Balance: "round_robin", Backends: map[string]*Backend{
+	pool := &Pool{Balance: "hash", Hash: HashKey{Capture: "1"}, Backends: map[string]*Backend{
 		"a": {URL: Target{Scheme: "ws", Host: "a.test:1"}, Drain: true, Weight: 3, Tier: 2, Spare: true},
 		"b": {URL: Target{Scheme: "unix+ws", Host: "/run/b.sock"}, Disabled: true, Standby: true, TLS: TLSSettings{CA: "/ca.pem", Insecure: On}},
 	}}
@@ -100,7 +100,7 @@ func TestEncodedPoolsAndListenersParseEqual(t *testing.T) {
 			t.Errorf("backend %q: got %+v, want %+v", name, b, want)
 		}
 	}
-	if got.Balance != pool.Balance || len(got.Backends) != 2 {
+	if got.Balance != pool.Balance || got.Hash != pool.Hash || len(got.Backends) != 2 {
 		t.Errorf("got %+v", got)
 	}
 	listener := &Listener{Address: "unix:/run/a.sock", HTTP2: Off,
@@ -128,7 +128,7 @@ func TestEncoderKnowsEveryKey(t *testing.T) {
 	for _, n := range append(more, route) {
 		writtenKeys("routes.*", n, InRoutes.key(), written)
 	}
-	writtenKeys("pools.*", EncodePool(&Pool{Balance: "round_robin", Backends: map[string]*Backend{
+	writtenKeys("pools.*", EncodePool(&Pool{Balance: "round_robin", Hash: HashKey{"a", "b", "c", "d", true}, Backends: map[string]*Backend{
 		"a": {URL: Target{Raw: "ws://a"}, Drain: true, Weight: 1, Tier: 1, Disabled: true, Spare: true, Standby: true, MaxTunnels: 1, MaxRequests: 1, TLS: TLSSettings{CA: "a", ServerName: "b", Certificate: "c", Key: "d", Insecure: Off}},
 	}, Health: fullHealth, Queue: &Queue{1, 2 * time.Second}}), InPools.key(), written)
 	writtenKeys("listeners.*", EncodeListener(&Listener{Address: ":1", HTTP2: On, TLS: &ListenerTLS{Certificates: []CertificateFiles{{Certificate: "a", Key: "b"}}, ClientCA: "c"},

@@ -99,10 +99,20 @@ type Shutdown struct {
 // Pool is a named set of backends.
 type Pool struct {
 	Record
-	Balance  string // "round_robin", "least_tunnels" (default)
+	Balance  string  // "least_tunnels" (default), "round_robin", "least_bytes", "random_two", "hash"
+	Hash     HashKey // of Balance "hash", and of no other
 	Backends map[string]*Backend
 	Health   Health
 	Queue    *Queue // nil: nobody waits
+}
+
+// HashKey is what of a request a pool hashes: exactly one of them, or none.
+type HashKey struct {
+	Header  string
+	Cookie  string
+	Query   string
+	Capture string // a name or a number
+	Client  bool
 }
 
 // Backend is one server of a pool.

@@ -117,21 +117,6 @@ func plainSwitch[T any](field func(*T) *bool) *Key {
 	}}
 }
 
-// laterPolicies are known by name and refused.
-var laterPolicies = []string{"least_bytes", "random_two", "hash"}
-
-func balanceKey() *Key {
-	return &Key{Kind: KindText, set: func(p *parser, k *Key, n node, dst any) {
-		if n.Kind == yaml.ScalarNode && known(n.Value, laterPolicies) {
-			p.bad(n, "is not supported yet: wanted %s", oneOf(k.Enum))
-			return
-		}
-		if p.wantText(n) && p.wantEnum(k, n) {
-			dst.(*Pool).Balance = n.Value
-		}
-	}}
-}
-
 // targetKey reads a target with its position.
 func targetKey[T any](field func(*T) *Target, parse func(string) (Target, error)) *Key {
 	return &Key{Kind: KindText, set: func(p *parser, k *Key, n node, dst any) {
@@ -306,13 +291,7 @@ func shortValue(k *Key) {
 }
 
 func presentKey() *Key {
-	return &Key{Kind: KindSwitch, Enum: []string{"true"}, set: func(p *parser, k *Key, n node, dst any) {
-		on, ok := p.boolean(n)
-		if ok && !on {
-			p.bad(n, "only true may be written; a request without it cannot be asked for")
-		}
-		dst.(*Condition).Present = on
-	}}
+	return onlyTrue(func(c *Condition) *bool { return &c.Present }, "a request without it cannot be asked for")
 }
 
 // shortKeepalive is `keepalive: off`: no pings.

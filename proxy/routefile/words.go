@@ -46,6 +46,24 @@ func isToken(s string) bool {
 	return s != ""
 }
 
+// checkCapture accepts the name of a capture, or its number.
+func checkCapture(s string) error {
+	if isDigits(s) && s[0] != '0' || isCaptureName(s) {
+		return nil
+	}
+	return errors.New("wanted the name of a capture, or its number from 1 on")
+}
+
+// isCaptureName is what {name} and (?P<name>) may hold.
+func isCaptureName(s string) bool {
+	for i := range len(s) {
+		if !isAlnum(s[i]) && s[i] != '_' || i == 0 && '0' <= s[0] && s[0] <= '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
 func checkToken(s string) error {
 	if !isToken(s) {
 		return errors.New("wanted a token: letters, digits and !#$%&'*+-.^_`|~")
