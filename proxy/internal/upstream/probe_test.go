@@ -1,0 +1,186 @@
+package upstream
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
+)
+
+// probed asks a backend at the server's address once.
+func probed(t *testing.T, server *proxytest.Server, scheme string, p Probe) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	return p(ctx, NewBackend(Identity{Pool: "p", Scheme: scheme, Authority: server.Addr}))
+}
+
+func wantError(t *testing.T, err error, part string) {
+	t.Helper()
+	switch {
+	case part == "" && err != nil:
+		t.Errorf("not well: %v", err)
+	case part != "" && (err == nil || !strings.Contains(err.Error(), part)):
+		t.Errorf("got %v, want an error with %q", err, part)
+	}
+}
+
+func TestProbeTCP(t *testing.T) {
+	server := proxytest.Mirror(t)
+	wantError(t, probed(t, server, "http", ProbeTCP(TLS{})), "")
+	unix := proxytest.ServeUnix(t, http.NotFoundHandler())
+	wantError(t, probed(t, unix, "unix+http", ProbeTCP(TLS{})), "")
+	wantError(t, probed(t, server, "https", ProbeTCP(TLS{})), "tls")
+	server.Close()
+	wantError(t, probed(t, server, "http", ProbeTCP(TLS{})), "refused")
+}
+
+func TestProbeHTTP(t *testing.T) {
+	server := proxytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/sick":
+			w.WriteHeader(500)
+		case "/moved":
+			http.Redirect(w, r, "/", http.StatusFound)
+		case "/asked":
+			io.WriteString(w, r.Method+" "+r.RequestURI+" "+r.Host+" "+r.Header.Get("X-Who")+" "+r.UserAgent())
+		case "/long":
+			io.WriteString(w, strings.Repeat("x", probeBody)+"beyond")
+		default:
+			io.WriteString(w, "all is well")
+		}
+	}))
+	for _, tt := range []struct {
+		name string
+		q    HTTPQuestion
+		want string
+	}{
+		{"well", HTTPQuestion{}, ""},
+		{"500", HTTPQuestion{Target: "/sick"}, "status 500, wanted 200-299"},
+		{"500 is what we want", HTTPQuestion{Target: "/sick", Statuses: []StatusRange{{404, 404}, {500, 599}}}, ""},
+		{"redirects are not followed", HTTPQuestion{Target: "/moved", Statuses: []StatusRange{{200, 299}, {404, 404}}}, "status 302, wanted 200-299, 404"},
+		{"body", HTTPQuestion{Body: regexp.MustCompile("^all is (well|good)$")}, ""},
+		{"other body", HTTPQuestion{Body: regexp.MustCompile("is")}, ""},
+		{"not the body", HTTPQuestion{Body: regexp.MustCompile("^ill")}, `"^ill" is not found`},
+		{"not beyond 64 KiB", HTTPQuestion{Target: "/long", Body: regexp.MustCompile("beyond")}, "is not found"},
+		{"what is asked", HTTPQuestion{Method: "POST", Target: "/asked?a=b", Host: "h.test", Header: http.Header{"X-Who": {"me"}},
+			Body: regexp.MustCompile(`^POST /asked\?a=b h\.test me tunnelform-health$`)}, ""},
+		{"HEAD", HTTPQuestion{Method: "HEAD"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			wantError(t, probed(t, server, "ws", ProbeHTTP(tt.q, TLS{})), tt.want)
+		})
+	}
+}
+
+// TestProbeWebSocket: a real handshake, a ping and its pong, whatever the
+// application says in between; and what must not pass for one.
+func TestProbeWebSocket(t *testing.T) {
+	upgrader := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }, Subprotocols: []string{"chat"}}
+	goodbyes := make(chan error, 1)
+	server := proxytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/refused":
+			http.Error(w, "no", http.StatusServiceUnavailable)
+			return
+		case "/silent":
+			conn, buffered, _ := w.(http.Hijacker).Hijack()
+			defer conn.Close()
+			io.WriteString(conn, proxytest.Switching(r.Header.Get("Sec-WebSocket-Key")))
+			io.Copy(io.Discard, buffered) // its event loop hangs: no pong ever
+			return
+		}
+		conn, err := upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		if r.URL.Path == "/closing" {
+			conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1013, "busy"), time.Now().Add(time.Second))
+		}
+		conn.WriteMessage(websocket.TextMessage, []byte("welcome"))
+		for {
+			if _, _, err := conn.ReadMessage(); err != nil {
+				select {
+				case goodbyes <- err:
+				default:
+				}
+				return
+			}
+		}
+	}))
+	for _, tt := range []struct {
+		name string
+		q    WebSocketQuestion
+		want string
+	}{
+		{"subprotocol", WebSocketQuestion{Subprotocol: "chat"}, ""},
+		{"other subprotocol", WebSocketQuestion{Subprotocol: "news"}, `subprotocol "", wanted "news"`},
+		{"refused", WebSocketQuestion{Target: "/refused"}, "status 503"},
+		{"closing", WebSocketQuestion{Target: "/closing"}, "1013"},
+	} {
+		t.Run(tt.name, func(t *testing.T) { wantError(t, probed(t, server, "ws", ProbeWebSocket(tt.q, TLS{})), tt.want) })
+	}
+	for len(goodbyes) > 0 {
+		<-goodbyes
+	}
+	wantError(t, probed(t, server, "http", ProbeWebSocket(WebSocketQuestion{Target: "/a?b=c"}, TLS{})), "")
+	if err := <-goodbyes; !websocket.IsCloseError(err, websocket.CloseNormalClosure) {
+		t.Errorf("the backend sees %v, want a normal close", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	b := NewBackend(Identity{Pool: "p", Scheme: "ws", Authority: server.Addr})
+	wantError(t, ProbeWebSocket(WebSocketQuestion{Target: "/silent"}, TLS{})(ctx, b), "waiting for the pong")
+}
+
+// TestProbesEndInTime: a server that takes the connection and then says nothing
+// holds no probe up.
+func TestProbesEndInTime(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { conn.Close() })
+			bufio.NewReader(conn).Peek(1)
+		}
+	}()
+	for name, probe := range map[string]Probe{"http": ProbeHTTP(HTTPQuestion{}, TLS{}), "websocket": ProbeWebSocket(WebSocketQuestion{}, TLS{})} {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		b := NewBackend(Identity{Pool: "p", Scheme: "ws", Authority: listener.Addr().String()})
+		if err := probe(ctx, b); err == nil {
+			t.Errorf("%s: well, although nothing was said", name)
+		}
+		cancel()
+	}
+}
+
+// TestProbesSpeakTLS as the backend's tunnels do.
+func TestProbesSpeakTLS(t *testing.T) {
+	authority := proxytest.NewAuthority(t)
+	server := proxytest.EchoServer(t, proxytest.EchoOptions{TLS: authority.Issue([]string{"127.0.0.1"})})
+	trusting, err := LoadTLS(TLSFiles{CA: authority.File})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, probed(t, server.Server, "wss", ProbeWebSocket(WebSocketQuestion{}, trusting)), "")
+	wantError(t, probed(t, server.Server, "wss", ProbeWebSocket(WebSocketQuestion{}, TLS{})), "unknown authority")
+	wantError(t, probed(t, server.Server, "wss", ProbeTCP(trusting)), "")
+	wantError(t, probed(t, server.Server, "wss", ProbeHTTP(HTTPQuestion{Statuses: []StatusRange{{400, 499}}}, trusting)), "")
+}

@@ -1,0 +1,135 @@
+package upstream
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func queuedPool(t *testing.T, q Queue, members ...Member) *Pool {
+	t.Helper()
+	p, err := NewPool("p", Settings{}, members, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.LetWait(q)
+	return p
+}
+
+// TestQueueIsFair: places go to those who wait in the order in which they came.
+func TestQueueIsFair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := backendNamed("a:1")
+		p := queuedPool(t, Queue{Length: 10, Wait: time.Minute}, Member{Backend: b, MaxTunnels: 2})
+		for range 2 {
+			if _, err := p.PickOrWait(t.Context(), Choice{Tunnel: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var mu sync.Mutex
+		var order []int
+		for i := range 10 {
+			go func() {
+				if _, err := p.PickOrWait(t.Context(), Choice{Tunnel: true}); err != nil {
+					t.Errorf("waiter %d: %v", i, err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, i)
+			}()
+			synctest.Wait()
+		}
+		if _, err := p.PickOrWait(t.Context(), Choice{Tunnel: true}); err != ErrFull {
+			t.Errorf("one too many in the line: %v, want ErrFull", err)
+		}
+		if _, err := p.PickOrWait(t.Context(), Choice{}); err != nil {
+			t.Errorf("a request behind tunnels that wait: %v", err)
+		}
+		for i := range 10 {
+			b.CloseTunnel()
+			synctest.Wait()
+			if len(order) != i+1 || order[i] != i {
+				t.Fatalf("served %v after %d places were free", order, i+1)
+			}
+		}
+		if b.Tunnels() != 2 {
+			t.Errorf("%d tunnels counted, want 2", b.Tunnels())
+		}
+	})
+}
+
+func TestQueueEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := backendNamed("a:1")
+		p := queuedPool(t, Queue{Length: 10, Wait: 5 * time.Second}, Member{Backend: b, MaxRequests: 1})
+		if _, err := p.PickOrWait(t.Context(), Choice{}); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if _, err := p.PickOrWait(t.Context(), Choice{}); err != ErrFull || time.Since(began) != 5*time.Second {
+			t.Errorf("%v after %v, want ErrFull after 5s", err, time.Since(began))
+		}
+		ctx, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		if _, err := p.PickOrWait(ctx, Choice{}); err != context.DeadlineExceeded {
+			t.Errorf("%v for a client that left, want its own end", err)
+		}
+		b.setTrouble(unhealthy, true)
+		b.Release()
+		if _, err := p.PickOrWait(t.Context(), Choice{}); err != ErrUnavailable {
+			t.Errorf("%v while it is down, want ErrUnavailable", err)
+		}
+		if p.turn.lines.requests.waiting.Load() != 0 {
+			t.Error("somebody is left in the line")
+		}
+	})
+}
+
+// TestQueueHearsOfRecovery: a backend that is well again serves the line at once.
+func TestQueueHearsOfRecovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := backendNamed("a:1")
+		defer b.Close()
+		p := queuedPool(t, Queue{Length: 10, Wait: time.Minute}, Member{Backend: b})
+		b.Watch(Health{Probe: scripted("--+"), Interval: 10 * time.Second, StartDown: true, Key: "k"}, nil)
+		began := time.Now()
+		if _, err := p.PickOrWait(t.Context(), Choice{Tunnel: true}); err != nil {
+			t.Fatal(err)
+		}
+		if waited := time.Since(began); waited < 18*time.Second || waited > 22*time.Second {
+			t.Errorf("waited %v, want two intervals", waited)
+		}
+	})
+}
+
+// TestQueueKeepsLimits: many come and go at once; a limit holds at every moment,
+// nobody is lost, and everything is given back.
+func TestQueueKeepsLimits(t *testing.T) {
+	const limit, clients = 3, 50
+	a, b := backendNamed("a:1"), backendNamed("b:1")
+	p := queuedPool(t, Queue{Length: clients, Wait: time.Minute}, Member{Backend: a, MaxTunnels: limit}, Member{Backend: b, MaxTunnels: limit})
+	var all sync.WaitGroup
+	for range clients {
+		all.Go(func() {
+			for range 100 {
+				ctx, leave := context.WithTimeout(t.Context(), time.Duration(rand.IntN(2000))*time.Microsecond+time.Microsecond)
+				got, err := p.PickOrWait(ctx, Choice{Tunnel: true})
+				leave()
+				if err != nil {
+					continue
+				}
+				if n := got.Tunnels(); n > limit {
+					t.Errorf("%d tunnels at once, want at most %d", n, limit)
+				}
+				got.CloseTunnel()
+			}
+		})
+	}
+	all.Wait()
+	if a.Tunnels() != 0 || b.Tunnels() != 0 || p.turn.lines.tunnels.waiting.Load() != 0 {
+		t.Errorf("left over: %d and %d tunnels, %d waiting", a.Tunnels(), b.Tunnels(), p.turn.lines.tunnels.waiting.Load())
+	}
+}
