@@ -77,14 +77,19 @@ func TestVerdicts(t *testing.T) {
 				b := backendNamed("a:1")
 				defer b.Close()
 				var events told
-				b.Watch(Health{Probe: scripted(tt.answers), Interval: 10 * time.Second, Timeout: time.Second, Passes: 2, Fails: 3, StartDown: tt.down, Key: "k"}, events.tell)
+				answered := make(chan bool)
+				script := scripted(tt.answers)
+				probe := func(ctx context.Context, b *Backend) error {
+					defer func() { answered <- true }()
+					return script(ctx, b)
+				}
+				b.Watch(Health{Probe: probe, Interval: 10 * time.Second, Timeout: time.Second, Passes: 2, Fails: 3, StartDown: tt.down, Key: "k"}, events.tell)
 				for i, want := range tt.want {
-					time.Sleep(time.Millisecond + time.Second)
+					<-answered
 					synctest.Wait()
 					if got := b.Available(); got != (want == 'y') {
 						t.Errorf("after answer %d of %q available is %t", i+1, tt.answers, got)
 					}
-					time.Sleep(10 * time.Second)
 				}
 			})
 		})
