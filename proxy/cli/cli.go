@@ -53,9 +53,15 @@ func usageErrorf(format string, args ...any) error {
 // Main runs one command and returns the exit code.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	env := &Env{Stdin: stdin, Stdout: stdout, Stderr: stderr, IsTerminal: isTerminal(stderr)}
+	return execute(context.Background(), env, args)
+}
+
+// execute runs one command in its world and returns the exit code.
+func execute(ctx context.Context, env *Env, args []string) int {
 	root := newRoot(env)
 	root.SetArgs(args)
-	return report(env, root.ExecuteContext(context.Background()))
+	cmd, err := root.ExecuteContextC(ctx)
+	return report(env, cmd, err)
 }
 
 func isTerminal(w io.Writer) bool {
@@ -65,13 +71,13 @@ func isTerminal(w io.Writer) bool {
 
 // report prints what went wrong and chooses the exit code: an error that does
 // not say its code is one of usage, which is what cobra returns errors for.
-func report(env *Env, err error) int {
+func report(env *Env, cmd *cobra.Command, err error) int {
 	if err == nil {
 		return 0
 	}
 	var exit *exitError
 	if !errors.As(err, &exit) {
-		fmt.Fprintf(env.Stderr, "tunnelform: %v\nsee tunnelform help\n", err)
+		fmt.Fprintf(env.Stderr, "tunnelform: %v\nsee %s --help\n", err, cmd.CommandPath())
 		return exitUsage
 	}
 	if exit.err != nil {
@@ -103,7 +109,30 @@ func newRoot(env *Env) *cobra.Command {
 	root.SetErr(env.Stderr)
 	root.AddCommand(newServeCommand(env), newCheckCommand(env), newFmtCommand(env), newExplainCommand(env),
 		newStatusCommand(env), newSchemaCommand(env), newVersionCommand(env))
+	root.SetHelpCommand(newHelpCommand(root))
+	root.Version = versionText()
+	root.SetVersionTemplate(versionLine())
 	return root
+}
+
+// newHelpCommand is cobra's own, but that a topic which does not exist is an
+// error like a command that does not.
+func newHelpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err == nil && len(rest) > 0 {
+				err = fmt.Errorf("unknown command %q for %q", rest[0], cmd.CommandPath())
+			}
+			if err != nil {
+				return usageErrorf("%w\nsee %s --help", err, root.CommandPath())
+			}
+			cmd.InitDefaultHelpFlag() // which its help lists
+			return cmd.Help()
+		},
+	}
 }
 
 // printMistakes prints for eyes on a terminal (each with its line and a caret),

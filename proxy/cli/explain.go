@@ -5,7 +5,9 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -38,7 +40,7 @@ func newExplainCommand(env *Env) *cobra.Command {
 		Use:   "explain [FILE|DIR...] URL",
 		Short: "Say which route a request takes, and why",
 		Long:  explainHelp,
-		Args:  cobra.MinimumNArgs(1),
+		Args:  cobra.ArbitraryArgs, // question says what is missing
 		RunE: func(_ *cobra.Command, args []string) error {
 			question, paths, err := flags.question(args)
 			if err != nil {
@@ -95,9 +97,23 @@ func (flags explainFlags) complete(q *routefile.Question) (err error) {
 		if !ok {
 			return usageErrorf("-H %q: want 'Name: value'", line)
 		}
-		q.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+		if name, value = strings.TrimSpace(name), strings.TrimSpace(value); strings.EqualFold(name, "Host") {
+			q.URL.Host = value // as the request would say it
+			continue
+		}
+		q.Header.Add(name, value)
 	}
 	return nil
+}
+
+// checkListener refuses a listener that the files do not have: no request comes
+// in on it, and the answer would mislead.
+func (flags explainFlags) checkListener(set *routefile.Set) error {
+	if flags.listener == "" || set.Listeners[flags.listener] != nil {
+		return nil
+	}
+	return usageErrorf("--listener %q: the files have no such listener: want %s",
+		flags.listener, strings.Join(slices.Sorted(maps.Keys(set.Listeners)), " or "))
 }
 
 func runExplain(env *Env, flags explainFlags, q routefile.Question, paths []string) error {
@@ -105,7 +121,11 @@ func runExplain(env *Env, flags explainFlags, q routefile.Question, paths []stri
 	if err != nil {
 		return err
 	}
-	explanation, err := routefile.Explain(routefile.NewSet(files...), q)
+	set := routefile.NewSet(files...)
+	if err := flags.checkListener(set); err != nil {
+		return err
+	}
+	explanation, err := routefile.Explain(set, q)
 	if err != nil {
 		return &exitError{code: exitInvalid, err: err}
 	}
@@ -127,11 +147,38 @@ func printExplanation(env *Env, flags explainFlags, q routefile.Question, e *rou
 	default:
 		fmt.Fprintf(env.Stdout, "  takes route %q (%s)\n  %s\n", e.Route, e.Pattern, e.Outcome)
 	}
-	heading := "\ncame close:\n"
+	printVerdicts(env, flags.all, e)
+}
+
+// fewRoutes is how many routes that did not even come close are worth reading.
+const fewRoutes = 20
+
+// printVerdicts lists the routes that came close, and the others too when they
+// are asked for, or when no route matched and they are few.
+func printVerdicts(env *Env, all bool, e *routefile.Explanation) {
+	var near, far []routefile.Verdict
 	for _, v := range e.Verdicts {
-		if v.Close || flags.all || e.Route == "" {
-			fmt.Fprintf(env.Stdout, "%s  %-16s %s\n", heading, v.Route, v.Reason)
-			heading = ""
+		if v.Close {
+			near = append(near, v)
+		} else {
+			far = append(far, v)
 		}
+	}
+	printRoutes(env, "came close:", near)
+	switch {
+	case all || e.Route == "" && len(far) <= fewRoutes:
+		printRoutes(env, "do not match:", far)
+	case e.Route == "":
+		fmt.Fprintf(env.Stdout, "\n%d routes do not match; --all lists them\n", len(far))
+	}
+}
+
+func printRoutes(env *Env, heading string, verdicts []routefile.Verdict) {
+	if len(verdicts) == 0 {
+		return
+	}
+	fmt.Fprintf(env.Stdout, "\n%s\n", heading)
+	for _, v := range verdicts {
+		fmt.Fprintf(env.Stdout, "  %-16s %s\n", v.Route, v.Reason)
 	}
 }

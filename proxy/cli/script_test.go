@@ -157,9 +157,7 @@ func (s *script) command(number int, args []string, next string) {
 	}
 	var stdout, stderr bytes.Buffer
 	env := &Env{Stdin: strings.NewReader(s.stdin), Stdout: &stdout, Stderr: &stderr, IsTerminal: s.terminal}
-	root := newRoot(env)
-	root.SetArgs(args)
-	got := report(env, root.ExecuteContext(s.t.Context()))
+	got := execute(s.t.Context(), env, args)
 	s.stdin, s.out = "", map[string]string{"stdout": stdout.String(), "stderr": stderr.String()}
 	if got != want {
 		s.t.Errorf("line %d: exit status %d, want %d\n%s%s", number, got, want, &stdout, &stderr)

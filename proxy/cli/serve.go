@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -31,8 +32,12 @@ hidden ones, not below) are taken; together they are one set. Every edit is
 taken live. A set with a mistake in it changes nothing: the last good routes
 keep serving, and every mistake is logged.
 
-Signals: HUP reads the files again, TERM and INT drain the tunnels and stop, a second one
-cuts what is left.`
+Signals: HUP reads the files again, TERM and INT drain the tunnels and stop, a
+second one cuts what is left.
+
+The exit status is 0 after a signal, 1 when the files cannot be served (a mistake
+in them, an address that is taken), 2 for a wrong command line, 3 when a file
+could not be read.`
 
 type serveFlags struct {
 	logFormat  string
@@ -47,7 +52,7 @@ func newServeCommand(env *Env) *cobra.Command {
 		Use:   "serve FILE|DIR...",
 		Short: "Proxy what the routes files say, and follow every edit",
 		Long:  serveHelp,
-		Args:  cobra.MinimumNArgs(1),
+		Args:  filesToFollow,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			log, err := newLogger(env, flags)
 			if err != nil {
@@ -61,6 +66,17 @@ func newServeCommand(env *Env) *cobra.Command {
 	cmd.Flags().StringVar(&flags.admin, "admin", "", "serve the admin API at host:port or unix:/path, such as "+defaultAdmin)
 	cmd.Flags().StringVar(&flags.statusFile, "status-file", "", "keep the status in this file")
 	return cmd
+}
+
+// filesToFollow wants what can be watched.
+func filesToFollow(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usageErrorf("no routes file: want at least one file or directory")
+	}
+	if slices.Contains(args, stdinPath) {
+		return usageErrorf("standard input (%q) cannot be followed: want files and directories", stdinPath)
+	}
+	return nil
 }
 
 func newLogger(env *Env, flags serveFlags) (*slog.Logger, error) {
@@ -132,7 +148,7 @@ func (s *service) cannotStart(env *Env, err error) error {
 		printMistakes(env, mistakes, s.files.sources())
 		return &exitError{code: exitInvalid}
 	}
-	return &exitError{code: exitInvalid, err: err}
+	return &exitError{code: exitNoRead, err: err}
 }
 
 // run follows the files until it is told to stop, then stops in order: a second

@@ -19,9 +19,14 @@ func newVersionCommand(env *Env) *cobra.Command {
 		Short: "Print which build this is",
 		Args:  cobra.NoArgs,
 		Run: func(*cobra.Command, []string) {
-			fmt.Fprintf(env.Stdout, "tunnelform %s %s %s/%s\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprint(env.Stdout, versionLine())
 		},
 	}
+}
+
+// versionLine is what the command and the flag --version print.
+func versionLine() string {
+	return fmt.Sprintf("tunnelform %s %s %s/%s\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // versionText is the release, or what Go knows of the build.
