@@ -106,7 +106,7 @@ func (d *statusData) Configure(_ context.Context, req datasource.ConfigureReques
 
 func (d *statusData) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
 	var m statusModel
-	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, path.Root("admin"), &m.Admin)...)
 	proxies, diags := d.session.asked(m.Admin)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
