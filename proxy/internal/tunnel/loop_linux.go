@@ -9,6 +9,7 @@ package tunnel
 // its turns: at most maxReads reads, then the others.
 
 import (
+	"encoding/binary"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -89,6 +90,12 @@ func (l *loop) prepare() error {
 	return nil
 }
 
+// wakeUp is what is added to an eventfd's counter.
+var wakeUp = func() (one [8]byte) {
+	binary.NativeEndian.PutUint64(one[:], 1)
+	return one
+}()
+
 func closeDescriptors(fds [2]int) {
 	unix.Close(fds[0])
 	unix.Close(fds[1])
@@ -103,8 +110,7 @@ func (l *loop) post(c command) {
 		l.running = true
 		go l.run()
 	} else if wake {
-		one := [8]byte{7: 1}
-		_, _ = unix.Write(l.wakefd, one[:]) // fails only where a wake-up is waiting already
+		_, _ = unix.Write(l.wakefd, wakeUp[:]) // 1<<64 of them would be too many
 	}
 }
 
