@@ -50,7 +50,7 @@ func newStatusCommand(env *Env) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&flags.admin, "admin", defaultAdmin, "the proxy's admin address: host:port or unix:/path")
+	f.StringVar(&flags.admin, "admin", defaultAdmin, "the admin address: host:port or unix:/path")
 	f.StringVar(&flags.wait, "wait", "", "a revision to wait for")
 	f.DurationVar(&flags.timeout, "timeout", 30*time.Second, "how long to wait")
 	f.BoolVar(&flags.json, "json", false, "print the API's answer as it is")
