@@ -24,7 +24,8 @@ type pattern struct {
 	literal string   // Regex: every match starts with it
 	end     regexEnd // what may follow the literal
 
-	outline outline // Regex: drawn by Conflicts when it needs it, on rules that it alone knows
+	outline outline  // Regex: drawn by Conflicts when it needs it, on rules that it alone knows
+	origin  *pattern // Regex: what this is a copy of, which is remembered for as long as there are copies
 }
 
 // segment is one segment of an Exact pattern.
@@ -45,7 +46,7 @@ func compilePattern(p Path) (*pattern, error) {
 	case Prefix:
 		return compilePrefix(p.Pattern)
 	case Regex:
-		return compileRegex(p.Pattern)
+		return compiled.regex(p.Pattern)
 	}
 	return &pattern{kind: AnyPath}, nil
 }
