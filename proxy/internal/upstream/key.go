@@ -5,6 +5,7 @@ package upstream
 
 import (
 	"encoding/binary"
+	"iter"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -42,7 +43,7 @@ func (k Key) text(c Choice) (string, bool) {
 	case k.Source == FromHeader:
 		value = k.header(c.Request)
 	case k.Source == FromCookie:
-		value = cookieOf(c.Request.Header["Cookie"], k.Name)
+		value = firstValue(cookiesOf(c.Request.Header["Cookie"], k.Name))
 	case k.Source == FromQuery:
 		value = parameterOf(c.Request.URL.RawQuery, k.Name)
 	}
@@ -70,17 +71,24 @@ func (k Key) header(r *http.Request) string {
 	return ""
 }
 
-// cookieOf is the value of the first cookie of that name (RFC 6265, section
-// 4.2.1), without quotes around it.
-func cookieOf(lines []string, name string) string {
-	for _, line := range lines {
-		for line != "" {
-			var pair string
-			pair, line, _ = strings.Cut(line, ";")
-			if n, value, ok := strings.Cut(pair, "="); ok && strings.Trim(n, " \t") == name {
-				return unquoted(strings.Trim(value, " \t"))
+// cookiesOf yields the values of the cookies of that name (RFC 6265, section
+// 4.2.1), without quotes around them.
+func cookiesOf(lines []string, name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range lines {
+			for pair := range strings.SplitSeq(line, ";") {
+				n, value, ok := strings.Cut(pair, "=")
+				if ok && strings.Trim(n, " \t") == name && !yield(unquoted(strings.Trim(value, " \t"))) {
+					return
+				}
 			}
 		}
+	}
+}
+
+func firstValue(values iter.Seq[string]) string {
+	for value := range values {
+		return value
 	}
 	return ""
 }

@@ -6,7 +6,9 @@ package upstream
 // the Backend's.
 type Member struct {
 	Backend *Backend
-	Weight  int // its share among the others; 0 is 1
+	Name    string // its key in the routes file
+	Route   string // what applications call it, if that is not Name
+	Weight  int    // its share among the others; 0 is 1
 
 	Drain    bool // gets nothing new, and its tunnels are ended
 	Disabled bool // gets nothing new; its tunnels stay

@@ -15,6 +15,7 @@ import (
 type Settings struct {
 	Balance string // a policy's name; "" is DefaultPolicy
 	Key     Key    // hash: of what
+	Sticky  *Sticky
 }
 
 // Policy chooses among candidates. A pool asks it one question at a time, so
@@ -75,7 +76,7 @@ func NewPool(name string, s Settings, members []Member, prev *Pool) (*Pool, erro
 		return nil, fmt.Errorf("pool %q: balance %q: want one of %s", name, s.Balance, policyNames())
 	}
 	p := &Pool{name: name, settings: s}
-	if prev != nil && prev.settings == s {
+	if prev != nil && prev.settings.Balance == s.Balance && prev.settings.Key == s.Key {
 		p.policy = prev.policy
 	} else {
 		p.policy = make(s)
@@ -100,7 +101,7 @@ func (p *Pool) Members() []Member { return p.lineup.Load().members }
 // SetMembers replaces everyone in the pool: for members that are discovered. What
 // is known of those who stay, stays.
 func (p *Pool) SetMembers(members []Member) {
-	p.lineup.Store(newLineup(members))
+	p.lineup.Store(newLineup(members, p.settings.Sticky))
 	p.turn.mu.Lock()
 	p.policy.Keep(members)
 	p.turn.mu.Unlock()
@@ -125,7 +126,11 @@ func (p *Pool) Pick(c Choice) (*Backend, error) {
 }
 
 func (p *Pool) choose(c Choice) (*Member, error) {
-	candidates, err := p.lineup.Load().candidates(c, p.turn.room)
+	l := p.lineup.Load()
+	if m, err := l.bound.choose(c); m != nil || err != nil {
+		return m, err
+	}
+	candidates, err := l.candidates(c, p.turn.room)
 	p.turn.room = candidates
 	if err != nil {
 		return nil, err

@@ -13,14 +13,16 @@ import (
 type lineup struct {
 	members []Member // as they were given
 	tiers   []tier
+	bound   *binding // nil: nobody is bound
 }
 
 type tier struct {
 	regulars, spares, standbys []*Member
 }
 
-func newLineup(members []Member) *lineup {
+func newLineup(members []Member, sticky *Sticky) *lineup {
 	l := &lineup{members: slices.Clone(members)}
+	l.bound = sticky.bind(l.members)
 	byTier := make([]*Member, len(members))
 	for i := range l.members {
 		byTier[i] = &l.members[i]

@@ -88,7 +88,7 @@ func TestWhoComesIntoQuestion(t *testing.T) {
 				c.Exclude = append(c.Exclude, m.Backend)
 			}
 		}
-		got, err := newLineup(ms).candidates(c, nil)
+		got, err := newLineup(ms, nil).candidates(c, nil)
 		if namesOf(got) != tt.want || (err != nil) != (tt.want == "") {
 			t.Errorf("%s without %q: got %q, %v, want %q", tt.members, tt.exclude, namesOf(got), err, tt.want)
 		}
@@ -108,7 +108,7 @@ func TestCandidatesAgainstRules(t *testing.T) {
 			m.Standby = !m.Spare && r.IntN(4) == 0
 			down(m.Backend, r.IntN(3) == 0)
 		}
-		got, _ := newLineup(ms).candidates(Choice{}, nil)
+		got, _ := newLineup(ms, nil).candidates(Choice{}, nil)
 		if want := candidatesByRules(ms); namesOf(got) != want {
 			t.Fatalf("%+v: got %q, want %q", ms, namesOf(got), want)
 		}
