@@ -34,23 +34,35 @@ func EncodeDocument(said Plain) ([]byte, error) {
 	}
 	root = ordered(root, &document)
 	var lines []string
+	apart := false // a section stands apart, from what is above it and below
 	for i := 0; i < len(root.Content); i += 2 {
-		lines = append(lines, topLines(root.Content[i], root.Content[i+1])...)
+		key, value := root.Content[i], root.Content[i+1]
+		section := isSection(key, value)
+		if apart || section && len(lines) > 0 {
+			lines = append(lines, "")
+		}
+		apart = section
+		lines = append(lines, topLines(key, value)...)
 	}
-	return []byte(strings.TrimPrefix(strings.Join(lines, "\n"), "\n") + "\n"), nil
+	return []byte(strings.Join(lines, "\n") + "\n"), nil
 }
 
-// topLines prints one key of the top level. A section is a page of its own to a
-// reader, its records blocks as Edit writes them.
-func topLines(key, value *yaml.Node) []string {
+// isSection says that a key of the top level holds records.
+func isSection(key, value *yaml.Node) bool {
 	k := document.index[key.Value]
-	if k == nil || k.Kind != KindNamed || len(value.Content) == 0 {
+	return k != nil && k.Kind == KindNamed && len(value.Content) > 0
+}
+
+// topLines prints one key of the top level, the records of a section as blocks,
+// as Edit writes them.
+func topLines(key, value *yaml.Node) []string {
+	if !isSection(key, value) {
 		p := printer{step: 2}
 		p.pair(key, value, nil, 0)
 		return textOf(p.lines)
 	}
 	s := splicer{step: 2}
-	lines := []string{"", key.Value + ":"}
+	lines := []string{key.Value + ":"}
 	for i := 0; i < len(value.Content); i += 2 {
 		lines = append(lines, s.canonical(value.Content[i].Value, value.Content[i+1], 3)...)
 	}

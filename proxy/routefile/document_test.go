@@ -68,6 +68,8 @@ routes:
     match: {path: /b}
     to: "internal://echo"
 `},
+		{"sections stand apart", Plain{"listeners": Plain{"web": Plain{"address": ":80"}}, "shutdown": Plain{"delay": "1s"}, "routes": Plain{}},
+			"version: 1\n\nlisteners:\n  web:\n    address: \":80\"\n\nshutdown: {delay: 1s}\nroutes: {}\n"},
 		{"a text that YAML would take for something else", Plain{"routes": Plain{"a": Plain{"match": Plain{"host": "1.10"}}}},
 			"version: 1\n\nroutes:\n  a:\n    match: {host: \"1.10\"}\n"},
 		{"an unknown key", Plain{"rotes": Plain{}}, "version: 1\nrotes: {}\n"},
