@@ -43,7 +43,8 @@ routes: {all: {match: {path_prefix: /}, to: "ws://$b", keepalive: {ping: "off"}}
 			}
 			if tt.path == "/eof" || tt.path == "/close" {
 				client.CloseWrite()
-				if rest := client.Rest(); rest != "" {
+				// A backend that left without a Close frame: the proxy says so in one.
+				if rest := client.Rest(); rest != "" && (tt.path == "/close" || !strings.HasPrefix(rest, "\x88")) {
 					t.Errorf("%.80q behind the end", rest)
 				}
 				return

@@ -39,7 +39,7 @@ routes: {all: {match: {path_prefix: /}, to: "ws://$b", keepalive: {ping: "off"}}
 	t.Run("before the 101", func(t *testing.T) {
 		client := connect(t, p)
 		client.Send(proxytest.Handshake{Target: "/wait"}.String())
-		<-asked
+		arrives(t, asked)
 		client.Send(frame)
 		answer <- true
 		mustSwitch(t, client, "")
@@ -58,7 +58,7 @@ routes: {all: {match: {path_prefix: /}, to: "ws://$b", keepalive: {ping: "off"}}
 			_, err := io.WriteString(client.Conn, proxytest.Handshake{Target: "/wait", Body: many.String()}.String())
 			sent <- err
 		}()
-		<-asked
+		arrives(t, asked)
 		answer <- true
 		mustSwitch(t, client, "")
 		mustRead(t, client, many.String())

@@ -7,11 +7,13 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 )
 
-// TestClientResets: a backend that thinks is told that nobody waits any more.
+// TestClientResets: a backend that thinks is told that nobody waits any more,
+// and the place among the route's tunnels is free again.
 func TestClientResets(t *testing.T) {
 	t.Parallel()
 	asked, ended := make(chan bool, 10), make(chan bool, 10)
@@ -23,7 +25,7 @@ func TestClientResets(t *testing.T) {
 	}
 	b := newWire(t, map[string]script{"/": thinking})
 	p := start(t, web+fill(`
-routes: {all: {match: {path_prefix: /}, to: "ws://$b", timeouts: {handshake: 1h, response: 1h}}}
+routes: {all: {match: {path_prefix: /}, to: "ws://$b", timeouts: {handshake: 1h, response: 1h}, limits: {tunnels: 1}}}
 `, map[string]string{"b": b.Addr}))
 	for path, text := range map[string]string{
 		"/ws":    proxytest.Handshake{Target: "/ws"}.String(),
@@ -33,10 +35,10 @@ routes: {all: {match: {path_prefix: /}, to: "ws://$b", timeouts: {handshake: 1h,
 		t.Run(path[1:], func(t *testing.T) {
 			client := connect(t, p)
 			client.Send(text)
-			<-asked
+			arrives(t, asked)
 			client.Conn.(*net.TCPConn).SetLinger(0)
 			client.Close()
-			<-ended
+			arrives(t, ended)
 			p.waitLog("request", fields{"path": path, "status": 499})
 		})
 	}
@@ -69,7 +71,7 @@ routes: {all: {match: {path_prefix: /}, to: "ws://$b"}}
 			}
 			client.Send(frame)
 			client.CloseWrite()
-			if all := <-got; all != frame {
+			if all := arrives(t, got); all != frame {
 				t.Errorf("the backend got %q, wanted %q and the end", all, frame)
 			}
 			if !afterwards {
@@ -79,5 +81,17 @@ routes: {all: {match: {path_prefix: /}, to: "ws://$b"}}
 				t.Errorf("the client got %q, wanted %q", rest, late)
 			}
 		})
+	}
+}
+
+// arrives is the next value of a channel; the test fails if there is none.
+func arrives[T any](t *testing.T, c <-chan T) T {
+	t.Helper()
+	select {
+	case value := <-c:
+		return value
+	case <-time.After(patience):
+		t.Fatalf("nothing came within %v", patience)
+		panic("unreachable")
 	}
 }

@@ -41,6 +41,7 @@ func TestBackendTrouble(t *testing.T) {
 	p := start(t, web+fill(`
 routes:
   all:    {match: {path_prefix: /}, to: "ws://$b"}
+  one:    {match: {path_prefix: /half-body}, to: "ws://$b", limits: {tunnels: 1}}
   short:  {match: {path_regex: "^.*silent$"}, to: "ws://$b", timeouts: {handshake: 50ms}}
   closed: {match: {path: /refused}, to: "ws://$closed"}
   hole:   {match: {path: /blackhole}, to: "ws://$hole", timeouts: {connect: 50ms}}
@@ -66,12 +67,14 @@ routes:
 	}
 
 	t.Run("half-body", func(t *testing.T) { // too late for a 502: the answer breaks off
-		client := connect(t, p)
-		client.Send(offering("/half-body").String())
-		if got := client.Rest(); got != "" && !strings.HasSuffix(got, "half") {
-			t.Errorf("%q, wanted an answer that breaks off", got)
+		for range 2 { // the route's one place is free again
+			m, client := p.log.mark(), connect(t, p)
+			client.Send(offering("/half-body").String())
+			if got := client.Rest(); got != "" && !strings.HasSuffix(got, "half") {
+				t.Errorf("%q, wanted an answer that breaks off", got)
+			}
+			p.waitLogAfter(m, "request", fields{"path": "/half-body", "status": 403, "level": "WARN"})
 		}
-		p.waitLog("request", fields{"path": "/half-body", "level": "WARN"})
 	})
 }
 

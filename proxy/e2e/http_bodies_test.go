@@ -194,7 +194,7 @@ func TestExpectContinue(t *testing.T) {
 		t.Errorf("%q, %v, wanted the backend's 413 and no 100", got, err)
 	}
 	client.Close()
-	if rest := <-refused; rest != "" {
+	if rest := arrives(t, refused); rest != "" {
 		t.Errorf("the backend got %q behind its refusal", rest)
 	}
 }

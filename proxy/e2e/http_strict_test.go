@@ -128,14 +128,15 @@ routes: {all: {match: {path_prefix: /}, to: "http://$b"}}
 	for _, tt := range strictHeads {
 		t.Run(tt.name, func(t *testing.T) {
 			status := max(tt.status, 400)
-			client := connect(t, p)
+			m, client := p.log.mark(), connect(t, p)
 			client.Send(tt.text + smuggled)
 			answer, body := client.Response("GET")
 			if answer.StatusCode != status || !answer.Close {
 				t.Errorf("%d %q, close %v, wanted %d and close", answer.StatusCode, body, answer.Close, status)
 			}
-			if strings.Count(body, "\n") != 1 || !strings.HasSuffix(body, "\n") {
-				t.Errorf("body %q, wanted one line", body)
+			id := p.waitLogAfter(m, "request refused", fields{"status": status}).text("id")
+			if id == "" || !strings.Contains(body, id) || strings.Count(body, "\n") != 1 || !strings.HasSuffix(body, "\n") {
+				t.Errorf("body %q, wanted one line with the id %q", body, id)
 			}
 			if rest := client.Rest(); rest != "" {
 				t.Errorf("%q behind the answer", rest)
