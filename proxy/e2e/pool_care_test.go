@@ -1,0 +1,372 @@
+package e2e
+
+// Pools that look after their backends: who is asked and how, who is left alone
+// and for how long, who waits, and who is tried instead. The backends of the
+// harsher scenarios are processes of their own, to be stopped and killed.
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
+)
+
+// server is a process that echoes tunnels and answers HTTP with its name.
+func server(t *testing.T, name string) *proxy {
+	t.Helper()
+	return start(t, web+`routes:
+  echo: {match: {path_prefix: /, upgrade: websocket}, to: "internal://echo"}
+  name: {match: {path_prefix: /}, respond: {body: `+name+`}}
+`)
+}
+
+// moody is a backend whose health is a test's to say: the status that it answers
+// /health with, 0 for none. Everything else it answers with its name.
+type moody struct {
+	*proxytest.Server
+	status atomic.Int32
+	asked  atomic.Int32 // after its health
+	last   atomic.Pointer[http.Request]
+}
+
+func newMoody(t *testing.T, name string) *moody {
+	t.Helper()
+	m := new(moody)
+	m.status.Store(200)
+	gone := make(chan struct{})
+	t.Cleanup(func() { close(gone) })
+	m.Server = proxytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/health" {
+			fmt.Fprint(w, name)
+			return
+		}
+		m.last.Store(r)
+		m.asked.Add(1)
+		status := int(m.status.Load())
+		if status == 0 {
+			select {
+			case <-gone:
+			case <-r.Context().Done():
+			}
+			return
+		}
+		w.WriteHeader(status)
+		fmt.Fprint(w, "I feel ", status)
+	}))
+	return m
+}
+
+// TestHealthHTTP: 500, then no answer in time, take a backend out; one good
+// answer brings it back. Its tunnels and requests of before are not touched.
+func TestHealthHTTP(t *testing.T) {
+	t.Parallel()
+	a, b := newMoody(t, "a"), newMoody(t, "b")
+	p := start(t, web+fill(`
+pools:
+  p:
+    backends: {a: {url: "http://$a"}, b: {url: "http://$b"}}
+    health:
+      http: {method: POST, path: "/health", host: h.test, headers: {X-Probe: me}, statuses: ["200-299", "304"], body: "^I feel (200|204)$"}
+      interval: 20ms
+      timeout: 200ms
+      fails: 2
+      passes: 1
+      slow_start: 100ms
+routes:
+  all: {match: {path_prefix: /}, to: "pool://p"}
+`, map[string]string{"a": a.Addr, "b": b.Addr}))
+	for _, status := range []int32{500, 0, 304} { // 304 has no body to be found anything in
+		m := p.log.mark()
+		a.status.Store(status)
+		p.waitLogAfter(m, "backend down", fields{"backend": "p http://" + a.Addr})
+		for range 10 {
+			if got := get(t, p.http("/")); got.body != "b" {
+				t.Fatalf("%d %q while a is down, wanted b", got.status, got.body)
+			}
+		}
+		a.status.Store(200)
+		p.waitLogAfter(m, "backend up", fields{"backend": "p http://" + a.Addr})
+		awaitReply(t, p.http("/"), "a")
+	}
+	if r := a.last.Load(); r.Method != "POST" || r.Host != "h.test" || r.Header.Get("X-Probe") != "me" {
+		t.Errorf("asked %s of %q with %v", r.Method, r.Host, r.Header)
+	}
+	m := p.log.mark()
+	a.status.Store(500)
+	b.status.Store(500)
+	p.waitLogAfter(m, "backend down", fields{"backend": "p http://" + a.Addr})
+	p.waitLogAfter(m, "backend down", fields{"backend": "p http://" + b.Addr})
+	got := get(t, p.http("/"))
+	if got.status != 503 || got.header.Get("Retry-After") == "" {
+		t.Errorf("%d, Retry-After %q with nobody well, wanted 503 at once", got.status, got.header.Get("Retry-After"))
+	}
+}
+
+// awaitReply asks until the answer is body.
+func awaitReply(t *testing.T, url, body string) {
+	t.Helper()
+	for late := time.Now().Add(patience); get(t, url).body != body; {
+		if time.Now().After(late) {
+			t.Fatalf("no %q from %s within %v", body, url, patience)
+		}
+	}
+}
+
+// TestHealthTellsHungFromDead: a server that is stopped still takes connections,
+// which is all that tcp asks for, but it does not pong. Killed, it is down for
+// both. Tunnels to the other one lose nothing.
+func TestHealthTellsHungFromDead(t *testing.T) {
+	t.Parallel()
+	hung, well := server(t, "hung"), server(t, "well")
+	t.Cleanup(func() { hung.signal(syscall.SIGCONT) })
+	p := start(t, web+fill(`
+pools:
+  ws:
+    backends: {a: {url: "ws://$a"}, b: {url: "ws://$b"}}
+    health: {websocket: {path: "/probe"}, interval: 20ms, timeout: 500ms, fails: 1, passes: 1}
+  tcp:
+    backends: {a: {url: "ws://$a"}, b: {url: "ws://$b"}}
+    health: {tcp: true, interval: 20ms, timeout: 500ms, fails: 1, passes: 1, initial: down}
+routes:
+  ws: {match: {path: /ws}, to: "pool://ws"}
+`, map[string]string{"a": hung.address("web"), "b": well.address("web")}))
+	p.waitLog("backend up", fields{"backend": "tcp ws://" + hung.address("web")})
+
+	sick, ok := "ws ws://"+hung.address("web"), "ws ws://"+well.address("web")
+	talking := dial(t, p.ws("/ws"))
+	for p.countLog("tunnel opened", fields{"backend": ok}) == 0 {
+		talking = dial(t, p.ws("/ws"))
+	}
+	hung.signal(syscall.SIGSTOP)
+	p.waitLog("backend down", fields{"backend": sick})
+	for i := range 10 {
+		echo(t, talking, fmt.Sprint("message ", i))
+		echo(t, dial(t, p.ws("/ws")), "hello")
+	}
+	if n := p.countLog("backend down", fields{"backend": "tcp ws://" + hung.address("web")}); n != 0 {
+		t.Error("down for tcp although it still takes connections")
+	}
+	m := p.log.mark()
+	hung.signal(syscall.SIGCONT)
+	p.waitLogAfter(m, "backend up", fields{"backend": sick})
+	m = p.log.mark()
+	hung.signal(syscall.SIGKILL)
+	<-hung.exited
+	p.waitLogAfter(m, "backend down", fields{"backend": sick})
+	p.waitLogAfter(m, "backend down", fields{"backend": "tcp " + sick[len("ws "):]})
+	for i := range 10 {
+		echo(t, talking, fmt.Sprint("more ", i))
+		echo(t, dial(t, p.ws("/ws")), "hello")
+	}
+}
+
+// TestHealthWebSocketAsks as it is told to.
+func TestHealthWebSocketAsks(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "b")
+	p := start(t, web+fill(`
+pools:
+  good: {backends: {b: {url: "ws://$b"}}, health: {websocket: {path: "/probe?x=1", host: h.test, subprotocol: chat.v2, headers: {X-Probe: me}}, initial: down}}
+  bad:  {backends: {b: {url: "ws://$b"}}, health: {websocket: {subprotocol: news}, interval: 20ms}}
+routes: {}
+`, map[string]string{"b": b.authority()}))
+	p.waitLog("backend up", fields{"backend": "good " + b.url("ws")})
+	down := p.waitLog("backend down", fields{"backend": "bad " + b.url("ws")})
+	if want := `subprotocol "", wanted "news"`; down.text("error") != want {
+		t.Errorf("down because of %q, wanted %q", down.text("error"), want)
+	}
+	for _, r := range b.requests() {
+		if r.URL.Path == "/probe" && r.URL.RawQuery == "x=1" && r.Host == "h.test" && r.Header.Get("X-Probe") == "me" {
+			return
+		}
+	}
+	t.Error("no probe came as it was told to")
+}
+
+// TestPassive: a backend that refuses is ejected after three handshakes, whose
+// clients notice nothing, and not asked again for a while; a normal close is no
+// failure, however often.
+func TestPassive(t *testing.T) {
+	t.Parallel()
+	dead, well := server(t, "dead"), server(t, "well")
+	address := dead.address("web")
+	p := start(t, web+fill(`
+pools:
+  p:
+    balance: round_robin
+    backends: {a: {url: "ws://$a"}, b: {url: "ws://$b"}}
+    health: {passive: {fails: 3, eject: 1h, max: 2h, at_most: 50%}}
+routes:
+  all: {match: {path_prefix: /}, to: "pool://p", retry: {others: 1, budget: 100%}}
+`, map[string]string{"a": address, "b": well.address("web")}))
+	for range 20 {
+		dial(t, p.ws("/")).Close()
+	}
+	if n := p.countLog("backend ejected", nil); n != 0 {
+		t.Fatalf("%d ejections after tunnels that ended well", n)
+	}
+	dead.cut()
+	for i := range 20 {
+		echo(t, dial(t, p.ws("/")), fmt.Sprint("hello ", i))
+	}
+	p.waitLog("backend ejected", fields{"backend": "p ws://" + address, "seconds": float64(3600)})
+	if n := p.countLog("backend ejected", nil); n != 1 {
+		t.Errorf("%d ejections, wanted one", n)
+	}
+}
+
+// TestRetry: a refused connection, a closed one, garbage and silence are tried
+// again elsewhere before the client has heard anything; a body is not sent twice.
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	bad := newWire(t, map[string]script{
+		"/closes": say(""), "/garbage": say("SSH-2.0\r\n\r\n"), "/silent": stall(""),
+		"/post": say(""), "/refuses": say("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"),
+	})
+	good := newBackend(t, "good")
+	routes := web + fill(`
+pools:
+  half: {balance: round_robin, backends: {a: {url: "ws://$bad"}, b: {url: "ws://$good", standby: true}}, health: {passive: {fails: off}}}
+  gone: {balance: round_robin, backends: {a: {url: "ws://$gone"}, b: {url: "ws://$good", standby: true}}, health: {passive: {fails: off}}}
+routes:
+  half: {match: {path_prefix: /}, to: "pool://half", retry: {others: 1, budget: 100%}, timeouts: {handshake: 100ms}}
+  gone: {match: {path_prefix: /gone}, to: "pool://gone", retry: {others: 1, budget: 100%}}
+  once: {match: {path_prefix: /gone/once}, to: "pool://gone", retry: {others: off}}
+  poor: {match: {path_prefix: /gone/poor}, to: "pool://gone", retry: {others: 1, budget: 1%}}
+`, map[string]string{"bad": bad.Addr, "good": good.authority(), "gone": proxytest.Refused(t)})
+	p := start(t, routes)
+	for _, path := range []string{"/closes", "/garbage", "/silent", "/gone"} {
+		echo(t, dial(t, p.ws(path)), "hello")
+	}
+	if got := refused(t, p.ws("/refuses"), nil); got.StatusCode != 403 {
+		t.Errorf("%d for a backend that refuses, wanted its own 403: an answer is no failure", got.StatusCode)
+	}
+	if got := refused(t, p.ws("/gone/once"), nil); got.StatusCode != 502 {
+		t.Errorf("%d without retry, wanted 502", got.StatusCode)
+	}
+	if got := post(t, p.http("/gone/post")); got.status != 200 || good.last(t).Method != "POST" {
+		t.Errorf("%d for a POST that found no connection, wanted the other backend's answer", got.status)
+	}
+	before := len(good.requests())
+	if got := post(t, p.http("/post")); got.status != 502 || len(good.requests()) != before {
+		t.Errorf("%d for a POST whose body was read, wanted 502 and nobody else asked", got.status)
+	}
+	answered := 0
+	for range 30 {
+		if get(t, p.http("/gone/poor")).status == 200 {
+			answered++
+		}
+	}
+	if answered != 10 {
+		t.Errorf("%d of 30 requests were tried again, wanted the budget's ten", answered)
+	}
+}
+
+// post sends a body.
+func post(t *testing.T, url string) reply {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader("a body"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return do(t, r)
+}
+
+// TestLimits: a backend gets no more than it may have, tunnels and requests each
+// counted for themselves; without a queue the rest gets 503 at once.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	arrived, release := make(chan bool), make(chan bool)
+	b := proxytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if websocket.IsWebSocketUpgrade(r) {
+			new(backend).echoMessages(w, r)
+			return
+		}
+		arrived <- true
+		<-release
+	}))
+	p := start(t, web+`
+pools: {p: {backends: {b: {url: "ws://`+b.Addr+`", max_tunnels: 2, max_requests: 1}}}}
+routes:
+  all: {match: {path_prefix: /}, to: "pool://p"}
+`+statusRoute)
+	first := dial(t, p.ws("/"))
+	dial(t, p.ws("/"))
+	if got := refused(t, p.ws("/"), nil); got.StatusCode != 503 || got.Header.Get("Retry-After") == "" {
+		t.Errorf("%d for the third tunnel, wanted 503 with Retry-After", got.StatusCode)
+	}
+	answer := make(chan reply)
+	go func() { answer <- get(t, p.http("/")) }()
+	<-arrived
+	if got := get(t, p.http("/")); got.status != 503 {
+		t.Errorf("%d for the second request, wanted 503", got.status)
+	}
+	release <- true
+	if got := <-answer; got.status != 200 {
+		t.Errorf("%d for the first request, wanted 200", got.status)
+	}
+	first.Close()
+	p.waitOpen(1)
+	echo(t, dial(t, p.ws("/")), "in its place")
+}
+
+// TestQueue: who waits gets the place that becomes free, who waits for too long
+// gets 503, and so does at once who finds the line full.
+func TestQueue(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "b")
+	p := start(t, web+fill(`
+pools:
+  long:  {backends: {b: {url: "ws://$b", max_tunnels: 1}}, queue: {length: 1, wait: 1h}}
+  short: {backends: {b: {url: "ws://$b", max_tunnels: 1}}, queue: {wait: 50ms}}
+routes:
+  long:  {match: {path: /long}, to: "pool://long"}
+  short: {match: {path: /short}, to: "pool://short"}
+`, map[string]string{"b": b.authority()}))
+	dial(t, p.ws("/short"))
+	if got := refused(t, p.ws("/short"), nil); got.StatusCode != 503 || got.Header.Get("Retry-After") == "" {
+		t.Errorf("%d after waiting in vain, wanted 503 with Retry-After", got.StatusCode)
+	}
+
+	// Of two that come, one waits and one finds the line full, whichever came first.
+	first := dial(t, p.ws("/long"))
+	clients := [2]*proxytest.Raw{connect(t, p), connect(t, p)}
+	for _, client := range clients {
+		client.Send(proxytest.Handshake{Target: "/long"}.String())
+	}
+	line := p.waitLog("request", fields{"path": "/long", "status": 503})
+	if line.text("error") == "" {
+		t.Error("the log does not say why")
+	}
+	m := p.log.mark()
+	first.Close()
+	p.waitLogAfter(m, "tunnel opened", fields{"path": "/long"})
+}
+
+// TestQueueLosesNobody: a client that leaves while it waits takes no place.
+func TestQueueLosesNobody(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "b")
+	p := start(t, web+`
+pools: {p: {backends: {b: {url: "`+b.url("ws")+`", max_tunnels: 1}}, queue: {wait: 1h}}}
+routes:
+  all: {match: {path: /}, to: "pool://p"}
+`+statusRoute)
+	first := dial(t, p.ws("/"))
+	client := connect(t, p)
+	client.Send(proxytest.Handshake{Target: "/"}.String())
+	client.Conn.(*net.TCPConn).SetLinger(0) // an end of file alone would be a half-close
+	client.Close()
+	p.waitLog("request", fields{"path": "/", "status": 499})
+	first.Close()
+	echo(t, dial(t, p.ws("/")), "hello")
+	p.waitOpen(1)
+}
