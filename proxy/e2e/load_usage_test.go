@@ -80,3 +80,12 @@ func (p *proxy) goroutines() int {
 	p.log.allowNoise()
 	return n
 }
+
+// maxResident is the most memory in KiB that a process which has ended ever had.
+func maxResident(ended *os.ProcessState) int64 {
+	used, ok := ended.SysUsage().(*syscall.Rusage)
+	if !ok || runtime.GOOS != "linux" { // elsewhere it is in other units
+		return 0
+	}
+	return int64(used.Maxrss)
+}
