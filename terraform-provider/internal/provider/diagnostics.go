@@ -143,6 +143,12 @@ func unreadable(file string, err error) diag.Diagnostic {
 	return diag.NewErrorDiagnostic("Cannot read the routes file", fmt.Sprintf("%s: %v", file, err))
 }
 
+// unclear is a file so broken that nobody can say whether a record stands in it.
+func unclear(id recordID, all []complaint) diag.Diagnostic {
+	return diag.NewErrorDiagnostic("The routes file has mistakes",
+		fmt.Sprintf("whether %s stands in it cannot be said before they are gone:\n%s", id, linesOf(all)))
+}
+
 // internalError is ours.
 func internalError(err error) diag.Diagnostic {
 	return diag.NewErrorDiagnostic("Unexpected value", fmt.Sprintf("%v; this is a bug of the provider", err))

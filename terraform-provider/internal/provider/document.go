@@ -6,6 +6,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/tunnelform/tunnelform/proxy/routefile"
@@ -20,6 +21,7 @@ type document struct {
 	data     []byte
 	revision string // "" when there is no file; then data is emptyFile
 	file     *routefile.File
+	mistakes routefile.Errors // of the file alone
 
 	mu     sync.Mutex
 	prints map[recordID]string // guarded by mu
@@ -31,10 +33,10 @@ type recordID struct {
 	name    string
 }
 
-// newDocument reads data. Its mistakes are found again by routefile.Check.
+// newDocument reads data.
 func newDocument(path string, data []byte, revision string) *document {
 	d := &document{data: data, revision: revision, prints: map[recordID]string{}}
-	d.file, _ = routefile.Parse(path, data)
+	d.file, d.mistakes = routefile.Parse(path, data)
 	return d
 }
 
@@ -48,6 +50,12 @@ func (d *document) fingerprint(id recordID) string {
 		d.prints[id] = print
 	}
 	return print
+}
+
+// hides returns the mistakes because of which a record may be there without being
+// found: those that are at no record, such as a file that is not even YAML.
+func (d *document) hides() []complaint {
+	return complaintsOf(slices.DeleteFunc(slices.Clone(d.mistakes), func(e *routefile.Error) bool { return e.Record != "" }))
 }
 
 // reader reads the file of a session. Safe for concurrent use.

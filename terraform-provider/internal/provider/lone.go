@@ -91,13 +91,17 @@ func (rec record) judge() (*routefile.File, []complaint) {
 }
 
 // mayCure says whether what is not known yet may take a complaint away: because
-// it is at a place that holds an unknown value, or beside one in the route's match,
-// whose captures and precedence all of it decides.
+// it holds or is part of the place, or because it is in the match, whose captures
+// the targets use.
 func (rec record) mayCure(id recordID, c complaint) bool {
 	at := strings.TrimPrefix(strings.TrimPrefix(c.key, id.prefix()), ".")
+	top, _, _ := strings.Cut(at, ".")
 	for _, place := range rec.unknown {
-		top, _, _ := strings.Cut(place, ".")
-		if at == "" || place == at || strings.HasPrefix(place, at+".") || strings.HasPrefix(at, place+".") || top == "match" {
+		of, _, _ := strings.Cut(place, ".")
+		switch {
+		case at == "", place == at, strings.HasPrefix(place, at+"."), strings.HasPrefix(at, place+"."):
+			return true
+		case of == "match" && (top == "match" || top == "to" || top == "redirect"):
 			return true
 		}
 	}

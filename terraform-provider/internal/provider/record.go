@@ -207,6 +207,10 @@ func (r *recordResource) Read(ctx context.Context, req resource.ReadRequest, res
 		return
 	}
 	print := doc.fingerprint(before.id)
+	if hidden := doc.hides(); print == "" && len(hidden) > 0 {
+		resp.Diagnostics.Append(unclear(before.id, hidden))
+		return
+	}
 	if print == "" {
 		resp.State.RemoveResource(ctx)
 		return
