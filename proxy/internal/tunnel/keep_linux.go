@@ -104,6 +104,16 @@ func (l *loop) keep(w *lane, waiting []byte, messages int64, own bool) {
 	}
 }
 
+// keepBuffer keeps a buffer of src's bytes that dst has not taken, where nothing
+// is kept.
+func (l *loop) keepBuffer(w *lane, waiting []byte, messages int64) {
+	var one *kept
+	w.kept, one = l.keeper.add(nil, nil)
+	putBuffer(one.buf)
+	*one = kept{buf: waiting, walked: len(waiting), messages: messages}
+	w.blocked = true
+}
+
 // hold keeps bytes that are not to be walked yet, behind what is kept already.
 func (l *loop) hold(w *lane, rest []byte) {
 	if len(rest) == 0 {

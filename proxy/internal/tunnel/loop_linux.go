@@ -47,6 +47,7 @@ type loop struct {
 	open   int       // tunnels
 	slab   slab
 	keeper keeper
+	pipe   pipe
 	limits limitTable
 	wheel  wheel
 	ready  []laneKey // lanes that have more to read than their turn allowed

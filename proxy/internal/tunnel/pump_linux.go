@@ -25,6 +25,10 @@ func (l *loop) pump(t *slot, w *lane) {
 		if !w.readable {
 			return
 		}
+		if most := l.unseen(t, w); most > 0 && l.openPipe() {
+			l.spliceOnce(t, w, most)
+			continue
+		}
 		l.readOnce(t, w)
 	}
 	if w.readable && !w.blocked && !w.ended {
@@ -39,7 +43,7 @@ func (l *loop) readOnce(t *slot, w *lane) {
 	n, errno := readFD(w.fd, space)
 	switch {
 	case errno == unix.EAGAIN:
-		w.readable = false
+		w.readable, w.full = false, false
 	case errno != 0:
 		l.sourceEnded(t, w, false)
 	case n == 0:
@@ -47,7 +51,8 @@ func (l *loop) readOnce(t *slot, w *lane) {
 	default:
 		// A short read has emptied the socket, and more will be a new edge; but
 		// an end of file that came with these bytes has had its edge already.
-		w.readable = n == len(space) || w.hup
+		w.full = n == len(space)
+		w.readable = w.full || w.hup
 		w.heard = l.now
 		copy(l.buf, l.held(w))
 		l.unkeep(w)

@@ -67,6 +67,7 @@ type lane struct {
 	hup      bool // src has sent its end of file, or a reset: read on until it comes
 	eof      bool // nothing is to be read from src, its end of file has come
 	queued   bool // in the loop's ready list
+	full     bool // the last read filled the buffer
 }
 
 // other is the lane that comes from where w goes to.
