@@ -114,10 +114,6 @@ func TestAccRoutesDocumentMerges(t *testing.T) {
 				Config:      merge("[]", "", "[]"),
 				ExpectError: folded(`Invalid routes document.*routes`),
 			},
-			{
-				Config:      merge("[]", `routes = { a = { match = { path_prefx = "/a" }, to = "internal://echo" } }`, "[]"),
-				ExpectError: folded(`path_prefx`),
-			},
 			{ // another file's pool
 				Config: merge("[]", "routes = { a = { match = { path = \"/a\" }, to = \"pool://p\" } }\n  context_documents = ["+yaml("pools: {p: {backends: {b: {url: \"ws://h\"}}}}\n")+"]", "[]"),
 				Check:  result("version: 1\n\nroutes:\n  a:\n    match: {path: /a}\n    to: \"pool://p\"\n"),

@@ -18,8 +18,10 @@ package provider
 import (
 	"context"
 
+	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/function"
+	"github.com/hashicorp/terraform-plugin-framework/list"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -45,6 +47,9 @@ var (
 	functions = []func() function.Function{
 		newCheckFunction, newExplainFunction, newEncodeFunction, newDecodeFunction, newRevisionFunction,
 	}
+	// Of terraform 1.14 and later; nothing may depend on them.
+	listKinds   = []func() list.ListResource{newRouteList, newPoolList}
+	actionKinds = []func() action.Action{newServingAction}
 )
 
 // tunnelform is the provider. Its methods are called by the plugin server, some
@@ -56,6 +61,9 @@ type tunnelform struct {
 var (
 	_ provider.Provider              = (*tunnelform)(nil)
 	_ provider.ProviderWithFunctions = (*tunnelform)(nil)
+
+	_ provider.ProviderWithListResources = (*tunnelform)(nil)
+	_ provider.ProviderWithActions       = (*tunnelform)(nil)
 )
 
 func (p *tunnelform) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
@@ -68,6 +76,10 @@ func (p *tunnelform) Resources(context.Context) []func() resource.Resource { ret
 func (p *tunnelform) DataSources(context.Context) []func() datasource.DataSource { return dataSources }
 
 func (p *tunnelform) Functions(context.Context) []func() function.Function { return functions }
+
+func (p *tunnelform) ListResources(context.Context) []func() list.ListResource { return listKinds }
+
+func (p *tunnelform) Actions(context.Context) []func() action.Action { return actionKinds }
 
 func (p *tunnelform) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
 	resp.Schema = schema.Schema{
@@ -117,4 +129,5 @@ func (p *tunnelform) Configure(ctx context.Context, req provider.ConfigureReques
 	}
 	s := newSession(c.withEnvironment(), &resp.Diagnostics)
 	resp.ResourceData, resp.DataSourceData = s, s
+	resp.ListResourceData, resp.ActionData = s, s
 }

@@ -58,6 +58,9 @@ func (routesDocument) Read(ctx context.Context, req datasource.ReadRequest, resp
 		resp.Diagnostics.Append(internalError(err))
 		return
 	}
+	for _, name := range fileKeys {
+		resp.Diagnostics.Append(hollowAt(name, own[name])...)
+	}
 	m := merger{diags: &resp.Diagnostics, from: map[string]string{}}
 	m.sources(texts["source_documents"])
 	m.replace(own)

@@ -1,0 +1,58 @@
+package provider
+
+// Objects that say nothing. Terraform drops the keys of an object that a schema
+// does not know, in silence and before a provider sees them: a misspelt
+// `match = { path_prefx = "/a" }` arrives as a match of everything.
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+// hollow warns of every object in p that is written and says nothing. unknown are
+// the dotted places whose values are not known yet: what holds one may say
+// something still.
+func hollow(s *shape, p routefile.Plain, unknown []string) (diags diag.Diagnostics) {
+	walkHollow(s, p, path.Empty(), "", func(at path.Path, place string) {
+		under := func(u string) bool { return u == place || strings.HasPrefix(u, place+".") }
+		if !slices.ContainsFunc(unknown, under) {
+			diags.Append(saysNothing(at, place))
+		}
+	})
+	return diags
+}
+
+// hollowAt is hollow for one key of a document, where everything is known.
+func hollowAt(name string, value any) (diags diag.Diagnostics) {
+	walkHollow(shapes[name], value, path.Root(name), name, func(at path.Path, place string) { diags.Append(saysNothing(at, place)) })
+	return diags
+}
+
+func walkHollow(s *shape, value any, at path.Path, place string, found func(path.Path, string)) {
+	p, ok := value.(routefile.Plain)
+	if !ok || s == nil {
+		return
+	}
+	if len(p) == 0 && s.key.Kind == routefile.KindMapping && place != "" {
+		found(at, place)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p)) {
+		below := at.AtName(name)
+		if s.each != nil {
+			below = at.AtMapKey(name)
+		}
+		walkHollow(s.below(name), p[name], below, strings.TrimPrefix(place+"."+name, "."), found)
+	}
+}
+
+func saysNothing(at path.Path, place string) diag.Diagnostic {
+	return diag.NewAttributeWarningDiagnostic(at, "Says nothing",
+		fmt.Sprintf("%s is given, but no key of it. Terraform drops misspelt keys of an object in silence: look at its keys, or leave it out", place))
+}

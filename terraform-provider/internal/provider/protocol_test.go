@@ -1,0 +1,166 @@
+package provider
+
+// What terraform 1.14 has and earlier ones have not is tested as it is spoken on
+// the wire.
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+)
+
+// spoken is a provider's server with the schemas to speak to it.
+type spoken struct {
+	tfprotov6.ProviderServer
+	schemas *tfprotov6.GetProviderSchemaResponse
+}
+
+// speak configures a provider: what is not in settings is null.
+func speak(t *testing.T, settings map[string]tftypes.Value) spoken {
+	t.Helper()
+	server := providerserver.NewProtocol6(New("test")())()
+	schemas, err := server.GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := spoken{server, schemas}
+	resp, err := server.ConfigureProvider(t.Context(), &tfprotov6.ConfigureProviderRequest{
+		TerraformVersion: "1.14.0", Config: object(t, schemas.Provider, settings),
+	})
+	if err != nil || len(resp.Diagnostics) > 0 {
+		t.Fatalf("configuring: %v, %v", err, resp.Diagnostics)
+	}
+	return s
+}
+
+// object is a value of a schema; what is not given is null.
+func object(t *testing.T, schema *tfprotov6.Schema, given map[string]tftypes.Value) *tfprotov6.DynamicValue {
+	t.Helper()
+	typ := schema.ValueType().(tftypes.Object)
+	values := map[string]tftypes.Value{}
+	for name, of := range typ.AttributeTypes {
+		values[name] = tftypes.NewValue(of, nil)
+		if v, ok := given[name]; ok {
+			values[name] = v
+		}
+	}
+	value, err := tfprotov6.NewDynamicValue(typ, tftypes.NewValue(typ, values))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &value
+}
+
+func text(s string) tftypes.Value { return tftypes.NewValue(tftypes.String, s) }
+
+func texts(all ...string) tftypes.Value {
+	var items []tftypes.Value
+	for _, s := range all {
+		items = append(items, text(s))
+	}
+	return tftypes.NewValue(tftypes.List{ElementType: tftypes.String}, items)
+}
+
+// listed asks for a list and returns names, each with one attribute of its record.
+func (s spoken) listed(t *testing.T, kind, attribute string, limit int64, config map[string]tftypes.Value) (lines []string, problems []*tfprotov6.Diagnostic) {
+	t.Helper()
+	stream, err := s.ProviderServer.(tfprotov6.ListResourceServer).ListResource(t.Context(), &tfprotov6.ListResourceRequest{
+		TypeName: kind, Config: object(t, s.schemas.ListResourceSchemas[kind], config), IncludeResource: true, Limit: limit,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r := range stream.Results {
+		problems = append(problems, r.Diagnostics...)
+		if r.Resource == nil {
+			continue
+		}
+		record, err := r.Resource.Unmarshal(s.schemas.ResourceSchemas[kind].ValueType())
+		if err != nil {
+			t.Fatal(err)
+		}
+		identity, err := r.Identity.IdentityData.Unmarshal(tftypes.Object{AttributeTypes: map[string]tftypes.Type{nameAttribute: tftypes.String}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := members(record)
+		if name := textOf(members(identity)[nameAttribute]); name != r.DisplayName || name != textOf(all[nameAttribute]) {
+			t.Errorf("identity %q, shown %q, name %q: want all the same", name, r.DisplayName, textOf(all[nameAttribute]))
+		}
+		lines = append(lines, r.DisplayName+" "+textOf(all[attribute]))
+	}
+	return lines, problems
+}
+
+func TestListOfRecords(t *testing.T) {
+	file, _ := routesFile(t, soundFile)
+	s := speak(t, map[string]tftypes.Value{"file": text(file)})
+	tests := []struct {
+		name, kind, attribute string
+		limit                 int64
+		config                map[string]tftypes.Value
+		want                  []string
+	}{
+		{"routes", "tunnelform_route", "to", 0, nil, []string{"rooms pool://chat/r/{room}", "site http://site.example.com"}},
+		{"a limit", "tunnelform_route", "to", 1, nil, []string{"rooms pool://chat/r/{room}"}},
+		{"a pattern", "tunnelform_route", "to", 0, map[string]tftypes.Value{"name": text("s*")}, []string{"site http://site.example.com"}},
+		{"pools", "tunnelform_pool", "name", 0, nil, []string{"chat chat"}},
+	}
+	for _, tt := range tests {
+		got, problems := s.listed(t, tt.kind, tt.attribute, tt.limit, tt.config)
+		if !slices.Equal(got, tt.want) || len(problems) > 0 {
+			t.Errorf("%s: listed %q (%v), want %q", tt.name, got, problems, tt.want)
+		}
+	}
+	if _, problems := s.listed(t, "tunnelform_route", "to", 0, map[string]tftypes.Value{"name": text("[")}); len(problems) != 1 {
+		t.Errorf("a bad pattern gives %v, want one error", problems)
+	}
+	none := speak(t, nil)
+	if _, problems := none.listed(t, "tunnelform_route", "to", 0, nil); len(problems) != 1 || !strings.Contains(problems[0].Detail, "no routes file is configured") {
+		t.Errorf("without a file: %v, want one error that asks for it", problems)
+	}
+}
+
+// invoked runs the action and returns its progress and its problems, as lines.
+func (s spoken) invoked(t *testing.T, config map[string]tftypes.Value) (lines []string) {
+	t.Helper()
+	stream, err := s.ProviderServer.(tfprotov6.ActionServer).InvokeAction(context.Background(), &tfprotov6.InvokeActionRequest{
+		ActionType: "tunnelform_serving", Config: object(t, s.schemas.ActionSchemas["tunnelform_serving"].Schema, config),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for event := range stream.Events {
+		switch e := event.Type.(type) {
+		case tfprotov6.ProgressInvokeActionEventType:
+			lines = append(lines, e.Message)
+		case tfprotov6.CompletedInvokeActionEventType:
+			for _, d := range e.Diagnostics {
+				lines = append(lines, d.Summary+": "+d.Detail)
+			}
+		}
+	}
+	return lines
+}
+
+func TestServingAction(t *testing.T) {
+	file, _ := routesFile(t, oneRoute)
+	fake := newAdminFake(t, file)
+	s := speak(t, map[string]tftypes.Value{"file": text(file), "admin": texts(fake.address)})
+	if got := s.invoked(t, nil); len(got) != 1 || !strings.HasPrefix(got[0], "waiting for 1 proxies to serve revision ") {
+		t.Errorf("waiting for the file: %q, want progress and no problem", got)
+	}
+	fake.does(refuse(certificateGone))()
+	edit(t, file, twoRoutes)()
+	if got := s.invoked(t, nil); len(got) != 2 || !strings.Contains(got[1], certificateGone.String()) {
+		t.Errorf("a rejected file: %q, want the proxy's words", got)
+	}
+	if got := speak(t, nil).invoked(t, nil); len(got) != 1 || !strings.Contains(got[0], "no admin address is given") {
+		t.Errorf("without proxies: %q, want to be asked for them", got)
+	}
+}

@@ -1,0 +1,120 @@
+package provider
+
+// list tunnelform_route and tunnelform_pool (terraform 1.14 and later): every
+// record of the file, so that one `terraform query -generate-config-out` adopts
+// a hand-written file.
+
+import (
+	"context"
+	"path"
+	"slices"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/list"
+	"github.com/hashicorp/terraform-plugin-framework/list/schema"
+	attrpath "github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+// recordList lists one section. Its methods are called concurrently, Configure
+// before all others.
+type recordList struct {
+	section routefile.Section
+	session *session
+}
+
+var _ list.ListResourceWithConfigure = (*recordList)(nil)
+
+func newRouteList() list.ListResource { return &recordList{section: routefile.InRoutes} }
+func newPoolList() list.ListResource  { return &recordList{section: routefile.InPools} }
+
+func (l *recordList) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_" + noun(l.section)
+}
+
+func (l *recordList) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "Lists the " + string(l.section) + " of the provider's routes file, sorted by name.",
+		Attributes: map[string]schema.Attribute{
+			nameAttribute: schema.StringAttribute{Optional: true,
+				MarkdownDescription: "Only names that fit this pattern: `*` stands for any characters, `?` for one. Default: all."},
+		},
+	}
+}
+
+func (l *recordList) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
+	l.session = sessionOf(req.ProviderData)
+}
+
+func (l *recordList) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
+	var pattern types.String
+	diags := req.Config.GetAttribute(ctx, attrpath.Root(nameAttribute), &pattern)
+	if _, err := path.Match(pattern.ValueString(), ""); err != nil {
+		diags.Append(badPattern(pattern.ValueString()))
+	}
+	var doc *document
+	if !diags.HasError() && l.session.ready(&diags) {
+		var err error
+		if doc, err = l.session.reader.read(ctx); err != nil {
+			diags.Append(unreadable(l.session.file, err))
+		}
+	}
+	if diags.HasError() {
+		stream.Results = list.ListResultsStreamDiagnostics(diags)
+		return
+	}
+	stream.Results = func(push func(list.ListResult) bool) {
+		for _, name := range limited(matching(namesOf(doc.file, l.section), pattern), req.Limit) {
+			if !push(l.result(ctx, req, doc, name)) {
+				return
+			}
+		}
+	}
+}
+
+// matching are the names that fit a pattern; all where there is none. Names have
+// no slash, so that * stands for any of them.
+func matching(names []string, pattern types.String) []string {
+	if pattern.IsNull() {
+		return names
+	}
+	return slices.DeleteFunc(names, func(name string) bool {
+		fits, err := path.Match(pattern.ValueString(), name)
+		return !fits || err != nil
+	})
+}
+
+// limited are the first names; 0 is no limit.
+func limited(names []string, limit int64) []string {
+	if limit > 0 && int64(len(names)) > limit {
+		return names[:limit]
+	}
+	return names
+}
+
+func (l *recordList) result(ctx context.Context, req list.ListRequest, doc *document, name string) list.ListResult {
+	result := req.NewListResult(ctx)
+	result.DisplayName = name
+	result.Diagnostics.Append(result.Identity.SetAttribute(ctx, attrpath.Root(nameAttribute), name)...)
+	if req.IncludeResource {
+		record := toValue(result.Resource.Raw.Type(), doc.file.Plain(l.section, name))
+		result.Resource.Raw = withRecordName(record, name, doc.fingerprint(recordID{l.section, name}))
+	}
+	return result
+}
+
+// withRecordName puts what is no key of the record into its value.
+func withRecordName(record tftypes.Value, name, revision string) tftypes.Value {
+	all := members(record)
+	all[nameAttribute] = tftypes.NewValue(tftypes.String, name)
+	all[revisionAttribute] = tftypes.NewValue(tftypes.String, revision)
+	return tftypes.NewValue(record.Type(), all)
+}
+
+func badPattern(pattern string) diag.Diagnostic {
+	return badChoice(attrpath.Root(nameAttribute), pattern, "a pattern such as chat-*")
+}
