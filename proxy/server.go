@@ -59,7 +59,7 @@ func NewServer(o Options) *Server {
 		current: o.Current,
 		log:     o.Log,
 		status:  o.Status,
-		engine:  tunnel.Portable(),
+		engine:  tunnel.New(),
 		tunnels: drain.NewGroup(),
 		sockets: make(map[string]*socket),
 		spare:   make(map[string]*socket),
