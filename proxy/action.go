@@ -147,6 +147,10 @@ func (x *exchange) carry(path, query string, answer *http.Response) {
 			x.notice(outcome)
 		}
 	}()
+	var finish func(http.Header)
+	if x.rt.to.pool.SetsCookies() {
+		finish = x.stick
+	}
 	r := x.r.WithContext(context.WithValue(x.r.Context(), exchangeKey{}, x))
 	x.server.forwarder.Forward(x.w, r, forward.Hop{
 		Backend:  x.backend,
@@ -158,6 +162,7 @@ func (x *exchange) carry(path, query string, answer *http.Response) {
 		ID:       x.id,
 		Public:   x.public(),
 		Outcome:  &outcome,
+		Finish:   finish,
 		Answer:   answer,
 		Another:  x.another,
 	})

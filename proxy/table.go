@@ -29,6 +29,7 @@ type Table struct {
 	shutdown shutdown
 	backends map[upstream.Identity]*upstream.Backend
 	pools    map[string]*upstream.Pool
+	secret   []byte                         // of sticky cookies without one of their own
 	tlsKeys  map[*upstream.Backend][]string        // the TLS settings each backend is reached with
 	health   map[*upstream.Backend]upstream.Health // how each member of a pool is asked and judged
 	former   former
@@ -65,6 +66,7 @@ func Build(set *routefile.Set, prev *Table) (*Table, error) {
 			backends: make(map[upstream.Identity]*upstream.Backend),
 			pools:    make(map[string]*upstream.Pool),
 			tlsKeys:  make(map[*upstream.Backend][]string),
+			secret:   prev.secret,
 			health:   make(map[*upstream.Backend]upstream.Health),
 		},
 	}
@@ -163,6 +165,8 @@ func (b *builder) pools() {
 			backend := p.Backends[key]
 			members = append(members, upstream.Member{
 				Backend:  b.backend(identityOf(name, &backend.URL)),
+				Name:     key,
+				Route:    backend.Route,
 				Weight:   backend.Weight,
 				Drain:    backend.Drain,
 				Disabled: backend.Disabled,
@@ -174,7 +178,14 @@ func (b *builder) pools() {
 				MaxRequests: backend.MaxRequests,
 			})
 		}
-		pool, err := upstream.NewPool(name, poolSettings(p), members, b.prev.pools[name])
+		settings := upstream.Settings{Balance: p.Balance, Key: hashKey(p.Hash)}
+		sticky, err := b.sticky(p.Sticky)
+		if err != nil {
+			b.fail(p.Pos, "pools."+name+".sticky", fmt.Sprintf("pool %q", name), err)
+			continue
+		}
+		settings.Sticky = sticky
+		pool, err := upstream.NewPool(name, settings, members, b.prev.pools[name])
 		if err != nil {
 			b.fail(p.Pos, "pools."+name, fmt.Sprintf("pool %q", name), err)
 			continue
@@ -184,26 +195,6 @@ func (b *builder) pools() {
 		}
 		b.table.pools[name] = pool
 	}
-}
-
-func poolSettings(p *routefile.Pool) upstream.Settings {
-	return upstream.Settings{Balance: p.Balance, Key: hashKey(p.Hash)}
-}
-
-func hashKey(h routefile.HashKey) upstream.Key {
-	switch {
-	case h.Header != "":
-		return upstream.Key{Source: upstream.FromHeader, Name: h.Header}
-	case h.Cookie != "":
-		return upstream.Key{Source: upstream.FromCookie, Name: h.Cookie}
-	case h.Query != "":
-		return upstream.Key{Source: upstream.FromQuery, Name: h.Query}
-	case h.Capture != "":
-		return upstream.Key{Source: upstream.FromCapture, Name: h.Capture}
-	case h.Client:
-		return upstream.Key{Source: upstream.FromClient}
-	}
-	return upstream.Key{}
 }
 
 // backend is the backend of that identity: the one of the Table before, with

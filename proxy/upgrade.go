@@ -347,6 +347,9 @@ func (a *attempt) tell101(conn net.Conn, resp *http.Response) error {
 	a.rt.policy.ResponseHeader(resp.Header)
 	resp.Header.Set("Connection", "Upgrade")
 	resp.Header.Set("Upgrade", upgrade)
+	if a.rt.to.pool.SetsCookies() {
+		a.stick(resp.Header)
+	}
 	var b strings.Builder
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
 	_ = resp.Header.Write(&b) // to memory

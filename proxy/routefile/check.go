@@ -163,6 +163,8 @@ func (c *checker) checkPools() {
 		}
 		c.checkBalance(p)
 		c.checkBackends(p)
+		c.checkRouteNames(p)
+		c.checkSticky(p)
 		c.checkHealth(p)
 	}
 }

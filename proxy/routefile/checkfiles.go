@@ -28,6 +28,7 @@ func CheckFiles(files ...*File) Errors {
 		c.checkListeners()
 		c.settings(f.Defaults, "", "defaults")
 		for _, name := range sortedNames(f.Pools) {
+			c.secret(f.Pools[name].Sticky, name)
 			for _, b := range sortedNames(f.Pools[name].Backends) {
 				c.tls(&f.Pools[name].Backends[b].TLS, recordOf("pool", name), "pools", name, "backends", b, "tls")
 			}
@@ -211,6 +212,9 @@ func Inputs(s *Set) []string {
 		}
 	}
 	for _, p := range s.Pools {
+		if p.Sticky != nil {
+			add(p.Sticky.Secret)
+		}
 		for _, b := range p.Backends {
 			addTLS(&b.TLS)
 		}

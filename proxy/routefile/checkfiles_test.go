@@ -46,6 +46,8 @@ func TestCheckFiles(t *testing.T) {
 	writePair(t, dir, "a")
 	writePair(t, dir, "b")
 	write(t, filepath.Join(dir, "empty.pem"), nil)
+	write(t, filepath.Join(dir, "secret"), []byte("0123456789abcdef\n"))
+	write(t, filepath.Join(dir, "short"), []byte("\n 0123456789abcde \n"))
 	write(t, filepath.Join(dir, "big.pem"), make([]byte, maxPEM+1))
 	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
 		t.Fatal(err)
@@ -59,6 +61,15 @@ listeners: {s: {address: "unix:in.sock", tls: {certificates: [{certificate: a.cr
 defaults: {backend_tls: {ca: a.crt}}
 pools: {p: {backends: {x: {url: "wss://h", tls: {certificate: b.crt, key: b.key}}}}}
 routes: {r: {to: "pool://p", backend_tls: {ca: b.crt}}}`, nil},
+		{"secrets", `
+pools:
+  p: {sticky: {cookie: a, secret: secret}, backends: {x: {url: "ws://h"}}}
+  q: {sticky: {cookie: a, secret: short}, backends: {x: {url: "ws://h"}}}
+  r: {sticky: {cookie: a, secret: no}, backends: {x: {url: "ws://h"}}}
+routes: {}`, []string{
+			`5:35: pool "q": secret "$DIR/short": has 15 bytes, wanted at least 16`,
+			`6:35: pool "r": secret "$DIR/no": no such file or directory`,
+		}},
 		{"missing", `
 listeners: {s: {address: ":1", tls: {certificates: [{certificate: a.crt, key: no.key}, {certificate: no.crt, key: a.key}], client_ca: no.pem}}}
 defaults: {backend_tls: {ca: no.pem}}

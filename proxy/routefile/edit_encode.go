@@ -42,6 +42,10 @@ func EncodePool(p *Pool) *yaml.Node {
 		backends.add(name, encodeBackend(p.Backends[name]))
 	}
 	f.add("backends", backends.mapping())
+	if p.Sticky != nil {
+		sticky := p.Sticky.encode()
+		f.add("sticky", sticky.mapping())
+	}
 	f.part("health", encodeHealth(&p.Health))
 	if p.Queue != nil {
 		f.add("queue", encodeQueue(p.Queue).mapping())
@@ -100,6 +104,7 @@ func encodeBackend(b *Backend) *yaml.Node {
 	f.set("standby", b.Standby)
 	f.count("max_tunnels", b.MaxTunnels)
 	f.count("max_requests", b.MaxRequests)
+	f.text("route", b.Route)
 	f.part("tls", encodeTLS(&b.TLS))
 	return f.mapping()
 }

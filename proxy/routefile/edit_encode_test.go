@@ -129,8 +129,8 @@ func TestEncoderKnowsEveryKey(t *testing.T) {
 		writtenKeys("routes.*", n, InRoutes.key(), written)
 	}
 	writtenKeys("pools.*", EncodePool(&Pool{Balance: "round_robin", Hash: HashKey{"a", "b", "c", "d", true}, Backends: map[string]*Backend{
-		"a": {URL: Target{Raw: "ws://a"}, Drain: true, Weight: 1, Tier: 1, Disabled: true, Spare: true, Standby: true, MaxTunnels: 1, MaxRequests: 1, TLS: TLSSettings{CA: "a", ServerName: "b", Certificate: "c", Key: "d", Insecure: Off}},
-	}, Health: fullHealth, Queue: &Queue{1, 2 * time.Second}}), InPools.key(), written)
+		"a": {URL: Target{Raw: "ws://a"}, Drain: true, Weight: 1, Tier: 1, Disabled: true, Spare: true, Standby: true, MaxTunnels: 1, MaxRequests: 1, Route: "r", TLS: TLSSettings{CA: "a", ServerName: "b", Certificate: "c", Key: "d", Insecure: Off}},
+	}, Sticky: &fullSticky, Health: fullHealth, Queue: &Queue{1, 2 * time.Second}}), InPools.key(), written)
 	writtenKeys("listeners.*", EncodeListener(&Listener{Address: ":1", HTTP2: On, TLS: &ListenerTLS{Certificates: []CertificateFiles{{Certificate: "a", Key: "b"}}, ClientCA: "c"},
 		Limits: ListenerLimits{1, 2, 3, 4}}), InListeners.key(), written)
 	for _, k := range Keys() {

@@ -102,6 +102,7 @@ type Pool struct {
 	Balance  string  // "least_tunnels" (default), "round_robin", "least_bytes", "random_two", "hash"
 	Hash     HashKey // of Balance "hash", and of no other
 	Backends map[string]*Backend
+	Sticky   *Sticky // nil: nobody is bound
 	Health   Health
 	Queue    *Queue // nil: nobody waits
 }
@@ -128,6 +129,7 @@ type Backend struct {
 	// The most that it has at once; default off, as zero is.
 	MaxTunnels  int
 	MaxRequests int
+	Route       string // what the application calls it; "" is its name
 	TLS         TLSSettings
 }
 

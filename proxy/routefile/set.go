@@ -103,6 +103,7 @@ func (p *Pool) filled() *Pool {
 	if c.Balance == "" {
 		c.Balance = builtIn.pool.Balance
 	}
+	c.Sticky = overlayPart(p.Sticky, builtIn.pool.Sticky)
 	c.Health = p.Health.filled()
 	c.Queue = overlayPart(p.Queue, builtIn.pool.Queue)
 	return &c

@@ -132,7 +132,8 @@ func poolKeys() []*Key {
 			mapping(func(p *Pool) *HashKey { return &p.Hash }, hashKeys()...), exactlyOne("header", "cookie", "query", "capture", "client"), example("{header: X-User}")),
 		key("backends", "The servers, by name.",
 			named(newBackend, backendKeys()), pattern(namePattern), required, example(`{a: {url: "ws://10.0.0.1:9000"}}`)),
-		reserved("sticky", "Sends a client back to the backend it had."),
+		key("sticky", "Sends a client back to the backend that it had.",
+			mapping(func(p *Pool) *Sticky { p.Sticky = orNew(p.Sticky); return p.Sticky }, stickyKeys()...), exactlyOne("cookie", "app_cookie", "header", "query"), example("{cookie: TUNNELFORM}")),
 		key("health", "How the backends are found to be well or not.",
 			mapping(func(p *Pool) *Health { return &p.Health }, healthKeys()...), atMostOne("tcp", "http", "websocket"), example("{websocket: {path: /ws}, interval: 5s}")),
 		reserved("resolve", "Follows the addresses behind a backend's name."),
@@ -158,7 +159,7 @@ func hashKeys() []*Key {
 }
 
 func backendKeys() []*Key {
-	keys := []*Key{
+	return []*Key{
 		key("url", "Where the server is: scheme://host[:port] without a path, the scheme ws, wss, http, https, unix+ws or unix+http.",
 			targetKey(func(b *Backend) *Target { return &b.URL }, parseBackendURL), required, example(`"ws://10.0.0.1:9000"`)),
 		key("weight", "Its share among the others: a backend of weight 2 gets twice as much as one of weight 1.",
@@ -177,13 +178,11 @@ func backendKeys() []*Key {
 			count(func(b *Backend) *int { return &b.MaxTunnels }, true), byDefault("off"), example("5000")),
 		key("max_requests", "The most requests that it has at once, tunnels not counted.",
 			count(func(b *Backend) *int { return &b.MaxRequests }, true), byDefault("off"), example("200")),
+		key("route", "What an application's cookie, header or query parameter calls the backend. Without it: its name.",
+			text(func(b *Backend) *string { return &b.Route }, checkName), example("node1")),
 		key("tls", "TLS towards this backend; each field said here goes before the route's backend_tls.",
 			mapping(func(b *Backend) *TLSSettings { return &b.TLS }, tlsKeys(false)...), together("certificate", "key"), example("{server_name: chat.internal}")),
 	}
-	for _, name := range []string{"route"} {
-		keys = append(keys, reserved(name, "Comes with the pools' further policies."))
-	}
-	return keys
 }
 
 func routeKeys() []*Key {

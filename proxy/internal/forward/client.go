@@ -36,6 +36,12 @@ func (c Client) RequestID(h http.Header) string {
 	return ""
 }
 
+// OverTLS says whether the client came over TLS, here or to a trusted proxy that
+// says so.
+func (c Client) OverTLS(h http.Header) bool {
+	return c.Secure || c.Trusted && strings.EqualFold(h.Get("X-Forwarded-Proto"), "https")
+}
+
 func visible(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }

@@ -163,6 +163,9 @@ func (x *exchange) modify(res *http.Response) error {
 	policy := x.hop.Policy
 	policy.Rewriting.apply(res.Header, x.hop)
 	policy.ResponseHeader(res.Header)
+	if x.hop.Finish != nil {
+		x.hop.Finish(res.Header)
+	}
 	if _, ok := res.Header["Content-Type"]; !ok {
 		x.w.Header()["Content-Type"] = nil // net/http would guess one
 	}

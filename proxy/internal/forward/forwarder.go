@@ -30,6 +30,8 @@ type Hop struct {
 	ID       string   // the request's, for X-Request-Id
 	Public   Public   // needed for Rewriting.Location only
 	Outcome  *Outcome // if not nil, filled before Forward returns or panics
+	// Finish, if not nil, has the last word on the header of a backend's answer.
+	Finish func(http.Header)
 	// Answer is the backend's, where it has been asked already: a handshake that
 	// it answered with ordinary HTTP. The backend is not asked again. Forward
 	// closes its body.
