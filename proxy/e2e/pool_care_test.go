@@ -141,10 +141,7 @@ routes:
 	p.waitLog("backend up", fields{"backend": "tcp ws://" + hung.address("web")})
 
 	sick, ok := "ws ws://"+hung.address("web"), "ws ws://"+well.address("web")
-	talking := dial(t, p.ws("/ws"))
-	for p.countLog("tunnel opened", fields{"backend": ok}) == 0 {
-		talking = dial(t, p.ws("/ws"))
-	}
+	talking := tunnelTo(t, p, "/ws", ok)
 	hung.signal(syscall.SIGSTOP)
 	p.waitLog("backend down", fields{"backend": sick})
 	for i := range 10 {
@@ -166,6 +163,20 @@ routes:
 		echo(t, talking, fmt.Sprint("more ", i))
 		echo(t, dial(t, p.ws("/ws")), "hello")
 	}
+}
+
+// tunnelTo opens tunnels until one leads to that backend.
+func tunnelTo(t *testing.T, p *proxy, path, backend string) *websocket.Conn {
+	t.Helper()
+	for range 20 {
+		m := p.log.mark()
+		conn := dial(t, p.ws(path))
+		if p.waitLogAfter(m, "tunnel opened", nil).text("backend") == backend {
+			return conn
+		}
+	}
+	t.Fatalf("none of 20 tunnels leads to %s", backend)
+	return nil
 }
 
 // TestHealthWebSocketAsks as it is told to.
