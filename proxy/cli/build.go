@@ -97,6 +97,9 @@ func (c *fileCache) commit() {
 	for path, p := range c.now {
 		c.served[path] = len(p.file.Routes) > 0
 	}
+	if len(c.now) == 1 { // nothing to save: its next content is another one
+		c.now = nil
+	}
 }
 
 // sources are the files' bytes, for printing mistakes with their lines.

@@ -10,7 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime"
+	"runtime/debug"
 	"slices"
 	"syscall"
 	"time"
@@ -234,12 +234,10 @@ func (s *service) published(old, new *proxy.Table, gen reload.Generation) {
 		"generation", gen.Number, "revision", gen.Revision, "routes", new.Routes(),
 		"added", names(changes.Added), "changed", names(changes.Changed), "removed", names(changes.Removed),
 		"renamed", changes.Renamed, "tunnels_kept", changes.Kept, "tunnels_draining", changes.Draining)
-	// A reload leaves the garbage of a whole table behind; what is idle is given
-	// back now, not when traffic happens to grow the heap again.
-	if old != nil {
-		runtime.GC()
-	}
 	s.noteStatus()
+	// A load leaves the garbage of a whole file behind, many times its size: it
+	// is given back now, not when traffic happens to grow the heap again.
+	debug.FreeOSMemory()
 }
 
 // maxNames bounds the names in one log line: the first load of 10,000 routes
