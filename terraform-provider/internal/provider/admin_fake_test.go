@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/routefile"
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 	"github.com/tunnelform/tunnelform/reload/store"
 )
@@ -25,6 +26,7 @@ type adminFake struct {
 	mu       sync.Mutex
 	mistakes []statusapi.Mistake // of whatever is new; guarded by mu
 	asleep   bool                // serves what it served; guarded by mu
+	obliging bool                // serves whatever is waited for; guarded by mu
 	serves   string              // revision; guarded by mu
 	refused  *statusapi.Refused  // guarded by mu
 }
@@ -37,6 +39,7 @@ func newAdminFake(t *testing.T, file string) *adminFake {
 	mux.HandleFunc("POST /v1/check", func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, statusapi.CheckResult{OK: true})
 	})
+	mux.HandleFunc("GET /v1/records", a.records)
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	a.address = strings.TrimPrefix(server.URL, "http://")
@@ -70,6 +73,12 @@ func (a *adminFake) status(w http.ResponseWriter, r *http.Request) {
 	defer a.mu.Unlock()
 	data, _ := os.ReadFile(a.file) // a missing file is an empty one: refused below by nobody
 	now := store.RevisionOf(data)
+	if a.obliging {
+		if wanted := r.URL.Query().Get("wait"); wanted != "" {
+			a.serves = wanted
+		}
+		now = a.serves
+	}
 	switch {
 	case a.asleep || now == a.serves:
 	case len(a.mistakes) > 0:
@@ -94,6 +103,25 @@ func (a *adminFake) status(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	writeJSON(w, s)
+}
+
+// records are the file's, if it is what is served.
+func (a *adminFake) records(w http.ResponseWriter, _ *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	data, _ := os.ReadFile(a.file)
+	doc := newDocument(a.file, data, store.RevisionOf(data))
+	if doc.revision != a.serves {
+		doc = newDocument(a.file, []byte(emptyFile), a.serves)
+	}
+	one := statusapi.FileRecords{Path: a.file, Revision: doc.revision, Routes: map[string]string{}, Pools: map[string]string{}}
+	for name := range doc.file.Routes {
+		one.Routes[name] = doc.fingerprint(recordID{routefile.InRoutes, name})
+	}
+	for name := range doc.file.Pools {
+		one.Pools[name] = doc.fingerprint(recordID{routefile.InPools, name})
+	}
+	writeJSON(w, statusapi.Records{Generation: 3, Files: []statusapi.FileRecords{one}})
 }
 
 func (a *adminFake) outcome(wanted, now string) statusapi.Outcome {

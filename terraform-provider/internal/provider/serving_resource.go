@@ -186,6 +186,8 @@ func (f fleet) servesRevision(ctx context.Context, revision string) types.Bool {
 	if len(f.proxies) == 0 {
 		return types.BoolNull()
 	}
+	ctx, cancel := context.WithTimeout(ctx, briefly)
+	defer cancel()
 	serving := 0
 	for _, p := range f.proxies {
 		status, err := p.status(ctx, "", 0)

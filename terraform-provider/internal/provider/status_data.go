@@ -112,6 +112,8 @@ func (d *statusData) Read(ctx context.Context, req datasource.ReadRequest, resp 
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, briefly)
+	defer cancel()
 	m.Sound = true
 	for i, p := range proxies {
 		status, err := p.status(ctx, "", 0)

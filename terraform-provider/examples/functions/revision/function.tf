@@ -1,0 +1,3 @@
+output "revision" {
+  value = provider::tunnelform::revision("version: 1\nroutes: {}\n")
+}
