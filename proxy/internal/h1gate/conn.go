@@ -276,11 +276,13 @@ func (c *Conn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// Close closes the connection. After a refusal it half-closes at once and
-// closes half a second later at the latest, see lingerAndClose.
+// Close closes the connection. After a refusal, and while the client may still
+// be sending a body, it half-closes at once and closes half a second later at the
+// latest, see lingerAndClose: net/http does not, for a request that says
+// Connection: close itself.
 func (c *Conn) Close() error {
 	c.mu.Lock()
-	linger := c.linger && !c.closed
+	linger := (c.linger || c.inBodyLocked()) && !c.closed
 	c.closed = true
 	c.wakeLocked()
 	c.mu.Unlock()
@@ -289,6 +291,11 @@ func (c *Conn) Close() error {
 		return nil
 	}
 	return c.Conn.Close()
+}
+
+// inBodyLocked says whether the end of the request's body is still to come.
+func (c *Conn) inBodyLocked() bool {
+	return c.state == inLength || c.state == inChunks || c.state == inTrailers
 }
 
 // isEOF: a TLS connection that ends without close_notify gives

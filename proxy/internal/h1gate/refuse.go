@@ -74,9 +74,12 @@ func answer(v *Violation, id string) []byte {
 // and the reset may overtake the answer (RFC 9112 section 9.6).
 func lingerAndClose(conn net.Conn) {
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(lingerTime))
+	end := time.Now().Add(lingerTime)
+	conn.SetDeadline(end)
 	if w, ok := conn.(interface{ CloseWrite() error }); ok {
 		w.CloseWrite()
-		io.CopyN(io.Discard, conn, lingerBytes)
+		if _, err := io.CopyN(io.Discard, conn, lingerBytes); err == nil {
+			time.Sleep(time.Until(end)) // it sends on, into full buffers, and may read meanwhile
+		}
 	}
 }

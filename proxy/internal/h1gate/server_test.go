@@ -545,6 +545,16 @@ func TestServerUnreadBody(t *testing.T) {
 	c.expectEnd()
 }
 
+// An answer before the end of a body is not taken away by a reset, also where
+// the request itself says that the connection closes.
+func TestServerUnreadBodyOfAClosingRequest(t *testing.T) {
+	s := newSite(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "no") })
+	c := s.dial()
+	c.send("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("x", 100_000))
+	c.expect(200, "no")
+	c.expectEnd()
+}
+
 func TestWithoutAGate(t *testing.T) {
 	a, b := net.Pipe()
 	defer a.Close()
