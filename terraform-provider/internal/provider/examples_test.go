@@ -80,6 +80,7 @@ func TestAccExamples(t *testing.T) {
 					Config: config, ResourceName: address, ImportState: true, ImportStateId: strings.Replace(id, exampleFile, file, 1),
 				})
 			}
+			steps = append(steps, resource.TestStep{Config: exampleProvider(t, file, fake.address)}) // and destroyed
 			resource.Test(t, resource.TestCase{ProtoV6ProviderFactories: factories, TerraformVersionChecks: functionsExist, Steps: steps})
 		})
 	}
