@@ -451,3 +451,45 @@ func TestColdBackendsGetLess(t *testing.T) {
 		})
 	}
 }
+
+// TestLeastTunnelsFindsBack: from any state, once enough newcomers have come that
+// nobody need have more than its share, everybody has it.
+func TestLeastTunnelsFindsBack(t *testing.T) {
+	r := rand.New(rand.NewPCG(15, 16))
+	worst := 0.0
+	for range 300 {
+		weights := make([]int, 2+r.IntN(9))
+		for i := range weights {
+			weights[i] = 1 + r.IntN(9)
+		}
+		ms := members(weights...)
+		exact := byWeight(ms, func(*Member) bool { return true })
+		enough := 0
+		for i := range ms {
+			load := r.IntN(300)
+			for range load {
+				ms[i].Backend.OpenTunnel()
+			}
+			enough = max(enough, int(math.Ceil(float64(load)/exact[i])))
+		}
+		w := newCrowd(t, "least_tunnels", ms, 0)
+		for range enough + r.IntN(50) - sum(ms) {
+			w.arrive()
+		}
+		for i, m := range ms {
+			off := math.Abs(float64(m.Backend.Tunnels()) - exact[i]*float64(sum(ms)))
+			worst = max(worst, off)
+			if off >= 1 {
+				t.Errorf("weights %v: backend %d is %.3f off its share", weights, i, off)
+			}
+		}
+	}
+	t.Logf("at most %.3f off", worst)
+}
+
+func sum(ms []Member) (tunnels int) {
+	for _, m := range ms {
+		tunnels += int(m.Backend.Tunnels())
+	}
+	return tunnels
+}
