@@ -327,8 +327,14 @@ func (s *slots) close() {
 	s.freed.Broadcast()
 }
 
-// recheck wakes an acceptor that waits at a limit which a reload has raised.
-func (s *slots) recheck() { s.freed.Broadcast() }
+// recheck wakes an acceptor that waits at a limit which a reload has raised. With
+// the lock, or it might come between the acceptor's look at the old limit and its
+// wait.
+func (s *slots) recheck() {
+	s.mu.Lock()
+	s.freed.Broadcast()
+	s.mu.Unlock()
+}
 
 // DebugLog is an http.Server's ErrorLog, at the level debug.
 func DebugLog(to *slog.Logger) *log.Logger { return log.New(debugWriter{to}, "", 0) }

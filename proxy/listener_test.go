@@ -1,0 +1,78 @@
+package proxy
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+// TestRaisedLimitIsNoticed: an acceptor that has just seen the old limit, and is
+// about to wait, must not miss that it was raised.
+func TestRaisedLimitIsNoticed(t *testing.T) {
+	var s slots
+	s.freed.L = &s.mu
+	s.open = 1
+	rechecked := make(chan struct{})
+	limits := []int{1, 2}
+	acquired := make(chan bool)
+	go func() {
+		acquired <- s.acquire(func() int {
+			limit := limits[0]
+			if limits = limits[1:]; len(limits) == 1 { // the limit is raised right behind this look at it
+				go func() { s.recheck(); close(rechecked) }()
+				select {
+				case <-rechecked:
+				case <-time.After(20 * time.Millisecond): // it waits for the lock, as it should
+				}
+			}
+			return limit
+		})
+	}()
+	select {
+	case ok := <-acquired:
+		if !ok {
+			t.Error("the slots are shut")
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the acceptor waits at the limit of before")
+		s.close()
+		<-acquired
+	}
+}
+
+// TestBindMistakesAreSorted: the same addresses in use are the same mistakes each
+// time, or each retry would be told anew.
+func TestBindMistakesAreSorted(t *testing.T) {
+	text := "version: 1\nroutes: {}\nlisteners:\n"
+	for i := range 6 {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		text += fmt.Sprintf("  l%d: {address: %q}\n", i, ln.Addr())
+	}
+	file, errs := routefile.Parse("routes.yaml", []byte(text))
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	set := routefile.NewSet(file)
+	built, err := Build(set, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewServer(Options{Current: func() *Table { return nil }, Log: slog.New(slog.DiscardHandler)})
+	first := s.TryBind(built, set).Error()
+	for range 20 {
+		if again := s.TryBind(built, set).Error(); again != first {
+			t.Fatalf("told\n%s\nthen\n%s", first, again)
+		}
+		if again := s.Bind(built, set).Error(); again != first {
+			t.Fatalf("told\n%s\nthen\n%s", first, again)
+		}
+	}
+}
