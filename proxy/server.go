@@ -45,12 +45,6 @@ type Server struct {
 	forwarder *forward.Forwarder
 	stopping  atomic.Bool
 
-	// discoveries belongs to whoever calls Adopt and Shutdown.
-	discoveries map[string]*discovery
-	judging     sync.Mutex           // one judgement of open tunnels at a time
-	adopted     *Table               // guarded by judging
-	balancing   map[string]time.Time // guarded by judging: pools, and since when
-
 	mu      sync.Mutex
 	sockets map[string]*socket // guarded by mu; accepting, by listener.key
 	spare   map[string]*socket // guarded by mu; bound, for a Table that is not adopted yet
@@ -69,9 +63,6 @@ func NewServer(o Options) *Server {
 		tunnels: drain.NewGroup(),
 		sockets: make(map[string]*socket),
 		spare:   make(map[string]*socket),
-
-		discoveries: make(map[string]*discovery),
-		balancing:   make(map[string]time.Time),
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.forwarder = &forward.Forwarder{Fail: failForward}
@@ -163,27 +154,16 @@ func (s *Server) dropSpareLocked(drop func(key string) bool) {
 // to return it: sockets that are new accept, sockets that are gone close, open
 // tunnels are judged. old is nil the first time.
 func (s *Server) Adopt(old, new *Table) Changes {
-	s.adoptDiscoveries(new)
-	if old == nil {
-		s.judging.Lock()
-		s.adopted = new
-		s.judging.Unlock()
-		s.watchBackends(new)
-		s.awaitDiscoveries()
-		s.adoptSockets(new)
-		return compare(&Table{}, new)
-	}
 	s.adoptSockets(new)
 	s.watchBackends(new)
+	if old == nil {
+		return compare(&Table{}, new)
+	}
 	changes := compare(old, new)
-	s.judging.Lock()
-	s.adopted = new
 	changes.Kept, changes.Draining = s.tunnels.Judge(func(f drain.Facts) drain.Verdict {
 		return new.judge(f, changes.Renamed)
 	})
-	s.judging.Unlock()
 	retireBackends(old, new)
-	s.rebalanceJoined(old, new)
 	return changes
 }
 
