@@ -31,6 +31,9 @@ func TestHostileFiles(t *testing.T) {
 		{"second byte order mark", bom + "version: 1 # " + bom, "r.yaml:1:14: the character U+FEFF may not stand in a routes file"},
 		{"aliases of a long text", "version: 1\nroutes:\n  a: {to: &a \"" + strings.Repeat("x", 1<<20) + "\"}\n" + aliasesTo("a", 10000), "aliases expand to more than 1000000 values"},
 		{"mistakes below a long key", "version: 1\nroutes:\n  ? " + strings.Repeat("k", 4<<20) + "\n  : {" + strings.ReplaceAll(manyUnknown(5000), "\n", ", ") + "}", "unknown key"},
+		{"quote never closed", "a: \"" + strings.Repeat("\n", 1<<20), "r.yaml:1:1: not YAML: a quote here is not closed"},
+		{"brace never closed", "a: {b" + strings.Repeat("\n", 1<<20), "r.yaml:1:1: not YAML: a \"{\" here is not closed"},
+		{"comments behind a mistake", "a: |\n  x\n b" + strings.Repeat("# c\n", 200000), "r.yaml:3:2: not YAML: this line does not fit the indentation"},
 		{"many mistakes", "version: 1\n" + manyUnknown(maxMistakes+5), "r.yaml: more than 10000 mistakes, the first of them are shown"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

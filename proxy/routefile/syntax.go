@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"sort"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Syntax errors: yaml.v3 reports them in its scanner's words, without a column,
@@ -24,9 +26,7 @@ func (p *parser) syntax(data []byte, err error) {
 	case opensBefore[problem]:
 		line++ // counted from 0 by the parser, from 1 by the scanner
 	}
-	for line > 1 && strings.TrimSpace(lineText(data, line)) == "" {
-		line-- // the end of the file, or of what it holds
-	}
+	line = lastWritten(data, line)
 	text := lineText(data, line)
 	indent := len(text) - len(strings.TrimLeft(text, " "))
 	p.noteAt(max(line, 1), indent+1, "not YAML: "+explain(problem, text[indent:]))
@@ -80,30 +80,37 @@ func lineOf(data []byte, word string) int {
 	return 1 + bytes.Count(data[:max(at, 0)], []byte("\n"))
 }
 
+// lastWritten is the last line up to line that is not blank, 1 if all are: the
+// end of the file, or of what it holds, is not where a reader looks.
+func lastWritten(data []byte, line int) int {
+	if line <= 1 {
+		return line
+	}
+	return 1 + bytes.Count(bytes.TrimRightFunc(firstLines(data, line), unicode.IsSpace), []byte("\n"))
+}
+
 func lineText(data []byte, line int) string {
-	lines := bytes.SplitN(data, []byte("\n"), line+1)
-	if line < 1 || line > len(lines) {
+	if line < 1 {
 		return ""
 	}
-	return strings.TrimRight(string(lines[line-1]), "\r")
+	text, _, _ := bytes.Cut(data[len(firstLines(data, line-1)):], []byte("\n"))
+	return strings.TrimRight(string(text), "\r")
 }
 
 // maxRetried bounds the files that are read again and again for a better line.
 const maxRetried = 1 << 20
 
 // lineNoticed is the first line that makes a problem appear: the last that
-// yaml.v3 had to read, or one before it that suffices.
+// yaml.v3 had to read, or one before it that suffices (blank lines and comments
+// between them do not). Every try reads the file anew, so there are few.
 func lineNoticed(data []byte, problem string) int {
 	r := &drip{data: data}
 	decodeFrom(r)
 	line := 1 + bytes.Count(data[:r.at], []byte("\n"))
-	if len(data) > maxRetried {
+	if len(data) > maxRetried || line == 1 || !fails(firstLines(data, line-1), problem) {
 		return line
 	}
-	for line > 1 && fails(firstLines(data, line-1), problem) {
-		line--
-	}
-	return line
+	return 1 + sort.Search(line-2, func(i int) bool { return fails(firstLines(data, i+1), problem) })
 }
 
 // drip gives out one byte at a time, so that at tells how far its reader got.
