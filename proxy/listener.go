@@ -28,8 +28,10 @@ import (
 type listener struct {
 	name    string
 	address string // as written: "host:port" or "unix:/path"
-	tls     *tls.Config
 	limits  listenerLimits
+
+	tls      *tls.Config // nil: plain
+	clientCA authorities // who vouches for clients
 }
 
 type listenerLimits struct {

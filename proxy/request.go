@@ -96,6 +96,9 @@ func (x *exchange) route(t *Table) *refusal {
 	x.trusted = t.trusted.contains(x.peer.Addr())
 	x.client = t.trusted.client(x.peer.Addr(), x.r.Header)
 	x.id = x.requestID()
+	if rf := x.checkDoor(); rf != nil {
+		return rf
+	}
 	if rf := x.checkUngated(); rf != nil {
 		return rf
 	}

@@ -3,11 +3,8 @@ package proxy
 // The Table: everything one generation of the routes file says, ready to serve.
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -76,7 +73,7 @@ func Build(set *routefile.Set, prev *Table) (*Table, error) {
 	b.health()
 	b.shutdown()
 	if len(b.errs) > 0 {
-		return nil, b.errs
+		return nil, routefile.Merge(b.errs)
 	}
 	renamed := compare(b.prev, b.table).Renamed
 	b.followRenames(renamed)
@@ -114,12 +111,10 @@ func (b *builder) listeners() {
 		l := b.set.Listeners[name]
 		built := &listener{name: name, address: l.Address, limits: buildListenerLimits(l.Limits)}
 		if l.TLS != nil {
-			config, err := buildListenerTLS(l)
-			if err != nil {
+			if err := built.loadTLS(l); err != nil {
 				b.fail(l.Pos, "listeners."+name+".tls", fmt.Sprintf("listener %q", name), err)
 				continue
 			}
-			built.tls = config
 		}
 		b.table.sockets[built.key()] = built
 	}
@@ -130,32 +125,6 @@ func buildListenerLimits(l routefile.ListenerLimits) listenerLimits {
 		head:        h1gate.Limits{HeadBytes: int(l.HeaderBytes), Fields: l.Headers, HeadTimeout: l.HeaderTimeout},
 		connections: l.Connections,
 	}
-}
-
-func buildListenerTLS(l *routefile.Listener) (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
-	if l.HTTP2 == routefile.Off {
-		config.NextProtos = []string{"http/1.1"}
-	}
-	for _, files := range l.TLS.Certificates {
-		pair, err := tls.LoadX509KeyPair(files.Certificate, files.Key)
-		if err != nil {
-			return nil, fmt.Errorf("certificate %q with key %q: %w", files.Certificate, files.Key, err)
-		}
-		config.Certificates = append(config.Certificates, pair)
-	}
-	if l.TLS.ClientCA != "" {
-		pem, err := os.ReadFile(l.TLS.ClientCA)
-		if err != nil {
-			return nil, fmt.Errorf("client_ca: %w", err)
-		}
-		config.ClientCAs = x509.NewCertPool()
-		if !config.ClientCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("client_ca %q: no certificate in it, want PEM", l.TLS.ClientCA)
-		}
-		config.ClientAuth = tls.RequireAndVerifyClientCert
-	}
-	return config, nil
 }
 
 func (b *builder) pools() {
