@@ -9,7 +9,7 @@ import (
 // A record's hash changes with the record, and with nothing else.
 func TestRecordBook(t *testing.T) {
 	var cache fileCache
-	var book recordBook
+	book := recordBook{wanted: true}
 	if all := book.list(); len(all.Files) != 0 {
 		t.Errorf("before anything is served: %+v", all)
 	}
@@ -20,6 +20,7 @@ func TestRecordBook(t *testing.T) {
 		}
 		cache.parse(documents)
 		book.serve(generation, cache.now)
+		cache.commit()
 		all := book.list()
 		if all.Generation != generation || len(all.Files) != len(texts) {
 			t.Errorf("got generation %d with %d files, want %d with %d", all.Generation, len(all.Files), generation, len(texts))
@@ -50,5 +51,15 @@ func TestRecordBook(t *testing.T) {
 		if before[name] == "" || (before[name] == after[name]) != same {
 			t.Errorf("hash of %s: %q, then %q, want the same: %t", name, before[name], after[name], same)
 		}
+	}
+}
+
+// Nothing is kept for a question that nobody can ask.
+func TestRecordBookWithoutAdmin(t *testing.T) {
+	var cache fileCache
+	var book recordBook
+	cache.parse([]store.Document{{Path: "a.yaml", Data: []byte("version: 1\nroutes: {a: {match: {path: /a}, respond: {}}}\n")}})
+	if book.serve(1, cache.now); len(book.files) != 0 {
+		t.Errorf("%d files kept", len(book.files))
 	}
 }

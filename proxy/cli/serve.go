@@ -115,6 +115,7 @@ func runServe(ctx context.Context, env *Env, log *slog.Logger, flags serveFlags,
 		return err
 	}
 	s := &service{log: log, source: source, statusFile: statusFile(flags.statusFile), started: time.Now()}
+	s.records.wanted = flags.admin != ""
 	s.loop = reload.New(reload.Options[proxy.Table]{
 		Source:    source,
 		Build:     s.build,
@@ -228,8 +229,8 @@ func cutOnSignal(ctx context.Context, cut context.CancelFunc, signals <-chan os.
 // published makes the proxy follow a new Table and says what has changed.
 func (s *service) published(old, new *proxy.Table, gen reload.Generation) {
 	changes := s.server.Adopt(old, new)
-	s.files.commit()
 	s.records.serve(gen.Number, s.files.now)
+	s.files.commit()
 	s.log.Info("routes loaded",
 		"generation", gen.Number, "revision", gen.Revision, "routes", new.Routes(),
 		"added", names(changes.Added), "changed", names(changes.Changed), "removed", names(changes.Removed),
