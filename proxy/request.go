@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -78,7 +79,20 @@ func (x *exchange) finish() {
 	if x.tunnel {
 		return
 	}
-	x.logRequest(recover())
+	aborted := recover()
+	switch {
+	case aborted == nil:
+		x.w.end()
+	case aborted != http.ErrAbortHandler:
+		x.logBug(aborted)
+	}
+	x.logRequest(aborted)
+}
+
+// logBug tells of a panic, which can only be a bug of ours. net/http tells of it
+// too, but among its complaints about clients, which few read.
+func (x *exchange) logBug(what any) {
+	x.server.log.Error("bug", "id", x.id, "panic", fmt.Sprint(what), "stack", string(debug.Stack()))
 }
 
 // holdBack runs before the head of an answer that is not a 101 is written: if
@@ -226,7 +240,7 @@ func (x *exchange) refuse(rf *refusal) {
 
 // logRequest writes the request's line. aborted is what the handler panicked
 // with: http.ErrAbortHandler is how an answer is broken off, anything else is a
-// bug of ours, which net/http reports.
+// bug of ours.
 func (x *exchange) logRequest(aborted any) {
 	attrs := []slog.Attr{
 		slog.String("id", x.id),
@@ -288,6 +302,14 @@ func (w *recorder) Write(p []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err
+}
+
+// end writes the head of an answer without a body, if nobody has: net/http would,
+// past the recorder.
+func (w *recorder) end() {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
 }
 
 // Unwrap is how http.ResponseController finds Flush and Hijack.
