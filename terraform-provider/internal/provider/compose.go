@@ -159,10 +159,17 @@ func (s *session) askProxies(ctx context.Context, data []byte) []complaint {
 	for _, p := range s.proxies.proxies {
 		result, err := p.check(ctx, s.absolute(), data)
 		if err == nil && !result.OK {
-			return complaintsFrom(result.Mistakes)
+			return saidBy(p.address, complaintsFrom(result.Mistakes))
 		}
 	}
 	return nil
+}
+
+func saidBy(address string, all []complaint) []complaint {
+	for i := range all {
+		all[i].by = address
+	}
+	return all
 }
 
 // taken is a name that another record has.
@@ -199,8 +206,10 @@ func difference(id recordID, before, now routefile.Plain) string {
 }
 
 func refusedByFile(id recordID, all []complaint, mayPass bool) *failure {
-	return &failure{
-		summary:    fmt.Sprintf("%s does not fit into the routes file", id),
-		complaints: all, mayPass: mayPass,
+	f := &failure{summary: fmt.Sprintf("%s does not fit into the routes file", id), complaints: all, mayPass: mayPass}
+	if by := all[0].by; by != "" {
+		f.summary = "Rejected by a running proxy"
+		f.detail = fmt.Sprintf("the proxy at %q would refuse the routes file with this change; it was not written", by)
 	}
+	return f
 }

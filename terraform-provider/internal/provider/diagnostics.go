@@ -21,6 +21,7 @@ type complaint struct {
 	record string // whose it is: `route "chat"`
 	other  string // with whom the record clashes, if it does
 	text   string // what is wrong, without its place
+	by     string // the address of the proxy that says so; "" for the validator
 }
 
 func (c complaint) String() string {
@@ -126,7 +127,21 @@ func errorAt(at path.Path, summary, detail string) diag.Diagnostic {
 	if at.Equal(path.Empty()) {
 		return diag.NewErrorDiagnostic(summary, detail)
 	}
-	return diag.NewAttributeErrorDiagnostic(at, summary, detail)
+	return diag.NewAttributeErrorDiagnostic(shown(at), summary, detail)
+}
+
+// shown is the place whose line terraform can show: of an attribute, but not of
+// what stands inside its object. With a deeper path it shows the whole resource;
+// the text says what in the attribute is meant.
+func shown(at path.Path) path.Path {
+	steps := at.Steps()
+	if len(steps) == 0 {
+		return at
+	}
+	if first, ok := steps[0].(path.PathStepAttributeName); ok {
+		return path.Root(string(first))
+	}
+	return at
 }
 
 func badSetting(at path.Path, text string) diag.Diagnostic {
@@ -207,7 +222,7 @@ func warningAt(at path.Path, summary, detail string) diag.Diagnostic {
 	if at.Equal(path.Empty()) {
 		return diag.NewWarningDiagnostic(summary, detail)
 	}
-	return diag.NewAttributeWarningDiagnostic(at, summary, detail)
+	return diag.NewAttributeWarningDiagnostic(shown(at), summary, detail)
 }
 
 // silentProxies warns that it is not known what proxies serve.

@@ -1,0 +1,57 @@
+package provider
+
+import (
+	"testing"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+// A mistake's key becomes the deepest attribute that there is.
+func TestPlaceOf(t *testing.T) {
+	route := routefile.Plain{
+		"match": routefile.Plain{"host": "x", "headers": routefile.Plain{"X.A": routefile.Plain{"regex": "("}, "X": routefile.Plain{"value": "1"}}},
+		"to":    "ws://x",
+	}
+	pool := routefile.Plain{"backends": routefile.Plain{"a.b": routefile.Plain{"url": "ws://a"}, "a": routefile.Plain{"url": "ws://b"}}}
+	for _, tt := range []struct {
+		id   recordID
+		p    routefile.Plain
+		key  string
+		want string
+	}{
+		{recordID{routefile.InRoutes, "r"}, route, "routes.r.match.host", "match.host"},
+		{recordID{routefile.InRoutes, "r"}, route, "routes.r.to", "to"},
+		{recordID{routefile.InRoutes, "r"}, route, "routes.r", ""},
+		{recordID{routefile.InRoutes, "r"}, route, "routes.r2.to", ""},
+		{recordID{routefile.InRoutes, "r"}, route, "routes.r.match.headers.X.A.regex", `match.headers["X.A"].regex`},
+		{recordID{routefile.InRoutes, "r"}, route, "routes.r.match.headers.X", `match.headers["X"]`},
+		{recordID{routefile.InRoutes, "r"}, route, "routes.r.match.nonsense", "match"},
+		{recordID{routefile.InRoutes, "r.s"}, route, "routes.r.s.to", "to"},
+		{recordID{routefile.InPools, "p"}, pool, "pools.p.backends.a.b.url", `backends["a.b"].url`},
+		{recordID{routefile.InPools, "p"}, pool, "pools.p.backends.a.url", `backends["a"].url`},
+	} {
+		if got := placeOf(tt.id, tt.p, tt.key).String(); got != tt.want {
+			t.Errorf("%s: %s is at %q, want %q", tt.id, tt.key, got, tt.want)
+		}
+	}
+}
+
+func TestOwns(t *testing.T) {
+	chat := recordID{routefile.InRoutes, "chat"}
+	for _, tt := range []struct {
+		c    complaint
+		want bool
+	}{
+		{complaint{key: "routes.chat", record: `route "chat"`}, true},
+		{complaint{key: "routes.chat.to", record: `route "chat"`}, true},
+		{complaint{key: "routes.chat.to"}, true}, // as a proxy says it
+		{complaint{key: "routes.chat.to", record: `route "chat.to"`}, false},
+		{complaint{key: "routes.chatter.to", record: `route "chatter"`}, false},
+		{complaint{key: "pools.chat", record: `pool "chat"`}, false},
+		{complaint{key: "routes.other.match", record: `route "other"`, other: `route "chat"`}, true},
+	} {
+		if got := chat.owns(tt.c); got != tt.want {
+			t.Errorf("%s owns %+v: %t, want %t", chat, tt.c, got, tt.want)
+		}
+	}
+}
