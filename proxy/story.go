@@ -55,12 +55,12 @@ func (s *story) opened() {
 }
 
 // closed is the tunnel's Done. What the tunnel had taken is given back first: who
-// reads the line may count on it.
+// reads the line may count on it. A server that stops waits for the line.
 func (s *story) closed(end tunnel.Summary) {
 	s.slots.release()
 	s.backend.CloseTunnel()
 	s.occupancy.release(s.client)
-	s.entry.Remove()
+	defer s.entry.Leave()()
 	attrs := []slog.Attr{
 		slog.String("closed_by", partyText(end.ClosedBy)),
 		slog.Int("code", int(end.Code)),

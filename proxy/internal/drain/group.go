@@ -42,8 +42,9 @@ type Verdict struct {
 type Group struct {
 	mu       sync.Mutex
 	entries  map[*Entry]struct{} // guarded by mu
+	leaving  int                 // guarded by mu; entries that have left and have not said their last word
 	stopping *Policy             // guarded by mu; set by Shutdown, for tunnels that come late
-	empty    chan struct{}       // guarded by mu; closed when entries is empty, replaced when it no longer is
+	empty    chan struct{}       // guarded by mu; closed when nobody is in or leaving, replaced when somebody is
 }
 
 // Entry is one open tunnel's place in a Group.
@@ -79,7 +80,7 @@ func (g *Group) Reserve(facts Facts) *Entry {
 	e := &Entry{group: g, facts: facts}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.entries) == 0 {
+	if g.isEmptyLocked() {
 		g.empty = make(chan struct{})
 	}
 	g.entries[e] = struct{}{}
@@ -101,19 +102,32 @@ func (e *Entry) Opened(t tunnel.Tunnel) {
 }
 
 // Remove takes the entry out of its group. It may be called more than once.
-func (e *Entry) Remove() {
+func (e *Entry) Remove() { e.Leave()() }
+
+// Leave is Remove where something is still to be said of the tunnel: it no longer
+// counts, but Wait waits until done is called, once.
+func (e *Entry) Leave() (done func()) {
 	g := e.group
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if _, in := g.entries[e]; !in {
-		return
+		return func() {}
 	}
 	e.letOffLocked()
 	delete(g.entries, e)
-	if len(g.entries) == 0 {
+	g.leaving++
+	return g.left
+}
+
+func (g *Group) left() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.leaving--; g.isEmptyLocked() {
 		close(g.empty)
 	}
 }
+
+func (g *Group) isEmptyLocked() bool { return len(g.entries)+g.leaving == 0 }
 
 // Route is the name of the tunnel's route as of the last reload.
 func (e *Entry) Route() string {
@@ -177,7 +191,8 @@ func (g *Group) Cut(why tunnel.Reason) {
 	}
 }
 
-// Wait returns nil as soon as no tunnel is open, or ctx's error.
+// Wait returns nil as soon as no tunnel is open and the last word is said of all
+// (see Leave), or ctx's error.
 func (g *Group) Wait(ctx context.Context) error {
 	g.mu.Lock()
 	empty := g.empty
