@@ -8,9 +8,9 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -59,16 +59,15 @@ type actor struct {
 	more   *sync.Cond
 	closed bool // has sent a Close
 	over   bool // has read to the end
-	reset  bool
 }
 
 func newPlay(t *testing.T, seed uint64) *play {
 	p := &play{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), done: make(chan tunnel.Summary, 1)}
 	p.spec = tunnel.Spec{WebSocket: p.rnd.IntN(6) > 0, Done: func(s tunnel.Summary) { p.done <- s }}
 	p.spec.Limits = tunnel.Limits{CloseTimeout: patience, Strict: p.rnd.IntN(4) == 0}
-	small := p.rnd.IntN(3) == 0
+	unix := p.rnd.IntN(3) == 0
 	for i := range p.peers {
-		inside, outside := connect(t, small)
+		inside, outside := connect(t, unix)
 		a := &actor{t: t, conn: outside, masks: i == 0, rnd: rand.New(rand.NewPCG(seed, uint64(i)))}
 		a.more = sync.NewCond(&a.mu)
 		a.compose()
@@ -88,15 +87,20 @@ func newPlay(t *testing.T, seed uint64) *play {
 	return p
 }
 
-// connect returns both ends of a TCP connection, with small buffers if asked for.
-func connect(t *testing.T, small bool) (inside, outside net.Conn) {
+// connect returns both ends of a TCP connection; or of a Unix one with so small a
+// buffer that every large frame fills it. (TCP with small buffers waits for timers.)
+func connect(t *testing.T, unix bool) (inside, outside net.Conn) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	network, address := "tcp", "127.0.0.1:0"
+	if unix {
+		network, address = "unix", filepath.Join(t.TempDir(), "s")
+	}
+	l, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if outside, err = net.Dial("tcp", l.Addr().String()); err != nil {
+	if outside, err = net.Dial(network, l.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
 	if inside, err = l.Accept(); err != nil {
@@ -104,9 +108,8 @@ func connect(t *testing.T, small bool) (inside, outside net.Conn) {
 	}
 	t.Cleanup(func() { inside.Close(); outside.Close() })
 	outside.SetDeadline(time.Now().Add(patience))
-	if small {
-		inside.(*net.TCPConn).SetWriteBuffer(4 << 10)
-		outside.(*net.TCPConn).SetReadBuffer(4 << 10)
+	if unix {
+		inside.(*net.UnixConn).SetWriteBuffer(8 << 10)
 	}
 	return inside, outside
 }
@@ -214,14 +217,13 @@ func (a *actor) read() {
 		answer := n > 0 && !a.closed && a.sawClose()
 		a.closed = a.closed || answer
 		a.over = err != nil
-		a.reset = err != nil && err != io.EOF
 		a.more.Broadcast()
 		a.mu.Unlock()
 		if answer {
 			a.send(a.close(1000))
 		}
 		if err != nil {
-			a.conn.(*net.TCPConn).CloseWrite()
+			a.half()
 			return
 		}
 	}
@@ -295,7 +297,7 @@ func (a *actor) bye(code uint16) {
 	a.half()
 }
 
-func (a *actor) half() { a.conn.(*net.TCPConn).CloseWrite() }
+func (a *actor) half() { a.conn.(interface{ CloseWrite() error }).CloseWrite() }
 
 func (a *actor) cutShort(n int) {
 	a.send(a.frame(wsproto.OpBinary, make([]byte, 100_000))[:n])
@@ -315,7 +317,9 @@ func (p *play) goesInFrame(who int) {
 }
 
 func (a *actor) abort() {
-	a.conn.(*net.TCPConn).SetLinger(0)
+	if c, ok := a.conn.(*net.TCPConn); ok {
+		c.SetLinger(0)
+	}
 	a.conn.Close()
 }
 
