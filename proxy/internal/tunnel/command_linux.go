@@ -14,10 +14,10 @@ import (
 type command struct {
 	do     uint8
 	tunnel *loopTunnel
-	spec   *Spec    // cmdOpen
-	fds    [2]int32 // cmdOpen
-	code   uint16   // cmdClose
-	text   string   // cmdClose
+	spec   *Spec  // cmdOpen
+	taken  *taken // cmdOpen
+	code   uint16 // cmdClose
+	text   string // cmdClose
 	why    Reason
 }
 
@@ -64,9 +64,10 @@ func (l *loop) begin(c *command) {
 	t.lifetime = int64(s.Limits.Lifetime)
 	limits := withDefaults(s.Limits)
 	t.limits = l.limits.take(limits)
-	*l.slab.ref(t) = ref{done: s.Done, meter: s.Meter, handle: c.tunnel}
-	t.init(ByClient, c.fds[fromClient], s)
-	t.init(ByBackend, c.fds[fromBackend], s)
+	t.sealed = c.taken.tls != nil
+	*l.slab.ref(t) = ref{done: s.Done, meter: s.Meter, handle: c.tunnel, tls: c.taken.tls}
+	t.init(ByClient, c.taken.fds[fromClient], s)
+	t.init(ByBackend, c.taken.fds[fromBackend], s)
 	c.tunnel.slot.Store(t)
 	l.arm(t, l.due(t))
 	if !l.register(t) {
@@ -77,6 +78,7 @@ func (l *loop) begin(c *command) {
 	for i, e := range [2]*Endpoint{&s.Client, &s.Backend} {
 		w := &t.lanes[i]
 		w.eof = e.EOF
+		w.readable = t.sealed // TLS may have read bytes that it has not given out
 		if len(e.Early) > 0 {
 			l.pass(t, w, e.Early)
 		}

@@ -16,8 +16,9 @@ import (
 )
 
 // New returns the best engine for this system: event loops, for tunnels between
-// two connections that are a bare *net.TCPConn or *net.UnixConn each; any other
-// tunnel is served by the portable engine.
+// two connections that are a bare *net.TCPConn or *net.UnixConn each, or a
+// *tls.Conn over what Under returned; any other tunnel is served by the portable
+// engine.
 //
 // The first call raises GOMAXPROCS by two. A loop that has work does not give its
 // processor back while it waits, for up to 10 ms, because handing it over and
@@ -55,13 +56,13 @@ func (e *loops) Open(s Spec) Tunnel {
 	if l.prepare() != nil {
 		return e.rest.Open(s)
 	}
-	fds, ok := takeOver(s.Client.Conn, s.Backend.Conn)
-	if !ok {
+	both := takeOver(s.Client.Conn, s.Backend.Conn)
+	if both == nil {
 		return e.rest.Open(s)
 	}
 	t := &loopTunnel{loop: l}
 	l.load.Add(1)
-	l.post(command{do: cmdOpen, tunnel: t, spec: &s, fds: fds})
+	l.post(command{do: cmdOpen, tunnel: t, spec: &s, taken: both})
 	return t
 }
 
@@ -75,19 +76,40 @@ func (e *loops) lightest() *loop {
 	return best
 }
 
+// taken is what a loop gets of two connections.
+type taken struct {
+	fds [2]int32
+	tls *sealed // nil if both are plain
+}
+
 // takeOver returns descriptors of both connections' sockets and closes the
-// connections, or does neither.
-func takeOver(client, backend net.Conn) (fds [2]int32, ok bool) {
-	if fds[fromClient], ok = duplicate(client); !ok {
-		return fds, false
+// connections, or does neither and returns nil.
+func takeOver(conns ...net.Conn) *taken {
+	var sides sealed
+	var sockets [2]net.Conn
+	for i, c := range conns {
+		sockets[i] = c
+		if sides[i] = sealedConn(c); sides[i] != nil {
+			sockets[i] = sides[i].under.Conn
+		}
 	}
-	if fds[fromBackend], ok = duplicate(backend); !ok {
-		unix.Close(int(fds[fromClient]))
-		return fds, false
+	t := &taken{}
+	var ok bool
+	if t.fds[0], ok = duplicate(sockets[0]); !ok {
+		return nil
 	}
-	client.Close()
-	backend.Close()
-	return fds, true
+	if t.fds[1], ok = duplicate(sockets[1]); !ok {
+		unix.Close(int(t.fds[0]))
+		return nil
+	}
+	for i, s := range sides {
+		sockets[i].Close()
+		if s != nil {
+			s.under.taken, s.under.fd = true, t.fds[i]
+			t.tls = &sides
+		}
+	}
+	return t
 }
 
 // duplicate returns another descriptor of c's socket, if c is one of the types

@@ -206,6 +206,9 @@ func (l *loop) event(e *unix.EpollEvent) {
 	if e.Events&(unix.EPOLLIN|over) != 0 {
 		in.readable = true
 		in.hup = in.hup || e.Events&over != 0
+		if s := l.side(t, in); s != nil {
+			s.under.dry = false
+		}
 	}
 	if e.Events&(unix.EPOLLOUT|over) != 0 {
 		if out := t.other(in); out.blocked {

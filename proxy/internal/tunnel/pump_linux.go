@@ -6,6 +6,8 @@ package tunnel
 // tells of room.
 
 import (
+	"syscall"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
@@ -40,7 +42,7 @@ func (l *loop) pump(t *slot, w *lane) {
 func (l *loop) readOnce(t *slot, w *lane) {
 	held := len(l.held(w))
 	space := l.buf[held:]
-	n, errno := readFD(w.fd, space)
+	n, errno := l.receive(t, w, space)
 	switch {
 	case errno == unix.EAGAIN:
 		w.readable, w.full = false, false
@@ -50,14 +52,32 @@ func (l *loop) readOnce(t *slot, w *lane) {
 		l.sourceEnded(t, w, true)
 	default:
 		// A short read has emptied the socket, and more will be a new edge; but
-		// an end of file that came with these bytes has had its edge already.
+		// an end of file that came with these bytes has had its edge already. (What
+		// TLS has read of a socket, it may not have given out yet.)
 		w.full = n == len(space)
-		w.readable = w.full || w.hup
+		w.readable = w.full || w.hup || t.sealed
 		w.heard = l.now
 		copy(l.buf, l.held(w))
 		l.unkeep(w)
 		l.pass(t, w, l.buf[:held+n])
 	}
+}
+
+// receive reads from w's source, as readFD does.
+func (l *loop) receive(t *slot, w *lane, p []byte) (int, syscall.Errno) {
+	if s := l.side(t, w); s != nil {
+		return l.unseal(t, w, s, p)
+	}
+	return readFD(w.fd, p)
+}
+
+// give writes to w's destination, as writeFD does.
+func (l *loop) give(t *slot, w *lane, p []byte) (int, syscall.Errno) {
+	out := t.other(w)
+	if s := l.side(t, out); s != nil {
+		return l.seal(w, s, p)
+	}
+	return writeFD(out.fd, p)
 }
 
 // pass passes on bytes of src's.
@@ -76,6 +96,10 @@ func (l *loop) pass(t *slot, w *lane, p []byte) {
 // flush gives dst what it has not taken before. When that is done, what was read
 // behind it is walked.
 func (l *loop) flush(t *slot, w *lane) {
+	if s := l.side(t, t.other(w)); s != nil {
+		l.flushSealed(t, w, s)
+		return
+	}
 	one := l.keeper.at(w.kept)
 	n, errno := writeFD(t.other(w).fd, one.buf[one.off:one.walked])
 	one.off += n
@@ -93,10 +117,24 @@ func (l *loop) flush(t *slot, w *lane) {
 	l.unblock(t, w)
 }
 
+func (l *loop) flushSealed(t *slot, w *lane, s *sealedSide) {
+	switch {
+	case !s.under.flush():
+		l.writeFailed(t, w)
+	case len(s.under.backlog) > 0:
+		return
+	}
+	w.moved = l.now
+	l.unblock(t, w)
+}
+
 // unblock has the bytes walked that came behind those which were in the way.
 func (l *loop) unblock(t *slot, w *lane) {
 	w.blocked = false
 	i := w.kept
+	if i == 0 {
+		return
+	}
 	w.kept = 0
 	l.pass(t, w, l.keeper.rest(i))
 	l.keeper.drop(i)
@@ -108,7 +146,7 @@ func (l *loop) send(t *slot, w *lane, p []byte, messages int64) {
 	if len(p) == 0 || w.mute {
 		return
 	}
-	n, errno := writeFD(t.other(w).fd, p)
+	n, errno := l.give(t, w, p)
 	l.count(t, w, n)
 	switch {
 	case errno != 0:

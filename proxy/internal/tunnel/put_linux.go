@@ -7,6 +7,8 @@ package tunnel
 import (
 	"crypto/rand"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 )
 
@@ -23,7 +25,7 @@ func (l *loop) put(t *slot, w *lane) (did bool) {
 			l.say(t, w, frame)
 		} else {
 			w.fin, w.mute = true, true
-			shutWrite(t.other(w).fd)
+			l.shut(t, w)
 		}
 		l.advance(t)
 	}
@@ -32,13 +34,24 @@ func (l *loop) put(t *slot, w *lane) (did bool) {
 
 // say gives dst a frame of ours.
 func (l *loop) say(t *slot, w *lane, frame []byte) {
-	n, errno := writeFD(t.other(w).fd, frame)
+	n, errno := l.give(t, w, frame)
 	switch {
 	case errno != 0:
 		l.writeFailed(t, w)
 	case n < len(frame):
 		l.keep(w, frame[n:], 0, true)
 	}
+}
+
+// shut half-closes w's destination. If that has gone, its reader finds out.
+func (l *loop) shut(t *slot, w *lane) {
+	out := t.other(w)
+	if s := l.side(t, out); s != nil {
+		_ = s.conn.CloseWrite()
+		w.blocked = w.blocked || len(s.under.backlog) > 0
+		return
+	}
+	_ = unix.Shutdown(int(out.fd), unix.SHUT_WR)
 }
 
 // choose appends to b the next of the frames that are wanted and can be put in.

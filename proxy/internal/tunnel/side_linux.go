@@ -44,6 +44,3 @@ func writeFD(fd int32, p []byte) (written int, errno syscall.Errno) {
 	}
 	return written, 0
 }
-
-// shutWrite half-closes. If the peer is gone already, the reader finds out.
-func shutWrite(fd int32) { _ = unix.Shutdown(int(fd), unix.SHUT_WR) }

@@ -43,6 +43,7 @@ type slotState struct {
 	phase    phase
 	// As in type tunnel:
 	websocket, ours, patient, caused, framed bool
+	sealed                                   bool // one side is TLS, or both
 }
 
 // lane is one direction of a slot, as way is one of a portable tunnel, and its
@@ -87,6 +88,7 @@ type ref struct {
 	meter  *Meter
 	handle *loopTunnel
 	end    *endNote // nil while nothing ends
+	tls    *sealed  // nil if both sides are plain
 }
 
 // endNote is what there is to say of a tunnel that ends.

@@ -51,7 +51,7 @@ func (l *loop) openPipe() bool {
 // at: 0, or more than it pays to copy.
 func (l *loop) unseen(t *slot, w *lane) int64 {
 	switch {
-	case w.mute || w.wants != 0 || w.kept != 0:
+	case t.sealed || w.mute || w.wants != 0 || w.kept != 0:
 		return 0
 	case !t.websocket || w.blind:
 		if !w.full {

@@ -50,7 +50,7 @@ func networks(t *testing.T) []network {
 		{name: "unix", pair: unixPair},
 		{name: "tls", pair: func(t *testing.T) (net.Conn, net.Conn) {
 			inside, outside := tcpPair(t)
-			return handshaken(t, tls.Server(inside, server), tls.Client(outside, client))
+			return handshaken(t, tls.Server(tunnel.Under(inside), server), tls.Client(outside, client))
 		}},
 		{name: "opaque", pair: func(t *testing.T) (net.Conn, net.Conn) {
 			inside, outside := tcpPair(t)

@@ -1,0 +1,174 @@
+package tunnel
+
+// TLS without a goroutine: crypto/tls is given a connection whose Read says "not
+// now" instead of waiting. An error that is a temporary net.Error leaves a
+// *tls.Conn as it was, halves of records included (crypto/tls, readRecordOrCCS),
+// so it is read again when epoll says so. There is no such way out of Write, since
+// a record that was begun must be finished: what the socket does not take is kept
+// behind the connection, and counts as bytes that the peer does not take.
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Under returns what to lay beneath crypto/tls, as in
+//
+//	tls.Server(tunnel.Under(conn), config)
+//
+// so that a tunnel over the *tls.Conn costs no goroutine. Until a tunnel takes it
+// over it does what c does. What is not a bare TCP or Unix connection is
+// returned as it is.
+func Under(c net.Conn) net.Conn {
+	switch c.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return &under{Conn: c}
+	}
+	return c
+}
+
+// under is a net.Conn, for as long as it waits; and then a loop's, which alone
+// calls it.
+type under struct {
+	net.Conn
+	taken   bool
+	dry     bool // a read was short: there is nothing until epoll says so
+	hup     bool // never dry: the end of file is to be read
+	fd      int32
+	backlog []byte // records that the socket has not taken; nil while it takes all
+}
+
+// again is what Read says instead of waiting.
+type again struct{}
+
+func (again) Error() string   { return "not readable now" }
+func (again) Timeout() bool   { return true }
+func (again) Temporary() bool { return true }
+
+var errAgain net.Error = again{}
+
+// CloseWrite half-closes the connection that has not been taken over.
+func (u *under) CloseWrite() error {
+	return u.Conn.(interface{ CloseWrite() error }).CloseWrite()
+}
+
+// SetWriteDeadline: crypto/tls sets one for its last alert; a loop never waits.
+func (u *under) SetWriteDeadline(t time.Time) error {
+	if u.taken {
+		return nil
+	}
+	return u.Conn.SetWriteDeadline(t)
+}
+
+func (u *under) Read(p []byte) (int, error) {
+	if !u.taken {
+		return u.Conn.Read(p)
+	}
+	if u.dry {
+		return 0, errAgain
+	}
+	n, errno := readFD(u.fd, p)
+	switch {
+	case errno == unix.EAGAIN:
+		u.dry = !u.hup
+		return 0, errAgain
+	case errno != 0:
+		return 0, os.NewSyscallError("read", errno)
+	case n == 0:
+		return 0, io.EOF
+	}
+	u.dry = n < len(p) && !u.hup
+	return n, nil
+}
+
+// Write takes all of p, or fails.
+func (u *under) Write(p []byte) (n int, err error) {
+	if !u.taken {
+		return u.Conn.Write(p)
+	}
+	if len(u.backlog) == 0 {
+		m, errno := writeFD(u.fd, p)
+		if errno != 0 {
+			return m, os.NewSyscallError("write", errno)
+		}
+		n = m
+	}
+	u.backlog = append(u.backlog, p[n:]...)
+	return len(p), nil
+}
+
+// flush writes what has been kept, and reports whether it did not fail.
+func (u *under) flush() bool {
+	n, errno := writeFD(u.fd, u.backlog)
+	u.backlog = u.backlog[:copy(u.backlog, u.backlog[n:])]
+	if len(u.backlog) == 0 {
+		u.backlog = nil
+	}
+	return errno == 0
+}
+
+// sealed are the TLS connections of a tunnel's sides; nil where there is none.
+type sealed [2]*sealedSide
+
+type sealedSide struct {
+	conn  *tls.Conn
+	under *under
+}
+
+// sealedConn returns c as a side, if c is a TLS connection that a loop can read.
+func sealedConn(c net.Conn) *sealedSide {
+	conn, ok := c.(*tls.Conn)
+	if !ok || !conn.ConnectionState().HandshakeComplete {
+		return nil
+	}
+	u, ok := conn.NetConn().(*under)
+	if !ok || u.taken {
+		return nil
+	}
+	return &sealedSide{conn: conn, under: u}
+}
+
+// side is the TLS connection that w comes from; nil if it is plain.
+func (l *loop) side(t *slot, w *lane) *sealedSide {
+	if !t.sealed {
+		return nil
+	}
+	return l.slab.ref(t).tls[w.from.lane()]
+}
+
+// unseal reads decrypted bytes, with the meaning of readFD: 0 and no error is the
+// end of file that was announced. (An end of file that was not is an error: it may
+// be somebody else's than the peer's.)
+func (l *loop) unseal(t *slot, w *lane, s *sealedSide, p []byte) (int, syscall.Errno) {
+	s.under.hup = w.hup
+	n, err := s.conn.Read(p)
+	if len(s.under.backlog) > 0 { // reading may answer: a new key, an alert
+		t.other(w).blocked = true
+	}
+	switch {
+	case n > 0:
+		return n, 0
+	case err == errAgain:
+		return 0, unix.EAGAIN
+	case err == io.EOF:
+		return 0, 0
+	}
+	return 0, unix.EPROTO
+}
+
+// seal writes p encrypted, with the meaning of writeFD: all is taken, and w is
+// blocked if that was more than the socket took.
+func (l *loop) seal(w *lane, s *sealedSide, p []byte) (int, syscall.Errno) {
+	n, err := s.conn.Write(p)
+	w.blocked = w.blocked || len(s.under.backlog) > 0
+	if err != nil {
+		return n, unix.EPROTO
+	}
+	return n, 0
+}
