@@ -1,11 +1,14 @@
 # Thin aliases only: every line is a command that may as well be typed.
-.PHONY: build run test race lint generate image ci
+.PHONY: build run test race lint generate image ci acceptance install-provider
 
 build:    ; CGO_ENABLED=0 go build -trimpath -o tunnelform .
 run:      ; go run . serve routes.example.yaml
 test:     ; go test ./...
 race:     ; go test -race ./...
 lint:     ; gofmt -l . && go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
-generate: ; go test ./proxy/routefile -update
+generate: ; go test ./proxy/routefile -update && terraform-provider/generate.sh
 image:    ; podman build -t tunnelform -f docs/deploy/Containerfile .
 ci:       ; .ci/run
+
+acceptance:       ; TF_ACC=1 go test -count=1 -timeout 20m ./terraform-provider/...
+install-provider: ; terraform-provider/install.sh

@@ -104,7 +104,7 @@ func TestAccRoutesDocumentMerges(t *testing.T) {
 			},
 			{ // what only the whole can get wrong
 				Config:      merge("[]", `routes = { a = { match = { path = "/a" }, to = "pool://p" } }`, "[]"),
-				ExpectError: folded(`Invalid routes document.*route "a": to "pool://p": unknown pool "p": there are no pools`),
+				ExpectError: folded(`routes = \{ a = .*route "a": to "pool://p": unknown pool "p": there are no pools`),
 			},
 			{
 				Config:      merge("["+yaml(echo("b", "/a"))+"]", `routes = { a = { match = { path = "/a" }, to = "internal://echo" } }`, "[]"),

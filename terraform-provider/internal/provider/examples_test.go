@@ -115,3 +115,26 @@ func TestNoExampleIsLeftOver(t *testing.T) {
 		}
 	}
 }
+
+// TestAccGuide applies the guide's first configuration, as a reader types it.
+func TestAccGuide(t *testing.T) {
+	data, err := os.ReadFile("../../../docs/terraform.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```hcl\nterraform {.*?\n}\n\n(provider .*?)```").FindSubmatch(data)
+	if block == nil {
+		t.Fatal("docs/terraform.md has no block that begins with terraform and a provider")
+	}
+	file, _ := routesFile(t, "version: 1\nlisteners: {web: {address: \"127.0.0.1:8080\"}}\nroutes: {}\n")
+	fake := newAdminFake(t, file)
+	config := strings.NewReplacer(`"routes.yaml"`, `"`+file+`"`, `"127.0.0.1:9901"`, `"`+fake.address+`"`).Replace(string(block[1]))
+	resource.Test(t, resource.TestCase{
+		ProtoV6ProviderFactories: factories,
+		Steps: []resource.TestStep{
+			{Config: config, Check: resource.TestCheckResourceAttr("tunnelform_route.echo", "serving", "true")},
+			{Config: strings.Replace(config, `path = "/echo"`, `path = "echo"`, 1), ExpectError: folded(`match = \{ path = "echo" \}.*"echo"`)},
+			{Config: config},
+		},
+	})
+}

@@ -53,6 +53,6 @@ func walkHollow(s *shape, value any, at path.Path, place string, found func(path
 }
 
 func saysNothing(at path.Path, place string) diag.Diagnostic {
-	return diag.NewAttributeWarningDiagnostic(at, "Says nothing",
+	return diag.NewAttributeWarningDiagnostic(shown(at), "Says nothing",
 		fmt.Sprintf("%s is given, but no key of it. Terraform drops misspelt keys of an object in silence: look at its keys, or leave it out", place))
 }
