@@ -154,7 +154,7 @@ func (x *exchange) carry(path, query string, answer *http.Response) {
 	r := x.r.WithContext(context.WithValue(x.r.Context(), exchangeKey{}, x))
 	x.server.forwarder.Forward(x.w, r, forward.Hop{
 		Backend:  x.backend,
-		TLS:      x.rt.to.tls[x.backend],
+		TLS:      x.rt.to.tlsOf(x.backend),
 		Path:     path,
 		RawQuery: query,
 		Policy:   x.rt.policy,

@@ -19,6 +19,9 @@ import (
 func (b *builder) health() {
 	ways := b.waysOfTLS()
 	for name, pool := range b.table.pools {
+		if b.set.Pools[name].Resolve != nil {
+			continue // its members are watched by who finds them
+		}
 		said := b.set.Pools[name].Health
 		for _, m := range pool.Members() {
 			h, err := buildHealth(said, ways[m.Backend])
@@ -124,6 +127,10 @@ func (s *Server) endCare() {
 	for _, backend := range s.current().backends {
 		backend.Close()
 	}
+	for name, d := range s.discoveries {
+		delete(s.discoveries, name)
+		d.end()
+	}
 }
 
 // tellHealth writes a change of a backend's health to the log.
@@ -140,4 +147,7 @@ func (s *Server) tellHealth(e upstream.HealthEvent) {
 		attrs = append(attrs, slog.String("error", e.Err.Error()))
 	}
 	s.log.LogAttrs(context.Background(), level, "backend "+string(e.What), attrs...)
+	if e.What == upstream.CameUp || e.What == upstream.Returned {
+		s.rebalance(e.Backend.Identity().Pool)
+	}
 }

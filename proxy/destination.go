@@ -15,6 +15,7 @@ type destination struct {
 	internal string         // "echo" or "status"; then there is no pool
 	pool     *upstream.Pool // of one backend for a target written in place
 	tls      map[*upstream.Backend]upstream.TLS
+	found    upstream.TLS // towards members that are found
 	uri      match.Rewrite
 }
 
@@ -65,6 +66,9 @@ func (x *exchange) choice(tunnel bool) upstream.Choice {
 // goes before what the route says, field by field.
 func (b *builder) destinationTLS(d *destination, said *routefile.SetRoute) error {
 	d.tls = make(map[*upstream.Backend]upstream.TLS)
+	if found, ok := b.found(said); ok {
+		return b.foundDestinationTLS(d, found, said)
+	}
 	own := make(map[upstream.Identity]routefile.TLSSettings)
 	if said.Route.To.Scheme == "pool" {
 		for _, backend := range b.set.Pools[said.Route.To.Host].Backends {
@@ -82,6 +86,24 @@ func (b *builder) destinationTLS(d *destination, said *routefile.SetRoute) error
 		d.tls[m.Backend] = loaded
 	}
 	return nil
+}
+
+// found says where the members of a route's pool are found, if they are.
+func (b *builder) found(said *routefile.SetRoute) (*routefile.Resolve, bool) {
+	if said.Route.To.Scheme != "pool" {
+		return nil, false
+	}
+	r := b.set.Pools[said.Route.To.Host].Resolve
+	return r, r != nil
+}
+
+// foundDestinationTLS is destinationTLS for backends that are not known yet: all
+// are spoken to in the same way.
+func (b *builder) foundDestinationTLS(d *destination, r *routefile.Resolve, said *routefile.SetRoute) (err error) {
+	if r.Scheme == "wss" || r.Scheme == "https" {
+		d.found, err = b.readTLS(tlsFiles(r.TLS, said.Resolved.BackendTLS))
+	}
+	return err
 }
 
 func tlsFiles(backend, route routefile.TLSSettings) upstream.TLSFiles {

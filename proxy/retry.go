@@ -113,7 +113,7 @@ func (x *exchange) another(err error) (*upstream.Backend, upstream.TLS, bool) {
 	}
 	x.backend.Release()
 	x.backend = next
-	return next, x.rt.to.tls[next], true
+	return next, x.rt.to.tlsOf(next), true
 }
 
 // notice tells the backend's health of how a request went that had a connection.

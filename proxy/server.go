@@ -45,6 +45,12 @@ type Server struct {
 	forwarder *forward.Forwarder
 	stopping  atomic.Bool
 
+	// discoveries belongs to whoever calls Adopt and Shutdown.
+	discoveries map[string]*discovery
+	judging     sync.Mutex            // one judgement of open tunnels at a time
+	adopted     *Table                // guarded by judging
+	balancing   map[string]*balancing // guarded by judging; by pool
+
 	mu      sync.Mutex
 	sockets map[string]*socket // guarded by mu; accepting, by listener.key
 	spare   map[string]*socket // guarded by mu; bound, for a Table that is not adopted yet
@@ -63,6 +69,9 @@ func NewServer(o Options) *Server {
 		tunnels: drain.NewGroup(),
 		sockets: make(map[string]*socket),
 		spare:   make(map[string]*socket),
+
+		discoveries: make(map[string]*discovery),
+		balancing:   make(map[string]*balancing),
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.forwarder = &forward.Forwarder{Fail: failForward}
@@ -154,16 +163,27 @@ func (s *Server) dropSpareLocked(drop func(key string) bool) {
 // to return it: sockets that are new accept, sockets that are gone close, open
 // tunnels are judged. old is nil the first time.
 func (s *Server) Adopt(old, new *Table) Changes {
-	s.adoptSockets(new)
-	s.watchBackends(new)
+	s.adoptDiscoveries(new)
 	if old == nil {
+		s.judging.Lock()
+		s.adopted = new
+		s.judging.Unlock()
+		s.watchBackends(new)
+		s.awaitDiscoveries()
+		s.adoptSockets(new)
 		return compare(&Table{}, new)
 	}
+	s.adoptSockets(new)
+	s.watchBackends(new)
 	changes := compare(old, new)
+	s.judging.Lock()
+	s.adopted = new
 	changes.Kept, changes.Draining = s.tunnels.Judge(func(f drain.Facts) drain.Verdict {
 		return new.judge(f, changes.Renamed)
 	})
+	s.judging.Unlock()
 	retireBackends(old, new)
+	s.rebalanceJoined(old, new)
 	return changes
 }
 

@@ -26,10 +26,13 @@ type Table struct {
 	shutdown shutdown
 	backends map[upstream.Identity]*upstream.Backend
 	pools    map[string]*upstream.Pool
-	secret   []byte                         // of sticky cookies without one of their own
+	secret   []byte                                // of sticky cookies without one of their own
 	tlsKeys  map[*upstream.Backend][]string        // the TLS settings each backend is reached with
 	health   map[*upstream.Backend]upstream.Health // how each member of a pool is asked and judged
-	former   former
+
+	discoveries map[string]*discoverRule  // by pool, of those whose members are found
+	rebalance   map[string]*rebalanceRule // by pool
+	former      former
 }
 
 // shutdown is what SIGTERM does, as routefile.Shutdown says.
@@ -65,12 +68,16 @@ func Build(set *routefile.Set, prev *Table) (*Table, error) {
 			tlsKeys:  make(map[*upstream.Backend][]string),
 			secret:   prev.secret,
 			health:   make(map[*upstream.Backend]upstream.Health),
+
+			discoveries: make(map[string]*discoverRule),
+			rebalance:   make(map[string]*rebalanceRule),
 		},
 	}
 	b.listeners()
 	b.pools()
 	b.routes()
 	b.health()
+	b.discoveries()
 	b.shutdown()
 	if len(b.errs) > 0 {
 		return nil, routefile.Merge(b.errs)
@@ -147,6 +154,9 @@ func (b *builder) pools() {
 				MaxRequests: backend.MaxRequests,
 			})
 		}
+		if p.Resolve != nil {
+			members = b.foundBefore(name, p.Resolve)
+		}
 		settings := upstream.Settings{Balance: p.Balance, Key: hashKey(p.Hash)}
 		sticky, err := b.sticky(p.Sticky)
 		if err != nil {
@@ -158,6 +168,9 @@ func (b *builder) pools() {
 		if err != nil {
 			b.fail(p.Pos, "pools."+name, fmt.Sprintf("pool %q", name), err)
 			continue
+		}
+		if r := p.Rebalance; r != nil {
+			b.table.rebalance[name] = &rebalanceRule{within: r.Within, tolerance: r.Tolerance}
 		}
 		if q := p.Queue; q != nil {
 			pool.LetWait(upstream.Queue{Length: q.Length, Wait: q.Wait})
@@ -208,15 +221,20 @@ func (b *builder) routes() {
 	b.table.tree = tree
 }
 
-// loadTLS reads what files name, once a Build, and notes that the backend is
-// reached that way.
+// loadTLS is readTLS, and notes that the backend is reached that way.
 func (b *builder) loadTLS(backend *upstream.Backend, files upstream.TLSFiles) (upstream.TLS, error) {
+	loaded, err := b.readTLS(files)
+	b.table.tlsKeys[backend] = append(b.table.tlsKeys[backend], loaded.Key)
+	return loaded, err
+}
+
+// readTLS reads what files name, once a Build.
+func (b *builder) readTLS(files upstream.TLSFiles) (upstream.TLS, error) {
 	loaded, known := b.tls[files]
 	if !known {
 		loaded.TLS, loaded.err = upstream.LoadTLS(files)
 		b.tls[files] = loaded
 	}
-	b.table.tlsKeys[backend] = append(b.table.tlsKeys[backend], loaded.Key)
 	return loaded.TLS, loaded.err
 }
 

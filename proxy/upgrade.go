@@ -194,7 +194,7 @@ func (a *attempt) dial() (net.Conn, error) {
 		return builtin.DialEcho()
 	}
 	ctx := upstream.WithConnectTimeout(a.r.Context(), a.rt.policy.ConnectTimeout)
-	return a.backend.Dial(ctx, a.rt.to.tls[a.backend])
+	return a.backend.Dial(ctx, a.rt.to.tlsOf(a.backend))
 }
 
 // requestHead is the handshake's request as the backend gets it.

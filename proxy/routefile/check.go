@@ -158,7 +158,7 @@ func isEveryAddress(host string) bool { return host == "" || host == "0.0.0.0" |
 func (c *checker) checkPools() {
 	for _, name := range sortedNames(c.pools) {
 		p := c.pools[name]
-		if len(p.it.Backends) == 0 && !p.it.spoilt {
+		if len(p.it.Backends) == 0 && p.it.Resolve == nil && !p.it.spoilt {
 			c.at(p.file, []string{"pools", name, "backends"}, recordOf("pool", name), "backends is empty, wanted at least one")
 		}
 		c.checkBalance(p)
@@ -166,6 +166,8 @@ func (c *checker) checkPools() {
 		c.checkRouteNames(p)
 		c.checkSticky(p)
 		c.checkHealth(p)
+		c.checkResolve(p)
+		c.checkRebalance(p)
 	}
 }
 

@@ -32,6 +32,9 @@ func CheckFiles(files ...*File) Errors {
 			for _, b := range sortedNames(f.Pools[name].Backends) {
 				c.tls(&f.Pools[name].Backends[b].TLS, recordOf("pool", name), "pools", name, "backends", b, "tls")
 			}
+			if r := f.Pools[name].Resolve; r != nil {
+				c.tls(&r.TLS, recordOf("pool", name), "pools", name, "resolve", "tls")
+			}
 		}
 		for _, name := range sortedNames(f.Routes) {
 			c.settings(&f.Routes[name].Settings, recordOf("route", name), "routes", name)
@@ -217,6 +220,9 @@ func Inputs(s *Set) []string {
 		}
 		for _, b := range p.Backends {
 			addTLS(&b.TLS)
+		}
+		if p.Resolve != nil {
+			addTLS(&p.Resolve.TLS)
 		}
 	}
 	for _, r := range s.Routes {

@@ -41,12 +41,20 @@ func EncodePool(p *Pool) *yaml.Node {
 	for _, name := range sortedNames(p.Backends) {
 		backends.add(name, encodeBackend(p.Backends[name]))
 	}
-	f.add("backends", backends.mapping())
+	if len(backends) > 0 || p.Resolve == nil {
+		f.add("backends", backends.mapping())
+	}
 	if p.Sticky != nil {
 		sticky := p.Sticky.encode()
 		f.add("sticky", sticky.mapping())
 	}
 	f.part("health", encodeHealth(&p.Health))
+	if p.Resolve != nil {
+		f.add("resolve", encodeResolve(p.Resolve).mapping())
+	}
+	if p.Rebalance != nil {
+		f.add("rebalance", encodeRebalance(p.Rebalance).mapping())
+	}
 	if p.Queue != nil {
 		f.add("queue", encodeQueue(p.Queue).mapping())
 	}

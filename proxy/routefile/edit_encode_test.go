@@ -130,7 +130,7 @@ func TestEncoderKnowsEveryKey(t *testing.T) {
 	}
 	writtenKeys("pools.*", EncodePool(&Pool{Balance: "round_robin", Hash: HashKey{"a", "b", "c", "d", true}, Backends: map[string]*Backend{
 		"a": {URL: Target{Raw: "ws://a"}, Drain: true, Weight: 1, Tier: 1, Disabled: true, Spare: true, Standby: true, MaxTunnels: 1, MaxRequests: 1, Route: "r", TLS: TLSSettings{CA: "a", ServerName: "b", Certificate: "c", Key: "d", Insecure: Off}},
-	}, Sticky: &fullSticky, Health: fullHealth, Queue: &Queue{1, 2 * time.Second}}), InPools.key(), written)
+	}, Sticky: &fullSticky, Health: fullHealth, Queue: &Queue{1, 2 * time.Second}, Resolve: fullResolve, Rebalance: &Rebalance{time.Second, 5}}), InPools.key(), written)
 	writtenKeys("listeners.*", EncodeListener(&Listener{Address: ":1", HTTP2: On, TLS: &ListenerTLS{Certificates: []CertificateFiles{{Certificate: "a", Key: "b"}}, ClientCA: "c"},
 		Limits: ListenerLimits{1, 2, 3, 4}}), InListeners.key(), written)
 	for _, k := range Keys() {
@@ -150,6 +150,22 @@ var fullHealth = Health{
 	WebSocket: &WebSocketHealth{"/a?b", "c", []Header{{"X-A", "1"}}, "chat"},
 	Interval:  time.Second, Timeout: 2 * time.Second, Passes: 3, Fails: 4, Initial: "down", SlowStart: -1,
 	Passive: PassiveHealth{-1, 2 * time.Second, 3 * time.Second, 40},
+}
+
+var fullResolve = &Resolve{DNS: "h:1", SRV: "_ws._tcp.h", Server: "s:53", Scheme: "wss", Every: time.Second, MaxTunnels: 1, MaxRequests: -1,
+	TLS: TLSSettings{CA: "/a", ServerName: "b", Certificate: "/c", Key: "/d", Insecure: Off}}
+
+// A pool whose backends are found is written so that it is read again.
+func TestEncodeResolve(t *testing.T) {
+	for _, change := range []func(*Resolve){func(r *Resolve) { r.DNS = "" }, func(r *Resolve) { r.SRV = "" }} {
+		resolve := *fullResolve
+		change(&resolve)
+		pool := &Pool{Resolve: &resolve, Rebalance: &Rebalance{time.Second, 5}}
+		got := parseOne(t, InPools, EncodePool(pool)).Pools["x"]
+		if !reflect.DeepEqual(got.Resolve, pool.Resolve) || !reflect.DeepEqual(got.Rebalance, pool.Rebalance) || len(got.Backends) != 0 {
+			t.Errorf("got  %+v, %+v\nwant %+v, %+v", got.Resolve, got.Rebalance, pool.Resolve, pool.Rebalance)
+		}
+	}
 }
 
 // What a pool says of health and queues is written so that it is read again.

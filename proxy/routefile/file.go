@@ -105,6 +105,9 @@ type Pool struct {
 	Sticky   *Sticky // nil: nobody is bound
 	Health   Health
 	Queue    *Queue // nil: nobody waits
+
+	Resolve   *Resolve   // instead of Backends
+	Rebalance *Rebalance // nil: tunnels stay where they are
 }
 
 // HashKey is what of a request a pool hashes: exactly one of them, or none.

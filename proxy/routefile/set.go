@@ -106,6 +106,8 @@ func (p *Pool) filled() *Pool {
 	c.Sticky = overlayPart(p.Sticky, builtIn.pool.Sticky)
 	c.Health = p.Health.filled()
 	c.Queue = overlayPart(p.Queue, builtIn.pool.Queue)
+	c.Resolve = overlayPart(p.Resolve, builtIn.pool.Resolve)
+	c.Rebalance = overlayPart(p.Rebalance, builtIn.pool.Rebalance)
 	return &c
 }
 

@@ -36,6 +36,8 @@ type Verdict struct {
 	Drain   bool
 	Route   string            // the route's name from now on
 	Backend upstream.Identity // likewise
+
+	AsBefore bool // nothing else of this verdict counts
 }
 
 // Group is the set of open tunnels. Safe for concurrent use.
@@ -147,6 +149,14 @@ func (g *Group) Judge(verdict func(Facts) Verdict) (kept, draining int) {
 	leaving := make(map[Policy][]*Entry)
 	for e := range g.entries {
 		v := verdict(e.facts)
+		if v.AsBefore {
+			if e.turn != nil {
+				draining++
+			} else {
+				kept++
+			}
+			continue
+		}
 		e.facts.Route, e.facts.Backend = v.Route, v.Backend
 		switch {
 		case e.told || g.stopping != nil:
@@ -165,6 +175,46 @@ func (g *Group) Judge(verdict func(Facts) Verdict) (kept, draining int) {
 		spreadLocked(entries, policy, tunnel.ReasonDrain)
 	}
 	return kept, draining
+}
+
+// Staying counts the tunnels of a pool that are not on their way out, by backend.
+func (g *Group) Staying(pool string) map[upstream.Identity]int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	count := make(map[upstream.Identity]int)
+	for e := range g.entries {
+		if e.facts.Backend.Pool == pool && e.turn == nil && !e.told {
+			count[e.facts.Backend]++
+		}
+	}
+	return count
+}
+
+// Release gives so many of a backend's tunnels their turn within the time, but
+// leaves at least keep of them alone, and those whose policy keeps them too. It
+// returns how many it gave one. A reload that finds them welcome before their turn
+// lets them off, as any other.
+func (g *Group) Release(backend upstream.Identity, most, keep int, within time.Duration) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	staying, movable := 0, make(map[Policy][]*Entry)
+	for e := range g.entries {
+		if e.facts.Backend != backend || e.turn != nil || e.told {
+			continue
+		}
+		if staying++; !e.facts.Policy.Keep && e.tunnel != nil {
+			movable[e.facts.Policy] = append(movable[e.facts.Policy], e)
+		}
+	}
+	most = min(most, staying-keep)
+	released := 0
+	for policy, entries := range movable {
+		n := max(min(len(entries), most-released), 0)
+		policy.Window = within
+		spreadLocked(entries[:n], policy, tunnel.ReasonDrain)
+		released += n
+	}
+	return released
 }
 
 // Shutdown gives every tunnel its turn in the policy's window, whatever its own

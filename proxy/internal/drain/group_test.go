@@ -266,3 +266,48 @@ func TestWaitAwaitsTheLastWord(t *testing.T) {
 		}
 	})
 }
+
+// TestRelease: so many, never more, never those that are to be kept, and a
+// judgement of others leaves them to their turn.
+func TestRelease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGroup()
+		here := upstream.Identity{Pool: "p", Authority: "here"}
+		told := func(fakes []*fakeTunnel) (n int) {
+			for _, f := range fakes {
+				n += len(f.endings())
+			}
+			return n
+		}
+		var movable, kept, elsewhere []*fakeTunnel
+		for i := range 30 {
+			facts := Facts{Route: "r", Backend: here, Policy: testPolicy}
+			list := &movable
+			switch i % 3 {
+			case 1:
+				facts.Policy.Keep, list = true, &kept
+			case 2:
+				facts.Backend.Authority, list = "there", &elsewhere
+			}
+			f := newFakeTunnel()
+			g.Reserve(facts).Opened(f)
+			*list = append(*list, f)
+		}
+		for _, tt := range []struct{ most, keep, want int }{{3, 0, 3}, {5, 16, 1}, {5, 16, 0}, {100, 0, 6}, {1, 0, 0}} {
+			if got := g.Release(here, tt.most, tt.keep, time.Second); got != tt.want {
+				t.Errorf("Release(%d, %d) = %d, want %d", tt.most, tt.keep, got, tt.want)
+			}
+		}
+		if got := g.Staying("p"); got[here] != 10 || got[upstream.Identity{Pool: "p", Authority: "there"}] != 10 || len(got) != 2 {
+			t.Errorf("staying: %v, want those that are kept and those elsewhere", got)
+		}
+		if stay, draining := g.Judge(func(Facts) Verdict { return Verdict{AsBefore: true} }); stay != 20 || draining != 10 {
+			t.Errorf("%d stay and %d go, want 20 and 10", stay, draining)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if told(movable) != 10 || told(kept) != 0 || told(elsewhere) != 0 {
+			t.Errorf("told %d, %d kept, %d elsewhere; want 10, 0, 0", told(movable), told(kept), told(elsewhere))
+		}
+	})
+}

@@ -75,7 +75,7 @@ func (p *Policy) RequestHost(c Client, b *upstream.Backend) string {
 	if p.PreserveHost && c.Host != "" {
 		return c.Host
 	}
-	return b.Identity().Host()
+	return b.Host()
 }
 
 func (e *HeaderEdit) apply(h http.Header) {

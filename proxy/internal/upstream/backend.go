@@ -18,6 +18,7 @@ type Backend struct {
 	*counts
 
 	condition condition
+	called    atomic.Pointer[string] // see Call
 
 	mu         sync.Mutex            // guards the two below
 	transports map[string]*transport // by TLS.Key
@@ -47,6 +48,22 @@ func (b *Backend) Again() *Backend {
 
 // Identity names the backend. Immutable.
 func (b *Backend) Identity() Identity { return b.id }
+
+// Call says by which host:port the backend is known where its address says
+// another: in the Host header and in TLS. "" is its identity's own.
+func (b *Backend) Call(authority string) { b.called.Store(&authority) }
+
+// named is the identity, under the name that Call gave.
+func (b *Backend) named() Identity {
+	id := b.id
+	if name := b.called.Load(); name != nil && *name != "" {
+		id.Authority = *name
+	}
+	return id
+}
+
+// Host is what the Host header says by default.
+func (b *Backend) Host() string { return b.named().Host() }
 
 // Meter sums the bytes of this backend's tunnels, live; given to each tunnel's Spec.
 func (b *Backend) Meter() *tunnel.Meter { return &b.meter }

@@ -99,7 +99,7 @@ func (b *Backend) Dial(ctx context.Context, t TLS) (net.Conn, error) {
 	if !b.id.Secure() {
 		return conn, nil
 	}
-	secured := tls.Client(conn, t.clientConfig(b.id.hostname()))
+	secured := tls.Client(conn, t.clientConfig(b.named().hostname()))
 	if err := secured.HandshakeContext(ctx); err != nil {
 		conn.Close()
 		return nil, &DialError{Backend: b.id, Stage: StageTLS, Err: err}

@@ -76,7 +76,7 @@ func (q *WebSocketQuestion) shakeHands(ctx context.Context, b *Backend, t TLS) (
 	if header.Get("User-Agent") == "" {
 		header.Set("User-Agent", probeAgent)
 	}
-	header.Set("Host", first(q.Host, b.id.Host()))
+	header.Set("Host", first(q.Host, b.Host()))
 	conn, answer, err := dialer.DialContext(ctx, "ws://backend"+first(q.Target, "/"), header)
 	switch {
 	case errors.Is(err, websocket.ErrBadHandshake) && answer != nil:

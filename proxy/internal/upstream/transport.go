@@ -24,7 +24,7 @@ const (
 // transport is safe for concurrent use.
 type transport struct {
 	http    *http.Transport
-	host    string
+	backend *Backend
 	retired atomic.Bool
 }
 
@@ -38,7 +38,7 @@ func newTransport(b *Backend, t TLS) *transport {
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	return &transport{host: b.id.Host(), http: &http.Transport{
+	return &transport{backend: b, http: &http.Transport{
 		DialContext:            dial,
 		Protocols:              protocols,
 		DisableCompression:     true,
@@ -58,7 +58,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	out := r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
 	out.Close = t.retired.Load() || expectsContinue(r)
 	if out.Host == "" {
-		out.Host = t.host
+		out.Host = t.backend.Host()
 	}
 	out.URL = &url.URL{
 		Scheme: "http", Host: "backend", // the transport's one pool of connections

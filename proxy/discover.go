@@ -1,0 +1,336 @@
+package proxy
+
+// Pools whose backends are found: who asks, and what an answer changes. Asking
+// outlives reloads by the pool's name, and so does the last good answer: a name
+// server that is away changes nothing.
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+// discoverRule is how the members of one pool are found. Immutable.
+type discoverRule struct {
+	lookup upstream.Lookup
+	every  time.Duration
+	key    fingerprint // equal ones go on asking as they are
+	said   *routefile.Resolve
+	health upstream.Health // of every member
+}
+
+// lookupTimeout bounds one question, whatever the resolver's own limits are.
+const lookupTimeout = 10 * time.Second
+
+// discoveries notes how the members of pools are found, once the routes are
+// built, which say how TLS is spoken.
+func (b *builder) discoveries() {
+	for name, p := range b.set.Pools {
+		if p.Resolve == nil {
+			continue
+		}
+		health, err := buildHealth(p.Health, b.foundTLS(name))
+		if err != nil {
+			b.fail(p.Pos, "pools."+name+".health", fmt.Sprintf("pool %q", name), err)
+			continue
+		}
+		rule := &discoverRule{every: p.Resolve.Every, key: fingerprintOf(p.Resolve), said: p.Resolve, health: health}
+		if p.Resolve.DNS != "" {
+			rule.lookup = upstream.LookupAddresses(p.Resolve.Server, p.Resolve.DNS)
+		} else {
+			rule.lookup = upstream.LookupService(p.Resolve.Server, p.Resolve.SRV)
+		}
+		b.table.discoveries[name] = rule
+	}
+}
+
+// foundTLS is how the probes of a pool whose members are found speak TLS.
+func (b *builder) foundTLS(pool string) upstream.TLS {
+	for _, rt := range b.table.routes {
+		if rt.to != nil && rt.to.pool == b.table.pools[pool] {
+			return rt.to.found
+		}
+	}
+	return upstream.TLS{}
+}
+
+// foundBefore is what the generation before has found for a pool: where the new
+// one begins.
+func (b *builder) foundBefore(pool string, r *routefile.Resolve) (members []upstream.Member) {
+	if b.prev.discoveries[pool] == nil {
+		return nil
+	}
+	for _, m := range b.prev.pools[pool].Members() {
+		if m.Backend.Identity().Scheme == r.Scheme {
+			members = append(members, limitedAs(m, r))
+		}
+	}
+	return members
+}
+
+func limitedAs(m upstream.Member, r *routefile.Resolve) upstream.Member {
+	m.MaxTunnels, m.MaxRequests = r.MaxTunnels, r.MaxRequests
+	return m
+}
+
+// discovery keeps one pool's members up to date.
+type discovery struct {
+	server *Server
+	name   string
+	asked  chan struct{} // closed after the first answer, or the first failure
+
+	mu       sync.Mutex // guards all below
+	pool     *upstream.Pool
+	rule     *discoverRule
+	stop     context.CancelFunc
+	once     sync.Once
+	failing  bool
+	backends map[upstream.Identity]*upstream.Backend // members, and those that left with tunnels open
+}
+
+// adoptDiscoveries makes the pools of a new Table go on being kept up to date:
+// those that are, those that are new, and no others.
+func (s *Server) adoptDiscoveries(t *Table) {
+	for name, d := range s.discoveries {
+		if t.discoveries[name] == nil {
+			delete(s.discoveries, name)
+			d.end()
+		}
+	}
+	for name, rule := range t.discoveries {
+		d := s.discoveries[name]
+		if d == nil {
+			d = &discovery{server: s, name: name, asked: make(chan struct{}), backends: make(map[upstream.Identity]*upstream.Backend)}
+			s.discoveries[name] = d
+		}
+		d.adopt(t.pools[name], rule)
+	}
+}
+
+// awaitDiscoveries waits, for a short while, until every pool has had its first
+// answer, so that who comes first does not find it empty.
+func (s *Server) awaitDiscoveries() {
+	late := time.After(firstAnswer)
+	for _, d := range s.discoveries {
+		select {
+		case <-d.asked:
+		case <-late:
+			return
+		}
+	}
+}
+
+const firstAnswer = 2 * time.Second
+
+func (d *discovery) adopt(pool *upstream.Pool, rule *discoverRule) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before := d.rule
+	var found []upstream.Member
+	if d.pool != nil {
+		found = d.pool.Members() // more may have been found since the new pool was made
+	}
+	d.pool, d.rule = pool, rule
+	if before != nil && before.said.Scheme == rule.said.Scheme {
+		members := make([]upstream.Member, len(found))
+		for i, m := range found {
+			members[i] = limitedAs(m, rule.said)
+		}
+		pool.SetMembers(members)
+	}
+	d.watchLocked()
+	if before != nil && before.key == rule.key {
+		return
+	}
+	if d.stop != nil {
+		d.stop()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	d.stop = cancel
+	go d.keepAsking(ctx, rule)
+}
+
+func (d *discovery) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stop()
+	for _, b := range d.backends {
+		b.Close()
+	}
+}
+
+func (d *discovery) watchLocked() {
+	for _, m := range d.pool.Members() {
+		m.Backend.Watch(d.rule.health, d.server.tellHealth)
+	}
+}
+
+// keepAsking asks until ctx ends.
+func (d *discovery) keepAsking(ctx context.Context, rule *discoverRule) {
+	for {
+		found, err := ask(ctx, rule.lookup)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			d.complain(err)
+		} else {
+			d.take(rule, found)
+		}
+		d.once.Do(func() { close(d.asked) })
+		pause := time.NewTimer(time.Duration(float64(rule.every) * (0.9 + 0.2*rand.Float64())))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		}
+	}
+}
+
+func ask(ctx context.Context, lookup upstream.Lookup) ([]upstream.Found, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	return lookup(ctx)
+}
+
+// complain says once that lookups fail.
+func (d *discovery) complain(err error) {
+	d.mu.Lock()
+	before := d.failing
+	d.failing = true
+	members := len(d.pool.Members())
+	d.mu.Unlock()
+	if !before {
+		d.server.log.Warn("lookup failed", "pool", d.name, "error", err, "backends", members)
+	}
+}
+
+// take makes the pool what was found. Tunnels to what is no longer found are
+// judged as after a reload, and so are those to what is found again.
+func (d *discovery) take(rule *discoverRule, found []upstream.Found) {
+	d.mu.Lock()
+	if d.rule.key != rule.key { // an answer to the question before
+		d.mu.Unlock()
+		return
+	}
+	recovered := d.failing
+	d.failing = false
+	before := d.pool.Members()
+	members := d.membersLocked(found)
+	joined, left := difference(before, members)
+	changed := !slices.Equal(before, members)
+	if changed {
+		d.pool.SetMembers(members)
+		d.watchLocked()
+		d.forgetLocked(left)
+	}
+	d.mu.Unlock()
+	if changed || recovered {
+		d.server.log.Info("backends found", "pool", d.name, "backends", len(members), "joined", joined, "left", left)
+	}
+	if changed {
+		d.server.judgePool(d.name)
+	}
+	if len(joined) > 0 && len(before) > 0 {
+		d.server.rebalance(d.name)
+	}
+}
+
+func (d *discovery) membersLocked(found []upstream.Found) []upstream.Member {
+	members := make([]upstream.Member, 0, len(found))
+	for _, f := range found {
+		id := upstream.Identity{Pool: d.name, Scheme: d.rule.said.Scheme, Authority: f.Authority}
+		members = append(members, limitedAs(upstream.Member{
+			Name:    f.Authority,
+			Backend: d.backendLocked(id, f.Called),
+			Weight:  f.Weight,
+			Tier:    f.Tier,
+		}, d.rule.said))
+	}
+	return members
+}
+
+// backendLocked is the member of that identity, one that has left and comes back
+// with its counts, or a new one.
+func (d *discovery) backendLocked(id upstream.Identity, called string) *upstream.Backend {
+	b := d.backends[id]
+	for _, m := range d.pool.Members() {
+		if m.Backend.Identity() == id {
+			return m.Backend
+		}
+	}
+	if b == nil {
+		b = upstream.NewBackend(id)
+	} else {
+		b = b.Again()
+	}
+	b.Call(called)
+	d.backends[id] = b
+	return b
+}
+
+// forgetLocked closes those who left, and forgets whose last tunnel has ended.
+func (d *discovery) forgetLocked(left []string) {
+	for id, b := range d.backends {
+		switch {
+		case slices.Contains(left, id.Authority):
+			b.Close()
+		case b.Tunnels() == 0 && !slices.ContainsFunc(d.pool.Members(), func(m upstream.Member) bool { return m.Backend == b }):
+			delete(d.backends, id)
+		}
+	}
+}
+
+// difference names who is in one list and not in the other, by authority.
+func difference(before, after []upstream.Member) (joined, left []string) {
+	in := func(list []upstream.Member) map[*upstream.Backend]bool {
+		set := make(map[*upstream.Backend]bool, len(list))
+		for _, m := range list {
+			set[m.Backend] = true
+		}
+		return set
+	}
+	was, is := in(before), in(after)
+	for _, m := range after {
+		if !was[m.Backend] {
+			joined = append(joined, m.Backend.Identity().Authority)
+		}
+	}
+	for _, m := range before {
+		if !is[m.Backend] {
+			left = append(left, m.Backend.Identity().Authority)
+		}
+	}
+	return joined, left
+}
+
+// judgePool judges the tunnels to one pool's backends, after its members have
+// changed by themselves. It goes by the Table that was adopted last: tunnels of
+// routes that only the next one knows are the next judgement's.
+func (s *Server) judgePool(pool string) {
+	s.judging.Lock()
+	defer s.judging.Unlock()
+	t := s.adopted
+	s.tunnels.Judge(func(f drain.Facts) drain.Verdict {
+		if f.Backend.Pool != pool || t.byName[f.Route] == nil {
+			return drain.Verdict{AsBefore: true}
+		}
+		return t.judge(f, nil)
+	})
+}
+
+// tlsOf is how the route speaks TLS to a backend.
+func (d *destination) tlsOf(b *upstream.Backend) upstream.TLS {
+	if t, ok := d.tls[b]; ok {
+		return t
+	}
+	return d.found
+}

@@ -1,0 +1,103 @@
+package upstream
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
+)
+
+func TestLookupAddresses(t *testing.T) {
+	names := proxytest.NewNameServer(t)
+	names.SetAddresses("chat.test.", "10.0.0.2", "10.0.0.1", "2001:db8::1", "10.0.0.1")
+	lookup := LookupAddresses(names.Addr, "chat.test:9000")
+	want := []Found{
+		{Authority: "10.0.0.1:9000", Called: "chat.test:9000"},
+		{Authority: "10.0.0.2:9000", Called: "chat.test:9000"},
+		{Authority: "[2001:db8::1]:9000", Called: "chat.test:9000"},
+	}
+	if got, err := lookup(t.Context()); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	names.Break(true)
+	if got, err := lookup(t.Context()); err == nil {
+		t.Errorf("got %+v of a server that fails", got)
+	}
+	names.Break(false)
+	names.SetAddresses("chat.test.")
+	if got, err := lookup(t.Context()); err == nil {
+		t.Errorf("got %+v for a name that is gone", got)
+	}
+	if got, err := LookupAddresses("", "localhost:1")(t.Context()); err != nil || got[0].Called != "localhost:1" {
+		t.Errorf("got %+v, %v of the system's resolver", got, err)
+	}
+}
+
+func TestLookupService(t *testing.T) {
+	names := proxytest.NewNameServer(t)
+	names.SetServices("_ws._tcp.chat.test.",
+		proxytest.Service{Target: "B.test.", Port: 2, Priority: 20, Weight: 5},
+		proxytest.Service{Target: "a.test.", Port: 1, Priority: 10, Weight: 0},
+		proxytest.Service{Target: "a.test.", Port: 1, Priority: 30, Weight: 7})
+	want := []Found{{Authority: "a.test:1", Weight: 1}, {Authority: "b.test:2", Weight: 5, Tier: 1}}
+	if got, err := LookupService(names.Addr, "_ws._tcp.chat.test")(t.Context()); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	names.SetServices("_ws._tcp.chat.test.", proxytest.Service{Target: ".", Port: 1})
+	if got, err := LookupService(names.Addr, "_ws._tcp.chat.test")(t.Context()); err == nil {
+		t.Errorf("got %+v although the service is said not to be there", got)
+	}
+}
+
+func TestTooManyFound(t *testing.T) {
+	var all []Found
+	for i := range maxFound + 1 {
+		all = append(all, Found{Authority: fmt.Sprint("h:", i)})
+	}
+	if _, err := tidyFound(all); err == nil || !strings.Contains(err.Error(), "1001") {
+		t.Errorf("got %v, want a refusal", err)
+	}
+}
+
+// TestShares against what they are by hand.
+func TestShares(t *testing.T) {
+	ms := members(1, 2, 1, 1)
+	ms[3].Standby = true
+	p := newPool(t, "", ms, nil)
+	for i, n := range []int{10, 10, 0, 5} {
+		for range n {
+			ms[i].Backend.OpenTunnel()
+		}
+	}
+	for _, tt := range []struct {
+		down int // member, or -1
+		fair []float64
+		over []int // at 20 %
+	}{
+		{-1, []float64{5, 10, 5}, []int{4, 0, 0}},
+		{2, []float64{20.0 / 3, 40.0 / 3}, []int{2, 0}},
+		{1, []float64{5, 5}, []int{4, 0}},
+	} {
+		if tt.down >= 0 {
+			ms[tt.down].Backend.setTrouble(unhealthy, true)
+		}
+		shares, _ := p.Shares(func(b *Backend) int { return int(b.Tunnels()) }, 0)
+		var fair []float64
+		var over []int
+		for _, s := range shares {
+			fair, over = append(fair, s.Fair), append(over, s.Over(20))
+		}
+		if fmt.Sprint(fair) != fmt.Sprint(tt.fair) || fmt.Sprint(over) != fmt.Sprint(tt.over) {
+			t.Errorf("with %d down: shares %v over by %v, want %v over by %v", tt.down, fair, over, tt.fair, tt.over)
+		}
+		if tt.down >= 0 {
+			ms[tt.down].Backend.setTrouble(unhealthy, false)
+		}
+	}
+	shares, total := p.Shares(func(b *Backend) int { return int(b.Tunnels()) }, 40)
+	if total != 20 || shares[0].Fair != 10 || shares[0].Over(20) != 0 {
+		t.Errorf("of 20 tunnels and 20 on their way back: %+v", shares[0])
+	}
+}

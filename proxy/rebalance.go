@@ -1,0 +1,116 @@
+package proxy
+
+// Moving long-lived tunnels: after a backend has joined or come back, those that
+// have more than their share let go of some, a few at a time, until all are
+// within the tolerance or the time is over. Their clients come back and are
+// sent where there is room.
+
+import (
+	"math"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+)
+
+// rebalanceRule is what a pool wants. Immutable.
+type rebalanceRule struct {
+	within    time.Duration
+	tolerance int // percent of a share
+}
+
+const (
+	rebalanceSteps = 100                    // in which a whole rebalancing is done
+	rebalanceStep  = 100 * time.Millisecond // one of them at the least
+)
+
+// balancing is one pool's rebalancing under way.
+type balancing struct {
+	began   time.Time
+	tunnels int // that were open then
+}
+
+// rebalance begins a pool's rebalancing, or has the one under way begin again:
+// its time counts from the last who came.
+func (s *Server) rebalance(pool string) {
+	s.judging.Lock()
+	defer s.judging.Unlock()
+	if s.adopted == nil || s.adopted.rebalance[pool] == nil || s.stopping.Load() {
+		return
+	}
+	_, tunnels := s.shares(s.adopted.pools[pool], 0)
+	if under := s.balancing[pool]; under != nil {
+		tunnels = max(tunnels, under.tunnels)
+	}
+	if len(s.balancing) == 0 {
+		time.AfterFunc(0, s.stepBalancing) // which comes again by itself
+	}
+	s.balancing[pool] = &balancing{began: time.Now(), tunnels: tunnels}
+}
+
+func (s *Server) shares(pool *upstream.Pool, least int) ([]upstream.Share, int) {
+	staying := s.tunnels.Staying(pool.Name())
+	return pool.Shares(func(b *upstream.Backend) int { return staying[b.Identity()] }, least)
+}
+
+// stepBalancing does one step for every pool, and comes again while there are any.
+func (s *Server) stepBalancing() {
+	s.judging.Lock()
+	defer s.judging.Unlock()
+	next := time.Duration(math.MaxInt64)
+	for name, under := range s.balancing {
+		rule, pool := s.adopted.rebalance[name], s.adopted.pools[name]
+		if rule == nil || pool == nil || s.stopping.Load() || time.Since(under.began) >= rule.within {
+			delete(s.balancing, name)
+			continue
+		}
+		step := max(rule.within/rebalanceSteps, rebalanceStep)
+		s.letGo(pool, rule, under, step)
+		next = min(next, step)
+	}
+	if len(s.balancing) > 0 {
+		time.AfterFunc(next, s.stepBalancing)
+	}
+}
+
+// letGo drains what is due of those who are over: so much that by the end of the
+// time all is done, spread over the step. The shares are counted anew each time:
+// the last who came may be gone again.
+func (s *Server) letGo(pool *upstream.Pool, rule *rebalanceRule, under *balancing, step time.Duration) {
+	left := max(rule.within-time.Since(under.began), step)
+	shares, _ := s.shares(pool, under.tunnels)
+	for _, share := range shares {
+		over := share.Over(rule.tolerance)
+		if over == 0 {
+			continue
+		}
+		due := int(math.Ceil(float64(over) * float64(step) / float64(left)))
+		if n := s.tunnels.Release(share.Backend.Identity(), due, share.Tunnels-over, step); n > 0 {
+			s.log.Info("rebalancing", "pool", pool.Name(), "backend", share.Backend.Identity().String(),
+				"tunnels", share.Tunnels, "share", math.Round(share.Fair), "draining", n)
+		}
+	}
+}
+
+// rebalanceJoined begins the rebalancing of pools that have members which they
+// did not have in the Table before.
+func (s *Server) rebalanceJoined(old, new *Table) {
+	for name := range new.rebalance {
+		before, now := old.pools[name], new.pools[name]
+		if before == nil {
+			continue
+		}
+		if joined, _ := difference(usable(before), usable(now)); len(joined) > 0 {
+			s.rebalance(name)
+		}
+	}
+}
+
+// usable are the members that the routes file lets have tunnels.
+func usable(p *upstream.Pool) (members []upstream.Member) {
+	for _, m := range p.Members() {
+		if !m.Drain && !m.Disabled {
+			members = append(members, m)
+		}
+	}
+	return members
+}

@@ -1,0 +1,133 @@
+package routefile
+
+import (
+	"errors"
+	"time"
+)
+
+// Pools whose backends are found, and pools that even themselves out: the
+// records and their keys.
+
+// Resolve is where a pool's backends are found. Exactly one of DNS and SRV.
+type Resolve struct {
+	DNS    string        // host:port
+	SRV    string        // the whole name: _ws._tcp.chat.example.com
+	Server string        // host:port of the name server; "" is the system's
+	Scheme string        // of each backend; default ws
+	Every  time.Duration // default 30s
+
+	// Of each backend, as Backend has them.
+	MaxTunnels  int
+	MaxRequests int
+	TLS         TLSSettings
+}
+
+// Rebalance is how tunnels move to backends that came, or came back.
+type Rebalance struct {
+	Within    time.Duration // default 10m
+	Tolerance int           // percent of a share; default 20
+}
+
+func resolveKeys() []*Key {
+	return []*Key{
+		key("dns", "Every address (A and AAAA) of this host:port is a backend. The host is what they are called in Host headers and in TLS.",
+			text(func(r *Resolve) *string { return &r.DNS }, checkHostPort), example(`"chat.internal:9000"`)),
+		key("srv", "Every SRV record of this name is a backend: its target, port and weight, its priority as tier.",
+			text(func(r *Resolve) *string { return &r.SRV }, checkService), example("_ws._tcp.chat.internal")),
+		key("server", "The name server to ask, host:port, instead of the system's.",
+			text(func(r *Resolve) *string { return &r.Server }, checkHostPort), example(`"127.0.0.1:8600"`)),
+		key("scheme", "How the backends are spoken to.",
+			text(func(r *Resolve) *string { return &r.Scheme }, nil), enum("ws", "wss", "http", "https"), byDefault("ws"), example("wss")),
+		key("every", "From an answer to the next question, give or take a tenth. A lookup that fails changes nothing.",
+			duration(func(r *Resolve) *dur { return &r.Every }, false), byDefault("30s"), example("10s")),
+		key("max_tunnels", "The most tunnels that each has at once.",
+			count(func(r *Resolve) *int { return &r.MaxTunnels }, true), byDefault("off"), example("5000")),
+		key("max_requests", "The most requests that each has at once, tunnels not counted.",
+			count(func(r *Resolve) *int { return &r.MaxRequests }, true), byDefault("off"), example("200")),
+		key("tls", "TLS towards the backends; each field said here goes before the route's backend_tls.",
+			mapping(func(r *Resolve) *TLSSettings { return &r.TLS }, tlsKeys(false)...), together("certificate", "key"), example("{ca: backends.pem}")),
+	}
+}
+
+func rebalanceKeys() []*Key {
+	return []*Key{
+		key("within", "How long moving the tunnels may take, evenly spread.",
+			duration(func(r *Rebalance) *dur { return &r.Within }, false), byDefault("10m"), example("5m")),
+		key("tolerance", "How far above its share a backend may stay.",
+			percent(func(r *Rebalance) *int { return &r.Tolerance }), byDefault("20%"), example("10%")),
+	}
+}
+
+// checkHostPort wants a port: a name alone does not say where to connect.
+func checkHostPort(s string) error {
+	if err := checkAuthority(s); err != nil {
+		return err
+	}
+	if _, _, ported := splitPort(s); !ported {
+		return errors.New("wanted host:port")
+	}
+	return nil
+}
+
+// checkService accepts a name whose labels may begin with an underscore (RFC 2782).
+func checkService(s string) error {
+	if s == "" || len(s) > 253 {
+		return errors.New("wanted a name such as _ws._tcp.chat.example.com")
+	}
+	for i := range len(s) {
+		if c := s[i]; !isAlnum(c) && c != '-' && c != '_' && c != '.' {
+			return errors.New("wanted a name such as _ws._tcp.chat.example.com")
+		}
+	}
+	return nil
+}
+
+// checkResolve notes what no single key shows.
+func (c *checker) checkResolve(p placed[*Pool]) {
+	r := p.it.Resolve
+	if r == nil {
+		return
+	}
+	if scheme := overlayPart(r, builtIn.pool.Resolve).Scheme; r.TLS != (TLSSettings{}) && scheme != "wss" && scheme != "https" {
+		c.at(p.file, []string{"pools", p.it.Name, "resolve", "tls"}, recordOf("pool", p.it.Name),
+			"resolve.tls without effect: the scheme %s uses no TLS, wanted wss or https", scheme)
+	}
+}
+
+// checkRebalance refuses what would only be a disturbance: clients that go back
+// to where they came from.
+func (c *checker) checkRebalance(p placed[*Pool]) {
+	why := ""
+	switch {
+	case p.it.Rebalance == nil:
+		return
+	case p.it.Sticky != nil:
+		why = "sticky"
+	case p.it.Balance == "hash":
+		why = "balance: hash"
+	default:
+		return
+	}
+	c.at(p.file, []string{"pools", p.it.Name, "rebalance"}, recordOf("pool", p.it.Name),
+		"rebalance stands beside %s, which sends the clients back to where they were", why)
+}
+
+func encodeResolve(r *Resolve) *fieldNodes {
+	f := new(fieldNodes)
+	f.text("dns", r.DNS)
+	f.text("srv", r.SRV)
+	f.text("server", r.Server)
+	f.text("scheme", r.Scheme)
+	f.duration("every", r.Every)
+	f.count("max_tunnels", r.MaxTunnels)
+	f.count("max_requests", r.MaxRequests)
+	f.part("tls", encodeTLS(&r.TLS))
+	return f
+}
+
+func encodeRebalance(r *Rebalance) *fieldNodes {
+	f := new(fieldNodes)
+	f.duration("within", r.Within)
+	f.percent("tolerance", r.Tolerance)
+	return f
+}
