@@ -249,9 +249,12 @@ func (s *Server) retireSocketLocked(k *socket, grace time.Duration) {
 	})
 }
 
-// Ready says whether the Server wants new connections: false once Shutdown has
-// begun.
+// Ready says whether the Server wants new connections: false once Unready was
+// called, or Shutdown has begun.
 func (s *Server) Ready() bool { return !s.stopping.Load() }
+
+// Unready announces a Shutdown: from now on Ready is false, and all else is as before.
+func (s *Server) Unready() { s.stopping.Store(true) }
 
 // Tunnels is the number of open tunnels and of those among them that are on
 // their way out.
@@ -280,7 +283,7 @@ const drainSlack = 2 * time.Second
 // over the window. When ctx ends, all that is left is cut. It returns when
 // nothing is open any more; the error is ctx's if it had to cut.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.stopping.Store(true)
+	s.Unready()
 	rule := s.current().shutdown
 	sleep(ctx, rule.delay)
 	deadline, cancel := context.WithTimeout(ctx, rule.policy.Window+s.longestClose()+drainSlack)

@@ -148,6 +148,9 @@ func samePath(a, b string) bool {
 // tryBuild is build without its effects.
 func (s *service) tryBuild(documents []store.Document) error {
 	files, errs := judge(documents, false)
+	if len(errs) == 0 {
+		errs = s.files.vanished(files)
+	}
 	if len(errs) > 0 {
 		return errs
 	}
@@ -190,7 +193,8 @@ func (path statusFile) write(status statusapi.Status) error {
 	return os.Rename(temp.Name(), string(path))
 }
 
-// noteStatus writes the status file after each change.
+// noteStatus writes the status file after each change. By one goroutine at a time:
+// the reload loop's, then the one that stops.
 func (s *service) noteStatus() {
 	if err := s.statusFile.write(s.Status()); err != nil {
 		s.log.Error("cannot write the status file", "file", string(s.statusFile), "error", err)

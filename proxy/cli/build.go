@@ -5,6 +5,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/tunnelform/tunnelform/proxy"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
@@ -25,7 +26,7 @@ func (s *service) build(_ context.Context, snap store.Snapshot, prev *proxy.Tabl
 	files := s.files.parse(snap.Documents)
 	errs := routefile.Check(files...)
 	if len(errs) == 0 {
-		errs = s.files.vanished()
+		errs = s.files.vanished(files)
 	}
 	machine := routefile.CheckFiles(files...)
 	if len(errs) > 0 {
@@ -47,10 +48,10 @@ func (s *service) build(_ context.Context, snap store.Snapshot, prev *proxy.Tabl
 }
 
 // fileCache keeps each file's parse for as long as its content is the same. It
-// belongs to the reload loop's goroutine.
+// belongs to the reload loop's goroutine, but for vanished, which anybody may ask.
 type fileCache struct {
-	now    map[string]parsed // of the last snapshot, by path
-	served map[string]bool   // path -> it had routes, of the snapshot that is served
+	now    map[string]parsed               // of the last snapshot, by path
+	served atomic.Pointer[map[string]bool] // paths with routes, of the snapshot that is served; never changed
 }
 
 type parsed struct {
@@ -78,11 +79,15 @@ func (c *fileCache) parse(documents []store.Document) []*routefile.File {
 
 // vanished finds files that had routes and now do not even say so: a file that
 // is written half, or by a tool that lost its input. routes: {} is consent.
-func (c *fileCache) vanished() (errs routefile.Errors) {
-	for path, p := range c.now {
-		if c.served[path] && len(p.file.Routes) == 0 && !p.file.RoutesWritten {
+func (c *fileCache) vanished(files []*routefile.File) (errs routefile.Errors) {
+	served := c.served.Load()
+	if served == nil {
+		return nil
+	}
+	for _, f := range files {
+		if (*served)[f.Path] && len(f.Routes) == 0 && !f.RoutesWritten {
 			errs = append(errs, &routefile.Error{
-				Pos:  routefile.Pos{File: path},
+				Pos:  routefile.Pos{File: f.Path},
 				Key:  "routes",
 				Text: fmt.Sprintf("all routes are gone: write %q to serve none", "routes: {}"),
 			})
@@ -93,10 +98,11 @@ func (c *fileCache) vanished() (errs routefile.Errors) {
 
 // commit notes that the last snapshot is served now.
 func (c *fileCache) commit() {
-	c.served = make(map[string]bool, len(c.now))
+	served := make(map[string]bool, len(c.now))
 	for path, p := range c.now {
-		c.served[path] = len(p.file.Routes) > 0
+		served[path] = len(p.file.Routes) > 0
 	}
+	c.served.Store(&served)
 	if len(c.now) == 1 { // nothing to save: its next content is another one
 		c.now = nil
 	}

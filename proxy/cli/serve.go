@@ -160,7 +160,9 @@ func (s *service) run(ctx context.Context, signals <-chan os.Signal) error {
 	go s.follow(following, done)
 	s.awaitStop(ctx, signals)
 	stopFollowing()
+	s.server.Unready() // a reload that is under way may take a moment
 	<-done
+	s.noteStatus()
 
 	stopping, cut := context.WithCancel(context.Background())
 	defer cut()
@@ -168,6 +170,7 @@ func (s *service) run(ctx context.Context, signals <-chan os.Signal) error {
 	forget(signals)
 	go cutOnSignal(stopping, cut, signals, s.log)
 	err := s.server.Shutdown(stopping)
+	s.noteStatus()
 	s.log.Info("stopped", "cut", err != nil)
 	return nil
 }

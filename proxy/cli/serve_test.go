@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/statusapi"
+)
+
+// serving is a proxy that serves a directory of routes files in this process.
+type serving struct {
+	t          *testing.T
+	dir, admin string
+	statusFile string
+	stop       context.CancelFunc
+	ended      chan error
+}
+
+// startServing serves the files, named by what they are in the directory.
+func startServing(t *testing.T, files map[string]string) *serving {
+	t.Helper()
+	s := &serving{t: t, dir: t.TempDir(), ended: make(chan error, 1)}
+	s.statusFile = filepath.Join(t.TempDir(), "status.json")
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var ctx context.Context
+	ctx, s.stop = context.WithCancel(t.Context())
+	addresses := make(adminAddress, 1)
+	go func() {
+		env := &Env{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard}
+		flags := serveFlags{admin: "127.0.0.1:0", statusFile: s.statusFile}
+		s.ended <- runServe(ctx, env, slog.New(addresses), flags, []string{s.dir})
+	}()
+	select {
+	case s.admin = <-addresses:
+	case err := <-s.ended:
+		t.Fatalf("ended with %v before it had begun", err)
+	}
+	t.Cleanup(s.end)
+	return s
+}
+
+// end stops it and returns when it has ended; it may be called again.
+func (s *serving) end() {
+	s.stop()
+	select {
+	case err, first := <-s.ended:
+		if first {
+			close(s.ended)
+		}
+		if err != nil {
+			s.t.Error(err)
+		}
+	case <-time.After(30 * time.Second):
+		s.t.Fatal("it does not end")
+	}
+}
+
+// adminAddress is a slog.Handler that waits for the admin listener's line.
+type adminAddress chan string
+
+func (a adminAddress) Enabled(context.Context, slog.Level) bool { return true }
+func (a adminAddress) WithAttrs([]slog.Attr) slog.Handler       { return a }
+func (a adminAddress) WithGroup(string) slog.Handler            { return a }
+
+func (a adminAddress) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "admin listening" {
+		r.Attrs(func(attr slog.Attr) bool {
+			a <- attr.Value.String()
+			return false
+		})
+	}
+	return nil
+}
+
+// check asks for a judgement of text in the place of the file of that name.
+func (s *serving) check(name, text string) statusapi.CheckResult {
+	s.t.Helper()
+	target := "http://" + s.admin + "/v1/check?file=" + url.QueryEscape(filepath.Join(s.dir, name))
+	answer, err := http.Post(target, "application/yaml", strings.NewReader(text))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var result statusapi.CheckResult
+	if err := json.NewDecoder(answer.Body).Decode(&result); err != nil || answer.StatusCode != http.StatusOK {
+		s.t.Fatalf("%s: %v", answer.Status, err)
+	}
+	return result
+}
+
+// TestCheckRefusesWhatAReloadWould: what is asked of the running proxy is answered
+// with what it serves in mind, and nothing of it is changed by the question.
+func TestCheckRefusesWhatAReloadWould(t *testing.T) {
+	const one = "version: 1\nshutdown: {delay: 0s, window: 0s}\nroutes: {one: {match: {path: /one}, respond: {}}}\n"
+	const two = "version: 1\nroutes: {two: {match: {path: /two}, respond: {}}}\n"
+	s := startServing(t, map[string]string{"one.yaml": one, "two.yaml": two})
+	for _, tt := range []struct{ text, mistake string }{
+		{two, ""},
+		{"version: 1\nroutes: {}\n", ""},
+		{"version: 1\n", "all routes are gone"},
+		{"version: 1\nroutes: {one: {match: {path: /two}, respond: {}}}\n", `route "one"`},
+		{two + "pools: [", "two.yaml:"},
+	} {
+		result := s.check("two.yaml", tt.text)
+		var got bytes.Buffer
+		for _, m := range result.Mistakes {
+			got.WriteString(m.String() + "\n")
+		}
+		if result.OK != (tt.mistake == "") || result.OK != (len(result.Mistakes) == 0) {
+			t.Errorf("%q: ok is %v with\n%s", tt.text, result.OK, &got)
+		}
+		if !strings.Contains(got.String(), tt.mistake) {
+			t.Errorf("%q: mistakes\n%swant one with %q", tt.text, &got, tt.mistake)
+		}
+	}
+}
+
+// TestStatusFileSaysTheEnd: who has the file alone must not take a proxy that has
+// stopped for a ready one.
+func TestStatusFileSaysTheEnd(t *testing.T) {
+	s := startServing(t, map[string]string{"routes.yaml": "version: 1\nshutdown: {delay: 0s, window: 0s}\nroutes: {}\n"})
+	if !s.status().Ready {
+		t.Error("not ready while it serves")
+	}
+	s.end()
+	if s.status().Ready {
+		t.Error("ready after its end")
+	}
+}
+
+func (s *serving) status() (status statusapi.Status) {
+	s.t.Helper()
+	data, err := os.ReadFile(s.statusFile)
+	if err == nil {
+		err = json.Unmarshal(data, &status)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return status
+}
