@@ -83,7 +83,7 @@ func TestTimesOff(t *testing.T) {
 	p := start(t, web+fill(`
 defaults: {timeouts: {idle: 50ms, idle_from_client: 50ms, idle_from_backend: 50ms, lifetime: 50ms, handshake: 1ms, response: 1ms, connect: 1ms}}
 routes:
-  limited: {match: {path: /limited}, to: "internal://echo"}
+  limited: {match: {path: /limited}, to: "internal://echo", timeouts: {handshake: 10s, response: 10s, connect: 10s}}
   off:
     match: {path: /off}
     to: "$b"
