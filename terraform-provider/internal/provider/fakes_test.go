@@ -23,7 +23,7 @@ import (
 // fakeProxy answers as told. Nil functions serve everything at once.
 type fakeProxy struct {
 	address string
-	outcome func(ctx context.Context, revision string) statusapi.Status
+	outcome func(ctx context.Context, revision string) statusapi.Status // guarded by mu once it is asked
 	check   func(data []byte) statusapi.CheckResult
 	records func() statusapi.Records
 
@@ -70,14 +70,22 @@ func (p *fakeProxy) status(r *http.Request) statusapi.Status {
 	revision := r.URL.Query().Get("wait")
 	p.mu.Lock()
 	p.waits = append(p.waits, revision)
+	outcome := p.outcome
 	p.mu.Unlock()
-	if p.outcome == nil {
+	if outcome == nil {
 		return statusapi.Status{Revision: revision, Outcome: statusapi.Served}
 	}
 	timeout, _ := time.ParseDuration(r.URL.Query().Get("timeout"))
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
-	return p.outcome(ctx, revision)
+	return outcome(ctx, revision)
+}
+
+// answers changes what the proxy says to those who wait; nil serves everything.
+func (p *fakeProxy) answers(outcome func(context.Context, string) statusapi.Status) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.outcome = outcome
 }
 
 func (p *fakeProxy) asked() []string {

@@ -77,6 +77,7 @@ func (r *recordResource) ValidateConfig(_ context.Context, req resource.Validate
 	}
 	_, all := rec.judge()
 	resp.Diagnostics.Append(invalid(rec.id, rec.says, all)...)
+	resp.Diagnostics.Append(hollow(shapeOf(r.section), rec.says, rec.unknown)...)
 }
 
 // ModifyPlan plans what is computed, and looks whether the record fits to what
@@ -115,6 +116,10 @@ func (r *recordResource) planRecord(ctx context.Context, rec record, was string,
 	}
 	if !r.session.ledger.take(rec.id, p) {
 		diags.Append(plannedTwice(rec.id))
+		return
+	}
+	if r.session.ledger.wholeTaken() {
+		diags.Append(twoOwners())
 		return
 	}
 	if same {
