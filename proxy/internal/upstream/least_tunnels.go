@@ -11,16 +11,17 @@ package upstream
 // while tunnels only come, and newcomers soon mend what departures have left.
 
 type leastTunnels struct {
-	turn int
+	next int // the place behind the last one picked
 }
 
 func newLeastTunnels(Settings) Policy { return &leastTunnels{} }
 
-// Pick starts each search one place further, and the first of equals wins: ties
-// go round.
+// Pick starts each search behind the last one picked, and the first of equals
+// wins: ties go round, evenly, whoever else is among the candidates.
 func (l *leastTunnels) Pick(_ Choice, candidates []*Member) int {
-	l.turn++
-	return leastLoaded(candidates, l.turn-1)
+	best := leastLoaded(candidates, l.next)
+	l.next = best + 1
+	return best
 }
 
 // Keep has nothing to forget.

@@ -75,19 +75,25 @@ func NewPool(name string, s Settings, members []Member, prev *Pool) (*Pool, erro
 	if !ok {
 		return nil, fmt.Errorf("pool %q: balance %q: want one of %s", name, s.Balance, policyNames())
 	}
-	p := &Pool{name: name, settings: s}
-	if prev != nil && prev.settings.Balance == s.Balance && prev.settings.Key == s.Key {
-		p.policy = prev.policy
-	} else {
-		p.policy = make(s)
-	}
+	p := &Pool{name: name, settings: s, turn: new(turn)}
 	if prev != nil {
 		p.turn = prev.turn
-	} else {
-		p.turn = new(turn)
 	}
-	p.SetMembers(members)
+	if p.continues(prev) {
+		p.policy = prev.policy
+		// prev still serves, and goes on doing so if this generation is not taken:
+		// what is known of its members is forgotten a generation later.
+		p.setMembers(members, slices.Concat(members, prev.Members()))
+	} else {
+		p.policy = make(s)
+		p.setMembers(members, members)
+	}
 	return p, nil
+}
+
+// continues says whether prev chose in the same way.
+func (p *Pool) continues(prev *Pool) bool {
+	return prev != nil && prev.settings.Balance == p.settings.Balance && prev.settings.Key == p.settings.Key
 }
 
 func policyNames() string { return strings.Join(slices.Sorted(maps.Keys(policies)), ", ") }
@@ -100,10 +106,12 @@ func (p *Pool) Members() []Member { return p.lineup.Load().members }
 
 // SetMembers replaces everyone in the pool: for members that are discovered. What
 // is known of those who stay, stays.
-func (p *Pool) SetMembers(members []Member) {
+func (p *Pool) SetMembers(members []Member) { p.setMembers(members, members) }
+
+func (p *Pool) setMembers(members, remembered []Member) {
 	p.lineup.Store(newLineup(members, p.settings.Sticky))
 	p.turn.mu.Lock()
-	p.policy.Keep(members)
+	p.policy.Keep(remembered)
 	p.turn.mu.Unlock()
 	for _, m := range members {
 		m.Backend.lines.Store(&p.turn.lines)

@@ -147,7 +147,7 @@ func TestLeastTunnels(t *testing.T) {
 		{[]int{1, 1}, []int{3, 1}, []int{0, 0}, "b b b"},
 		{[]int{1, 1}, []int{3, 1}, []int{0, 5}, "a a a"},
 		{[]int{1, 1, 1}, []int{0, 0, 0}, []int{0, 0, 0}, "a b c a b c"},
-		{[]int{1, 1, 1}, []int{9, 2, 2}, []int{0, 0, 0}, "b b c b b c"},
+		{[]int{1, 1, 1}, []int{9, 2, 2}, []int{0, 0, 0}, "b c b c b c"},
 		{[]int{1, 3}, []int{0, 0}, []int{0, 0}, "b b"},
 		{[]int{1, 3}, []int{0, 2}, []int{0, 0}, "a b"},
 		{[]int{1, 3}, []int{0, 3}, []int{0, 0}, "a a"},

@@ -147,6 +147,25 @@ func candidatesByRules(ms []Member) string {
 	return ""
 }
 
+// TestGenerationNotTaken: a pool that was made and thrown away, as after a mistake
+// elsewhere in the file, leaves the one that serves as it was.
+func TestGenerationNotTaken(t *testing.T) {
+	ms := members(1, 1, 1)
+	p := newPool(t, "round_robin", ms, nil)
+	if got := picks(t, p, 2); got != "a b" {
+		t.Fatalf("got %s, want a b", got)
+	}
+	newPool(t, "round_robin", ms[:1], p)
+	if got := picks(t, p, 4); got != "c a b c" {
+		t.Errorf("got %s, want c a b c as if nothing had happened", got)
+	}
+	next := newPool(t, "round_robin", ms[:1], p)
+	newPool(t, "round_robin", ms[:1], next)
+	if left := len(next.policy.(*roundRobin).credit); left != 1 {
+		t.Errorf("%d backends are remembered two generations later, want 1", left)
+	}
+}
+
 // TestEditedWeightHoldsAtOnce: an edit gives the new pool its weights, the old
 // pool's policy its memory.
 func TestEditedWeightHoldsAtOnce(t *testing.T) {
@@ -167,7 +186,6 @@ func TestEditedWeightHoldsAtOnce(t *testing.T) {
 		ms[1].Weight = 3
 		p = newPool(t, name, ms, p)
 		take(100)
-		t.Logf("%s: %d and %d of 200", name, held[ms[0].Backend], held[ms[1].Backend])
 		if got := held[ms[1].Backend]; name == "least_tunnels" && got != 150 || name == "round_robin" && got != 125 {
 			t.Errorf("%s: %d of 200 to the backend whose weight became 3 of 4", name, got)
 		}
