@@ -113,6 +113,11 @@ func willReplace(d *document, data []byte) diag.Diagnostic {
 		fmt.Sprintf("%s has no routes, but says something; it will be replaced:\n%s", d.file.Path, fileDifference(d, data)))
 }
 
+func twoOwners() diag.Diagnostic {
+	return diag.NewErrorDiagnostic("Two owners of one file",
+		"this run plans the whole routes file (tunnelform_routes_file) and single records of it (tunnelform_route, tunnelform_pool): want one or the other, or a file for each")
+}
+
 func fileRefused(all []complaint) *failure {
 	return &failure{summary: "The routes file is refused", complaints: all}
 }

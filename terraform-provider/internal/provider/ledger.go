@@ -23,6 +23,24 @@ type ledger struct {
 	mu      sync.Mutex
 	planned map[recordID]*planned // guarded by mu
 	leaving map[recordID]bool     // names that are dropped or renamed away; guarded by mu
+	whole   bool                  // a resource plans the whole file; guarded by mu
+}
+
+// takeWhole notes that a resource plans the whole file. It returns false when
+// others plan records of it. Whoever comes second finds it out, as Terraform plans
+// in any order.
+func (l *ledger) takeWhole() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.whole = true
+	return len(l.planned) == 0
+}
+
+// wholeTaken says that a resource of this run plans the whole file.
+func (l *ledger) wholeTaken() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.whole
 }
 
 // planned is one record's plan.

@@ -99,7 +99,14 @@ func (r *wholeFile) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 	}
 	m.Serving, m.Revision = r.session.plannedServing(), plannedRevision(m.Content)
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, &m)...)
-	if r.session.usable(&resp.Diagnostics) && !m.Content.IsUnknown() {
+	if !r.session.usable(&resp.Diagnostics) {
+		return
+	}
+	if !r.session.ledger.takeWhole() {
+		resp.Diagnostics.Append(twoOwners())
+		return
+	}
+	if !m.Content.IsUnknown() {
 		r.planContent(ctx, m.Content.ValueString(), before, &resp.Diagnostics)
 	}
 }
