@@ -105,6 +105,10 @@ func (x *exchange) forward() {
 	}
 	x.payForRetries()
 	backend, err := x.pick(false)
+	if errors.Is(err, upstream.ErrMoved) {
+		x.actAnew()
+		return
+	}
 	if err != nil {
 		x.refuse(x.noBackend(err))
 		return
@@ -112,6 +116,15 @@ func (x *exchange) forward() {
 	x.backend = backend
 	defer func() { x.backend.Release() }() // the last one: another gives back those before
 	x.carry(path, query, nil)
+}
+
+// actAnew routes the request again: the routes have changed while it waited.
+func (x *exchange) actAnew() {
+	if rf := x.route(x.server.current()); rf != nil {
+		x.refuse(rf)
+		return
+	}
+	x.act()
 }
 
 // pick asks the route's pool for a backend, and waits for one where the pool

@@ -122,6 +122,15 @@ func (s *Server) watchBackends(t *Table) {
 	}
 }
 
+// dismissWaiting lets who waits at a pool ask the one that has taken its place.
+func dismissWaiting(old, new *Table) {
+	for name, pool := range old.pools {
+		if new.pools[name] != pool {
+			pool.Dismiss()
+		}
+	}
+}
+
 // endCare stops asking after anybody.
 func (s *Server) endCare() {
 	for _, backend := range s.current().backends {

@@ -183,6 +183,7 @@ func (s *Server) Adopt(old, new *Table) Changes {
 	})
 	s.judging.Unlock()
 	retireBackends(old, new)
+	dismissWaiting(old, new)
 	s.rebalanceJoined(old, new)
 	return changes
 }

@@ -80,7 +80,7 @@ func (a *attempt) admit() *refusal {
 	for {
 		rf := a.reserve()
 		now := a.server.current()
-		if rf != nil || now == a.table {
+		if rf != moved && (rf != nil || now == a.table) {
 			return rf
 		}
 		a.withdraw()
@@ -96,6 +96,9 @@ func (a *attempt) admit() *refusal {
 	}
 }
 
+// moved is no answer: the routes have changed while the attempt waited.
+var moved = refuse(http.StatusServiceUnavailable, "the routes have just changed", nil)
+
 func (a *attempt) reserve() *refusal {
 	if a.rt.to.pool == nil {
 		return refuse(http.StatusNotFound, "there is no tunnel to internal://"+a.rt.to.internal, nil)
@@ -110,6 +113,9 @@ func (a *attempt) reserve() *refusal {
 	backend, err := a.pick(true)
 	if err != nil {
 		a.rt.occupancy.release(a.client)
+		if errors.Is(err, upstream.ErrMoved) {
+			return moved
+		}
 		return a.noBackend(err)
 	}
 	a.backend, a.holds = backend, true

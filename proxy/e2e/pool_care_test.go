@@ -381,3 +381,23 @@ routes:
 	echo(t, dial(t, p.ws("/")), "hello")
 	p.waitOpen(1)
 }
+
+// TestQueueFollowsEdits: who waits is let in as soon as an edit makes room.
+func TestQueueFollowsEdits(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "b")
+	routes := func(most string) string {
+		return web + `
+pools: {p: {backends: {b: {url: "` + b.url("ws") + `", max_tunnels: ` + most + `, max_requests: 1}}, queue: {wait: 1h}}}
+routes:
+  all: {match: {path: /}, to: "pool://p"}
+`
+	}
+	p := start(t, routes("1"))
+	dial(t, p.ws("/"))
+	client := connect(t, p)
+	client.Send(proxytest.Handshake{Target: "/"}.String())
+	m := p.log.mark()
+	p.edit(routes("2"))
+	p.waitLogAfter(m, "tunnel opened", nil)
+}

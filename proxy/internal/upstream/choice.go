@@ -31,5 +31,6 @@ type Captures interface {
 var (
 	ErrUnavailable = errors.New("no backend is available")
 	ErrFull        = errors.New("every available backend has all that it may have at once")
+	ErrMoved       = errors.New("another generation of the pool has come while waiting") // of PickOrWait: ask that one
 	ErrStuck       = errors.New("the backend that the client is bound to is not available")
 )

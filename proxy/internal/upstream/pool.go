@@ -50,6 +50,7 @@ type Pool struct {
 	policy   Policy // asked in turn only
 	lineup   atomic.Pointer[lineup]
 	queue    Queue
+	gone     atomic.Bool // see Dismiss
 }
 
 // turn lets one choice after another be made and counted, so that each sees the

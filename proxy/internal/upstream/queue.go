@@ -41,14 +41,32 @@ type line struct {
 type waiter struct {
 	pool   *Pool
 	choice Choice
-	served chan *Backend // takes one without blocking
+	served chan *Backend // takes one without blocking; nil: dismissed
 }
 
 // LetWait sets who may wait at the pool. Before the pool is in use only.
 func (p *Pool) LetWait(q Queue) { p.queue = q }
 
+// Dismiss sends away who waits at the pool, with ErrMoved, and lets nobody wait
+// any more: for when another generation of it has taken its place. Otherwise who
+// waits for this one's members would stand in the way of who could have the new one's.
+func (p *Pool) Dismiss() {
+	p.gone.Store(true)
+	for _, l := range []*line{&p.turn.lines.tunnels, &p.turn.lines.requests} {
+		l.mu.Lock()
+		l.waiters = slices.DeleteFunc(l.waiters, func(w *waiter) bool {
+			if w.pool == p {
+				w.served <- nil
+			}
+			return w.pool == p
+		})
+		l.serveLocked()
+		l.mu.Unlock()
+	}
+}
+
 // PickOrWait is Pick, and where nobody can be picked it waits for somebody as the
-// pool's Queue allows. It returns what Pick does, or ctx's error.
+// pool's Queue allows. It returns what Pick does, ErrMoved, or ctx's error.
 func (p *Pool) PickOrWait(ctx context.Context, c Choice) (*Backend, error) {
 	if p.queue.Length <= 0 {
 		return p.Pick(c)
@@ -63,24 +81,27 @@ func (p *Pool) PickOrWait(ctx context.Context, c Choice) (*Backend, error) {
 		}
 	}
 	w := &waiter{pool: p, choice: c, served: make(chan *Backend, 1)}
-	if !l.join(w) {
-		return nil, ErrFull
+	if err := l.join(w); err != nil {
+		return nil, err
 	}
 	return l.wait(ctx, w)
 }
 
 // join puts w behind the others, unless there are too many already. A place may
 // have been given back since the last look at the pool: look again.
-func (l *line) join(w *waiter) bool {
+func (l *line) join(w *waiter) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.waiters) >= w.pool.queue.Length {
-		return false
+	switch {
+	case w.pool.gone.Load():
+		return ErrMoved
+	case len(l.waiters) >= w.pool.queue.Length:
+		return ErrFull
 	}
 	l.waiters = append(l.waiters, w)
 	l.waiting.Store(int32(len(l.waiters)))
 	l.serveLocked()
-	return true
+	return nil
 }
 
 func (l *line) wait(ctx context.Context, w *waiter) (*Backend, error) {
@@ -88,17 +109,24 @@ func (l *line) wait(ctx context.Context, w *waiter) (*Backend, error) {
 	defer timer.Stop()
 	select {
 	case b := <-w.served:
-		return b, nil
+		return orMoved(b)
 	case <-timer.C:
 	case <-ctx.Done():
 	}
 	if !l.leave(w) { // served at the last moment
-		return <-w.served, nil
+		return orMoved(<-w.served)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	return w.pool.Pick(w.choice) // whose error says why there was nobody
+}
+
+func orMoved(b *Backend) (*Backend, error) {
+	if b == nil {
+		return nil, ErrMoved
+	}
+	return b, nil
 }
 
 // leave takes w out of the line; false if it is no longer in it.

@@ -133,3 +133,43 @@ func TestQueueKeepsLimits(t *testing.T) {
 		t.Errorf("left over: %d and %d tunnels, %d waiting", a.Tunnels(), b.Tunnels(), p.turn.lines.tunnels.waiting.Load())
 	}
 }
+
+// TestQueueMoves: who waits at a pool of which another generation has come is
+// told so, and does not keep those back who could have its new members.
+func TestQueueMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := backendNamed("a:1"), backendNamed("b:1")
+		q := Queue{Length: 10, Wait: time.Minute}
+		old := queuedPool(t, q, Member{Backend: a, MaxTunnels: 1})
+		if _, err := old.Pick(Choice{Tunnel: true}); err != nil {
+			t.Fatal(err)
+		}
+		told := make(chan error, 1)
+		go func() {
+			_, err := old.PickOrWait(t.Context(), Choice{Tunnel: true})
+			told <- err
+		}()
+		synctest.Wait()
+		next, err := NewPool("p", Settings{}, []Member{{Backend: a, MaxTunnels: 1}, {Backend: b}}, old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next.LetWait(q)
+		picked := make(chan *Backend, 1)
+		go func() {
+			got, _ := next.PickOrWait(t.Context(), Choice{Tunnel: true})
+			picked <- got
+		}()
+		synctest.Wait()
+		old.Dismiss()
+		if err := <-told; err != ErrMoved {
+			t.Errorf("who waited was told %v, want ErrMoved", err)
+		}
+		if got := <-picked; got != b {
+			t.Errorf("who came to the new pool got %v, want its new member", got)
+		}
+		if _, err := old.PickOrWait(t.Context(), Choice{Tunnel: true}); err != ErrMoved {
+			t.Errorf("who comes too late is told %v, want ErrMoved", err)
+		}
+	})
+}
