@@ -129,6 +129,9 @@ func runServe(ctx context.Context, env *Env, log *slog.Logger, flags serveFlags,
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
+	// Go ends a process that writes to a closed pipe on its standard error. A proxy
+	// whose log nobody reads any more still has tunnels.
+	signal.Ignore(syscall.SIGPIPE)
 	if err := s.loop.Start(ctx); err != nil {
 		return s.cannotStart(env, err)
 	}
