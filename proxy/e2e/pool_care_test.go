@@ -401,3 +401,43 @@ routes:
 	p.edit(routes("2"))
 	p.waitLogAfter(m, "tunnel opened", nil)
 }
+
+// TestHealthOutlivesEdits: what is known of a backend stays through an edit of
+// its pool, of its name and of the way it is asked, and falls with the question.
+func TestHealthOutlivesEdits(t *testing.T) {
+	t.Parallel()
+	b, gone := newBackend(t, "b"), proxytest.Refused(t)
+	routes := func(name, health string) string {
+		return web + fill(`
+pools: {p: {backends: {`+name+`: {url: "ws://$gone"}, b: {url: "ws://$b"}}, `+health+`}}
+routes: {all: {match: {path: /}, to: "pool://p", retry: {others: off}}}
+`, map[string]string{"b": b.authority(), "gone": gone})
+	}
+	p := start(t, routes("a", "health: {tcp: true, fails: 1, interval: 1h, passive: {fails: off}}"))
+	p.waitLog("backend down", nil)
+	for _, edit := range []string{
+		routes("a", "balance: round_robin, health: {tcp: true, fails: 1, interval: 1h, passive: {fails: off}}"),
+		routes("renamed", "health: {tcp: true, fails: 1, interval: 1h, passive: {fails: off}}"),
+		routes("a", "health: {websocket: {}, fails: 1, interval: 1h, passive: {fails: off}}"),
+	} {
+		p.edit(edit)
+		for range 6 {
+			echo(t, dial(t, p.ws("/")), "hello")
+		}
+	}
+	if n := p.countLog("backend down", nil); n != 1 {
+		t.Errorf("found down %d times, wanted once", n)
+	}
+	p.edit(routes("a", "health: {passive: {fails: off}}"))
+	refusedOnce := false
+	for range 6 {
+		conn, answer, err := websocket.DefaultDialer.Dial(p.ws("/"), nil)
+		if err == nil {
+			conn.Close()
+		}
+		refusedOnce = refusedOnce || answer != nil && answer.StatusCode == 502
+	}
+	if !refusedOnce {
+		t.Error("nobody asks any more, and it still counts as down")
+	}
+}
