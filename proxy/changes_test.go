@@ -68,6 +68,8 @@ func TestWhatAReloadDoesToTunnels(t *testing.T) {
 		{"the key of a backend", edit("{a: {url", "{renamed: {url"), "", ""},
 		{"another backend goes", edit(`, b: {url: "ws://127.0.0.1:9003"}`, ""), "", ""},
 		{"the backend is drained", edit(`9002"`, `9002", drain: true`), "", "drain"},
+		{"its backend is disabled", edit(`9002"`, `9002", disabled: true`), "", ""},
+		{"its backend becomes a standby", edit(`9002"`, `9002", standby: true, weight: 7, tier: 2`), "", ""},
 		{"another backend is drained", edit(`9003"`, `9003", drain: true`), "", ""},
 		{"the backend goes", edit(`a: {url: "ws://127.0.0.1:9002"}, `, ""), "", "drain"},
 		{"the backend's scheme", edit(`"ws://127.0.0.1:9002"`, `"wss://127.0.0.1:9002"`), "", "drain"},

@@ -36,12 +36,17 @@ type fading struct {
 	at  time.Time
 }
 
-// to fades the sum and says by which factor.
-func (f *fading) to(now time.Time) float64 {
-	factor := math.Exp2(-float64(now.Sub(f.at)) / float64(bytesHalfLife))
+// to fades the sum. It returns the factor, and the one for what has flowed evenly
+// since: of its parts the first has faded as long as the sum, the last not at all.
+func (f *fading) to(now time.Time) (factor, meanwhile float64) {
+	halves := float64(now.Sub(f.at)) / float64(bytesHalfLife)
+	factor, meanwhile = math.Exp2(-halves), 1
+	if halves > 1e-9 {
+		meanwhile = (1 - factor) / (halves * math.Ln2)
+	}
 	f.sum *= factor
 	f.at = now
-	return factor
+	return factor, meanwhile
 }
 
 func newLeastBytes(Settings) Policy { return &leastBytes{accounts: map[*Backend]*account{}} }
@@ -76,8 +81,9 @@ func (l *leastBytes) account(b *Backend, now time.Time) *account {
 		a = &account{seen: carried, flowed: fading{at: now}}
 		l.accounts[b] = a
 	}
-	a.advance *= a.flowed.to(now)
-	fresh := float64(carried - a.seen)
+	factor, meanwhile := a.flowed.to(now)
+	a.advance *= factor
+	fresh := float64(carried-a.seen) * meanwhile
 	paid := min(a.advance, fresh)
 	a.advance -= paid
 	a.flowed.sum += fresh - paid
