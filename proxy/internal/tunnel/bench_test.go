@@ -72,7 +72,7 @@ func benchPeers(b *testing.B, e Engine) (client, backend net.Conn, open func(cha
 	}
 }
 
-func loopback(b *testing.B) (inside, outside net.Conn) {
+func loopback(b testing.TB) (inside, outside net.Conn) {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

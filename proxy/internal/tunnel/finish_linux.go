@@ -5,6 +5,8 @@ package tunnel
 // noted as wanted.
 
 import (
+	"runtime"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
@@ -250,6 +252,7 @@ func (l *loop) bury() {
 	}
 	clear(l.dead)
 	l.dead = l.dead[:0]
+	runtime.Gosched() // to those goroutines: this one may keep the processor while it waits
 }
 
 func (l *loop) summary(t *slot) Summary {

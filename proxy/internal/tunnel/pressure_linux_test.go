@@ -1,0 +1,425 @@
+package tunnel
+
+// What the loops do under pressure, and the pitfalls of edge-triggered epoll, at
+// sizes for every day.
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
+)
+
+const patience = 30 * time.Second
+
+// loopRig is a tunnel on a loop, between two TCP connections.
+type loopRig struct {
+	t               *testing.T
+	client, backend *net.TCPConn
+	tunnel          *loopTunnel
+	done            chan Summary
+}
+
+func onLoop(t *testing.T, e Engine, change func(*Spec)) *loopRig {
+	t.Helper()
+	r := &loopRig{t: t, done: make(chan Summary, 1)}
+	inClient, client := loopback(t)
+	inBackend, backend := loopback(t)
+	r.client, r.backend = client.(*net.TCPConn), backend.(*net.TCPConn)
+	for _, c := range []net.Conn{client, backend} {
+		c.SetDeadline(time.Now().Add(patience))
+	}
+	s := Spec{Client: Endpoint{Conn: inClient}, Backend: Endpoint{Conn: inBackend}, WebSocket: true, Done: func(s Summary) { r.done <- s }}
+	if change != nil {
+		change(&s)
+	}
+	tun, ok := e.Open(s).(*loopTunnel)
+	if !ok {
+		t.Fatal("the tunnel is not on a loop")
+	}
+	r.tunnel = tun
+	t.Cleanup(func() { tun.Cut(ReasonShutdown) })
+	return r
+}
+
+func (r *loopRig) passes(from, to net.Conn, frame []byte) {
+	r.t.Helper()
+	if _, err := from.Write(frame); err != nil {
+		r.t.Fatal(err)
+	}
+	got := make([]byte, len(frame))
+	if _, err := io.ReadFull(to, got); err != nil || !bytes.Equal(got, frame) {
+		r.t.Fatalf("%d bytes came out changed, %v", len(frame), err)
+	}
+}
+
+func (r *loopRig) ends() Summary {
+	r.t.Helper()
+	select {
+	case s := <-r.done:
+		return s
+	case <-time.After(patience):
+		r.t.Fatal("the tunnel has not ended")
+		panic("unreachable")
+	}
+}
+
+// A message that passes allocates nothing.
+func TestLoopAllocatesNothing(t *testing.T) {
+	r := onLoop(t, New(), func(s *Spec) { s.Meter = new(Meter) })
+	frame, got := fromClientFrame(wsproto.OpBinary, make([]byte, 1000)), make([]byte, 1008)
+	const messages = 2000
+	var before, after runtime.MemStats
+	for n := range messages + 100 {
+		if n == 100 { // what is made once has been made
+			runtime.ReadMemStats(&before)
+		}
+		r.client.Write(frame)
+		io.ReadFull(r.backend, got)
+	}
+	runtime.ReadMemStats(&after)
+	if allocs := after.Mallocs - before.Mallocs; allocs > messages/10 {
+		t.Errorf("%d allocations for %d messages", allocs, messages)
+	}
+}
+
+// The end of file may come with the last bytes, in one event.
+func TestLoopSeesAnEndThatComesWithBytes(t *testing.T) {
+	e := New()
+	frame := fromClientFrame(wsproto.OpText, []byte("last words"))
+	for range 200 {
+		r := onLoop(t, e, nil)
+		r.client.Write(frame)
+		r.client.CloseWrite()
+		got, err := io.ReadAll(r.backend)
+		if err != nil || !bytes.Equal(got, frame) {
+			t.Fatalf("read %q, %v", got, err)
+		}
+		r.backend.Close()
+		r.ends()
+	}
+}
+
+// A descriptor's number is used again as soon as it is closed: no event of the old
+// connection may reach the new one, and none be lost.
+func TestLoopTellsOldDescriptorsFromNew(t *testing.T) {
+	e := New()
+	frame := fromClientFrame(wsproto.OpText, []byte("mine"))
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for range 100 {
+				r := onLoop(t, e, nil)
+				r.passes(r.client, r.backend, frame)
+				r.client.SetLinger(0)
+				r.client.Close()
+				r.backend.Close()
+				if s := r.ends(); s.Counts.FromClient.Messages != 1 {
+					t.Errorf("%+v", s)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+// Commands are many times more than 255, and none is lost.
+func TestLoopTakesAnyNumberOfCommands(t *testing.T) {
+	r := onLoop(t, New(), nil)
+	for range 2000 {
+		r.tunnel.Close(1012, "again", ReasonDrain)
+		runtime.Gosched()
+	}
+	r.tunnel.Cut(ReasonShutdown)
+	r.ends()
+}
+
+// An event for a use of a slot that is over finds nothing.
+func TestSlabKnowsUsesApart(t *testing.T) {
+	var s slab
+	a := s.take()
+	k := a.key(a.lanesOf(ByBackend))
+	if found, w := s.find(k); found != a || w != a.lanesOf(ByBackend) {
+		t.Fatal("a lane is not found by its key")
+	}
+	s.give(a)
+	if b := s.take(); b != a {
+		t.Fatal("the slot is not used again")
+	}
+	if found, _ := s.find(k); found != nil {
+		t.Error("a key of an earlier use finds the slot")
+	}
+	if found, _ := s.find(laneKey{gen: 1, lane: 1 << 30}); found != nil {
+		t.Error("a key beyond the slab finds something")
+	}
+}
+
+func (t *slot) lanesOf(p Party) *lane {
+	t.init(p, 0, &Spec{})
+	return &t.lanes[p.lane()]
+}
+
+// A reset in the middle of a splice ends the tunnel, and leaves the loop's pipe
+// empty for the others.
+func TestLoopResetInASplice(t *testing.T) {
+	e := New()
+	for _, resets := range []Party{ByClient, ByBackend} {
+		victim := onLoop(t, e, func(s *Spec) { s.Limits.CloseTimeout = 100 * time.Millisecond })
+		other := onLoop(t, e, nil)
+		frame := fromClientFrame(wsproto.OpBinary, make([]byte, 8<<20))
+		go victim.client.Write(frame)
+		if _, err := io.ReadFull(victim.backend, make([]byte, 2<<20)); err != nil {
+			t.Fatal(err)
+		}
+		gone, stays := victim.client, victim.backend
+		if resets == ByBackend {
+			gone, stays = stays, gone
+		}
+		gone.SetLinger(0)
+		gone.Close()
+		go io.Copy(io.Discard, stays)
+		if s := victim.ends(); s.Reason != ReasonLost || s.ClosedBy != resets {
+			t.Errorf("%+v", s)
+		}
+		stays.Close()
+		large := fromBackendFrame(wsproto.OpBinary, bytes.Repeat([]byte("abcdefg"), 100_000))
+		go other.backend.Write(large)
+		got := make([]byte, len(large))
+		if _, err := io.ReadFull(other.client, got); err != nil || !bytes.Equal(got, large) {
+			t.Errorf("another tunnel's bytes are not right any more: %v", err)
+		}
+	}
+}
+
+// While one tunnel floods, the others get their turns, and the same goes for one
+// whose reader has stopped.
+func TestLoopIsFair(t *testing.T) {
+	e := New()
+	flood, stuck := onLoop(t, e, nil), onLoop(t, e, nil)
+	var group sync.WaitGroup
+	for _, c := range []*net.TCPConn{flood.client, stuck.client} {
+		group.Go(func() {
+			frame := fromClientFrame(wsproto.OpBinary, make([]byte, 1<<20))
+			for {
+				if _, err := c.Write(frame); err != nil {
+					return
+				}
+			}
+		})
+	}
+	group.Go(func() { io.Copy(io.Discard, flood.backend) })
+	for range 50 {
+		r := onLoop(t, e, nil)
+		for range 20 {
+			r.passes(r.client, r.backend, fromClientFrame(wsproto.OpText, []byte("small")))
+			r.passes(r.backend, r.client, fromBackendFrame(wsproto.OpText, []byte("small")))
+		}
+		r.tunnel.Cut(ReasonDrain)
+		r.ends()
+	}
+	if moved := flood.tunnel.Counts().FromClient.Messages; moved == 0 {
+		t.Error("the flood has not moved")
+	}
+	flood.tunnel.Cut(ReasonDrain)
+	stuck.tunnel.Cut(ReasonDrain)
+	group.Wait()
+}
+
+// For a reader that has stopped after much traffic, the kernel holds few bytes that
+// it cannot send. (Those that the sender has sent, and nobody reads, are bounded by
+// the system's tcp_rmem.)
+func TestLoopStalledReaderIsBounded(t *testing.T) {
+	r := onLoop(t, New(), nil)
+	written := make(chan int64, 1)
+	go func() {
+		var n int64
+		frame := fromClientFrame(wsproto.OpBinary, make([]byte, 1<<20))
+		for {
+			m, err := r.client.Write(frame)
+			n += int64(m)
+			if err != nil {
+				written <- n
+				return
+			}
+		}
+	}()
+	const read = 64 << 20 // buffers grow with what is moved
+	if _, err := io.CopyN(io.Discard, r.backend, read); err != nil {
+		t.Fatal(err)
+	}
+	s := r.tunnel.slot.Load()
+	fds := [2]int{int(s.lanes[fromClient].fd), int(s.lanes[fromBackend].fd)} // set before it was stored, and constant
+	last := int64(-1)
+	for at := r.tunnel.Counts().FromClient.Bytes; at != last; at = r.tunnel.Counts().FromClient.Bytes {
+		last = at
+		time.Sleep(100 * time.Millisecond) // until nothing moves; should it move on, less is measured
+	}
+	in, out := queued(t, fds[0], unix.TIOCINQ), queued(t, fds[1], unix.TIOCOUTQ)
+	t.Logf("stalled: %d bytes wait to be read, %d to be acknowledged", in, out)
+	if out > 1<<20 {
+		t.Errorf("the kernel holds %d bytes that a stalled reader has not acknowledged", out)
+	}
+	r.tunnel.Cut(ReasonDrain)
+	r.ends()
+	<-written
+}
+
+func queued(t *testing.T, fd int, request uint) int {
+	t.Helper()
+	n, err := unix.IoctlGetInt(fd, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Without descriptors for its own use, the engine serves tunnels all the same.
+func TestLoopWithoutDescriptors(t *testing.T) {
+	inClient, client := loopback(t)
+	inBackend, backend := loopback(t)
+	e := New()
+	done := make(chan Summary, 1)
+	restore := exhaust(t)
+	tun := e.Open(Spec{Client: Endpoint{Conn: inClient}, Backend: Endpoint{Conn: inBackend}, Done: func(s Summary) { done <- s }})
+	restore()
+	client.Write([]byte("hello"))
+	got := make([]byte, 5)
+	if _, err := io.ReadFull(backend, got); err != nil || string(got) != "hello" {
+		t.Errorf("read %q, %v", got, err)
+	}
+	tun.Cut(ReasonShutdown)
+	<-done
+	r := onLoop(t, e, nil) // and the loops are there when they can be
+	r.passes(r.client, r.backend, fromClientFrame(wsproto.OpText, []byte("hello")))
+}
+
+// exhaust uses up all descriptors.
+func exhaust(t *testing.T) (restore func()) {
+	t.Helper()
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Dup(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(fd)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(fd), Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	var more []*os.File // numbers that were free below
+	for {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			if !errors.Is(err, unix.EMFILE) {
+				t.Error(err)
+			}
+			break
+		}
+		more = append(more, f)
+	}
+	return func() {
+		unix.Setrlimit(unix.RLIMIT_NOFILE, &old)
+		for _, f := range more {
+			f.Close()
+		}
+	}
+}
+
+// Tunnels that come and go leave nothing behind.
+func TestLoopMemoryReturns(t *testing.T) {
+	rounds, tunnels := 20, 200
+	if testing.Short() {
+		rounds = 5
+	}
+	e := New()
+	var held []int64
+	for range rounds {
+		var rigs []*loopRig
+		for range tunnels {
+			rigs = append(rigs, onLoop(t, e, nil))
+		}
+		for _, r := range rigs {
+			r.passes(r.client, r.backend, fromClientFrame(wsproto.OpText, make([]byte, 300)))
+		}
+		for _, r := range rigs {
+			r.tunnel.Cut(ReasonDrain)
+			r.ends()
+			r.client.Close()
+			r.backend.Close()
+		}
+		for _, l := range e.(*loops).loops {
+			if n := l.load.Load(); n != 0 {
+				t.Fatalf("%d tunnels left", n)
+			}
+		}
+		held = append(held, int64(slotsOf(e)))
+	}
+	if most := slices.Max(held); most > 2*chunkSize {
+		t.Errorf("slots held: %v, want %d at most", held, 2*chunkSize)
+	}
+}
+
+// slotsOf is how many slots an engine without tunnels holds.
+func slotsOf(e Engine) (n int) {
+	for _, l := range e.(*loops).loops {
+		l.mu.Lock() // after the loop's goroutine, which has retired with it
+		n += len(l.slab.chunks) * chunkSize
+		l.mu.Unlock()
+	}
+	return n
+}
+
+// A loop that waits does not hold up a garbage collection.
+func TestLoopLetsTheCollectorRun(t *testing.T) {
+	r := onLoop(t, New(), nil)
+	stop := make(chan struct{})
+	go func() {
+		defer close(stop)
+		for range 2000 {
+			r.passes(r.client, r.backend, fromClientFrame(wsproto.OpText, []byte("x")))
+		}
+	}()
+	for n := 0; ; n++ {
+		select {
+		case <-stop:
+			if n == 0 {
+				t.Error("no collection has ended while messages passed")
+			}
+			return
+		default:
+			runtime.GC()
+		}
+	}
+}
+
+// New chooses a loop for each pair that it can serve so.
+func TestNewChoosesTheEngine(t *testing.T) {
+	e := New()
+	for _, opaque := range []bool{false, true} {
+		inClient, _ := loopback(t)
+		inBackend, _ := loopback(t)
+		done := make(chan Summary, 1)
+		if opaque {
+			inBackend = struct{ net.Conn }{inBackend}
+		}
+		tun := e.Open(Spec{Client: Endpoint{Conn: inClient}, Backend: Endpoint{Conn: inBackend}, Done: func(s Summary) { done <- s }})
+		if _, onLoop := tun.(*loopTunnel); onLoop == opaque {
+			t.Errorf("opaque %v: a %s", opaque, fmt.Sprintf("%T", tun))
+		}
+		tun.Cut(ReasonShutdown)
+		<-done
+	}
+}
