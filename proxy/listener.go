@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/h1gate"
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 )
 
 // listener is one listener's settings as of one Table. Immutable.
@@ -208,7 +209,7 @@ func (k *socket) gate(conn net.Conn, l *listener) net.Conn {
 func (k *socket) handshakeTLS(conn net.Conn, l *listener) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.limits.head.HeadTimeout)
 	defer cancel()
-	tc := tls.Server(conn, l.tls)
+	tc := tls.Server(tunnel.Under(conn), l.tls)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		k.owner.log.Debug("TLS handshake", "listener", l.name, "client", conn.RemoteAddr().String(), "error", err)
 		answerPlaintext(err)
