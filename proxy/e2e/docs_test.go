@@ -102,12 +102,17 @@ type fence struct {
 }
 
 // padded is the block at the same line as on its page, so that a mistake in it
-// is named where it stands, behind `version: 1` if the block leaves that out.
+// is named where it stands, behind `version: 1` if the block leaves that out, and
+// before routes if it shows none.
 func (f fence) padded() []byte {
-	if strings.Contains(f.text, "version:") {
-		return []byte(strings.Repeat("\n", f.line-1) + f.text)
+	text := f.text
+	if !strings.Contains("\n"+text, "\nroutes:") {
+		text += "\nroutes: {}\n"
 	}
-	return []byte(strings.Repeat("\n", f.line-2) + "version: 1\n" + f.text)
+	if strings.Contains(text, "version:") {
+		return []byte(strings.Repeat("\n", f.line-1) + text)
+	}
+	return []byte(strings.Repeat("\n", f.line-2) + "version: 1\n" + text)
 }
 
 // fences returns a page's blocks of one language.
