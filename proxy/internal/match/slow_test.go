@@ -73,7 +73,7 @@ func slowMethods(methods []string, method string) bool {
 
 func slowUpgrade(upgrade string, tokens []string) bool {
 	tunnelled := slices.DeleteFunc(slices.Clone(tokens), func(token string) bool {
-		return regexp.MustCompile("^(h2c$|tls/|http/)").MatchString(token)
+		return regexp.MustCompile("^(h2c|h2|tls|http)(/|$)").MatchString(token)
 	})
 	switch upgrade {
 	case "":

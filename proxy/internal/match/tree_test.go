@@ -257,6 +257,7 @@ func TestInvalid(t *testing.T) {
 		{Rule{Methods: []string{"get"}}, "methods", `method "get": want upper case, "GET"`},
 		{Rule{Methods: []string{"A B"}}, "methods", "method \"A B\": want letters, digits and !#$%&'*+-.^_`|~ only"},
 		{Rule{Upgrade: "h2c"}, "upgrade", `upgrade "h2c" is never tunnelled: want another protocol, any or none`},
+		{Rule{Upgrade: "h2"}, "upgrade", `upgrade "h2" is never tunnelled: want another protocol, any or none`},
 		{Rule{Upgrade: "TLS/1.0"}, "upgrade", `upgrade "TLS/1.0" is never tunnelled: want another protocol, any or none`},
 		{Rule{Upgrade: "a b"}, "upgrade", `upgrade "a b": want a protocol such as websocket, any or none`},
 		{Rule{Upgrade: "a/"}, "upgrade", `upgrade "a/": want a version after the slash`},

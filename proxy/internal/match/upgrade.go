@@ -30,11 +30,18 @@ func compileUpgrade(s string) (condition, error) {
 	return upgradeIs(protocol), nil
 }
 
-// neverTunnelled are the tokens that no route lets through. They do not count
+// neverTunnelled are the tokens, in lower case, that no route lets through: what
+// would replace HTTP by HTTP carries requests past the proxy. They do not count
 // as an upgrade: Java's HttpClient offers h2c on every first request, and must
-// still reach a route that asks for none.
+// still reach a route that asks for none. Package wsproto, which decides what is
+// tunnelled, has the same rule.
 func neverTunnelled(token string) bool {
-	return token == "h2c" || strings.HasPrefix(token, "tls/") || strings.HasPrefix(token, "http/")
+	name, _, _ := strings.Cut(token, "/")
+	switch name {
+	case "h2c", "h2", "tls", "http":
+		return true
+	}
+	return false
 }
 
 func (u upgradeIs) slot() string { return "upgrade" }

@@ -48,18 +48,27 @@ func (a *Attempts) Protocol(r *http.Request) string {
 	return ""
 }
 
-// allows takes a token in lower case. The first that a route allows wins. What
-// would replace HTTP by HTTP is never allowed: a proxy that lets h2c or TLS
-// through no longer sees the requests inside.
+// allows takes a token in lower case. The first that a route allows wins.
 func (a *Attempts) allows(token string) bool {
 	switch a.mode {
 	case "any":
-		return token != "h2c" && !strings.HasPrefix(token, "tls/") && token != "tls" &&
-			!strings.HasPrefix(token, "http/") && token != "http"
+		return !neverTunnelled(token)
 	case "list":
 		return slices.Contains(a.protocols, token)
 	}
 	return token == websocket
+}
+
+// neverTunnelled: what would replace HTTP by HTTP is never allowed, whatever
+// version it names: a proxy that lets h2c or TLS through no longer sees the
+// requests inside. Package match has the same rule for what counts as an upgrade.
+func neverTunnelled(token string) bool {
+	name, _, _ := strings.Cut(token, "/")
+	switch name {
+	case "h2c", "h2", "tls", "http":
+		return true
+	}
+	return false
 }
 
 // Offered is what a request without an attempt is told to upgrade to.

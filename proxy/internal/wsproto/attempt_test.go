@@ -26,6 +26,8 @@ func TestAttempts(t *testing.T) {
 		{"any, but no h2c", NewAttempts("any", nil), 1, "Upgrade", "h2c", ""},
 		{"any, but no TLS", NewAttempts("any", nil), 1, "Upgrade", "TLS/1.3", ""},
 		{"any, but no HTTP", NewAttempts("any", nil), 1, "Upgrade", "HTTP/3", ""},
+		{"any, but no HTTP/2 by another name", NewAttempts("any", nil), 1, "Upgrade", "h2, h2c/1, tls, http", ""},
+		{"any, what only begins so", NewAttempts("any", nil), 1, "Upgrade", "h2x", "h2x"},
 		{"none", NewAttempts("none", nil), 1, "Upgrade", "websocket", ""},
 		{"unchecked asks for nothing", NewAttempts("unchecked", nil), 1, "", "", "websocket"},
 		{"unchecked, but HTTP/1.0", NewAttempts("unchecked", nil), 0, "Upgrade", "websocket", ""},

@@ -117,7 +117,7 @@ func (r OriginRules) allow(o origin, host string) bool {
 }
 
 func sameHost(o origin, host string) bool {
-	name, _, ok := splitPort(lowerASCII(host))
+	name, _, ok := splitPort(Lower(host))
 	return ok && strings.TrimSuffix(name, ".") == strings.TrimSuffix(o.host, ".")
 }
 
@@ -132,11 +132,11 @@ func parseOrigin(s string) (origin, bool) {
 	if !ok || !isScheme(scheme) {
 		return origin{}, false
 	}
-	host, port, ok := splitPort(lowerASCII(rest))
+	host, port, ok := splitPort(Lower(rest))
 	if !ok {
 		return origin{}, false
 	}
-	scheme = lowerASCII(scheme)
+	scheme = Lower(scheme)
 	if port == "" {
 		port = defaultPort(scheme)
 	}

@@ -79,7 +79,7 @@ func equalFold(a, b string) bool {
 }
 
 // Lower is s with ASCII letters in lower case and all else untouched:
-// strings.ToLower would make a token of what is none.
+// strings.ToLower would make a token of what is none, a k of the Kelvin sign.
 func Lower(s string) string {
 	for i := range len(s) {
 		if s[i] != lower(s[i]) {
@@ -98,16 +98,6 @@ func lower(c byte) byte {
 		return c + ('a' - 'A')
 	}
 	return c
-}
-
-// lowerASCII leaves every other letter alone: strings.ToLower would make a k of
-// the Kelvin sign.
-func lowerASCII(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		b[i] = lower(c)
-	}
-	return string(b)
 }
 
 // trimOWS trims optional white space (RFC 9110 section 5.6.3).
