@@ -123,8 +123,18 @@ func (l *layout) skipProperties(n *yaml.Node) {
 		l.at = end
 		if !unwritten(n) {
 			l.gap(l.skipSpace(end))
+		} else if next := l.skipBlanks(end); next < len(l.data) && (l.data[next] == '&' || l.data[next] == '!') {
+			l.at = next
 		}
 	}
+}
+
+// skipBlanks is the offset of the next byte on the line that is no blank.
+func (l *layout) skipBlanks(at int) int {
+	for at < len(l.data) && (l.data[at] == ' ' || l.data[at] == '\t') {
+		at++
+	}
+	return at
 }
 
 // skipSpace is the offset of the next byte that is neither space nor comment.

@@ -132,6 +132,9 @@ func FuzzFormat(f *testing.F) {
 	// Block scalars of blanks alone, which once were not stable.
 	f.Add([]byte("0:\n  0: 0\nk: >+1\n "))
 	f.Add([]byte("0:\n      body: 0\n      text: >+1\n         "))
+	// A tag and an anchor of nothing: the anchor was lost.
+	f.Add([]byte("000: ! &0"))
+	f.Add([]byte("a: &0 !\nb: *0"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		out, err := Format(in)
 		if err != nil {
