@@ -96,6 +96,14 @@ func (s *Server) Bind(t *Table, set *routefile.Set) error {
 	return routefile.Merge(errs).Err()
 }
 
+// Unbind lets go what Bind has bound for a Table that is not to be adopted after
+// all: who connects there would wait for ever.
+func (s *Server) Unbind() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropSpareLocked(func(string) bool { return true })
+}
+
 // TryBind says what Bind would say, and binds nothing.
 func (s *Server) TryBind(t *Table, set *routefile.Set) error {
 	s.mu.Lock()

@@ -260,6 +260,7 @@ func names(all []string) []string {
 
 func (s *service) refused(r reload.Refusal) {
 	defer s.noteStatus()
+	s.server.Unbind() // a look before this one may have been at a file that was good
 	mistakes := mistakesOf(r.Err)
 	s.log.Error("routes refused", "mistakes", len(mistakes), "revision", r.Revision,
 		"serving", s.loop.Status().Revision)
