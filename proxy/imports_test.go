@@ -102,9 +102,9 @@ var doors = []struct {
 	{"golang.org/x/sys", []string{"./reload/store/filestore", "./proxy/internal/tunnel"}, true, "system calls behind a platform file's small interface"},
 	{"go.uber.org/goleak", nil, true, "goroutine leaks fail a test"},
 	{"github.com/rogpeppe/go-internal", []string{"./proxy/cli", "./terraform-provider/internal/provider"}, true, "the diffs that fmt and the provider print, and scripts for what has a timeline"},
-	{"github.com/hashicorp/terraform-plugin-framework", []string{"./terraform-provider", "./terraform-provider/internal/provider"}, false, "Terraform's types are the provider's"},
+	{"github.com/hashicorp/terraform-plugin-framework", []string{"./terraform-provider", "./terraform-provider/internal/provider", "./terraform-provider/bench/nothing"}, false, "Terraform's types are the provider's"},
 	{"github.com/hashicorp/terraform-plugin-framework-validators", []string{"./terraform-provider/internal/provider"}, false, "Terraform's types are the provider's"},
-	{"github.com/hashicorp/terraform-plugin-go", []string{"./terraform-provider/internal/provider"}, false, "Terraform's types are the provider's"},
+	{"github.com/hashicorp/terraform-plugin-go", []string{"./terraform-provider/internal/provider", "./terraform-provider/bench/nothing"}, false, "Terraform's types are the provider's"},
 	{"github.com/hashicorp/terraform-plugin-log", []string{"./terraform-provider/internal/provider"}, false, "Terraform's types are the provider's"},
 	{"github.com/hashicorp/terraform-plugin-testing", []string{"./terraform-provider/internal/provider"}, false, "it runs the real terraform, in the provider's tests"},
 }
