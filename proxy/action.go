@@ -165,7 +165,7 @@ func (x *exchange) carry(path, query string, answer *http.Response) {
 		finish = x.stick
 	}
 	r := x.r.WithContext(context.WithValue(x.r.Context(), exchangeKey{}, x))
-	x.server.forwarder.Forward(x.w, r, forward.Hop{
+	hop := forward.Hop{
 		Backend:  x.backend,
 		TLS:      x.rt.to.tlsOf(x.backend),
 		Path:     path,
@@ -177,8 +177,11 @@ func (x *exchange) carry(path, query string, answer *http.Response) {
 		Outcome:  &outcome,
 		Finish:   finish,
 		Answer:   answer,
-		Another:  x.another,
-	})
+	}
+	if len(x.rt.to.pool.Members()) > 1 {
+		hop.Another = x.another
+	}
+	x.server.forwarder.Forward(x.w, r, hop)
 }
 
 // public is how the client sees what the backend calls its own. Only a prefix

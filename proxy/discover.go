@@ -24,6 +24,7 @@ type discoverRule struct {
 	key    fingerprint // equal ones go on asking as they are
 	said   *routefile.Resolve
 	health upstream.Health // of every member
+	tls    []string        // the keys of the TLS settings that routes reach them with
 }
 
 // lookupTimeout bounds one question, whatever the resolver's own limits are.
@@ -36,12 +37,16 @@ func (b *builder) discoveries() {
 		if p.Resolve == nil {
 			continue
 		}
-		health, err := buildHealth(p.Health, b.foundTLS(name))
+		ways := b.foundTLS(name)
+		health, err := buildHealth(p.Health, ways[0])
 		if err != nil {
 			b.fail(p.Pos, "pools."+name+".health", fmt.Sprintf("pool %q", name), err)
 			continue
 		}
 		rule := &discoverRule{every: p.Resolve.Every, key: fingerprintOf(p.Resolve), said: p.Resolve, health: health}
+		for _, t := range ways {
+			rule.tls = append(rule.tls, t.Key)
+		}
 		if p.Resolve.DNS != "" {
 			rule.lookup = upstream.LookupAddresses(p.Resolve.Server, p.Resolve.DNS)
 		} else {
@@ -51,14 +56,18 @@ func (b *builder) discoveries() {
 	}
 }
 
-// foundTLS is how the probes of a pool whose members are found speak TLS.
-func (b *builder) foundTLS(pool string) upstream.TLS {
+// foundTLS is how TLS is spoken to a pool whose members are found, by route; the
+// first is also the probes'.
+func (b *builder) foundTLS(pool string) (ways []upstream.TLS) {
 	for _, rt := range b.table.routes {
 		if rt.to != nil && rt.to.pool == b.table.pools[pool] {
-			return rt.to.found
+			ways = append(ways, rt.to.found)
 		}
 	}
-	return upstream.TLS{}
+	if len(ways) == 0 {
+		ways = append(ways, upstream.TLS{}) // no route leads there
+	}
+	return ways
 }
 
 // foundBefore is what the generation before has found for a pool: where the new
@@ -88,7 +97,7 @@ type discovery struct {
 
 	mu       sync.Mutex // guards all below
 	pool     *upstream.Pool
-	rule     *discoverRule
+	rule     *discoverRule // nil: ended
 	stop     context.CancelFunc
 	once     sync.Once
 	failing  bool
@@ -146,6 +155,9 @@ func (d *discovery) adopt(pool *upstream.Pool, rule *discoverRule) {
 		pool.SetMembers(members)
 	}
 	d.watchLocked()
+	for _, b := range d.backends {
+		b.Retire(func(key string) bool { return slices.Contains(rule.tls, key) })
+	}
 	if before != nil && before.key == rule.key {
 		return
 	}
@@ -161,6 +173,7 @@ func (d *discovery) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.stop()
+	d.rule = nil
 	for _, b := range d.backends {
 		b.Close()
 	}
@@ -174,24 +187,18 @@ func (d *discovery) watchLocked() {
 
 // keepAsking asks until ctx ends.
 func (d *discovery) keepAsking(ctx context.Context, rule *discoverRule) {
-	for {
+	for ctx.Err() == nil {
 		found, err := ask(ctx, rule.lookup)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return
-		}
-		if err != nil {
+		case err != nil:
 			d.complain(err)
-		} else {
+		default:
 			d.take(rule, found)
 		}
 		d.once.Do(func() { close(d.asked) })
-		pause := time.NewTimer(time.Duration(float64(rule.every) * (0.9 + 0.2*rand.Float64())))
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-			return
-		}
+		sleep(ctx, time.Duration(float64(rule.every)*(0.9+0.2*rand.Float64())))
 	}
 }
 
@@ -217,7 +224,7 @@ func (d *discovery) complain(err error) {
 // judged as after a reload, and so are those to what is found again.
 func (d *discovery) take(rule *discoverRule, found []upstream.Found) {
 	d.mu.Lock()
-	if d.rule.key != rule.key { // an answer to the question before
+	if d.rule == nil || d.rule.key != rule.key { // an answer to the question before
 		d.mu.Unlock()
 		return
 	}
@@ -230,7 +237,7 @@ func (d *discovery) take(rule *discoverRule, found []upstream.Found) {
 	if changed {
 		d.pool.SetMembers(members)
 		d.watchLocked()
-		d.forgetLocked(left)
+		d.forgetLocked()
 	}
 	d.mu.Unlock()
 	if changed || recovered {
@@ -277,13 +284,19 @@ func (d *discovery) backendLocked(id upstream.Identity, called string) *upstream
 	return b
 }
 
-// forgetLocked closes those who left, and forgets whose last tunnel has ended.
-func (d *discovery) forgetLocked(left []string) {
+// forgetLocked closes those who are no members any more, and forgets whose last
+// tunnel has ended.
+func (d *discovery) forgetLocked() {
+	members := make(map[*upstream.Backend]bool)
+	for _, m := range d.pool.Members() {
+		members[m.Backend] = true
+	}
 	for id, b := range d.backends {
-		switch {
-		case slices.Contains(left, id.Authority):
-			b.Close()
-		case b.Tunnels() == 0 && !slices.ContainsFunc(d.pool.Members(), func(m upstream.Member) bool { return m.Backend == b }):
+		if members[b] {
+			continue
+		}
+		b.Close()
+		if b.Tunnels() == 0 {
 			delete(d.backends, id)
 		}
 	}

@@ -18,7 +18,7 @@ func (x *exchange) askAround(r *http.Request) (*http.Response, error) {
 		return x.ask(r)
 	}
 	var body *unread
-	if r.Body != nil {
+	if r.Body != nil && r.ContentLength != 0 {
 		body = &unread{ReadCloser: r.Body}
 		r.Body = body
 	}
