@@ -177,14 +177,16 @@ func TestStickyOverTLS(t *testing.T) {
 	authority := proxytest.NewAuthority(t)
 	leaf := authority.Issue([]string{"127.0.0.1"})
 	b := newBackend(t, "b")
-	p := start(t, fill(`version: 1
-trusted_proxies: [127.0.0.2]
+	routes := `version: 1
+trusted_proxies: [$trusted]
 listeners:
   web: {address: "127.0.0.1:0"}
   secure: {address: "127.0.0.1:0", tls: {certificates: [{certificate: "$cert", key: "$key"}]}}
 pools: {chat: {sticky: {cookie: TF}, backends: {b: {url: "$b"}}}}
 routes: {chat: {match: {path_prefix: /}, to: "pool://chat/"}}
-`, map[string]string{"b": b.url("ws"), "cert": leaf.File, "key": leaf.KeyFile}))
+`
+	values := map[string]string{"b": b.url("ws"), "cert": leaf.File, "key": leaf.KeyFile, "trusted": "127.0.0.2"}
+	p := start(t, fill(routes, values))
 	dialer := websocket.Dialer{TLSClientConfig: &tls.Config{RootCAs: authority.Pool()}}
 	_, answer := dialWith(t, "wss://"+p.address("secure")+"/", dialer, nil)
 	if line := answer.Header.Get("Set-Cookie"); !strings.Contains(line, "; Secure") {
@@ -193,6 +195,14 @@ routes: {chat: {match: {path_prefix: /}, to: "pool://chat/"}}
 	plain := getWith(t, p.http("/"), http.Header{"X-Forwarded-Proto": {"https"}})
 	if line := plain.header.Get("Set-Cookie"); line == "" || strings.Contains(line, "Secure") {
 		t.Errorf("without TLS, from a stranger who says that he had it: %q, wanted no Secure", line)
+	}
+	values["trusted"] = "127.0.0.1"
+	p.edit(fill(routes, values))
+	for said, want := range map[string]bool{"https": true, "http": false, "": false} {
+		line := getWith(t, p.http("/"), http.Header{"X-Forwarded-Proto": {said}}).header.Get("Set-Cookie")
+		if line == "" || strings.Contains(line, "Secure") != want {
+			t.Errorf("a trusted proxy says %q: %q, wanted Secure to be %v", said, line, want)
+		}
 	}
 }
 

@@ -52,39 +52,46 @@ func (t *tier) add(m *Member) {
 // candidates are those among whom the policy chooses, written into room. Of a
 // pool with nobody the error says whether somebody is merely full.
 func (l *lineup) candidates(c Choice, room []*Member) ([]*Member, error) {
-	room = room[:0]
-	err := ErrUnavailable
+	f := field{choice: c, room: room[:0]}
 	for i := range l.tiers {
-		if room = l.tiers[i].candidates(c, room, &err); len(room) > 0 {
-			return room, nil
+		if f.enter(&l.tiers[i]); len(f.room) > 0 {
+			return f.room, nil
 		}
 	}
-	return room, err
-}
-
-func (t *tier) candidates(c Choice, room []*Member, err *error) []*Member {
-	room = c.usable(t.regulars, room, len(t.regulars), err)
-	room = c.usable(t.spares, room, len(t.regulars)-len(room), err)
-	if len(room) == 0 {
-		room = c.usable(t.standbys, room, len(t.standbys), err)
+	if f.full {
+		return f.room, ErrFull
 	}
-	return room
+	return f.room, ErrUnavailable
 }
 
-// usable appends at most so many of the members that may get what is asked for,
-// the first ones first.
-func (c Choice) usable(members, room []*Member, most int, err *error) []*Member {
+// field is those who come into question, as they are gathered.
+type field struct {
+	choice Choice
+	room   []*Member
+	full   bool // somebody is kept out by being full alone
+}
+
+// enter gathers those of a tier.
+func (f *field) enter(t *tier) {
+	f.add(t.regulars, len(t.regulars))
+	f.add(t.spares, len(t.regulars)-len(f.room))
+	if len(f.room) == 0 {
+		f.add(t.standbys, len(t.standbys))
+	}
+}
+
+// add gathers at most so many who may get what is asked for, the first ones first.
+func (f *field) add(members []*Member, most int) {
 	for _, m := range members {
 		switch {
 		case most <= 0:
-			return room
-		case !m.open() || slices.Contains(c.Exclude, m.Backend):
-		case m.full(c):
-			*err = ErrFull
+			return
+		case !m.open() || slices.Contains(f.choice.Exclude, m.Backend):
+		case m.full(f.choice):
+			f.full = true
 		default:
-			room = append(room, m)
+			f.room = append(f.room, m)
 			most--
 		}
 	}
-	return room
 }
