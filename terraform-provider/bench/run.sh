@@ -5,11 +5,11 @@
 # (or nearly: caches are shared).
 #
 #   ./run.sh                 100 and 1000 routes, a document of 5000
-#   ROUTES="100" DOCUMENT=1000 ./run.sh
+#   ROUTES="100" DOCUMENT=1000 ./run.sh     (the document in hundreds)
 set -euo pipefail
 cd "$(dirname "$0")"
 routes=${ROUTES:-100 1000}
-document=${DOCUMENT:-5000}
+size=${DOCUMENT:-5000}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -81,21 +81,31 @@ for n in $routes; do
 	done
 done
 
-dir=$work/document
-mkdir "$dir"
-{
-	header tunnelform
-	cat <<TF
-provider "tunnelform" { file = "$dir/routes.yaml" }
-resource "tunnelform_routes_file" "all" {
-  content = provider::tunnelform::encode({
-    routes = { for i in range($document) : format("tenant-%05d", i) => {
-      match    = { host = format("tenant-%05d.example.com", i), path_prefix = "/socket/" }
-      to       = format("ws://10.0.0.1:9000/tenant-%05d/", i)
-      timeouts = { idle = "10m" }
-    } }
-  })
+# document measures one resource with the whole file from an expression.
+document() {
+	local name=$1 dir=$work/document-$2 content=$3
+	mkdir "$dir"
+	{
+		header tunnelform
+		echo "provider \"tunnelform\" { file = \"$dir/routes.yaml\" }"
+		echo "resource \"tunnelform_routes_file\" \"all\" { content = $content }"
+	} >"$dir/main.tf"
+	row "$name" "$dir"
 }
-TF
-} >"$dir/main.tf"
-row "one document of $document routes" "$dir"
+
+{
+	printf 'version: 1\nroutes:\n'
+	for ((i = 0; i < size; i++)); do
+		printf '  tenant-%05d: {match: {host: tenant-%05d.example.com, path_prefix: /socket/}, to: "ws://10.0.0.1:9000/tenant-%05d/", timeouts: {idle: 10m}}\n' $i $i $i
+	done
+} >"$work/many.yaml"
+document "one document of $size routes, from \`file\`" file "file(\"$work/many.yaml\")"
+
+# The same from values. Terraform's range gives 1,024 numbers at most, hence two of them.
+routes="{ for i in flatten([for k in range($((size / 100))) : [for j in range(100) : 100 * k + j]]) : format(\"tenant-%05d\", i) => {
+      match    = { host = format(\"tenant-%05d.example.com\", i), path_prefix = \"/socket/\" }
+      to       = format(\"ws://10.0.0.1:9000/tenant-%05d/\", i)
+      timeouts = { idle = \"10m\" }
+    } }"
+document "one document of $size routes, from \`yamlencode\`" yamlencode "yamlencode({ version = 1, routes = $routes })"
+document "one document of $size routes, from \`encode\`" encode "provider::tunnelform::encode({ routes = $routes })"

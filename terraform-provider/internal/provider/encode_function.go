@@ -25,8 +25,8 @@ func (encodeFunction) Definition(_ context.Context, _ function.DefinitionRequest
 		Summary: "A routes file from an object",
 		MarkdownDescription: "Writes an object with the keys of the routes file as its canonical text: keys in the order of the reference, names sorted, so that equal objects give equal texts. " +
 			"`version` may be left out. Nulls are left out. Both `headers = {X = \"v\"}` and `headers = {X = {value = \"v\"}}` are taken.\n\n" +
-			"Unknown keys and values of the wrong kind are an error that names all of them. For several thousand routes this is the cheapest way: " +
-			"Terraform carries one string where `tunnelform_routes_document` carries every attribute.",
+			"Unknown keys and values of the wrong kind are an error that names all of them. For several thousand routes `yamlencode` costs less, " +
+			"and `tunnelform_routes_file` finds the same mistakes in its text.",
 		Parameters: []function.Parameter{function.DynamicParameter{Name: "document",
 			MarkdownDescription: "The file: `{listeners = {...}, pools = {...}, routes = {...}}`."}},
 		Return: function.StringReturn{},
