@@ -77,7 +77,7 @@ func (a *attempt) tryAnother(err error) bool {
 	if !a.mayTryAnother() {
 		return false
 	}
-	a.tried = append(a.tried, failed)
+	a.noteVain(err)
 	a.withdraw()
 	if a.admit() != nil {
 		a.backend = failed // for the log
@@ -106,7 +106,7 @@ func (x *exchange) another(err error) (*upstream.Backend, upstream.TLS, bool) {
 	if !x.mayTryAnother() {
 		return nil, upstream.TLS{}, false
 	}
-	x.tried = append(x.tried, x.backend)
+	x.noteVain(err)
 	next, none := x.rt.to.pool.Pick(x.choice(false))
 	if none != nil {
 		return nil, upstream.TLS{}, false
@@ -114,6 +114,13 @@ func (x *exchange) another(err error) (*upstream.Backend, upstream.TLS, bool) {
 	x.backend.Release()
 	x.backend = next
 	return next, x.rt.to.tlsOf(next), true
+}
+
+// noteVain notes that the backend was tried in vain, and says so in the log: if
+// another one answers, nothing else will.
+func (x *exchange) noteVain(err error) {
+	x.tried = append(x.tried, x.backend)
+	x.server.log.Warn("trying another backend", "id", x.id, "route", x.rt.name, "backend", x.backend.Identity().String(), "error", err)
 }
 
 // notice tells the backend's health of how a request went that had a connection.
