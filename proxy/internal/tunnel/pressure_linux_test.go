@@ -5,9 +5,15 @@ package tunnel
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"os"
 	"runtime"
@@ -119,7 +125,7 @@ func TestLoopTellsOldDescriptorsFromNew(t *testing.T) {
 	var group sync.WaitGroup
 	for range 4 {
 		group.Go(func() {
-			for range 100 {
+			for range 50 {
 				r := onLoop(t, e, nil)
 				r.passes(r.client, r.backend, frame)
 				r.client.SetLinger(0)
@@ -340,10 +346,7 @@ func exhaust(t *testing.T) (restore func()) {
 
 // Tunnels that come and go leave nothing behind.
 func TestLoopMemoryReturns(t *testing.T) {
-	rounds, tunnels := 20, 200
-	if testing.Short() {
-		rounds = 5
-	}
+	const rounds, tunnels = 5, 100
 	e := New()
 	var held []int64
 	for range rounds {
@@ -421,5 +424,94 @@ func TestNewChoosesTheEngine(t *testing.T) {
 		}
 		tun.Cut(ReasonShutdown)
 		<-done
+	}
+}
+
+// A thousand idle TLS tunnels would be two thousand goroutines elsewhere.
+func TestLoopServesTLSWithoutGoroutines(t *testing.T) {
+	e := New()
+	config := selfSigned(t)
+	var tunnels []Tunnel
+	done := make(chan Summary, 20)
+	before := runtime.NumGoroutine()
+	for range cap(done) {
+		inClient, client := loopback(t)
+		inBackend, backend := loopback(t)
+		sealed, outer := tls.Server(Under(inClient), config), tls.Client(client, &tls.Config{InsecureSkipVerify: true})
+		shaken := make(chan error, 1)
+		go func() { shaken <- outer.Handshake() }()
+		if err := errors.Join(sealed.Handshake(), <-shaken); err != nil {
+			t.Fatal(err)
+		}
+		tun := e.Open(Spec{Client: Endpoint{Conn: sealed}, Backend: Endpoint{Conn: inBackend}, WebSocket: true, Done: func(s Summary) { done <- s }})
+		if _, ok := tun.(*loopTunnel); !ok {
+			t.Fatalf("a %T", tun)
+		}
+		tunnels = append(tunnels, tun)
+		frame := fromClientFrame(wsproto.OpBinary, make([]byte, 100_000)) // several records
+		go outer.Write(frame)
+		got := make([]byte, len(frame))
+		if _, err := io.ReadFull(backend, got); err != nil || !bytes.Equal(got, frame) {
+			t.Fatalf("the frame has changed, %v", err)
+		}
+	}
+	if more := runtime.NumGoroutine() - before; more > len(e.(*loops).loops)+2 {
+		t.Errorf("%d goroutines for %d tunnels", more, len(tunnels))
+	}
+	for _, tun := range tunnels {
+		tun.Cut(ReasonDrain)
+		<-done
+	}
+}
+
+func selfSigned(t *testing.T) *tls.Config {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}
+
+// A record that the socket does not take at once is finished before anything else,
+// and what follows it waits.
+func TestUnderKeepsRecordsWhole(t *testing.T) {
+	inside, outside := loopback(t)
+	fd, ok := duplicate(inside)
+	if !ok {
+		t.Fatal("no descriptor")
+	}
+	defer unix.Close(int(fd))
+	u := &under{Conn: inside, taken: true, fd: fd}
+	piece := bytes.Repeat([]byte("0123456789"), 100_000)
+	var want []byte
+	for len(u.backlog) == 0 || len(want) < 3*len(piece) {
+		if n, err := u.Write(piece); n != len(piece) || err != nil {
+			t.Fatalf("%d, %v", n, err)
+		}
+		want = append(want, piece...)
+	}
+	if _, err := u.Read(make([]byte, 1)); err != errAgain {
+		t.Errorf("reading nothing is %v", err)
+	}
+	got := make([]byte, len(want))
+	read := make(chan error, 1)
+	go func() {
+		_, err := io.ReadFull(outside, got)
+		read <- err
+	}()
+	for len(u.backlog) > 0 {
+		if !u.flush() {
+			t.Fatal("the peer is there")
+		}
+		runtime.Gosched()
+	}
+	if err := <-read; err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the bytes have changed, %v", err)
 	}
 }

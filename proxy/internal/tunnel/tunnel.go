@@ -1,8 +1,9 @@
 // Package tunnel moves bytes between a client and a backend after the 101.
 //
 // The contract is one small interface, [Engine], with two implementations: the
-// portable one (a pair of goroutines a tunnel), here, and an event-loop engine
-// for Linux. Both pass the same suite (tunneltest). An engine is
+// portable one ([Portable], a pair of goroutines a tunnel; portable.go) and event
+// loops for Linux ([New] chooses; engine_linux.go). Both pass the same suite
+// (tunneltest), and the first is the oracle of the second. An engine is
 // given two connections in a [Spec] and owns them from then on: nobody else
 // reads, writes or closes them. It answers with a [Tunnel] to steer, and calls
 // Spec.Done exactly once, after both connections are closed.
@@ -92,8 +93,9 @@ type Spec struct {
 
 // Endpoint is one side's connection.
 type Endpoint struct {
-	// Conn: best a bare *net.TCPConn, *net.UnixConn or *tls.Conn, which an engine
-	// knows how to wait for cheaply. Any other works, for some memory; one without
+	// Conn: best a bare *net.TCPConn or *net.UnixConn, or a *tls.Conn over what
+	// [Under] returns, which an engine knows how to wait for cheaply. Any other
+	// works, for some memory; one without
 	// a CloseWrite method is closed where it would be half-closed.
 	Conn  net.Conn
 	Early []byte // read from Conn already, not yet passed on

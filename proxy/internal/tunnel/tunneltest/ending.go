@@ -39,6 +39,7 @@ var ending = []scenario{
 // unanswered are the scenarios in which CloseTimeout runs out.
 var unanswered = []scenario{
 	{"closed, and never goes", neverGoes},
+	{"drained, and never goes", drainedNeverGoes},
 	{"close without an answer", closeUnanswered},
 	{"drain without an answer", drainUnanswered},
 	{"drain of a blocked tunnel", drainBlocked},
@@ -71,6 +72,18 @@ func neverGoes(t *testing.T, e env) {
 	r.client.getsEOF()
 	r.backend.getsEOF()
 	r.ends(tunnel.ByClient, tunnel.ReasonClosed, 1000, "")
+}
+
+// drainedNeverGoes is the same for an end that the proxy has made: as a server it
+// need not wait for a client that has answered (RFC 6455 section 7.1.1).
+func drainedNeverGoes(t *testing.T, e env) {
+	r := e.open(t, func(s *tunnel.Spec) { s.Limits.CloseTimeout = time.Hour })
+	r.tunnel.Close(1012, "", tunnel.ReasonDrain)
+	r.client.answersClose(1012, "")
+	r.backend.answersClose(1012, "")
+	r.client.getsEOF()
+	r.backend.getsEOF()
+	r.ends(tunnel.ByProxy, tunnel.ReasonDrain, 1012, "")
 }
 
 func closeUnanswered(t *testing.T, e env) {
