@@ -43,9 +43,13 @@ type layout struct {
 	kept     map[int]bool                // blank lines that belong to a block scalar
 	aliases  map[*yaml.Node][]*yaml.Node // who refers to an anchored node
 
-	at  int // while measuring: everything before it is measured
-	err error
+	at    int  // while measuring: everything before it is measured
+	found spot // while measuring: the last node
+	err   error
 }
+
+// spot is a place as yaml.v3 tells it, and its offset.
+type spot struct{ line, col, at int }
 
 // place is a node's bytes: its anchor and tag from props on, its value from
 // start to end. A value that is not written has start == end.
@@ -207,22 +211,29 @@ func (l *layout) column(offset int) int {
 var utf8BOM = []byte(bom)
 
 // offset is where a node's first character stands. A byte order mark has no column.
+// The nodes of one line are asked for from left to right, so that each is found
+// from the one before it: a file may be one line.
 func (l *layout) offset(n *yaml.Node) int {
 	if n.Line < 1 || n.Line > l.lineCount() {
 		return len(l.data)
 	}
-	at := l.starts[n.Line-1]
-	if n.Line == 1 && bytes.HasPrefix(l.data, utf8BOM) {
+	if l.found.line != n.Line || l.found.col > n.Column {
+		l.found = l.lineSpot(n.Line)
+	}
+	for ; l.found.col < n.Column && l.found.at < len(l.data); l.found.col++ {
+		_, size := utf8.DecodeRune(l.data[l.found.at:])
+		l.found.at += size
+	}
+	return min(l.found.at, len(l.data))
+}
+
+// lineSpot is where a line, counted from 1, begins.
+func (l *layout) lineSpot(line int) spot {
+	at := l.starts[line-1]
+	if line == 1 && bytes.HasPrefix(l.data, utf8BOM) {
 		at += len(utf8BOM)
 	}
-	for range n.Column - 1 {
-		if at >= len(l.data) {
-			break
-		}
-		_, size := utf8.DecodeRune(l.data[at:])
-		at += size
-	}
-	return min(at, len(l.data))
+	return spot{line, 1, at}
 }
 
 // documentEnd is the line of "...", or the number of lines.
