@@ -25,6 +25,16 @@
 // A policy then sees the candidates' effective weights: a backend that starts
 // slowly is given a part of its own (setWarmth).
 //
+// # What feeds it
+//
+// [Backend.Watch] has a backend asked by a [Probe] (health.go, probe_*.go) and sets
+// how failures of what it is sent eject it (eject.go; [Pool.Failed] and
+// [Backend.Succeeded] tell of them) and how it comes back (rise.go). Verdicts belong to
+// the backend and outlive edits; asking ends with Close. [Pool.PickOrWait] lets a
+// bounded line wait in front of a pool (queue.go). [Lookup] finds the members of pools
+// that name none (resolve.go); whoever asks calls [Pool.SetMembers]. [Pool.Shares] says
+// who has more tunnels than its share (share.go).
+//
 // Every answer is read through a strict gate beneath net/http (gate.go says
 // why), for ordinary requests and for handshakes alike.
 package upstream
