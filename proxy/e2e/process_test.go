@@ -252,8 +252,8 @@ const statusRoute = `
   status: {match: {path: /status}, to: "internal://status"}
 `
 
-// waitOpen asks statusRoute until just n tunnels are open. A tunnel gives back
-// its place a moment after the log has said that it closed.
+// waitOpen asks statusRoute until just n tunnels are open: for those that a client
+// has let go of and whose end the log has not said yet.
 func (p *proxy) waitOpen(n int) {
 	p.t.Helper()
 	for late := time.Now().Add(patience); ; {
