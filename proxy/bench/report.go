@@ -29,8 +29,10 @@ func printResults(w io.Writer, s scenario, installed []peer, results map[string]
 		switch {
 		case len(results[p.name]) == 0:
 			cells = append(cells, "")
-		case p.name == product || ours == 0 || value == 0:
+		case p.name == product:
 			cells = append(cells, fmt.Sprintf("**%.3g**", value))
+		case ours == 0 || value == 0: // nothing to divide by
+			cells = append(cells, fmt.Sprintf("%.3g", value))
 		default:
 			cells = append(cells, fmt.Sprintf("%.3g (%.2f%s)", value, ours/value, verdict(s, p.name, ours/value)))
 		}
