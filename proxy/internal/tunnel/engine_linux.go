@@ -21,7 +21,7 @@ import (
 // engine.
 //
 // The first call raises GOMAXPROCS by two. A loop that has work does not give its
-// processor back while it waits, for up to 10 ms, because handing it over and
+// processor back while it waits, for some 20 ms, because handing it over and
 // taking it again costs more than a message does; the other goroutines get the
 // same share of the machine by having processors of their own.
 //

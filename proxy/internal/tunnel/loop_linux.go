@@ -25,8 +25,10 @@ const (
 	// ever kept.
 	readSize = 64 << 10
 	maxReads = 8
-	// spin is how long a loop that has work keeps its processor while it waits.
-	spin      = 10 * time.Millisecond
+	// spin is how long a loop that has work may keep its processor while it waits,
+	// should no signal come. A shorter time would be the machine's next timer, and
+	// setting that at every wait costs more than the wait.
+	spin      = 100 * time.Millisecond
 	wheelTick = int64(4 * time.Millisecond)
 )
 
@@ -43,7 +45,8 @@ type loop struct {
 
 	base   time.Time // of the loop's clock
 	now    int64     // when events were last waited for
-	busy   bool      // the last wait brought something
+	busy   bool      // there is traffic
+	quiet  bool      // but none since the last signal
 	open   int       // tunnels
 	slab   slab
 	keeper keeper
@@ -149,27 +152,34 @@ func (l *loop) clock() int64 { return int64(time.Since(l.base)) }
 
 // wait waits for events and returns how many there are. While there is traffic
 // it does so without telling Go's scheduler, which would otherwise take the
-// processor and give it back at every message; a moment without any, and it
-// leaves the processor to others. (The scheduler's own signals, as for a garbage
-// collection, end either wait.)
+// processor and give it back at every message. The scheduler's own signals end
+// such a wait: one for a garbage collection, and the one that it sends to who has
+// run for 10 ms; when nothing has come between two of those, the loop leaves the
+// processor to others.
 func (l *loop) wait() int {
 	timeout := l.patience()
-	if timeout == 0 {
-		return l.epoll(0, syscall.RawSyscall6)
-	}
-	if l.busy {
-		brief := spin.Milliseconds()
-		if timeout > 0 {
-			brief = min(brief, timeout)
-		}
-		n := l.epoll(brief, syscall.RawSyscall6)
-		if n == 0 && timeout != brief {
-			l.busy = false
-		}
+	switch {
+	case timeout == 0:
+		n, _ := l.epoll(0, syscall.RawSyscall6)
+		return n
+	case !l.busy:
+		n, _ := l.epoll(timeout, syscall.Syscall6)
+		l.busy = n > 0
 		return n
 	}
-	n := l.epoll(timeout, syscall.Syscall6)
-	l.busy = n > 0
+	brief := spin.Milliseconds()
+	if timeout > 0 {
+		brief = min(brief, timeout)
+	}
+	n, interrupted := l.epoll(brief, syscall.RawSyscall6)
+	switch {
+	case n > 0:
+		l.quiet = false
+	case l.quiet || !interrupted && brief != timeout:
+		l.busy, l.quiet = false, false
+	default:
+		l.quiet = interrupted
+	}
 	return n
 }
 
@@ -186,13 +196,13 @@ func (l *loop) patience() int64 {
 	return max(0, int64((ahead+time.Millisecond-1)/time.Millisecond))
 }
 
-func (l *loop) epoll(ms int64, call func(trap, a1, a2, a3, a4, a5, a6 uintptr) (uintptr, uintptr, syscall.Errno)) int {
-	n, _, errno := call(unix.SYS_EPOLL_PWAIT, uintptr(l.epfd),
+func (l *loop) epoll(ms int64, call func(trap, a1, a2, a3, a4, a5, a6 uintptr) (uintptr, uintptr, syscall.Errno)) (n int, interrupted bool) {
+	r, _, errno := call(unix.SYS_EPOLL_PWAIT, uintptr(l.epfd),
 		uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), uintptr(ms), 0, 0)
-	if errno != 0 { // EINTR
-		return 0
+	if errno != 0 {
+		return 0, true // EINTR; there is no other reason
 	}
-	return int(n)
+	return int(r), false
 }
 
 // event takes one edge of one descriptor: of the lane that comes from it, and of
