@@ -44,6 +44,7 @@ type Server struct {
 	tunnels   *drain.Group
 	forwarder *forward.Forwarder
 	stopping  atomic.Bool
+	opened    atomic.Uint64 // tunnels, since the start
 
 	// discoveries belongs to whoever calls Adopt and Shutdown.
 	discoveries map[string]*discovery
@@ -268,6 +269,9 @@ func (s *Server) Unready() { s.stopping.Store(true) }
 // Tunnels is the number of open tunnels and of those among them that are on
 // their way out.
 func (s *Server) Tunnels() (open, draining int) { return s.tunnels.Len() }
+
+// Opened is how many tunnels have opened since the start.
+func (s *Server) Opened() uint64 { return s.opened.Load() }
 
 // Addresses lists where the Server listens, by listener name: the actual ports
 // where the file says 0.

@@ -368,6 +368,7 @@ func (a *attempt) tell101(conn net.Conn, resp *http.Response) error {
 
 // begin opens the tunnel. From here on both connections are the engine's.
 func (a *attempt) begin(client, backend tunnel.Endpoint, answer *answered) {
+	a.server.opened.Add(1)
 	story := a.story(answer.Header)
 	story.opened()
 	a.entry.Opened(a.server.engine.Open(tunnel.Spec{

@@ -161,6 +161,8 @@ func (s *service) run(ctx context.Context, signals <-chan os.Signal) error {
 	following, stopFollowing := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go s.follow(following, done)
+	limitGarbage()
+	go giveBack(following, s.server.Opened)
 	s.awaitStop(ctx, signals)
 	stopFollowing()
 	s.server.Unready() // a reload that is under way may take a moment
