@@ -11,6 +11,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 )
 
 // Stage is the step of a dial.
@@ -99,7 +101,7 @@ func (b *Backend) Dial(ctx context.Context, t TLS) (net.Conn, error) {
 	if !b.id.Secure() {
 		return conn, nil
 	}
-	secured := tls.Client(conn, t.clientConfig(b.named().hostname()))
+	secured := tls.Client(tunnel.Under(conn), t.clientConfig(b.named().hostname()))
 	if err := secured.HandshakeContext(ctx); err != nil {
 		conn.Close()
 		return nil, &DialError{Backend: b.id, Stage: StageTLS, Err: err}
