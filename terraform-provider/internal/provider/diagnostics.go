@@ -114,12 +114,23 @@ func descend(at path.Path, s *shape, value any, rest string) path.Path {
 		}
 		return at
 	}
-	for name, inner := range m {
-		if deeper, found := strings.CutPrefix(rest+".", name+"."); ok && found {
-			return descend(at.AtMapKey(name), s.each, inner, strings.TrimSuffix(deeper, "."))
+	name, found := longestName(m, rest)
+	if !ok || !found {
+		return at
+	}
+	deeper := strings.TrimPrefix(strings.TrimPrefix(rest, name), ".")
+	return descend(at.AtMapKey(name), s.each, m[name], deeper)
+}
+
+// longestName is the name that the key begins with: of "X" and "X.A" the longer,
+// for a key below "X" would not go on with "A".
+func longestName(m routefile.Plain, key string) (longest string, found bool) {
+	for name := range m {
+		if strings.HasPrefix(key+".", name+".") && (!found || len(name) > len(longest)) {
+			longest, found = name, true
 		}
 	}
-	return at
+	return longest, found
 }
 
 // errorAt puts an error at an attribute, or at the resource as a whole.
