@@ -137,7 +137,6 @@ func duplicate(c net.Conn) (fd int32, ok bool) {
 // loopTunnel is a tunnel on a loop, as others hold it.
 type loopTunnel struct {
 	loop  *loop
-	index uint32               // the loop's
 	slot  atomic.Pointer[slot] // nil before it has one, and after
 	final atomic.Pointer[Counts]
 }
