@@ -125,21 +125,20 @@ func (e *echoer) once() error {
 	return err
 }
 
-// echoes lets every tunnel echo, one message after the other, until ctx is done,
-// and counts the messages.
-func echoes(ctx context.Context, conns []net.Conn, size int) (messages int64, err error) {
-	var count atomic.Int64
+// repeat runs each of the jobs again and again, all at once, until ctx is done,
+// and counts how often. The first error ends its job and is returned.
+func repeat(ctx context.Context, jobs []func() error) (count int64, err error) {
+	var done atomic.Int64
 	var group sync.WaitGroup
-	failed := make(chan error, len(conns))
-	for _, conn := range conns {
-		e := newEchoer(conn, size)
+	failed := make(chan error, len(jobs))
+	for _, job := range jobs {
 		group.Go(func() {
 			for ctx.Err() == nil {
-				if err := e.once(); err != nil {
+				if err := job(); err != nil {
 					failed <- err
 					return
 				}
-				count.Add(1)
+				done.Add(1)
 			}
 		})
 	}
@@ -148,8 +147,21 @@ func echoes(ctx context.Context, conns []net.Conn, size int) (messages int64, er
 	case err := <-failed:
 		return 0, err
 	default:
-		return count.Load(), nil
+		return done.Load(), nil
 	}
+}
+
+// times is n of the same job.
+func times(n int, job func() error) []func() error { return slices.Repeat([]func() error{job}, n) }
+
+// echoes lets every tunnel echo, one message after the other, until ctx is done,
+// and counts the messages.
+func echoes(ctx context.Context, conns []net.Conn, size int) (messages int64, err error) {
+	jobs := make([]func() error, 0, len(conns))
+	for _, conn := range conns {
+		jobs = append(jobs, newEchoer(conn, size).once)
+	}
+	return repeat(ctx, jobs)
 }
 
 // paced echoes at a fixed rate over all tunnels in turn, and returns each
@@ -187,61 +199,33 @@ func (p *running) requests(ctx context.Context, n int) (count int64, err error) 
 	if p.tls {
 		url = "https://" + p.addr + "/"
 	}
-	var done atomic.Int64
-	var group sync.WaitGroup
-	failed := make(chan error, n)
-	for range n {
-		group.Go(func() {
-			for ctx.Err() == nil {
-				r, _ := http.NewRequest(http.MethodGet, url, nil)
-				answer, err := transport.RoundTrip(r)
-				if err != nil {
-					failed <- err
-					return
-				}
-				_, _ = io.Copy(io.Discard, answer.Body)
-				answer.Body.Close()
-				done.Add(1)
-			}
-		})
-	}
-	group.Wait()
-	select {
-	case err := <-failed:
-		return 0, err
-	default:
-		return done.Load(), nil
-	}
+	return repeat(ctx, times(n, func() error {
+		r, err := http.NewRequest(http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		answer, err := transport.RoundTrip(r)
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		_, err = io.Copy(io.Discard, answer.Body)
+		return err
+	}))
 }
 
 // handshakes opens and closes tunnels, a few at a time, until ctx is done.
 func (p *running) handshakes(ctx context.Context, workers int) (count int64, err error) {
-	var done atomic.Int64
-	var group sync.WaitGroup
-	failed := make(chan error, workers)
-	for range workers {
-		group.Go(func() {
-			for ctx.Err() == nil {
-				conn, err := p.tunnel()
-				if err != nil {
-					failed <- err
-					return
-				}
-				if t, ok := conn.(*net.TCPConn); ok {
-					_ = t.SetLinger(0) // no TIME_WAIT: ports are few
-				}
-				conn.Close()
-				done.Add(1)
-			}
-		})
-	}
-	group.Wait()
-	select {
-	case err := <-failed:
-		return 0, err
-	default:
-		return done.Load(), nil
-	}
+	return repeat(ctx, times(workers, func() error {
+		conn, err := p.tunnel()
+		if err != nil {
+			return err
+		}
+		if t, ok := conn.(*net.TCPConn); ok {
+			_ = t.SetLinger(0) // no TIME_WAIT: ports are few
+		}
+		return conn.Close()
+	}))
 }
 
 func percentile(waits []time.Duration, p float64) time.Duration {
