@@ -5,24 +5,12 @@ package cli
 
 import (
 	"context"
-	"os"
 	"runtime/debug"
 	"time"
 )
 
-// garbagePercent is GOGC unless the environment says otherwise: little stays
-// alive here, so that the collector has little to do and half the usual head
-// room costs next to nothing.
-const garbagePercent = 50
-
-func limitGarbage() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
-	}
-}
-
 // quiet is how long no tunnel opens before what the last ones left is given back.
-const quiet = 2 * time.Second
+const quiet = time.Second
 
 // giveBack is a goroutine: each time that tunnels have opened and then none has
 // for a while, it returns their handshakes' garbage to the system. opened counts

@@ -161,7 +161,6 @@ func (s *service) run(ctx context.Context, signals <-chan os.Signal) error {
 	following, stopFollowing := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go s.follow(following, done)
-	limitGarbage()
 	go giveBack(following, s.server.Opened)
 	s.awaitStop(ctx, signals)
 	stopFollowing()
