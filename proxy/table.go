@@ -17,7 +17,6 @@ import (
 
 // Table is what to serve: immutable, safe for concurrent use, made by Build.
 type Table struct {
-	revision string
 	tree     *match.Tree
 	routes   []*route // by the tree's index
 	byName   map[string]*route
@@ -41,9 +40,6 @@ type shutdown struct {
 	policy drain.Policy
 }
 
-// Revision is the routes files' content hash, as routefile.Set has it.
-func (t *Table) Revision() string { return t.revision }
-
 // Routes is how many routes there are.
 func (t *Table) Routes() int { return len(t.routes) }
 
@@ -59,7 +55,6 @@ func Build(set *routefile.Set, prev *Table) (*Table, error) {
 		prev: prev,
 		tls:  make(map[upstream.TLSFiles]loadedTLS),
 		table: &Table{
-			revision: set.Revision,
 			byName:   make(map[string]*route, len(set.Routes)),
 			sockets:  make(map[string]*listener, len(set.Listeners)),
 			trusted:  set.TrustedProxies,

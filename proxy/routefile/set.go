@@ -1,9 +1,6 @@
 package routefile
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -17,8 +14,7 @@ import (
 // Set is what the files of one proxy say together. Read-only once it is made,
 // and then safe for concurrent use.
 type Set struct {
-	Files    []*File // sorted by path
-	Revision string  // one file's own; of several the sha256 of the sorted (path, revision) pairs, hex
+	Files []*File // sorted by path
 
 	Listeners      map[string]*Listener // copies; every limit filled. Never empty: DefaultListener when no file has one
 	TrustedProxies []netip.Prefix
@@ -44,7 +40,7 @@ const DefaultAddress = ":8080"
 // (which Check refuses) is the first file's.
 func NewSet(files ...*File) *Set {
 	s := &Set{
-		Files: byPath(files), Revision: revisionOf(files),
+		Files:     byPath(files),
 		Listeners: map[string]*Listener{}, Pools: map[string]*Pool{}, Routes: map[string]*SetRoute{},
 	}
 	var shutdown Shutdown
@@ -131,17 +127,6 @@ func (s *Set) RouteNames() []string { return slices.Sorted(maps.Keys(s.Routes)) 
 // byPath sorts without touching the caller's slice.
 func byPath(files []*File) []*File {
 	return slices.SortedStableFunc(slices.Values(files), func(a, b *File) int { return strings.Compare(a.Path, b.Path) })
-}
-
-func revisionOf(files []*File) string {
-	if len(files) == 1 {
-		return files[0].Revision
-	}
-	h := sha256.New()
-	for _, f := range byPath(files) {
-		fmt.Fprintf(h, "%d:%s%s\n", len(f.Path), f.Path, f.Revision)
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }
 
 // Rule is the route's conditions as the matcher takes them.
