@@ -126,7 +126,7 @@ func testOwnCopy(t *testing.T, d Document) {
 	if _, err := s.Write(t.Context(), data, ""); err != nil {
 		t.Fatal(err)
 	}
-	copy(data, "XXX")
+	copy(data, "???")
 	read(t, s).Data[0] = 'Y'
 	wantContent(t, s, "one")
 }
