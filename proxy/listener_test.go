@@ -103,3 +103,29 @@ func TestBindMistakesAreSorted(t *testing.T) {
 		}
 	}
 }
+
+// TestClashes: which two addresses one machine cannot give to two listeners.
+func TestClashes(t *testing.T) {
+	for _, test := range []struct {
+		a, b string
+		want bool
+	}{
+		{"127.0.0.1:80", "localhost:80", true},
+		{"127.0.0.1:80", "[::ffff:127.0.0.1]:80", true},
+		{"127.0.0.1:80", "127.0.0.1:http", true},
+		{"127.0.0.1:80", ":80", true},
+		{"0.0.0.0:80", "[::]:80", true},
+		{"127.0.0.1:80", "127.0.0.2:80", false},
+		{"127.0.0.1:80", "[::1]:80", false},
+		{"127.0.0.1:80", "127.0.0.1:81", false},
+		{"127.0.0.1:0", "127.0.0.1:0", false},
+		{"unix:/run/a", "unix:/run/a", false}, // their texts show it
+	} {
+		if got := resolve(test.a).clashes(resolve(test.b)); got != test.want {
+			t.Errorf("%s beside %s: %v, wanted %v", test.a, test.b, got, test.want)
+		}
+		if got := resolve(test.b).clashes(resolve(test.a)); got != test.want {
+			t.Errorf("%s beside %s: %v, wanted %v", test.b, test.a, got, test.want)
+		}
+	}
+}

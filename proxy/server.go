@@ -125,7 +125,9 @@ func (s *Server) bindLocked(t *Table, set *routefile.Set) (bound map[string]*soc
 		}
 		k, err := s.listen(l)
 		if errors.Is(err, syscall.EADDRINUSE) && s.willBeFreeLocked(t, l) {
-			continue // bound in Adopt, once the socket in its way is closed
+			if err = s.clashLocked(t, l); err == nil {
+				continue // bound in Adopt, once the socket in its way is closed
+			}
 		}
 		if err != nil {
 			errs = append(errs, listenError(set.Listeners[l.name], err))

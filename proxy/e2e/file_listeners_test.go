@@ -91,6 +91,29 @@ func TestListenerNarrows(t *testing.T) {
 	}
 }
 
+// TestListenerSplits: ":P" becomes two names of one address, which only shows when
+// ":P" is gone: the file is refused before that, and ":P" goes on serving.
+func TestListenerSplits(t *testing.T) {
+	t.Parallel()
+	address := freeAddress(t)
+	_, port, _ := net.SplitHostPort(address)
+	wide := listening(`web: {address: ":` + port + `"}`)
+	p := start(t, wide)
+	conn := dial(t, "ws://"+address+"/echo")
+	mistakes := p.spoil(listening(`a: {address: "` + address + `"}, b: {address: "localhost:` + port + `"}`))
+	if len(mistakes) != 1 || !strings.Contains(mistakes[0].text("text"), `listener "b"`) || !strings.Contains(mistakes[0].text("text"), `listener "a"`) {
+		t.Errorf("the mistakes are %v, wanted one of listener b that names a", mistakes)
+	}
+	if got := get(t, "http://"+address+"/page"); got.body != "here" {
+		t.Errorf("%d while the file is bad", got.status)
+	}
+	p.edit(listening(`a: {address: "` + address + `"}`))
+	if got := get(t, "http://"+address+"/page"); got.body != "here" {
+		t.Errorf("%d on the listener that is left", got.status)
+	}
+	echo(t, conn, "open all along")
+}
+
 // TestListenersSwapAddresses: two sockets, two names, exchanged.
 func TestListenersSwapAddresses(t *testing.T) {
 	t.Parallel()
