@@ -110,7 +110,7 @@ func (x *exchange) forward() {
 		return
 	}
 	if err != nil {
-		x.refuse(x.noBackend(err))
+		x.giveUp(x.noBackend(err))
 		return
 	}
 	x.backend = backend
@@ -136,16 +136,30 @@ func (x *exchange) pick(tunnel bool) (*upstream.Backend, error) {
 	return x.rt.to.pool.PickOrWait(x.r.Context(), x.choice(tunnel))
 }
 
-// noBackend is the answer when the pool has nobody. A client that left while it
-// waited gets none.
-func (x *exchange) noBackend(err error) *refusal {
+// noBackend says what it means that the pool has nobody: upstream.ErrMoved stays
+// what it is, a client that left while it waited is forward.ErrClientGone, and
+// everything else a *refusal.
+func (x *exchange) noBackend(err error) error {
 	switch {
+	case errors.Is(err, upstream.ErrMoved):
+		return err
 	case x.r.Context().Err() != nil:
-		x.fail(forward.StatusClientGone, forward.ErrClientGone)
+		return forward.ErrClientGone
 	case errors.Is(err, upstream.ErrFull):
 		return refuse(http.StatusServiceUnavailable, "every backend has all that it may have at once", err)
 	}
 	return refuse(http.StatusServiceUnavailable, "no backend is available", err)
+}
+
+// giveUp answers for want of a backend's answer: err is a *refusal, or what went
+// wrong.
+func (x *exchange) giveUp(err error) {
+	var rf *refusal
+	if errors.As(err, &rf) {
+		x.refuse(rf)
+		return
+	}
+	x.fail(forward.Status(err), err)
 }
 
 // carry hands the request to package forward. answer is the backend's, where it

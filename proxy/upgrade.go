@@ -37,17 +37,46 @@ type attempt struct {
 // openTunnel carries out an attempt: it answers the request, or ends with an open tunnel.
 func (x *exchange) openTunnel(protocol string) {
 	a := &attempt{exchange: x, protocol: protocol}
-	if rf := a.check(); rf != nil {
-		x.refuse(rf)
-		return
-	}
-	x.payForRetries()
-	if rf := a.admit(); rf != nil {
-		x.refuse(rf)
-		return
-	}
 	defer a.withdraw() // after a panic too: it is how a client that has gone is left
-	a.shakeHands()
+	a.conclude(a.settle())
+}
+
+// settled is what came of an attempt: a backend's answer, verified where it is a
+// 101, with the connection it came by; or why there is none, a *refusal or what
+// went wrong with the backend.
+type settled struct {
+	conn   net.Conn
+	answer *answered
+	err    error
+}
+
+// settle asks for the tunnel. It writes nothing to the client.
+func (a *attempt) settle() settled {
+	if rf := a.check(); rf != nil {
+		return settled{err: rf}
+	}
+	a.payForRetries()
+	if err := a.admit(); err != nil {
+		return settled{err: err}
+	}
+	return a.shakeHands()
+}
+
+// conclude tells the client what came of it.
+func (a *attempt) conclude(s settled) {
+	switch {
+	case s.err != nil:
+		a.giveUp(s.err)
+	case s.opens():
+		a.switchProtocols(s.conn, s.answer)
+	default:
+		a.relay(s.conn, s.answer.Response)
+	}
+}
+
+// opens says that a tunnel is to be opened.
+func (s settled) opens() bool {
+	return s.err == nil && s.answer.StatusCode == http.StatusSwitchingProtocols
 }
 
 func (a *attempt) isWebSocket() bool { return strings.EqualFold(a.protocol, websocket) }
@@ -76,12 +105,12 @@ func (a *attempt) checkRequest() *wsproto.Refusal {
 // admit finds a backend and makes a place for the tunnel among the open ones.
 // A reload between the request's look at the Table and that place would be
 // missed by the tunnel: then the request is routed again.
-func (a *attempt) admit() *refusal {
+func (a *attempt) admit() error {
 	for {
-		rf := a.reserve()
+		err := a.reserve()
 		now := a.server.current()
-		if rf != moved && (rf != nil || now == a.table) {
-			return rf
+		if !errors.Is(err, upstream.ErrMoved) && (err != nil || now == a.table) {
+			return err
 		}
 		a.withdraw()
 		if rf := a.route(now); rf != nil {
@@ -96,10 +125,10 @@ func (a *attempt) admit() *refusal {
 	}
 }
 
-// moved is no answer: the routes have changed while the attempt waited.
-var moved = refuse(http.StatusServiceUnavailable, "the routes have just changed", nil)
-
-func (a *attempt) reserve() *refusal {
+// reserve takes the tunnel's places. The error is a *refusal,
+// forward.ErrClientGone, or upstream.ErrMoved: the routes have changed while the
+// attempt waited.
+func (a *attempt) reserve() error {
 	if a.rt.to.pool == nil {
 		return refuse(http.StatusNotFound, "there is no tunnel to internal://"+a.rt.to.internal, nil)
 	}
@@ -113,9 +142,6 @@ func (a *attempt) reserve() *refusal {
 	backend, err := a.pick(true)
 	if err != nil {
 		a.rt.occupancy.release(a.client)
-		if errors.Is(err, upstream.ErrMoved) {
-			return moved
-		}
 		return a.noBackend(err)
 	}
 	a.backend, a.holds = backend, true
@@ -143,29 +169,17 @@ func (a *attempt) withdraw() {
 
 // shakeHands asks one backend, or several, until there is an answer to pass on
 // or nobody left to be asked.
-func (a *attempt) shakeHands() {
+func (a *attempt) shakeHands() settled {
 	for {
 		conn, answer, err := a.askBackend()
-		switch {
-		case err == nil:
+		if err == nil {
 			a.backend.Succeeded()
-			a.passOn(conn, answer)
-			return
-		case !a.tryAnother(err):
-			a.giveUp(err)
-			return
+			return settled{conn: conn, answer: answer}
+		}
+		if !a.tryAnother(err) {
+			return settled{err: err}
 		}
 	}
-}
-
-// giveUp answers for want of a backend's answer.
-func (a *attempt) giveUp(err error) {
-	var rf *refusal
-	if errors.As(err, &rf) {
-		a.refuse(rf)
-		return
-	}
-	a.fail(forward.Status(err), err)
 }
 
 // askBackend makes the handshake. The connection is the caller's.
@@ -184,15 +198,6 @@ func (a *attempt) askBackend() (net.Conn, *answered, error) {
 		return nil, nil, err
 	}
 	return conn, answer, nil
-}
-
-// passOn gives the client what the backend answered.
-func (a *attempt) passOn(conn net.Conn, answer *answered) {
-	if answer.StatusCode != http.StatusSwitchingProtocols {
-		a.relay(conn, answer.Response)
-		return
-	}
-	a.switchProtocols(conn, answer)
 }
 
 func (a *attempt) dial() (net.Conn, error) {

@@ -67,9 +67,15 @@ type reading struct {
 
 // throughGate lets net/http read the bytes that the gate passes on.
 func throughGate(t *testing.T, data []byte, piece func() int) reading {
+	return throughGateAfter(t, data, piece, func(*Conn) {})
+}
+
+// throughGateAfter does so once before has had the gate.
+func throughGateAfter(t *testing.T, data []byte, piece func() int, before func(*Conn)) reading {
 	client := &scripted{rest: data, piece: piece}
 	var told []string
 	g := Wrap(client, testLimits, func(_ int, reason string) string { told = append(told, reason); return "" }).(*Conn)
+	before(g)
 	r := bufio.NewReader(g)
 	var got reading
 	for {

@@ -1,0 +1,163 @@
+// A connection's first request, for whoever can serve it without net/http. Most
+// connections to a proxy for WebSockets bring one request, for an upgrade: it
+// is read, taken and answered without what net/http sets up for more.
+
+package h1gate
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// First waits for the head of the connection's first request, before anybody has
+// read from the connection, and returns its text where net/http is not needed
+// to understand it: a GET over HTTP/1.1 in origin-form that asks for an upgrade,
+// without any header that frames a body or announces one. It is "" for anything else,
+// bad requests included: then Reads deliver all that came, as if First had
+// not been called. The error says that nothing came at all: there is nobody
+// to answer, and the connection is to be closed.
+//
+// A head that First returned is not delivered if [Conn.Take] is called. First, Take
+// and [Conn.GiveBack] belong to one goroutine, and end before the first Read.
+func (c *Conn) First() (head string, err error) {
+	c.startHeadClock()
+	var scan headScan
+	for {
+		end, err := scan.scan(c.early.bytes(), c.limits.HeadBytes, c.limits.Fields)
+		switch {
+		case err == nil && c.isPlainUpgrade(c.early.bytes()[:end]):
+			return string(c.early.bytes()[:end]), nil
+		case err != ErrIncomplete:
+			return "", nil // whoever reads it judges it
+		}
+		if err := c.fillFirst(); err != nil {
+			if c.early == nil {
+				return "", err
+			}
+			return "", nil // and what the next Read meets again
+		}
+	}
+}
+
+// fillFirst reads into pooled memory: heads are larger than any scratch on the
+// stack should be.
+func (c *Conn) fillFirst() error {
+	if c.early == nil {
+		c.mu.Lock()
+		c.early = newBuffer()
+		c.mu.Unlock()
+	}
+	err := c.fill(nil, c.limits.HeadBytes+1)
+	if err != nil && c.early.len() == 0 {
+		c.mu.Lock()
+		c.early.release()
+		c.early = nil
+		c.mu.Unlock()
+	}
+	return err
+}
+
+func (c *Conn) isPlainUpgrade(b []byte) bool {
+	scratch := fieldSlices.Get().(*[]Field)
+	defer fieldSlices.Put(scratch)
+	h, err := parseHead(b, *scratch)
+	if err != nil {
+		return false
+	}
+	defer clear(h.Fields)
+	*scratch = h.Fields[:0]
+	return h.isPlainUpgrade()
+}
+
+func (h *Head) isPlainUpgrade() bool {
+	if string(h.Method) != http.MethodGet || h.Minor != 1 || h.Target[0] != '/' {
+		return false
+	}
+	asks := false
+	for _, f := range h.Fields {
+		switch {
+		case framesBody(f.Name):
+			return false
+		case foldEqual(f.Name, "upgrade"):
+			asks = true
+		}
+	}
+	return asks
+}
+
+// framesBody says whether a field is about a body, whatever its value.
+func framesBody(name []byte) bool {
+	return foldEqual(name, "content-length") || foldEqual(name, "transfer-encoding") ||
+		foldEqual(name, "trailer") || foldEqual(name, "expect")
+}
+
+// Take takes the head that First returned out of what Reads deliver. What follows
+// it is held, as behind every request for an upgrade, until Detach; a Read of one
+// byte ends when the client leaves, and with a deadline.
+func (c *Conn) Take(head string) {
+	c.stopHeadClock()
+	c.take(len(head))
+	c.heads++
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.upgrade, c.state = true, holding
+}
+
+// GiveBack undoes Take: the head will be delivered after all, with what has
+// come behind it.
+func (c *Conn) GiveBack(head string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	behind := c.early
+	c.early = newBuffer()
+	c.early.append([]byte(head))
+	c.early.append(behind.bytes())
+	if behind != nil {
+		behind.release()
+	}
+	c.heads--
+	c.upgrade, c.state = false, inHead
+}
+
+// NewRequest returns the request whose head First has returned, as net/http's
+// server would have made it, but for what is not in the head: RemoteAddr, TLS and
+// the context are the caller's to set. The error is of a target that net/url
+// does not understand.
+func NewRequest(head string) (*http.Request, error) {
+	line, rest, _ := strings.Cut(head, "\r\n")
+	_, target, _ := strings.Cut(line, " ")
+	target, _, _ = strings.Cut(target, " ")
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		return nil, err
+	}
+	header := newHeader(rest)
+	host := header["Host"][0]
+	delete(header, "Host")
+	return &http.Request{
+		Method: http.MethodGet, RequestURI: target, URL: u, Host: host, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody,
+	}, nil
+}
+
+// newHeader parses lines up to the empty one, which were judged before. Values of
+// names that stand once are cut from one slice, as net/textproto does.
+func newHeader(lines string) http.Header {
+	n := strings.Count(lines, "\n")
+	header, values := make(http.Header, n), make([]string, n)
+	for line, rest, _ := strings.Cut(lines, "\r\n"); line != ""; line, rest, _ = strings.Cut(rest, "\r\n") {
+		name, value, _ := strings.Cut(line, ":")
+		name, value = http.CanonicalHeaderKey(name), strings.Trim(value, " \t")
+		if before := header[name]; before != nil {
+			header[name] = append(before, value)
+			continue
+		}
+		values[0] = value
+		header[name], values = values[:1:1], values[1:]
+	}
+	if p := header["Pragma"]; len(p) > 0 && p[0] == "no-cache" && header["Cache-Control"] == nil {
+		header["Cache-Control"] = []string{"no-cache"} // as net/http has it (RFC 9111 section 5.4)
+	}
+	return header
+}
