@@ -53,6 +53,7 @@ func (p *Policy) RequestHeader(in *http.Request, c Client, id string) http.Heade
 	if id != "" && c.RequestID(h) == "" {
 		h.Set("X-Request-Id", id)
 	}
+	p.Request.dropAliases(h)
 	p.Request.apply(h)
 	h.Del("Host")
 	return h
@@ -92,6 +93,16 @@ func dropAliases(h http.Header) {
 			delete(h, name)
 		}
 	}
+}
+
+// isAlias says whether two header names that differ in more than case are one
+// where - and _ are.
+func isAlias(a, b string) bool {
+	if len(a) != len(b) || strings.EqualFold(a, b) {
+		return false
+	}
+	dashed := func(s string) string { return strings.ReplaceAll(s, "_", "-") }
+	return strings.EqualFold(dashed(a), dashed(b))
 }
 
 func protected(name string) bool { return aboutClient(name) || listed(endToEnd, name) }

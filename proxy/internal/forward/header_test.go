@@ -99,6 +99,11 @@ func TestRequestHeader(t *testing.T) {
 				Remove: []string{"cookie", "X-Request-ID"}, Set: []Header{{"x-a", "1"}, {"Host", "ignored here"}}, Add: []Header{{"X-A", "2"}, {"X-B", "3"}},
 			}},
 			in: "Cookie: a=b\nX-A: old", want: "X-A: 1\nX-A: 2\nX-B: 3"},
+		{name: "edits and underscores", client: stranger,
+			policy: Policy{Forwarded: ForwardedOff, Request: HeaderEdit{
+				Remove: []string{"X-Role", "X-Request-Id"}, Set: []Header{{"X-User", "me"}, {"x_key", "k"}}, Add: []Header{{"X-Tag", "t"}},
+			}},
+			in: "X_User: forged\nx-user: forged\nX_ROLE: admin\nX-Key: forged\nX_Tag: kept\nX_Userx: kept", want: "X-Tag: t\nX-User: me\nX_key: k\nX_tag: kept\nX_userx: kept"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := &http.Request{Header: header(t, tt.in)}

@@ -78,6 +78,35 @@ func (p *Policy) RequestHost(c Client, b *upstream.Backend) string {
 	return b.Host()
 }
 
+// dropAliases removes what a backend may mistake for a header that the edit
+// decides, see dropAliases in header.go.
+func (e *HeaderEdit) dropAliases(h http.Header) {
+	if len(e.Remove)+len(e.Set) == 0 {
+		return
+	}
+	for name := range h {
+		if e.meansOneOf(name) {
+			delete(h, name)
+		}
+	}
+}
+
+// meansOneOf says whether name is another spelling of a header that the edit sets
+// or removes.
+func (e *HeaderEdit) meansOneOf(name string) bool {
+	for _, decided := range e.Remove {
+		if isAlias(name, decided) {
+			return true
+		}
+	}
+	for _, line := range e.Set {
+		if isAlias(name, line.Name) {
+			return true
+		}
+	}
+	return false
+}
+
 func (e *HeaderEdit) apply(h http.Header) {
 	for _, name := range e.Remove {
 		h.Del(name)
