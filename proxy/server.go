@@ -293,18 +293,20 @@ func (s *Server) Addresses() map[string]string {
 // answer: Close frames wait for the end of the frame that is under way.
 const drainSlack = 2 * time.Second
 
-// Shutdown stops the Server: not ready at once, still accepting for the
-// delay, then closed to newcomers while requests end and tunnels are drained
-// over the window. When ctx ends, all that is left is cut. It returns when
+// Shutdown stops the Server: not ready at once, still accepting for the routes
+// file's shutdown.delay if it is to be announced, then closed to newcomers while
+// requests end and tunnels are drained over the window. When ctx ends, all that is left is cut. It returns when
 // nothing is open any more; the error is ctx's if it had to cut.
-func (s *Server) Shutdown(ctx context.Context) error {
+func (s *Server) Shutdown(ctx context.Context, announce bool) error {
 	s.Unready()
 	rule := s.current().shutdown
-	sleep(ctx, rule.delay)
+	if announce {
+		sleep(ctx, rule.delay)
+	}
+	s.tunnels.Shutdown(rule.policy)
 	deadline, cancel := context.WithTimeout(ctx, rule.policy.Window+s.longestClose()+drainSlack)
 	defer cancel()
 	defer s.endCare()
-	s.tunnels.Shutdown(rule.policy)
 	s.stopSockets(deadline)
 	if err := s.tunnels.Wait(deadline); err != nil {
 		s.tunnels.Cut(tunnel.ReasonShutdown)
@@ -329,9 +331,11 @@ func (s *Server) stopSockets(ctx context.Context) {
 	s.end()
 }
 
-// longestClose is the longest time that any route gives its peers to answer a
-// Close.
-func (s *Server) longestClose() (longest time.Duration) {
+// longestClose is the longest time that peers have to answer a Close: those of an
+// open tunnel, which has its limit from the routes of its handshake, and those of
+// a handshake that is under way.
+func (s *Server) longestClose() time.Duration {
+	longest := s.tunnels.LongestClose()
 	for _, rt := range s.current().routes {
 		longest = max(longest, rt.tunnel.CloseTimeout)
 	}

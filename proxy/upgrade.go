@@ -31,7 +31,8 @@ type attempt struct {
 	protocol string        // as the client spelled it
 	offer    wsproto.Offer // WebSocket only
 	entry    *drain.Entry
-	holds    bool // what reserve has taken
+	holds    bool       // what reserve has taken
+	knocked  *occupancy // of the route that has let it knock: once is enough
 }
 
 // openTunnel carries out an attempt: it answers the request, or ends with an open tunnel.
@@ -133,12 +134,13 @@ func (a *attempt) reserve() error {
 		return refuse(http.StatusNotFound, "there is no tunnel to internal://"+a.rt.to.internal, nil)
 	}
 	limits := a.rt.limits
-	if len(a.tried) > 0 {
-		limits.handshakesPerSec = 0 // it has knocked once
+	if a.knocked == a.rt.occupancy {
+		limits.handshakesPerSec = 0
 	}
 	if rf := a.rt.occupancy.admit(limits, a.client, time.Now()); rf != nil {
 		return rf
 	}
+	a.knocked = a.rt.occupancy
 	backend, err := a.pick(true)
 	if err != nil {
 		a.rt.occupancy.release(a.client)
@@ -152,6 +154,8 @@ func (a *attempt) reserve() error {
 		Host:    a.r.Host,
 		Origin:  a.r.Header.Get("Origin"),
 		Policy:  a.rt.drain,
+
+		CloseTimeout: a.rt.tunnel.CloseTimeout,
 	})
 	return nil
 }

@@ -22,6 +22,14 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
+// checkAdmin is for a command line with an address that could be none.
+func checkAdmin(address string) error {
+	if err := routefile.CheckAddress(address); err != nil {
+		return usageErrorf("--admin %q: %w", address, err)
+	}
+	return nil
+}
+
 // startAdmin serves the admin API at "host:port" or "unix:/path" until the
 // returned function is called.
 func (s *service) startAdmin(address string) (stop func(), err error) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -33,7 +34,9 @@ taken live. A set with a mistake in it changes nothing: the last good routes
 keep serving, and every mistake is logged.
 
 Signals: HUP reads the files again, TERM and INT drain the tunnels and stop, a
-second one cuts what is left.
+second one cuts what is left. Before they drain, connections are taken for
+shutdown.delay, so that load balancers turn away first; Ctrl-C in a terminal
+skips that.
 
 The exit status is 0 after a signal, 1 when the files cannot be served (a mistake
 in them, an address that is taken), 2 for a wrong command line, 3 when a file
@@ -57,6 +60,11 @@ func newServeCommand(env *Env) *cobra.Command {
 			log, err := newLogger(env, flags)
 			if err != nil {
 				return err
+			}
+			if flags.admin != "" {
+				if err := checkAdmin(flags.admin); err != nil {
+					return err
+				}
 			}
 			return runServe(cmd.Context(), env, log, flags, args)
 		},
@@ -142,7 +150,7 @@ func runServe(ctx context.Context, env *Env, log *slog.Logger, flags serveFlags,
 		}
 		defer stop()
 	}
-	return s.run(ctx, signals)
+	return s.run(ctx, env, signals)
 }
 
 // cannotStart prints why, as check would.
@@ -157,12 +165,12 @@ func (s *service) cannotStart(env *Env, err error) error {
 
 // run follows the files until it is told to stop, then stops in order: a second
 // signal cuts.
-func (s *service) run(ctx context.Context, signals <-chan os.Signal) error {
+func (s *service) run(ctx context.Context, env *Env, signals <-chan os.Signal) error {
 	following, stopFollowing := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go s.follow(following, done)
 	go giveBack(following, s.server.Opened)
-	s.awaitStop(ctx, signals)
+	stoppedBy := s.awaitStop(ctx, signals)
 	stopFollowing()
 	s.server.Unready() // a reload that is under way may take a moment
 	<-done
@@ -173,7 +181,7 @@ func (s *service) run(ctx context.Context, signals <-chan os.Signal) error {
 	time.Sleep(sameSignal)
 	forget(signals)
 	go cutOnSignal(stopping, cut, signals, s.log)
-	err := s.server.Shutdown(stopping)
+	err := s.server.Shutdown(stopping, !atKeyboard(env, stoppedBy))
 	s.noteStatus()
 	s.log.Info("stopped", "cut", err != nil)
 	return nil
@@ -185,17 +193,24 @@ func (s *service) follow(ctx context.Context, done chan<- struct{}) {
 	_ = s.loop.Run(ctx) // its only error is ctx's
 }
 
-// awaitStop returns at the first signal to stop; until then HUP reloads.
-func (s *service) awaitStop(ctx context.Context, signals <-chan os.Signal) {
+// atKeyboard says whether it was Ctrl-C in a terminal that stopped the proxy. No
+// load balancer is there to be told first, and somebody waits.
+func atKeyboard(env *Env, stoppedBy os.Signal) bool {
+	return env.IsTerminal && stoppedBy == os.Interrupt
+}
+
+// awaitStop returns the first signal to stop, nil if ctx ended first; until then
+// HUP reloads.
+func (s *service) awaitStop(ctx context.Context, signals <-chan os.Signal) os.Signal {
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case sig := <-signals:
 			if sig != syscall.SIGHUP {
 				open, _ := s.server.Tunnels()
 				s.log.Info("shutting down", "signal", sig.String(), "tunnels", open)
-				return
+				return sig
 			}
 			s.loop.Kick()
 		}
@@ -241,7 +256,7 @@ func (s *service) published(old, new *proxy.Table, gen reload.Generation) {
 	s.log.Info("routes loaded",
 		"generation", gen.Number, "revision", gen.Revision, "routes", new.Routes(),
 		"added", names(changes.Added), "changed", names(changes.Changed), "removed", names(changes.Removed),
-		"renamed", changes.Renamed, "tunnels_kept", changes.Kept, "tunnels_draining", changes.Draining)
+		"renamed", renames(changes.Renamed), "tunnels_kept", changes.Kept, "tunnels_draining", changes.Draining)
 	s.noteStatus()
 	// A load leaves the garbage of a whole file behind, many times its size: it
 	// is given back now, not when traffic happens to grow the heap again.
@@ -257,6 +272,19 @@ func names(all []string) []string {
 		return append([]string{}, all...)
 	}
 	return append(append([]string{}, all[:maxNames]...), fmt.Sprintf("and %d more", len(all)-maxNames))
+}
+
+// renames is names for old names with their new ones.
+func renames(all map[string]string) map[string]string {
+	if len(all) <= maxNames {
+		return all
+	}
+	some := make(map[string]string, maxNames+1)
+	for _, from := range slices.Sorted(maps.Keys(all))[:maxNames] {
+		some[from] = all[from]
+	}
+	some["..."] = fmt.Sprintf("and %d more", len(all)-maxNames)
+	return some
 }
 
 func (s *service) refused(r reload.Refusal) {

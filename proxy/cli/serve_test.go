@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -139,6 +141,25 @@ func TestStatusFileSaysTheEnd(t *testing.T) {
 	s.end()
 	if s.status().Ready {
 		t.Error("ready after its end")
+	}
+}
+
+// TestLogLinesAreBounded: of a great many names the first ones, and how many more.
+func TestLogLinesAreBounded(t *testing.T) {
+	all := map[string]string{}
+	for i := range maxNames + 7 {
+		all[fmt.Sprintf("old-%02d", i)] = fmt.Sprintf("new-%02d", i)
+	}
+	some := renames(all)
+	if len(some) != maxNames+1 || some["old-00"] != "new-00" || some["..."] != "and 7 more" {
+		t.Errorf("%d entries: %v", len(some), some)
+	}
+	delete(all, "old-00")
+	for i := range 7 {
+		delete(all, fmt.Sprintf("old-%02d", maxNames+i))
+	}
+	if some := renames(all); !maps.Equal(some, all) {
+		t.Errorf("%v, want all of a few", some)
 	}
 }
 

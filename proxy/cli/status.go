@@ -46,6 +46,9 @@ func newStatusCommand(env *Env) *cobra.Command {
 		Long:  statusHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkAdmin(flags.admin); err != nil {
+				return err
+			}
 			return runStatus(cmd.Context(), env, flags)
 		},
 	}

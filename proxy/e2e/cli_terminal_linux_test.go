@@ -66,7 +66,7 @@ func TestCheckOnATerminal(t *testing.T) {
 func TestServeOnATerminal(t *testing.T) {
 	t.Parallel()
 	p := &proxy{t: t, dir: t.TempDir()}
-	p.write(routesFile, web+"shutdown: {delay: 0s, window: 0s}\nroutes: {}\n")
+	p.write(routesFile, web+"shutdown: {delay: 1h, window: 0s}\nroutes: {}\n") // the delay is for load balancers
 	command, screen := onTerminal(t, p, "serve", routesFile)
 	line, err := screen.ReadString('\n')
 	if err != nil || !strings.Contains(line, "msg=listening listener=web address=127.0.0.1:") {

@@ -88,7 +88,7 @@ func newCertificate(p *parser, t *ListenerTLS, item node) *CertificateFiles {
 // addressKey reads a listener's address; a socket's path is resolved against the routes file.
 func addressKey() *Key {
 	return &Key{Kind: KindText, set: func(p *parser, k *Key, n node, dst any) {
-		if !p.wantText(n) || !p.passes(n, checkAddress) {
+		if !p.wantText(n) || !p.passes(n, CheckAddress) {
 			return
 		}
 		address := n.Value

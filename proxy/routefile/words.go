@@ -305,13 +305,14 @@ func checkFilePath(s string) error {
 	return nil
 }
 
-// checkAddress accepts a listener's address: "host:port", ":port" or "unix:/path".
-func checkAddress(s string) error {
+// CheckAddress accepts a listener's address: "host:port", ":port" or "unix:/path".
+// Its error says what was wanted.
+func CheckAddress(s string) error {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
 		return checkFilePath(path)
 	}
 	host, port, ported := splitPort(s)
-	if !ported {
+	if !ported || strings.Contains(host, "/") {
 		return errors.New("wanted host:port, :port or unix:/path")
 	}
 	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {

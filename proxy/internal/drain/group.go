@@ -29,6 +29,8 @@ type Facts struct {
 	Host    string // the request's host, lower case, without port: what same-host compares with
 	Origin  string // as sent; "" when there was none
 	Policy  Policy
+
+	CloseTimeout time.Duration // the tunnel's own limit, for whoever must wait as long
 }
 
 // Verdict is a reload's judgement of one tunnel.
@@ -239,6 +241,17 @@ func (g *Group) Cut(why tunnel.Reason) {
 	for _, t := range g.tunnels() {
 		t.Cut(why)
 	}
+}
+
+// LongestClose is the longest time that any open tunnel gives its peers to answer
+// a Close.
+func (g *Group) LongestClose() (longest time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for e := range g.entries {
+		longest = max(longest, e.facts.CloseTimeout)
+	}
+	return longest
 }
 
 // Wait returns nil as soon as no tunnel is open and the last word is said of all

@@ -203,6 +203,23 @@ func TestAVerdictDuringTheHandshakeIsKept(t *testing.T) {
 	})
 }
 
+// TestLongestClose is that of the tunnels that are open, not of those that were.
+func TestLongestClose(t *testing.T) {
+	g := NewGroup()
+	if got := g.LongestClose(); got != 0 {
+		t.Errorf("%v with nobody in, want 0", got)
+	}
+	g.Reserve(Facts{CloseTimeout: time.Second})
+	long := g.Reserve(Facts{CloseTimeout: time.Minute})
+	if got := g.LongestClose(); got != time.Minute {
+		t.Errorf("%v, want that of the most patient", got)
+	}
+	long.Remove()
+	if got := g.LongestClose(); got != time.Second {
+		t.Errorf("%v once the most patient is gone, want the other's", got)
+	}
+}
+
 func TestRenamesAreFollowed(t *testing.T) {
 	g := NewGroup()
 	e, _ := open(g, "old", testPolicy)

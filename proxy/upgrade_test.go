@@ -1,0 +1,62 @@
+package proxy
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+)
+
+// TestRoutedAgainKnocksOnce: an attempt that comes just as the routes change is
+// charged once against its client's rate, whether its route stays, is renamed, or
+// is another one.
+func TestRoutedAgainKnocksOnce(t *testing.T) {
+	const once = "limits: {handshakes_per_second: 0.001}"
+	const before = "routes: {r: {match: {path: /r}, to: \"internal://echo\", " + once + "}}\n"
+	for name, after := range map[string]string{
+		"edited":  "routes: {r: {match: {path: /r}, to: \"internal://echo\", strict: true, " + once + "}}\n",
+		"renamed": "routes: {s: {match: {path: /r}, to: \"internal://echo\", " + once + "}}\n",
+		"another": "routes: {s: {match: {path_prefix: /r}, to: \"internal://echo\", " + once + "}}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			old := table(t, nil, before)
+			now := old
+			s := NewServer(Options{Current: func() *Table { return now }, Log: slog.New(slog.DiscardHandler)})
+			knock := func() *refusal {
+				r := httptest.NewRequest(http.MethodGet, "/r", nil)
+				r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {websocket}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="}}
+				x := (&socket{owner: s}).begin(httptest.NewRecorder(), r)
+				if rf := x.route(old); rf != nil {
+					t.Fatal(rf.text)
+				}
+				a := &attempt{exchange: x, protocol: websocket}
+				defer a.withdraw()
+				return a.admit()
+			}
+			now = table(t, old, after)
+			if rf := knock(); rf != nil {
+				t.Fatalf("the first was answered %d %s", rf.status, rf.text)
+			}
+			old = now
+			if rf := knock(); rf == nil || rf.status != http.StatusTooManyRequests {
+				t.Errorf("the second was answered with %v, wanted 429", rf)
+			}
+		})
+	}
+}
+
+// TestLongestClose: an open tunnel has its limit from the routes of its handshake.
+func TestLongestClose(t *testing.T) {
+	now := table(t, nil, "routes: {r: {to: \"internal://echo\", drain: {close_timeout: 7s}}}\n")
+	s := NewServer(Options{Current: func() *Table { return now }, Log: slog.New(slog.DiscardHandler)})
+	if got := s.longestClose(); got != 7*time.Second {
+		t.Errorf("%v without tunnels, want the route's", got)
+	}
+	defer s.tunnels.Reserve(drain.Facts{CloseTimeout: time.Minute}).Remove()
+	if got := s.longestClose(); got != time.Minute {
+		t.Errorf("%v, want the open tunnel's own", got)
+	}
+}
