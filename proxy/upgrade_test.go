@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -25,7 +26,7 @@ func TestRoutedAgainKnocksOnce(t *testing.T) {
 			old := table(t, nil, before)
 			now := old
 			s := NewServer(Options{Current: func() *Table { return now }, Log: slog.New(slog.DiscardHandler)})
-			knock := func() *refusal {
+			knock := func() error {
 				r := httptest.NewRequest(http.MethodGet, "/r", nil)
 				r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {websocket}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="}}
 				x := (&socket{owner: s}).begin(httptest.NewRecorder(), r)
@@ -37,12 +38,13 @@ func TestRoutedAgainKnocksOnce(t *testing.T) {
 				return a.admit()
 			}
 			now = table(t, old, after)
-			if rf := knock(); rf != nil {
-				t.Fatalf("the first was answered %d %s", rf.status, rf.text)
+			if err := knock(); err != nil {
+				t.Fatalf("the first was refused: %v", err)
 			}
 			old = now
-			if rf := knock(); rf == nil || rf.status != http.StatusTooManyRequests {
-				t.Errorf("the second was answered with %v, wanted 429", rf)
+			var rf *refusal
+			if err := knock(); !errors.As(err, &rf) || rf.status != http.StatusTooManyRequests {
+				t.Errorf("the second got %v, wanted 429", err)
 			}
 		})
 	}
