@@ -3,6 +3,7 @@ package proxy
 // Who is asking: the peer's address, or the one that trusted proxies report.
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -66,5 +67,18 @@ func peerAddr(remote string) netip.AddrPort {
 	if err != nil {
 		return netip.AddrPort{}
 	}
+	return plainAddr(ap)
+}
+
+// connAddr is peerAddr of a connection.
+func connAddr(conn net.Conn) netip.AddrPort {
+	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	return plainAddr(tcp.AddrPort())
+}
+
+func plainAddr(ap netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
 }

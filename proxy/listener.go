@@ -59,6 +59,10 @@ type socket struct {
 	ready  chan net.Conn // accepted, TLS done: what server accepts
 	closed chan struct{}
 	once   sync.Once
+
+	newcomers newcomers
+	life      context.Context // of what is done for newcomers; ends when it is to be cut
+	end       context.CancelFunc
 }
 
 // listen binds the listener's address. It accepts nothing yet.
@@ -69,6 +73,8 @@ func (s *Server) listen(l *listener) (*socket, error) {
 	}
 	k := &socket{key: l.key(), owner: s, ln: ln, ready: make(chan net.Conn), closed: make(chan struct{})}
 	k.slots.freed.L = &k.slots.mu
+	k.newcomers.gone = make(chan struct{})
+	k.life, k.end = context.WithCancel(s.life)
 	k.server = &http.Server{
 		Handler:     http.HandlerFunc(k.serve),
 		IdleTimeout: 2 * time.Minute,
@@ -122,6 +128,7 @@ func (k *socket) start() {
 // requests in flight until ctx is done. Tunnels are not the socket's any more.
 func (k *socket) stop(ctx context.Context) {
 	k.close()
+	k.seeNewcomersOff(ctx)
 	if k.server.Shutdown(ctx) != nil {
 		_ = k.server.Close()
 	}
@@ -132,6 +139,7 @@ func (k *socket) close() {
 		close(k.closed)
 		_ = k.ln.Close()
 		k.slots.close()
+		k.newcomers.close()
 	})
 }
 
@@ -180,8 +188,8 @@ func (k *socket) limit() int {
 	return 0
 }
 
-// welcome hands an accepted connection to the HTTP server, behind the gate,
-// after TLS where the listener has it.
+// welcome puts an accepted connection behind the gate, after TLS where the
+// listener has it, and lets its first request be looked at.
 func (k *socket) welcome(conn net.Conn) {
 	l := k.listener()
 	if l == nil { // the address has just left the table
@@ -192,7 +200,7 @@ func (k *socket) welcome(conn net.Conn) {
 		go k.handshakeTLS(conn, l)
 		return
 	}
-	k.admit(k.gate(conn, l))
+	go k.receive(k.gate(conn, l))
 }
 
 func (k *socket) gate(conn net.Conn, l *listener) net.Conn {
@@ -220,7 +228,7 @@ func (k *socket) handshakeTLS(conn net.Conn, l *listener) {
 		k.admit(tc)
 		return
 	}
-	k.admit(k.gate(tc, l))
+	k.receive(k.gate(tc, l))
 }
 
 // answerPlaintext tells a client that spoke HTTP to a TLS listener what is wrong.
@@ -252,10 +260,11 @@ func looksLikeHTTP(first [5]byte) bool {
 	return true
 }
 
+// admit hands a connection to the HTTP server.
 func (k *socket) admit(conn net.Conn) {
 	select {
 	case k.ready <- conn:
-	case <-k.closed:
+	case <-k.newcomers.gone:
 		k.dismiss(conn)
 	}
 }
@@ -267,8 +276,9 @@ func (k *socket) dismiss(conn net.Conn) {
 
 // connState counts a connection out when net/http closes it. One that was
 // hijacked is the tunnel's, which counts it out at its own end.
-func (k *socket) connState(_ net.Conn, state http.ConnState) {
+func (k *socket) connState(conn net.Conn, state http.ConnState) {
 	if state == http.StateClosed {
+		dropLeft(conn)
 		k.slots.release()
 	}
 }
@@ -280,7 +290,7 @@ func (l socketListener) Accept() (net.Conn, error) {
 	select {
 	case conn := <-l.ready:
 		return conn, nil
-	case <-l.closed:
+	case <-l.newcomers.gone: // until then one of them may still be for net/http
 		return nil, net.ErrClosed
 	}
 }

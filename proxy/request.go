@@ -51,7 +51,13 @@ type exchange struct {
 
 // serve handles one request that came in on the socket.
 func (k *socket) serve(w http.ResponseWriter, r *http.Request) {
-	x := k.begin(w, r)
+	gate := h1gate.FromContext(r.Context())
+	if left := leftFor(gate); left != nil {
+		left.resume(w, r)
+		return
+	}
+	x := k.begin(r, gate, peerAddr(r.RemoteAddr))
+	x.w.ResponseWriter = w
 	defer x.finish()
 	if rf := x.route(k.owner.current()); rf != nil {
 		x.refuse(rf)
@@ -60,17 +66,18 @@ func (k *socket) serve(w http.ResponseWriter, r *http.Request) {
 	x.act()
 }
 
-func (k *socket) begin(w http.ResponseWriter, r *http.Request) *exchange {
+// begin begins an exchange; nothing may be written before w has a ResponseWriter.
+func (k *socket) begin(r *http.Request, gate *h1gate.Conn, peer netip.AddrPort) *exchange {
 	x := &exchange{
 		server: k.owner,
 		socket: k,
-		gate:   h1gate.FromContext(r.Context()),
+		gate:   gate,
 		r:      r,
 		began:  time.Now(),
-		peer:   peerAddr(r.RemoteAddr),
+		peer:   peer,
 		secure: r.TLS != nil,
 	}
-	x.w = &recorder{ResponseWriter: w, hold: x.holdBack}
+	x.w = &recorder{hold: x.holdBack}
 	return x
 }
 

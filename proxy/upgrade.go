@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -341,16 +342,19 @@ func (a *attempt) switchProtocols(conn net.Conn, answer *answered) {
 // hijack returns the client's connection with every byte that came behind the
 // request's head.
 func (a *attempt) hijack() (tunnel.Endpoint, error) {
-	if a.gate == nil {
+	var behind []byte
+	switch {
+	case a.gate == nil:
 		return tunnel.Endpoint{}, errors.New("no connection to take over")
-	}
-	_, buffered, err := http.NewResponseController(a.w).Hijack()
-	if err != nil {
-		return tunnel.Endpoint{}, err
+	case a.w.ResponseWriter != nil: // else net/http has never seen the connection
+		_, buffered, err := http.NewResponseController(a.w).Hijack()
+		if err != nil {
+			return tunnel.Endpoint{}, err
+		}
+		behind, _ = buffered.Reader.Peek(buffered.Reader.Buffered())
 	}
 	conn, held, eof := a.gate.Detach()
-	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered())
-	return tunnel.Endpoint{Conn: conn, Early: append(append([]byte(nil), early...), held...), EOF: eof}, nil
+	return tunnel.Endpoint{Conn: conn, Early: slices.Concat(behind, held), EOF: eof}, nil
 }
 
 // tell101Timeout bounds writing a few hundred bytes to a client that has just

@@ -83,6 +83,7 @@ type Conn struct {
 	linger   bool          // close slowly, so that the client can read the answer
 	closed   bool
 	why      *Violation
+	note     any // see Leave
 }
 
 // Wrap puts the gate into conn: a *Conn, which for a *tls.Conn also has

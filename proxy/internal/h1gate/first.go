@@ -161,3 +161,20 @@ func newHeader(lines string) http.Header {
 	}
 	return header
 }
+
+// Leave keeps a note for the handler of the connection's next request: whoever
+// gave a request back may have found out about it what need not be asked again.
+func (c *Conn) Leave(note any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.note = note
+}
+
+// Left returns what Leave has kept, once; nil if that is nothing.
+func (c *Conn) Left() any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	note := c.note
+	c.note = nil
+	return note
+}
