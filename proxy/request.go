@@ -59,6 +59,7 @@ func (k *socket) serve(w http.ResponseWriter, r *http.Request) {
 	x := k.begin(r, gate, peerAddr(r.RemoteAddr))
 	x.w.ResponseWriter = w
 	defer x.finish()
+	x.answerWhileReading()
 	if rf := x.route(k.owner.current()); rf != nil {
 		x.refuse(rf)
 		return
@@ -81,6 +82,14 @@ func (k *socket) begin(r *http.Request, gate *h1gate.Conn, peer netip.AddrPort) 
 	return x
 }
 
+// answerWhileReading lets an answer of the proxy's own go out before the body has
+// come. Otherwise net/http waits for up to 256 KiB of it first.
+func (x *exchange) answerWhileReading() {
+	if x.gate != nil && x.r.ContentLength != 0 {
+		_ = http.NewResponseController(x.w).EnableFullDuplex() // HTTP/1.1 always can
+	}
+}
+
 // finish logs, unless the exchange became a tunnel, which logs for itself.
 func (x *exchange) finish() {
 	if x.tunnel {
@@ -94,6 +103,24 @@ func (x *exchange) finish() {
 		x.logBug(aborted)
 	}
 	x.logRequest(aborted)
+	x.endBody()
+}
+
+// bodyGrace is how long the rest of a request's body may take when the answer is
+// made.
+const bodyGrace = 5 * time.Second
+
+// endBody waits for the rest of a body that nobody wants any more, so that the
+// client can go on with the connection: not for ever, or it would hold it, and its
+// place among the listener's. net/http would read it too, without an end, and
+// after a handler that answers while reading not in a way that leaves the
+// connection usable.
+func (x *exchange) endBody() {
+	if x.gate == nil || !x.gate.HurryBody(bodyGrace) {
+		return
+	}
+	_ = http.NewResponseController(x.w).Flush() // the client may be waiting for it
+	_ = x.r.Body.Close()                        // an error is the gate's to remember
 }
 
 // logBug tells of a panic, which can only be a bug of ours. net/http tells of it

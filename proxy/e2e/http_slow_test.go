@@ -100,3 +100,39 @@ func TestStalledBody(t *testing.T) {
 		p.waitLog("request", fields{"path": fmt.Sprintf("/stalled/%d", i), "status": 499})
 	}
 }
+
+// TestBodyBehindItsAnswer: who is answered before its body has come may finish it
+// and go on with the connection, and may not hold the connection by not finishing.
+func TestBodyBehindItsAnswer(t *testing.T) {
+	t.Parallel()
+	early := newWire(t, map[string]script{"/early": say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly")})
+	p := start(t, web+fill(`
+routes:
+  early: {match: {path: /early}, to: "http://$early"}
+  own:   {match: {path: /own}, respond: {body: "`+strings.Repeat("own ", 2000)+`"}}
+`, map[string]string{"early": early.Addr}))
+	const chunk, end = "4\r\nhalf\r\n", "4\r\nrest\r\n0\r\n\r\n"
+	var stalled []*proxytest.Raw
+	for path, status := range map[string]int{"/early": 200, "/own": 200, "/none": 404} {
+		for _, finishes := range []bool{true, false} {
+			client := connect(t, p)
+			head := "POST " + path + " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+			if got := ask(t, client, head+chunk); got.status != status {
+				t.Errorf("POST %s: %d, wanted %d", path, got.status, status)
+			}
+			if !finishes {
+				stalled = append(stalled, client)
+				continue
+			}
+			client.Send(end)
+			if got := ask(t, client, request("GET /none HTTP/1.1", "Host: a")); got.status != 404 {
+				t.Errorf("the next request behind POST %s: %d", path, got.status)
+			}
+		}
+	}
+	for _, client := range stalled {
+		if rest := client.Rest(); rest != "" {
+			t.Errorf("%q behind the answer, wanted the end", rest)
+		}
+	}
+}

@@ -2,6 +2,16 @@
 
 package h1gate
 
+func (c *Conn) readBody(s state, p []byte) (int, error) {
+	switch s {
+	case inLength:
+		return c.readLength(p)
+	case inChunks:
+		return c.readChunks(p)
+	}
+	return 0, c.readTrailers()
+}
+
 // readLength passes a counted body on.
 func (c *Conn) readLength(p []byte) (int, error) {
 	if int64(len(p)) > c.left {

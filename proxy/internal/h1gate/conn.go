@@ -79,6 +79,7 @@ type Conn struct {
 	eof      bool    // the client's end of file was read, behind early
 	deadline time.Time
 	headBy   time.Time     // the gate's own deadline while a head is read
+	bodyBy   time.Time     // its own for the rest of a body, once nobody wants it
 	wake     chan struct{} // closed to end a pause; nil when none waits
 	linger   bool          // close slowly, so that the client can read the answer
 	closed   bool
@@ -171,12 +172,9 @@ func (c *Conn) step(p []byte) (int, error) {
 	switch s := c.currentState(); {
 	case s == detached:
 		return 0, net.ErrClosed
-	case s == inLength:
-		return c.readLength(p)
-	case s == inChunks:
-		return c.readChunks(p)
-	case s == inTrailers:
-		return 0, c.readTrailers()
+	case s == inLength, s == inChunks, s == inTrailers:
+		n, err := c.readBody(s, p)
+		return n, c.bodyError(err)
 	case len(p) == 1:
 		return 0, c.watch(p)
 	case s == holding:

@@ -1,5 +1,5 @@
-// Two clocks on one connection: net/http's read deadline (idle, or none), and
-// the gate's own for a request head.
+// Three clocks on one connection: net/http's read deadline (idle, or none), and
+// the gate's own for a request head and for a body behind its answer.
 
 package h1gate
 
@@ -23,7 +23,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	defer c.mu.Unlock()
 	c.deadline = t
 	c.wakeLocked()
-	return c.Conn.SetReadDeadline(earlier(t, c.headBy))
+	return c.Conn.SetReadDeadline(earlier(earlier(t, c.headBy), c.bodyBy))
 }
 
 // earlier treats the zero time as never.
@@ -67,6 +67,43 @@ func (c *Conn) headTimedOut(err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.headBy.IsZero() && !time.Now().Before(c.headBy)
+}
+
+// HurryBody says that the request is answered, and gives the client so long for
+// what is left of its body; past that time every Read fails. It returns false if
+// nothing is left.
+func (c *Conn) HurryBody(within time.Duration) (pending bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.inBodyLocked() {
+		return false
+	}
+	c.bodyBy = time.Now().Add(within)
+	c.Conn.SetReadDeadline(earlier(c.deadline, c.bodyBy))
+	return true
+}
+
+// stopBodyClockLocked puts net/http's deadline back.
+func (c *Conn) stopBodyClockLocked() {
+	if !c.bodyBy.IsZero() {
+		c.bodyBy = time.Time{}
+		c.Conn.SetReadDeadline(c.deadline)
+	}
+}
+
+// bodyError makes the end of HurryBody's time final: net/http takes an error of
+// the body alone for its end, and what comes behind it for the next request.
+func (c *Conn) bodyError(err error) error {
+	var ne net.Error
+	if !errors.As(err, &ne) || !ne.Timeout() {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.bodyBy.IsZero() && !time.Now().Before(c.bodyBy) {
+		c.err = c.readError(errBodyTime)
+	}
+	return err
 }
 
 // pause waits for wake, see wakeChanLocked. It returns an error when a Read

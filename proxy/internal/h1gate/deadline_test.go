@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -35,6 +36,9 @@ func inBubble(t *testing.T, limits Limits, idle time.Duration, test func(c net.C
 		ln.conns <- Wrap(server, limits, nil)
 		srv := &http.Server{IdleTimeout: idle, ConnContext: NewContext, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(time.Minute) // a slow handler, on the bubble's clock
+			if r.Method == http.MethodPost {
+				answerEarly(w, r)
+			}
 		})}
 		done := make(chan struct{})
 		go func() { defer close(done); srv.Serve(ln) }()
@@ -147,4 +151,56 @@ func TestHeadTimeoutOff(t *testing.T) {
 		io.WriteString(c, request[5:])
 		expectStatus(t, r, http.StatusOK)
 	})
+}
+
+// answerEarly answers without the body, which it gives five seconds more.
+func answerEarly(w http.ResponseWriter, r *http.Request) {
+	control := http.NewResponseController(w)
+	_ = control.EnableFullDuplex()
+	w.Header().Set("Content-Length", "5")
+	io.WriteString(w, "early")
+	_ = control.Flush()
+	FromContext(r.Context()).HurryBody(5 * time.Second)
+	r.Body.Close() // net/http's own, behind the handler, breaks where the two overlap
+}
+
+// A body that nobody wants any more ends in time or takes the connection with it,
+// dribbled or stalled, in chunks or counted; what was to come of it is no request.
+func TestBodyBehindItsAnswer(t *testing.T) {
+	for _, tt := range []struct{ framing, begin, rest string }{
+		{"Transfer-Encoding: chunked", "3\r\nabc\r\n", "2\r\nde\r\n0\r\n\r\n"},
+		{"Transfer-Encoding: chunked", "3\r\nabc\r\n0\r\n", "A: b\r\n\r\n"},
+		{"Content-Length: 100", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", strings.Repeat("x", 100-len(request))},
+	} {
+		post := "POST / HTTP/1.1\r\nHost: a\r\n" + tt.framing + "\r\n\r\n" + tt.begin
+		for _, within := range []bool{true, false} {
+			inBubble(t, Limits{}, 30*time.Second, func(c net.Conn, r *bufio.Reader) {
+				sent := make(chan error, 1)
+				go func() { _, err := io.WriteString(c, post); sent <- err }()
+				answer, err := http.ReadResponse(r, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body := make([]byte, len("early"))
+				if _, err := io.ReadFull(answer.Body, body); err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				if !within {
+					io.Copy(io.Discard, r)
+					took(t, tt.framing+": closed", start, 5*time.Second)
+					return
+				}
+				time.Sleep(4 * time.Second)
+				io.WriteString(c, tt.rest)
+				io.Copy(io.Discard, answer.Body)
+				time.Sleep(10 * time.Second) // past the body's time, within the idle limit
+				io.WriteString(c, request)
+				expectStatus(t, r, http.StatusOK)
+				if err := <-sent; err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
 }

@@ -114,6 +114,7 @@ func (c *Conn) begin(h Head) {
 
 // endMessageLocked stands behind a request.
 func (c *Conn) endMessageLocked() {
+	c.stopBodyClockLocked()
 	c.state = inHead
 	if c.upgrade {
 		c.state = holding

@@ -13,6 +13,7 @@ import (
 
 var (
 	errHeadTime = &Violation{http.StatusRequestTimeout, "request head took too long"}
+	errBodyTime = &Violation{0, "request body took too long behind its answer"}
 	errHeld     = &Violation{0, "bytes behind an upgrade request that was not granted"}
 )
 
