@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ func TestRoutedAgainKnocksOnce(t *testing.T) {
 			knock := func() error {
 				r := httptest.NewRequest(http.MethodGet, "/r", nil)
 				r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {websocket}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="}}
-				x := (&socket{owner: s}).begin(httptest.NewRecorder(), r)
+				x := (&socket{owner: s}).begin(r, nil, netip.MustParseAddrPort("192.0.2.1:4711"))
 				if rf := x.route(old); rf != nil {
 					t.Fatal(rf.text)
 				}
