@@ -8,9 +8,8 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
+	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -38,10 +37,11 @@ type pair struct {
 
 // drainedRoutes is a file whose one route is there, or not.
 func drainedRoutes(url, drain string, there bool) string {
-	if !there {
-		return web + "routes: {}\n"
+	routes := web + "routes:" + statusRoute
+	if there {
+		routes += `  r: {match: {path: /r}, to: "` + url + `", drain: {` + drain + "}}\n"
 	}
-	return web + `routes: {r: {match: {path: /r}, to: "` + url + `", drain: {` + drain + "}}}\n"
+	return routes
 }
 
 // openPair opens a tunnel whose route has this drain policy. remove removes the
@@ -165,19 +165,34 @@ func TestDrainAwaitsTheReply(t *testing.T) {
 		t.Fatal(err)
 	}
 	readCloseFrame(t, tunnel.client)
-	mustBeOpen(t, tunnel.client)
+	tunnel.mustBeOpen(t)
 	tunnel.client.Send(string(wsproto.AppendClose(nil, drained, "", someMask)))
 	tunnel.end(t, 0)
 }
 
-// mustBeOpen fails if the connection has ended, or has something to say.
-func mustBeOpen(t *testing.T, client *proxytest.Raw) {
+// mustBeOpen fails if the client's connection has ended, or has something to say.
+// The proxy is asked first whether the tunnel is open: what it had sent the client
+// by then has arrived, as both are on this machine.
+func (tunnel pair) mustBeOpen(t *testing.T) {
 	t.Helper()
-	client.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
-	if _, err := client.Reader.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("reading gave %v, wanted a connection that is open and silent", err)
+	tunnel.p.waitOpen(1)
+	if n := tunnel.client.Reader.Buffered(); n > 0 {
+		t.Errorf("%d bytes came, wanted silence", n)
 	}
-	setDeadline(t, client.Conn)
+	raw, err := tunnel.client.Conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = raw.Read(func(fd uintptr) (done bool) {
+		n, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		if !errors.Is(err, syscall.EAGAIN) {
+			t.Errorf("reading gave %d bytes and %v, wanted a connection that is open and silent", n, err)
+		}
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestDrainCutsWhoNeverReplies: after close_timeout.
