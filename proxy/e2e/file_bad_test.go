@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
@@ -22,11 +23,7 @@ func page(body string) string {
 
 // badContents are what a routes file may come to hold, with the place that the
 // first mistake must name, and a word that it must say.
-var badContents = []struct {
-	name, text string
-	line, col  int
-	says       string
-}{
+var badContents = []badContent{
 	{"empty", "", 0, 0, ""},
 	{"blank", "\n  \n\n", 0, 0, ""},
 	{"comment", "# nothing\n", 0, 0, ""},
@@ -58,6 +55,33 @@ var badContents = []struct {
 	{"a port nobody may have", strings.Replace(page("x"), "listeners: {", `listeners: {stray: {address: "192.0.2.1:8080"}, `, 1), 2, 0, "192.0.2.1"},
 }
 
+type badContent struct {
+	name, text string
+	line, col  int
+	says       string
+}
+
+// tryOn gives it to a proxy that serves page("good"), to a client that has had one
+// connection all along, and puts the good file back.
+func (bad badContent) tryOn(t *testing.T, p *proxy, conn *proxytest.Raw) {
+	t.Helper()
+	m := p.log.mark()
+	first := p.spoil(bad.text)[0]
+	if bad.line != 0 && first.text("line") != fmt.Sprint(bad.line) || bad.col != 0 && first.text("column") != fmt.Sprint(bad.col) {
+		t.Errorf("%s: the first mistake is at %s:%s, wanted %d:%d", bad.name, first.text("line"), first.text("column"), bad.line, bad.col)
+	}
+	if !strings.Contains(first.text("text"), bad.says) || strings.Contains(first.text("text"), "yaml.") {
+		t.Errorf("%s: the first mistake is %q, wanted one that says %q and no word of the parser's", bad.name, first.text("text"), bad.says)
+	}
+	if got := ask(t, conn, request("GET /page HTTP/1.1", "Host: x")); got.body != "good" {
+		t.Errorf("%s: meanwhile the route answers %d %q", bad.name, got.status, got.body)
+	}
+	p.restore(page("good"))
+	if found, _, _ := p.log.find(m, "routes refused", nil); len(found) != 1 {
+		t.Errorf("%s: refused %d times, wanted once", bad.name, len(found))
+	}
+}
+
 // aliasBomb is a billion of laughs.
 func aliasBomb() string {
 	var b strings.Builder
@@ -78,25 +102,7 @@ func TestBadContent(t *testing.T) {
 			p := start(t, page("good"))
 			conn := connect(t, p) // one connection, served through all of it
 			for i := shard; i < len(badContents); i += shards {
-				bad := badContents[i]
-				t.Run(bad.name, func(t *testing.T) {
-					m := p.log.mark()
-					mistakes := p.spoil(bad.text)
-					first := mistakes[0]
-					if bad.line != 0 && first.text("line") != fmt.Sprint(bad.line) || bad.col != 0 && first.text("column") != fmt.Sprint(bad.col) {
-						t.Errorf("the first mistake is at %s:%s, wanted %d:%d", first.text("line"), first.text("column"), bad.line, bad.col)
-					}
-					if !strings.Contains(first.text("text"), bad.says) || strings.Contains(first.text("text"), "yaml.") {
-						t.Errorf("the first mistake is %q, wanted one that says %q and no word of the parser's", first.text("text"), bad.says)
-					}
-					if got := ask(t, conn, request("GET /page HTTP/1.1", "Host: x")); got.body != "good" {
-						t.Errorf("meanwhile the route answers %d %q", got.status, got.body)
-					}
-					p.restore(page("good"))
-					if found, _, _ := p.log.find(m, "routes refused", nil); len(found) != 1 {
-						t.Errorf("refused %d times, wanted once", len(found))
-					}
-				})
+				badContents[i].tryOn(t, p, conn)
 			}
 			p.edit(page("next"))
 			if got := ask(t, conn, request("GET /page HTTP/1.1", "Host: x")); got.body != "next" {
