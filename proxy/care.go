@@ -138,7 +138,7 @@ func (s *Server) endCare() {
 	}
 	for name, d := range s.discoveries {
 		delete(s.discoveries, name)
-		d.end()
+		d.end(func(*upstream.Backend) bool { return false })
 	}
 }
 

@@ -25,6 +25,7 @@ type discoverRule struct {
 	said   *routefile.Resolve
 	health upstream.Health // of every member
 	tls    []string        // the keys of the TLS settings that routes reach them with
+	roster *roster         // shared with the rules before and after
 }
 
 // lookupTimeout bounds one question, whatever the resolver's own limits are.
@@ -43,7 +44,7 @@ func (b *builder) discoveries() {
 			b.fail(p.Pos, "pools."+name+".health", fmt.Sprintf("pool %q", name), err)
 			continue
 		}
-		rule := &discoverRule{every: p.Resolve.Every, key: fingerprintOf(p.Resolve), said: p.Resolve, health: health}
+		rule := &discoverRule{every: p.Resolve.Every, key: fingerprintOf(p.Resolve), said: p.Resolve, health: health, roster: b.roster(name)}
 		for _, t := range ways {
 			rule.tls = append(rule.tls, t.Key)
 		}
@@ -70,13 +71,14 @@ func (b *builder) foundTLS(pool string) (ways []upstream.TLS) {
 	return ways
 }
 
-// foundBefore is what the generation before has found for a pool: where the new
-// one begins.
+// foundBefore is who is in a pool in the generation before, found or written
+// down: where the new one begins, until there is an answer.
 func (b *builder) foundBefore(pool string, r *routefile.Resolve) (members []upstream.Member) {
-	if b.prev.discoveries[pool] == nil {
+	before := b.prev.pools[pool]
+	if before == nil {
 		return nil
 	}
-	for _, m := range b.prev.pools[pool].Members() {
+	for _, m := range before.Members() {
 		if m.Backend.Identity().Scheme == r.Scheme {
 			members = append(members, limitedAs(m, r))
 		}
@@ -95,13 +97,12 @@ type discovery struct {
 	name   string
 	asked  chan struct{} // closed after the first answer, or the first failure
 
-	mu       sync.Mutex // guards all below
-	pool     *upstream.Pool
-	rule     *discoverRule // nil: ended
-	stop     context.CancelFunc
-	once     sync.Once
-	failing  bool
-	backends map[upstream.Identity]*upstream.Backend // members, and those that left with tunnels open
+	mu      sync.Mutex // guards all below
+	pool    *upstream.Pool
+	rule    *discoverRule // nil: ended
+	stop    context.CancelFunc
+	once    sync.Once
+	failing bool
 }
 
 // adoptDiscoveries makes the pools of a new Table go on being kept up to date:
@@ -110,13 +111,13 @@ func (s *Server) adoptDiscoveries(t *Table) {
 	for name, d := range s.discoveries {
 		if t.discoveries[name] == nil {
 			delete(s.discoveries, name)
-			d.end()
+			d.end(t.names)
 		}
 	}
 	for name, rule := range t.discoveries {
 		d := s.discoveries[name]
 		if d == nil {
-			d = &discovery{server: s, name: name, asked: make(chan struct{}), backends: make(map[upstream.Identity]*upstream.Backend)}
+			d = &discovery{server: s, name: name, asked: make(chan struct{})}
 			s.discoveries[name] = d
 		}
 		d.adopt(t.pools[name], rule)
@@ -155,7 +156,7 @@ func (d *discovery) adopt(pool *upstream.Pool, rule *discoverRule) {
 		pool.SetMembers(members)
 	}
 	d.watchLocked()
-	for _, b := range d.backends {
+	for _, b := range rule.roster.all() {
 		b.Retire(func(key string) bool { return slices.Contains(rule.tls, key) })
 	}
 	if before != nil && before.key == rule.key {
@@ -169,14 +170,21 @@ func (d *discovery) adopt(pool *upstream.Pool, rule *discoverRule) {
 	go d.keepAsking(ctx, rule)
 }
 
-func (d *discovery) end() {
+// end ends the asking. Backends that the file names now go on as they are, under
+// their own names; one may have left the pool since the new Table was built.
+func (d *discovery) end(named func(*upstream.Backend) bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.stop()
-	d.rule = nil
-	for _, b := range d.backends {
-		b.Close()
+	for _, b := range d.rule.roster.all() {
+		if named(b) {
+			b.Call("")
+			b.Reopen()
+		} else {
+			b.Close()
+		}
 	}
+	d.rule = nil
 }
 
 func (d *discovery) watchLocked() {
@@ -237,7 +245,7 @@ func (d *discovery) take(rule *discoverRule, found []upstream.Found) {
 	if changed {
 		d.pool.SetMembers(members)
 		d.watchLocked()
-		d.forgetLocked()
+		d.rule.roster.forget(members)
 	}
 	d.mu.Unlock()
 	if changed || recovered {
@@ -257,49 +265,12 @@ func (d *discovery) membersLocked(found []upstream.Found) []upstream.Member {
 		id := upstream.Identity{Pool: d.name, Scheme: d.rule.said.Scheme, Authority: f.Authority}
 		members = append(members, limitedAs(upstream.Member{
 			Name:    f.Authority,
-			Backend: d.backendLocked(id, f.Called),
+			Backend: d.rule.roster.call(id, d.pool.Members(), f.Called),
 			Weight:  f.Weight,
 			Tier:    f.Tier,
 		}, d.rule.said))
 	}
 	return members
-}
-
-// backendLocked is the member of that identity, one that has left and comes back
-// with its counts, or a new one.
-func (d *discovery) backendLocked(id upstream.Identity, called string) *upstream.Backend {
-	b := d.backends[id]
-	for _, m := range d.pool.Members() {
-		if m.Backend.Identity() == id {
-			return m.Backend
-		}
-	}
-	if b == nil {
-		b = upstream.NewBackend(id)
-	} else {
-		b = b.Again()
-	}
-	b.Call(called)
-	d.backends[id] = b
-	return b
-}
-
-// forgetLocked closes those who are no members any more, and forgets whose last
-// tunnel has ended.
-func (d *discovery) forgetLocked() {
-	members := make(map[*upstream.Backend]bool)
-	for _, m := range d.pool.Members() {
-		members[m.Backend] = true
-	}
-	for id, b := range d.backends {
-		if members[b] {
-			continue
-		}
-		b.Close()
-		if b.Tunnels() == 0 {
-			delete(d.backends, id)
-		}
-	}
 }
 
 // difference names who is in one list and not in the other, by authority.

@@ -27,6 +27,16 @@ func formerOf(prev, next *Table, renamed map[string]string) former {
 			f.backends[id] = backend
 		}
 	}
+	for pool, rule := range prev.discoveries {
+		if next.discoveries[pool] != nil {
+			continue // they stay on the pool's roster
+		}
+		for id, backend := range rule.roster.all() {
+			if next.backends[id] == nil {
+				f.backends[id] = backend
+			}
+		}
+	}
 	for name, o := range prev.former.occupancies {
 		if next.byName[name] == nil && !o.isEmpty() {
 			f.occupancies[name] = o

@@ -72,3 +72,63 @@ routes:
 		t.Error("the new route of the old name has the renamed one's counts")
 	}
 }
+
+// TestFoundBackendsCount: a pool that comes to be found, that is written down
+// again, that goes and comes back has the backends that it had, as they were.
+func TestFoundBackendsCount(t *testing.T) {
+	const (
+		routes  = "routes: {r: {match: {path: /r}, to: \"pool://p\"}}\npools: {p: {balance: round_robin, "
+		written = routes + "backends: {a: {url: \"ws://127.0.0.1:9001\", weight: 3}, b: {url: \"ws://127.0.0.1:9002\"}}}}\n"
+		found   = routes + "resolve: {dns: \"p.test:9001\", scheme: ws}}}\n"
+		other   = routes + "resolve: {dns: \"p.test:9001\", scheme: wss}}}\n"
+	)
+	a := upstream.Identity{Pool: "p", Scheme: "ws", Authority: "127.0.0.1:9001"}
+	c := upstream.Identity{Pool: "p", Scheme: "ws", Authority: "127.0.0.1:9003"}
+	answer := func(b *Table, authorities ...string) { // as if a name server had said so
+		rule, pool := b.discoveries["p"], b.pools["p"]
+		var members []upstream.Member
+		for _, authority := range authorities {
+			id := upstream.Identity{Pool: "p", Scheme: rule.said.Scheme, Authority: authority}
+			members = append(members, upstream.Member{Name: authority, Backend: rule.roster.call(id, pool.Members(), "p.test:9001")})
+		}
+		pool.SetMembers(members)
+		rule.roster.forget(members)
+	}
+
+	first := table(t, nil, written)
+	one := first.backends[a]
+	one.OpenTunnel()
+	second := table(t, first, found)
+	if got := memberOf(second.pools["p"].Members(), a); got != one || len(second.pools["p"].Members()) != 2 {
+		t.Fatal("before there is an answer, the pool is not the one of before")
+	}
+	answer(second, "127.0.0.1:9001", "127.0.0.1:9003")
+	if got := memberOf(second.pools["p"].Members(), a); got != one || one.Host() != "p.test:9001" {
+		t.Fatal("what was written down is not what was found")
+	}
+	three := memberOf(second.pools["p"].Members(), c)
+	three.OpenTunnel()
+
+	back := table(t, second, written)
+	if back.backends[a] != one {
+		t.Error("what was found is not what is written down again")
+	}
+	if len(table(t, second, other).pools["p"].Members()) != 0 {
+		t.Error("backends of another scheme are taken for found")
+	}
+
+	answer(second, "127.0.0.1:9001") // 9003 leaves with a tunnel
+	gone := table(t, table(t, second, away), away)
+	again := table(t, gone, found)
+	answer(again, "127.0.0.1:9001", "127.0.0.1:9003")
+	for _, id := range []upstream.Identity{a, c} {
+		if got := memberOf(again.pools["p"].Members(), id).Tunnels(); got != 1 {
+			t.Errorf("%v counts %d tunnels after the pool has come back, wanted 1", id, got)
+		}
+	}
+	three.CloseTunnel()
+	answer(again, "127.0.0.1:9001")
+	if n := len(again.discoveries["p"].roster.all()); n != 1 {
+		t.Errorf("%d backends are remembered, wanted the member alone", n)
+	}
+}

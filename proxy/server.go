@@ -201,13 +201,14 @@ func (s *Server) Adopt(old, new *Table) Changes {
 
 // retireBackends closes idle connections that the new Table has no use for.
 func retireBackends(old, new *Table) {
-	for id, backend := range old.backends {
-		if new.backends[id] != backend {
+	for _, backend := range old.backends {
+		switch {
+		case new.names(backend):
+			keys := new.tlsKeys[backend]
+			backend.Retire(func(key string) bool { return slices.Contains(keys, key) })
+		case !new.finds(backend): // or whoever finds it sees to it
 			backend.Close()
-			continue
 		}
-		keys := new.tlsKeys[backend]
-		backend.Retire(func(key string) bool { return slices.Contains(keys, key) })
 	}
 }
 

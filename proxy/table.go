@@ -182,6 +182,9 @@ func (b *builder) backend(id upstream.Identity) *upstream.Backend {
 	}
 	backend := b.prev.backends[id]
 	if backend == nil {
+		backend = b.prev.foundBackend(id)
+	}
+	if backend == nil {
 		backend = b.prev.former.backend(id)
 	}
 	b.table.backends[id] = backend

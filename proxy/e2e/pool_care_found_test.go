@@ -66,6 +66,54 @@ routes:
 	}
 }
 
+// TestWrittenThenFound: a pool whose backends are found from now on is what it was
+// until there is an answer, and the same backends are the same when they are found,
+// and when they are written down again: their tunnels stay and are counted.
+func TestWrittenThenFound(t *testing.T) {
+	t.Parallel()
+	names := proxytest.NewNameServer(t)
+	names.Break(true)
+	listeners, port := twoAddresses(t)
+	for i, l := range listeners {
+		serveEcho(t, l, fmt.Sprint("127.0.0.", i+1))
+	}
+	names.SetAddresses("chat.test.", "127.0.0.1", "127.0.0.2")
+	routes := func(members string) string {
+		return web + "pools: {p: {" + members + "}}\n" + `
+routes:
+  all: {match: {path_prefix: /}, to: "pool://p", drain: {window: 0}}
+` + statusRoute
+	}
+	written := routes(`backends: {a: {url: "ws://127.0.0.1:` + port + `"}, b: {url: "ws://127.0.0.2:` + port + `", disabled: true}}`)
+	found := routes(`resolve: {dns: "chat.test:` + port + `", server: "` + names.Addr + `", every: 20ms}`)
+
+	p := start(t, written)
+	first, second := dial(t, p.ws("/")), dial(t, p.ws("/"))
+	m := p.log.mark()
+	p.edit(found)
+	p.waitLogAfter(m, "lookup failed", fields{"backends": 2})
+	echo(t, dial(t, p.ws("/")), "as before")
+	names.Break(false)
+	p.waitLogAfter(m, "backends found", fields{"backends": 2})
+	if got := who(t, dial(t, p.ws("/"))); got != "127.0.0.2" {
+		t.Errorf("the tunnel leads to %s, wanted the one that has none", got)
+	}
+	m = p.log.mark()
+	if line := p.edit(written); line.text("tunnels_draining") != "0" {
+		t.Errorf("%s tunnels are drained", line.text("tunnels_draining"))
+	}
+	p.edit(strings.Replace(written, ", disabled: true", "", 1))
+	if got := who(t, dial(t, p.ws("/"))); got != "127.0.0.2" {
+		t.Errorf("the tunnel leads to %s, wanted the one that has fewer", got)
+	}
+	for _, conn := range []*websocket.Conn{first, second} {
+		echo(t, conn, "open all along")
+	}
+	if got := get(t, p.http("/host")); got.body != "127.0.0.1:"+port && got.body != "127.0.0.2:"+port {
+		t.Errorf("a backend that is written down is asked for %q", got.body)
+	}
+}
+
 // TestDiscoverySRV: targets, ports, and priorities as tiers.
 func TestDiscoverySRV(t *testing.T) {
 	t.Parallel()

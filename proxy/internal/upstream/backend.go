@@ -136,6 +136,18 @@ func (b *Backend) Retire(keep func(key string) bool) {
 	}
 }
 
+// Reopen takes a Close back. Who is to be asked after its health again is a matter
+// of the next Watch.
+func (b *Backend) Reopen() {
+	b.mu.Lock()
+	b.closed = false
+	for _, rt := range b.transports {
+		rt.retired.Store(false)
+	}
+	b.mu.Unlock()
+	b.condition.reopen()
+}
+
 // Close drops all idle connections and keeps none from now on, and asks no more
 // after the backend's health. Requests in flight and tunnels go on; a request that still comes is served on a
 // connection of its own. Close may be called again.

@@ -122,6 +122,15 @@ func (b *Backend) endCare() {
 	b.warmUpLocked()
 }
 
+// reopen takes endCare back.
+func (c *condition) reopen() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		c.closed, c.watch = false, nil
+	}
+}
+
 // recoverLocked takes a trouble back. The last one gone, the backend starts slowly.
 func (b *Backend) recoverLocked(t trouble) {
 	if b.setTrouble(t, false) && b.Available() {

@@ -142,6 +142,13 @@ func TestCloseEndsAsking(t *testing.T) {
 		if asked != before || !b.Available() {
 			t.Errorf("asked %d times more after Close", asked-before)
 		}
+		b.Reopen()
+		b.Watch(Health{Probe: scripted("-"), Fails: 1, Interval: time.Second, Key: "once more"}, nil)
+		synctest.Wait()
+		if b.Available() {
+			t.Error("nobody asks after Reopen")
+		}
+		b.Close()
 	})
 }
 
