@@ -3,6 +3,9 @@ package tunnel
 // How a tunnel ends.
 //
 //	open ──► closing ──► lingering ──► cut
+//	 ▲ │       ▲
+//	 │ ▼       │
+//	redialling ┘
 //
 // closing: a Close frame has passed, or is wanted, on some way; each side is
 // half-closed as soon as it has been told and has answered, or has ended. When
@@ -25,7 +28,8 @@ import (
 type phase uint8
 
 const (
-	phaseOpen phase = iota
+	phaseOpen       phase = iota
+	phaseRedialling       // open, with nobody on the backend's side: redial.go
 	phaseClosing
 	phaseLingering
 	phaseCut
@@ -53,7 +57,7 @@ func (t *tunnel) endLocked(e ending) bool {
 	if t.phase == phaseClosing && t.patient {
 		t.closingLocked(deadline, false)
 	}
-	if t.phase != phaseOpen {
+	if t.phase > phaseRedialling {
 		return false
 	}
 	t.causeLocked(e.by, e.why)
@@ -79,6 +83,7 @@ func (t *tunnel) wantLocked(w *way, bits uint32) {
 
 func (t *tunnel) closingLocked(deadline time.Duration, patient bool) {
 	t.phase, t.deadline, t.patient = phaseClosing, deadline, patient
+	t.forgetRedialLocked()
 	t.armLocked()
 }
 
@@ -110,8 +115,11 @@ func (t *tunnel) peerClosed(w *way, code uint16, text string) {
 		t.causeLocked(w.from, ReasonClosed)
 		t.frameLocked(code, text)
 	}
-	if t.phase == phaseOpen {
-		t.closingLocked(t.since()+t.limits.CloseTimeout, true)
+	if t.phase <= phaseRedialling {
+		t.closingLocked(t.since()+t.limits.CloseTimeout, !w.away)
+	}
+	if w.away {
+		t.answerLocked(t.other(w), code)
 	}
 	t.advanceLocked()
 }
@@ -136,7 +144,10 @@ func (t *tunnel) sourceEnded(w *way, err error) {
 		t.wantLocked(t.other(w), wantFIN) // whom it went to takes nothing any more
 	}
 	switch {
-	case t.phase != phaseOpen:
+	case t.phase > phaseRedialling:
+	case w.away:
+		t.closingLocked(t.since()+t.linger(), false)
+		t.wantLocked(t.other(w), wantFIN) // nobody will answer
 	case wants != wantFIN:
 		t.closingLocked(t.since()+t.limits.CloseTimeout, false)
 	case !clean:
@@ -181,7 +192,7 @@ func (t *tunnel) advanceLocked() {
 		if out.told && answered {
 			t.wantLocked(out, wantFIN)
 		}
-		shut := out.fin || out.deaf
+		shut := out.fin || out.deaf || out.away
 		waiting = waiting || !in.ended && !in.gone || !shut
 		talking = talking || !in.closeSeen && !in.ended && !in.gone || !shut
 	}
@@ -200,7 +211,7 @@ func (t *tunnel) lingerLocked() {
 	finished := true
 	for i := range t.ways {
 		w := &t.ways[i]
-		if w.fin || w.deaf {
+		if w.fin || w.deaf || w.away {
 			continue
 		}
 		finished = false
@@ -217,6 +228,7 @@ func (t *tunnel) cutLocked() {
 		return
 	}
 	t.phase = phaseCut
+	t.forgetRedialLocked()
 	t.stopTimerLocked()
 	close(t.cut)
 	t.spawnLocked(t.closeBoth)
@@ -229,6 +241,11 @@ func (t *tunnel) writeFailed(w *way) {
 	t.mu.Lock()
 	t.deafLocked(w)
 	t.mu.Unlock()
+	t.hasten(w)
+}
+
+// hasten has the way that comes from w's destination end soon.
+func (t *tunnel) hasten(w *way) {
 	if err := w.dst.SetReadDeadline(time.Now().Add(t.linger())); err != nil && !errors.Is(err, net.ErrClosed) {
 		closeNow(w.dst)
 	}

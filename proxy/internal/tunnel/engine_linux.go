@@ -17,8 +17,8 @@ import (
 
 // New returns the best engine for this system: event loops, for tunnels between
 // two connections that are a bare *net.TCPConn or *net.UnixConn each, or a
-// *tls.Conn over what Under returned; any other tunnel is served by the portable
-// engine.
+// *tls.Conn over what Under returned; any other tunnel, and every one that may
+// redial, is served by the portable engine.
 //
 // The first call raises GOMAXPROCS by two. A loop that has work does not give its
 // processor back while it waits, for some 20 ms, because handing it over and
@@ -52,6 +52,9 @@ type loops struct {
 // connection, let go of it. Where no descriptor is left for that, the tunnel is a
 // portable one.
 func (e *loops) Open(s Spec) Tunnel {
+	if s.Redial != nil {
+		return e.rest.Open(s)
+	}
 	l := e.lightest()
 	if l.prepare() != nil {
 		return e.rest.Open(s)

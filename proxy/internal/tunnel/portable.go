@@ -7,7 +7,8 @@ package tunnel
 // A way reads, walks the frame headers and writes, in that order and with one
 // buffer, so that what the peer does not take is not read. This file is the
 // tunnel's life from Open to Done; way.go moves the bytes, put.go puts frames
-// in between, ending.go decides how a tunnel ends, timers.go when.
+// in between, ending.go decides how a tunnel ends, timers.go when; redial.go and
+// waiting.go are for tunnels that outlive their backend.
 
 import (
 	"crypto/tls"
@@ -31,8 +32,8 @@ type tunnel struct {
 	limits    Limits
 	websocket bool
 	start     time.Time
-	meter     *Meter
 	done      func(Summary)
+	redialer  *redialer     // nil: the tunnel ends with its backend
 	cut       chan struct{} // closed when phase becomes cut
 	ways      [2]way        // by the side they come from; see fromClient
 
@@ -63,10 +64,12 @@ func (portable) Open(s Spec) Tunnel {
 		limits:    withDefaults(s.Limits),
 		websocket: s.WebSocket,
 		start:     time.Now(),
-		meter:     s.Meter,
 		done:      s.Done,
 		cut:       make(chan struct{}),
 		running:   2,
+	}
+	if s.WebSocket && s.Redial != nil {
+		t.redialer = &redialer{dial: s.Redial}
 	}
 	t.ways[fromClient].init(t, ByClient, s)
 	t.ways[fromBackend].init(t, ByBackend, s)
@@ -148,8 +151,11 @@ func (t *tunnel) exit() {
 }
 
 func (t *tunnel) closeBoth() {
-	closeNow(t.ways[fromClient].src)
-	closeNow(t.ways[fromBackend].src)
+	t.mu.Lock()
+	client, backend := t.ways[fromClient].src, t.ways[fromBackend].src
+	t.mu.Unlock()
+	closeNow(client)
+	closeNow(backend)
 }
 
 func (t *tunnel) summaryLocked() Summary {

@@ -15,6 +15,8 @@ const (
 	wantPing  uint32 = 1 << iota // between two frames
 	wantClose                    // between two frames
 	wantFIN                      // at once; with wantClose, behind it where it can go
+	wantFlush                    // before all else: what waits for a backend that is there now
+	wantLeave                    // between two messages: Close, to a backend that the tunnel leaves
 )
 
 // putInTurn waits for the turn, unless the tunnel is cut first, and puts in what
@@ -37,18 +39,22 @@ func (w *way) finishNow() {
 		w.put()
 		w.give()
 	default:
-		closeNow(w.dst)
+		w.t.mu.Lock()
+		dst := w.dst
+		w.t.mu.Unlock()
+		closeNow(dst)
 	}
 }
 
 // put puts in what is wanted and can be. Called in turn.
 func (w *way) put() {
+	w.flushWaiting()
 	for {
 		frame, fin := w.choose()
 		switch {
 		case frame != nil:
 			if _, err := w.dst.Write(frame); err != nil {
-				w.t.writeFailed(w)
+				w.putFailed()
 			}
 		case fin:
 			closeWrite(w.dst)
@@ -74,6 +80,9 @@ func (w *way) choose() (frame []byte, fin bool) {
 	if frame := w.chooseCloseLocked(); frame != nil {
 		return frame, false
 	}
+	if frame := w.chooseLeaveLocked(); frame != nil {
+		return frame, false
+	}
 	if frame := w.choosePingLocked(); frame != nil {
 		return frame, false
 	}
@@ -94,7 +103,7 @@ func (w *way) chooseCloseLocked() []byte {
 	switch {
 	case wants&wantClose == 0:
 		return nil
-	case w.told || w.fin || w.deaf:
+	case w.told || w.fin || w.deaf || w.away:
 		w.wants.And(^wantClose)
 		return nil
 	case w.between():
@@ -113,7 +122,7 @@ func (w *way) choosePingLocked() []byte {
 	switch {
 	case w.wants.Load()&wantPing == 0:
 		return nil
-	case w.t.phase != phaseOpen || w.mute || w.blind:
+	case w.t.phase > phaseRedialling || w.mute || w.blind || w.away:
 		w.wants.And(^wantPing)
 		return nil
 	case !w.between():

@@ -43,8 +43,8 @@ func (t *tunnel) stopTimerLocked() {
 // dueLocked does what is due now and returns when to look again.
 func (t *tunnel) dueLocked(now time.Duration) time.Duration {
 	switch t.phase {
-	case phaseOpen:
-		return t.openDueLocked(now)
+	case phaseOpen, phaseRedialling:
+		return min(t.openDueLocked(now), t.leaveDueLocked(now))
 	case phaseClosing:
 		return t.closingDueLocked(now)
 	case phaseLingering:
@@ -93,7 +93,7 @@ func (t *tunnel) openDueLocked(now time.Duration) time.Duration {
 	}
 	for i := range t.ways {
 		next = min(next, t.pingDueLocked(&t.ways[i], now))
-		if t.phase != phaseOpen {
+		if t.phase > phaseRedialling {
 			return t.deadline
 		}
 	}
@@ -127,7 +127,7 @@ func (t *tunnel) pingDueLocked(w *way, now time.Duration) time.Duration {
 	if in.from == ByClient {
 		every = t.limits.PingClient
 	}
-	if every <= 0 || !t.websocket || w.blind || in.blind || w.deaf {
+	if every <= 0 || !t.websocket || w.blind || in.blind || w.deaf || w.away {
 		return never
 	}
 	if in.ended {
@@ -167,6 +167,9 @@ func (t *tunnel) pongDueLocked(w, in *way, now time.Duration) time.Duration {
 	}
 	if now < from+t.limits.Pong {
 		return from + t.limits.Pong
+	}
+	if t.dropBackendLocked(in, pongTimeout(in)) {
+		return never
 	}
 	t.endLocked(pongTimeout(in))
 	return t.deadline

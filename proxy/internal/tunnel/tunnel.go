@@ -43,12 +43,15 @@
 //     finishes goes nowhere, and the direction still stands between two frames.
 //   - The Close frame that a limit puts in carries 1001 for time, 1009 for size and
 //     1002 for form; where a backend missed its pong, the client gets 1012.
+//   - With Spec.Redial a backend that goes, or is to be left, is replaced where
+//     both directions stand between two messages: redial.go says how.
 //
 // Without WebSocket (another protocol's upgrade) a tunnel is raw: the same
 // ends, no frames.
 package tunnel
 
 import (
+	"context"
 	"net"
 	"sync/atomic"
 	"time"
@@ -86,9 +89,37 @@ type Spec struct {
 	Limits Limits
 	// Meter, when set, is added to as bytes flow; shared by many tunnels.
 	Meter *Meter
+	// Redial, when set, lets a WebSocket tunnel outlive its backend. Such tunnels
+	// are served by the portable engine on every system.
+	Redial Redial
 	// Done is called once, after both connections are closed, from a goroutine
 	// of the engine's: it must not block.
 	Done func(Summary)
+}
+
+// Redial finds the next backend of a tunnel that is without one, and why says what
+// became of the last one. It is called from a goroutine of the engine's, one call at
+// a time; Done is not called before it has returned. ctx ends as soon as nobody wants
+// the answer any more. With an error the tunnel ends as if it could not redial.
+type Redial func(ctx context.Context, why Reason) (Next, error)
+
+// Next is where a tunnel goes on. Both are the engine's from then on, as those of
+// a Spec are.
+type Next struct {
+	Backend Endpoint
+	Meter   *Meter // may be nil
+}
+
+// Mover is a Tunnel that can leave a backend which has not gone. Move may be called
+// concurrently with the methods of Tunnel, and returns at once.
+type Mover interface {
+	Tunnel
+	// Move sends the backend a Close frame between two messages, awaits its reply
+	// for Limits.CloseTimeout, and redials. Where there is no Redial, or no such
+	// place by then, or no backend to be found, it ends the tunnel as Close does.
+	// nth is how often the tunnel has redialled already: a Move that comes when it
+	// has left that backend anyhow does nothing.
+	Move(nth int, code uint16, reason string, why Reason)
 }
 
 // Endpoint is one side's connection.

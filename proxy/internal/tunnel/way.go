@@ -17,10 +17,13 @@ import (
 // to dst: the pump while it passes bytes on, or a goroutine that puts a frame in
 // while the pump waits for bytes.
 type way struct {
-	t        *tunnel
-	from     Party
+	t      *tunnel
+	from   Party
+	masked bool // frames towards dst must be masked: it is the backend
+
+	// A redial replaces the backend's, with t.mu held besides what is said above.
 	src, dst net.Conn
-	masked   bool // frames towards dst must be masked: it is the backend
+	meter    *atomic.Int64 // of who writes to dst; nil: none
 
 	bytes, messages atomic.Int64
 	heard           atomic.Int64 // when src was last heard, since t.start
@@ -32,6 +35,7 @@ type way struct {
 	walker wsproto.Walker // by turn
 	token  [8]byte        // payload of our pings to src, whose pongs come this way; set at init
 	held   []byte         // the pump's: an unfinished header or control frame
+	stand  *stand         // nil where the tunnel has no redialer
 
 	// Written with both the turn and t.mu held, so that either is enough to read.
 	told    bool // a Close frame has gone to dst
@@ -39,6 +43,7 @@ type way struct {
 	stopped bool // mute, and what went before ended between two frames
 	fin     bool // dst has been half-closed
 	deaf    bool // dst takes nothing any more
+	away    bool // there is no dst to speak of: bytes for it wait (waiting.go)
 	blind   bool // src's frames cannot be told apart
 
 	// For t.mu alone.
@@ -57,6 +62,7 @@ func (w *way) init(t *tunnel, from Party, s Spec) {
 		w.src, w.dst = w.dst, w.src
 	}
 	w.masked = from == ByClient
+	w.setMeter(s.Meter)
 	w.turn = make(chan struct{}, 1)
 	w.walker = wsproto.NewWalker(wsproto.Rules{
 		Masked:     w.masked, // what the backend must get is what a client must send
@@ -64,6 +70,9 @@ func (w *way) init(t *tunnel, from Party, s Spec) {
 		MaxFrame:   s.Limits.FrameSize,
 		MaxMessage: s.Limits.MessageSize,
 	})
+	if t.redialer != nil {
+		w.stand = &stand{walker: w.walker}
+	}
 	if t.limits.PingClient > 0 || t.limits.PingBackend > 0 {
 		rand.Read(w.token[:])
 	}
@@ -84,23 +93,41 @@ func (w *way) heardAt(now time.Duration) time.Duration {
 	return time.Duration(max(w.heard.Load(), w.moved.Load()))
 }
 
-// pump passes on src's bytes until src ends. It is the way's goroutine.
+func (w *way) setMeter(m *Meter) {
+	w.meter = nil
+	if m != nil {
+		w.meter = m.of(w.from)
+	}
+}
+
+// pump passes on src's bytes until src ends, and those of who takes its place. It is
+// the way's goroutine.
 func (w *way) pump(early []byte, eof bool) {
 	defer w.t.exit()
+	for {
+		err := w.copy(early, eof)
+		next, ok := w.redial()
+		if !ok {
+			w.end(err)
+			return
+		}
+		early, eof = next.Early, next.EOF
+	}
+}
+
+// copy passes on what was read early and what it reads until there is an error.
+func (w *way) copy(early []byte, eof bool) error {
 	if len(early) > 0 {
 		w.pass(early)
 	}
-	err := io.EOF
-	if !eof {
-		err = w.copy()
+	if eof {
+		return io.EOF
 	}
-	w.end(err)
-}
-
-// copy passes on what it reads until there is an error.
-func (w *way) copy() error {
 	r := newReader(w.src)
 	for {
+		if w.pause() {
+			return io.EOF
+		}
 		buf, n, err := r.read(w.held)
 		if n > len(w.held) {
 			w.heard.Store(int64(w.t.since()))
@@ -125,6 +152,7 @@ func (w *way) pass(p []byte) {
 	w.passing.Store(true)
 	w.take()
 	defer func() {
+		w.noteRoom()
 		w.give()
 		w.passing.Store(false)
 	}()
@@ -162,6 +190,10 @@ func (w *way) walk(p []byte) {
 				begin += n
 			}
 		case wsproto.StepClose:
+			if w.leaveAnswered() {
+				flush()
+				return
+			}
 			w.closed(p[end : end+n])
 			end, n = end+n, 0
 			flush()
@@ -185,27 +217,30 @@ func (w *way) walk(p []byte) {
 // write gives dst bytes of src's, with so many messages ending in them, unless
 // the way is mute.
 func (w *way) write(p []byte, messages int64) {
-	if len(p) == 0 || w.mute {
+	switch {
+	case len(p) == 0 || w.mute:
+		return
+	case w.away:
+		w.keep(p, messages)
 		return
 	}
 	n, err := w.dst.Write(p)
 	w.moved.Store(int64(w.t.since()))
 	w.counted(int64(n))
 	if err != nil {
-		w.t.writeFailed(w)
+		w.refused(p, n, messages)
 		return
 	}
 	w.messages.Add(messages)
+	if w.stand != nil {
+		w.stand.walker = w.walker
+	}
 }
 
 func (w *way) counted(n int64) {
 	w.bytes.Add(n)
-	if m := w.t.meter; m != nil {
-		if w.from == ByClient {
-			m.FromClient.Add(n)
-		} else {
-			m.FromBackend.Add(n)
-		}
+	if w.meter != nil {
+		w.meter.Add(n)
 	}
 }
 

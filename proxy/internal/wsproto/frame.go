@@ -165,6 +165,11 @@ func limit(n int64) uint64 {
 // section 5.4 lets control frames in there.) Never, once blind.
 func (w *Walker) Between() bool { return w.left == 0 && !w.blind }
 
+// BetweenMessages reports whether the direction stands between two messages: what
+// came before may be left behind, and what comes next needs nothing of it (but what
+// an extension remembers). Never, once blind.
+func (w *Walker) BetweenMessages() bool { return w.Between() && !w.inMessage }
+
 // Blind reports whether a violation has ended the walk.
 func (w *Walker) Blind() bool { return w.blind }
 

@@ -7,8 +7,8 @@
 // suite slow, never red.
 //
 // Each idea has its file: passing.go the bytes, ending.go the ways to end,
-// limits.go limits and pings, gorilla.go the independent peer; rig.go is what
-// they stand on. The package must be imported by tests only.
+// limits.go limits and pings, redial.go other backends, gorilla.go the independent
+// peer; rig.go is what they stand on. The package must be imported by tests only.
 package tunneltest
 
 import (
@@ -37,10 +37,10 @@ type env struct {
 func Run(t *testing.T, newEngine func(t *testing.T) tunnel.Engine) {
 	for _, n := range networks(t) {
 		t.Run(n.name, func(t *testing.T) {
-			for _, s := range slices.Concat(passing, ending, independent) {
+			for _, s := range slices.Concat(passing, ending, redialling, independent) {
 				t.Run(s.name, func(t *testing.T) { s.run(t, env{newEngine(t), n}) })
 			}
-			for _, s := range slices.Concat(unanswered, limits) {
+			for _, s := range slices.Concat(unanswered, limits, redialTimed) {
 				t.Run(s.name, func(t *testing.T) {
 					t.Parallel() // it waits more than it works
 					s.run(t, env{newEngine(t), n})
