@@ -25,6 +25,9 @@ const moduleRoot = "../.."
 var binaryDir string
 
 func TestMain(m *testing.M) {
+	if name := os.Getenv(backendVariable); name != "" {
+		os.Exit(runBackend(name))
+	}
 	// A binary under the race detector would sleep for a second at its end.
 	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {

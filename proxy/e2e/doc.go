@@ -25,6 +25,7 @@
 //     anything: nothing here sleeps.
 //   - backend_test.go is servers that remember what they were asked. Package
 //     proxytest has more: raw ones, certificates, bare clients.
+//   - backend_process_test.go is servers that can be stopped and killed.
 //   - client_test.go talks WebSocket and HTTP, and bytes that are neither.
 //   - configmap_test.go swaps files as Kubernetes does.
 //   - binary_test.go builds the binary once, under the race detector when the
