@@ -1,9 +1,10 @@
 package main
 
-// The load: tunnels through a proxy, and what is done with them.
+// The load: tunnels through a proxy, and what is done with them one at a time.
+// What is done with all of them at once is in loop.go.
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -14,64 +15,132 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
-const handshake = "GET /ws HTTP/1.1\r\nHost: bench.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+const (
+	echoing  = "/ws"
+	sinking  = "/sink"
+	stalling = "/stall"
+)
 
-// connect opens a connection to the proxy.
-func (p *running) connect() (net.Conn, error) {
+func handshake(path string) string {
+	return "GET " + path + " HTTP/1.1\r\nHost: bench.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+}
+
+// patience is how long one answer may take, whatever the proxy is busy with.
+const patience = 30 * time.Second
+
+// dial opens a connection to the proxy.
+func (p *running) dial() (*net.TCPConn, error) {
 	conn, err := net.DialTimeout("tcp", p.addr, 10*time.Second)
-	if err != nil || !p.tls {
-		return conn, err
+	if err != nil {
+		return nil, err
 	}
-	secured := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
-	if err := secured.Handshake(); err != nil {
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	return conn.(*net.TCPConn), nil
+}
+
+// tunnel opens a tunnel: a *raw, or a *tls.Conn where the proxy ends TLS.
+func (p *running) tunnel(path string) (io.ReadWriteCloser, error) {
+	conn, err := p.dial()
+	if err != nil {
+		return nil, err
+	}
+	if p.tls {
+		return p.secure(conn, path)
+	}
+	if err := upgrade(conn, path); err != nil {
 		conn.Close()
 		return nil, err
 	}
+	return newRaw(conn)
+}
+
+func (p *running) secure(conn *net.TCPConn, path string) (io.ReadWriteCloser, error) {
+	secured := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
+	if err := upgrade(secured, path); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	_ = conn.SetDeadline(time.Time{})
 	return secured, nil
 }
 
-// tunnel opens a tunnel.
-func (p *running) tunnel() (net.Conn, error) {
-	conn, err := p.connect()
-	if err != nil {
-		return nil, err
+// upgrade makes the handshake. The backend says nothing by itself, so that what
+// comes is the answer's head and no more.
+func upgrade(conn io.ReadWriter, path string) error {
+	if _, err := io.WriteString(conn, handshake(path)); err != nil {
+		return err
 	}
-	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
-	if _, err := io.WriteString(conn, handshake); err != nil {
-		conn.Close()
-		return nil, err
+	head := make([]byte, 0, 2<<10)
+	for !bytes.Contains(head, []byte("\r\n\r\n")) && len(head) < cap(head) {
+		n, err := conn.Read(head[len(head):cap(head)])
+		head = head[:len(head)+n]
+		if err != nil {
+			return fmt.Errorf("handshake: %w", err)
+		}
 	}
-	// Byte by byte up to the end of the head: what is behind it is the tunnel's.
-	answer, err := http.ReadResponse(bufio.NewReaderSize(oneByte{conn}, 16), nil)
-	if err == nil && answer.StatusCode != http.StatusSwitchingProtocols {
-		err = errors.New(answer.Status)
+	if !bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")) {
+		line, _, _ := bytes.Cut(head, []byte("\r\n"))
+		return fmt.Errorf("handshake: answered %q, wanted 101", line)
 	}
-	if err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("handshake: %w", err)
-	}
-	_ = conn.SetDeadline(time.Time{})
-	return conn, nil
+	return nil
 }
 
-type oneByte struct{ io.Reader }
+// raw is a plaintext tunnel outside Go's poller. Read and Write wait, and give up
+// after patience.
+type raw struct{ fd int }
 
-func (r oneByte) Read(p []byte) (int, error) { return r.Reader.Read(p[:1]) }
+func newRaw(conn *net.TCPConn) (*raw, error) {
+	fd, err := detach(conn)
+	if err != nil {
+		return nil, err
+	}
+	wait := syscall.NsecToTimeval(patience.Nanoseconds())
+	err = errors.Join(syscall.SetNonblock(fd, false),
+		syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &wait),
+		syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &wait))
+	return &raw{fd}, err
+}
+
+func (r *raw) Read(b []byte) (int, error) {
+	n, err := syscall.Read(r.fd, b)
+	if n == 0 && err == nil {
+		err = io.EOF
+	}
+	return max(n, 0), err
+}
+
+func (r *raw) Write(b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var m int
+		m, err = syscall.Write(r.fd, b[n:])
+		n += max(m, 0)
+	}
+	return n, err
+}
+
+// Close resets the connection: no TIME_WAIT, as ports are few.
+func (r *raw) Close() error { return closeNow(r.fd) }
+
+func closeNow(fd int) error {
+	_ = syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+	return syscall.Close(fd)
+}
 
 // tunnels opens n, a few at a time.
-func (p *running) tunnels(n int) ([]net.Conn, error) {
-	conns := make([]net.Conn, n)
+func (p *running) tunnels(n int) ([]io.ReadWriteCloser, error) {
+	conns := make([]io.ReadWriteCloser, n)
 	var next atomic.Int64
 	var group sync.WaitGroup
 	failed := make(chan error, 32)
 	for range cap(failed) {
 		group.Go(func() {
 			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
-				conn, err := p.tunnel()
+				conn, err := p.tunnel(echoing)
 				if err != nil {
 					failed <- err
 					return
@@ -90,7 +159,7 @@ func (p *running) tunnels(n int) ([]net.Conn, error) {
 	}
 }
 
-func closeAll(conns []net.Conn) {
+func closeAll(conns []io.ReadWriteCloser) {
 	for _, c := range conns {
 		if c != nil {
 			c.Close()
@@ -98,31 +167,63 @@ func closeAll(conns []net.Conn) {
 	}
 }
 
-// echoer plays messages of one size on one tunnel.
+// echoer plays messages of one size on one tunnel. One goroutine at a time.
 type echoer struct {
-	conn    net.Conn
+	conn    io.ReadWriter
+	size    int
 	request []byte
-	answer  []byte
+	buffer  []byte
+	frames  walker
 }
 
-func newEchoer(conn net.Conn, size int) *echoer {
-	return &echoer{conn: conn, request: frame(size, true), answer: make([]byte, len(frame(size, false)))}
+func newEchoer(conn io.ReadWriter, size int) *echoer {
+	return &echoer{conn: conn, size: size, request: frame(size, true), buffer: make([]byte, min(size+14, 64<<10))}
 }
 
-// once sends a message and waits for its echo. Large ones are sent while the
-// echo may already be coming.
+// once sends a message and waits for its echo.
 func (e *echoer) once() error {
-	if len(e.request) > 64<<10 {
-		sent := make(chan error, 1)
-		go func() { _, err := e.conn.Write(e.request); sent <- err }()
-		_, err := io.ReadFull(e.conn, e.answer)
-		return errors.Join(err, <-sent)
-	}
 	if _, err := e.conn.Write(e.request); err != nil {
 		return err
 	}
-	_, err := io.ReadFull(e.conn, e.answer)
-	return err
+	for {
+		n, err := e.conn.Read(e.buffer)
+		if err != nil {
+			return err
+		}
+		if done, err := e.take(e.buffer[:n]); done || err != nil {
+			return err
+		}
+	}
+}
+
+// take looks for the echo in what has come, and answers pings.
+func (e *echoer) take(b []byte) (done bool, err error) {
+	for len(b) > 0 && err == nil {
+		rest, f, ok := e.frames.next(b)
+		b = rest
+		switch {
+		case !ok:
+		case f.op == opClose:
+			return false, errors.New("a Close frame came")
+		case f.op == opPing:
+			_, err = e.conn.Write(message(opPong, f.control, true))
+		case f.op < opClose && f.size != e.size:
+			return false, fmt.Errorf("an echo of %d bytes came, wanted %d", f.size, e.size)
+		case f.op < opClose:
+			done = true
+		}
+	}
+	return done, err
+}
+
+// eachOnce plays one message on each tunnel, one after the other.
+func eachOnce(conns []io.ReadWriteCloser, size int) error {
+	for _, conn := range conns {
+		if err := newEchoer(conn, size).once(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // repeat runs each of the jobs again and again, all at once, until ctx is done,
@@ -154,43 +255,6 @@ func repeat(ctx context.Context, jobs []func() error) (count int64, err error) {
 // times is n of the same job.
 func times(n int, job func() error) []func() error { return slices.Repeat([]func() error{job}, n) }
 
-// echoes lets every tunnel echo, one message after the other, until ctx is done,
-// and counts the messages.
-func echoes(ctx context.Context, conns []net.Conn, size int) (messages int64, err error) {
-	jobs := make([]func() error, 0, len(conns))
-	for _, conn := range conns {
-		jobs = append(jobs, newEchoer(conn, size).once)
-	}
-	return repeat(ctx, jobs)
-}
-
-// paced echoes at a fixed rate over all tunnels in turn, and returns each
-// message's time from the moment it was due.
-func paced(ctx context.Context, conns []net.Conn, size, perSecond int) (waits []time.Duration, err error) {
-	free := make(chan *echoer, len(conns))
-	for _, conn := range conns {
-		free <- newEchoer(conn, size)
-	}
-	var mu sync.Mutex
-	var group sync.WaitGroup
-	start := time.Now()
-	for i := 0; ctx.Err() == nil; i++ {
-		due := start.Add(time.Duration(i) * time.Second / time.Duration(perSecond))
-		time.Sleep(time.Until(due))
-		e := <-free
-		group.Go(func() {
-			failure := e.once()
-			mu.Lock()
-			waits = append(waits, time.Since(due))
-			err = errors.Join(err, failure)
-			mu.Unlock()
-			free <- e
-		})
-	}
-	group.Wait()
-	return waits, err
-}
-
 // requests sends plain HTTP requests on n kept connections until ctx is done.
 func (p *running) requests(ctx context.Context, n int) (count int64, err error) {
 	transport := &http.Transport{MaxIdleConnsPerHost: n, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
@@ -215,23 +279,12 @@ func (p *running) requests(ctx context.Context, n int) (count int64, err error) 
 }
 
 // handshakes opens and closes tunnels, a few at a time, until ctx is done.
-func (p *running) handshakes(ctx context.Context, workers int) (count int64, err error) {
+func (p *running) handshakes(ctx context.Context, workers int, path func() string) (count int64, err error) {
 	return repeat(ctx, times(workers, func() error {
-		conn, err := p.tunnel()
+		conn, err := p.tunnel(path())
 		if err != nil {
 			return err
 		}
-		if t, ok := conn.(*net.TCPConn); ok {
-			_ = t.SetLinger(0) // no TIME_WAIT: ports are few
-		}
 		return conn.Close()
 	}))
-}
-
-func percentile(waits []time.Duration, p float64) time.Duration {
-	if len(waits) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(waits))
-	return sorted[min(len(sorted)-1, int(p*float64(len(sorted))))]
 }

@@ -1,23 +1,32 @@
 // Command bench compares Tunnelform with Apache, nginx, HAProxy, Caddy and with
-// the smallest relay that can be written in C, which is the kernel's own price.
+// the smallest relay that can be written in C, which is the kernel's own price;
+// and it puts Tunnelform under pressure.
 //
-//	cd proxy/bench && go run . [-quick] [-only REGEXP] [-proxies LIST] [-rounds N]
+//	cd proxy/bench && go run . [-quick] [-only REGEXP] [-proxies LIST] [-rounds N] [-out FILE]
+//	cd proxy/bench && go run . -table FILE...
 //
 // Every proxy gets an equivalent configuration (configs.go), its access log on,
-// and the same backend and load, both in this process (backend.go, load.go).
-// Rounds are interleaved: each round measures every proxy once, in another
-// order. What is printed are medians of what the proxies' processes used (CPU
-// from /proc/PID/stat, memory from /proc/PID/smaps_rollup), never wall time of a
-// busy machine, and their ratios to the others.
+// and the same backend and load, both in this process (backend.go, load.go,
+// loop.go). Rounds are interleaved: each round measures every proxy once, in
+// another order. What is printed are medians, the least and the greatest beside
+// them, of what the proxies' processes used (CPU from /proc/PID/stat, memory from
+// /proc/PID/smaps_rollup), seldom wall time of a busy machine, and their ratios.
 //
-// All traffic stays on 127.0.0.1, and every scenario is bounded in time and
-// connections. Proxies that are not installed are left out, with a line that
-// says so.
+// -out keeps every single measurement, one JSON object a line, appended: a full
+// run can be made in parts, and -table prints the parts together. Where a
+// scenario was measured again, the last run of it counts.
+//
+// All traffic stays on 127.0.0.1, and every scenario is bounded in time,
+// connections and descriptors. Proxies that are not installed are left out, with
+// a line that says so. However the run ends, the proxies end with it.
 package main
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -29,7 +38,7 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
+	if err := run(os.Stdout, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -41,37 +50,58 @@ type options struct {
 	proxies []string
 	rounds  int
 	length  time.Duration // of one measurement
+	out     string        // file that every measurement is appended to; "" none
+	tables  []string      // files to print instead of measuring
 }
 
-func parseFlags() (options, error) {
-	quick := flag.Bool("quick", false, "three rounds of one second, and the short list of scenarios")
-	only := flag.String("only", "", "measure only the scenarios that match this regular expression")
-	proxies := flag.String("proxies", "", "measure only these, comma-separated: "+strings.Join(names(peers), ", "))
-	rounds := flag.Int("rounds", 0, "rounds (default 5, with -quick 3)")
-	flag.Parse()
-	o := options{quick: *quick, rounds: *rounds, length: 3 * time.Second}
+func parseFlags(args []string) (options, error) {
+	flags := flag.NewFlagSet("bench", flag.ExitOnError)
+	quick := flags.Bool("quick", false, "short rounds, and the short list of scenarios: three minutes")
+	only := flags.String("only", "", "measure only the scenarios that match this regular expression")
+	proxies := flags.String("proxies", "", "measure only these, comma-separated: "+strings.Join(names(peers), ", "))
+	rounds := flags.Int("rounds", 0, "rounds, where a scenario does not want fewer (default 3, with -quick 2)")
+	out := flags.String("out", "", "append every measurement to this file")
+	table := flags.Bool("table", false, "measure nothing: print what the files named hold")
+	_ = flags.Parse(args) // exits on a mistake
+	o := options{quick: *quick, rounds: 3, length: 1500 * time.Millisecond, out: *out}
 	if o.quick {
-		o.length = time.Second
+		o.rounds, o.length = 2, 600*time.Millisecond
 	}
-	if o.rounds == 0 {
-		o.rounds = 5
-		if o.quick {
-			o.rounds = 3
-		}
+	if *rounds > 0 {
+		o.rounds = *rounds
+	}
+	if *table {
+		o.tables = flags.Args()
+	}
+	if *table != (flags.NArg() > 0) {
+		return o, fmt.Errorf("arguments %q: wanted files behind -table, and nothing without it", flags.Args())
 	}
 	if *proxies != "" {
 		o.proxies = strings.Split(*proxies, ",")
+	}
+	for _, name := range o.proxies {
+		if !slices.Contains(names(peers), name) {
+			return o, fmt.Errorf("proxy %q: wanted one of %s", name, strings.Join(names(peers), ", "))
+		}
 	}
 	var err error
 	o.only, err = regexp.Compile(*only)
 	return o, err
 }
 
+// wants says whether a scenario was asked for.
+func (o options) wants(s scenario) bool {
+	return o.only.MatchString(s.name) && (s.quick || !o.quick)
+}
+
 // run measures everything that was asked for, and prints.
-func run() error {
-	o, err := parseFlags()
+func run(w io.Writer, args []string) error {
+	o, err := parseFlags(args)
 	if err != nil {
 		return err
+	}
+	if len(o.tables) > 0 {
+		return printFiles(w, o.tables)
 	}
 	raiseDescriptorLimit()
 	dir, err := os.MkdirTemp("", "tunnelform-bench-")
@@ -79,76 +109,54 @@ func run() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	installed, err := prepare(dir, o)
 	if err != nil {
 		return err
 	}
-	printMachine(os.Stdout, installed)
+	return measureAll(ctx, w, dir, o, installed)
+}
+
+func measureAll(ctx context.Context, w io.Writer, dir string, o options, installed []peer) error {
+	var all []record
 	for _, s := range scenarios {
-		if !o.only.MatchString(s.name) || o.quick && !s.quick {
+		if !o.wants(s) {
 			continue
 		}
-		results, err := measure(dir, o, s, installed, stop)
-		if err != nil {
+		began := time.Now()
+		records := measure(ctx, dir, o, s, installed)
+		if ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
+		fmt.Fprintf(os.Stderr, "bench: %s took %v\n", s.name, time.Since(began).Round(time.Second))
+		all = append(all, records...)
+		if err := appendRecords(o.out, records); err != nil {
 			return err
 		}
-		printResults(os.Stdout, s, installed, results)
 	}
+	printRecords(w, all)
 	return nil
 }
 
 // measure plays one scenario in rounds over all proxies. A proxy that fails has
 // no result, and says why.
-func measure(dir string, o options, s scenario, installed []peer, stop <-chan os.Signal) (map[string][]float64, error) {
-	results := make(map[string][]float64)
-	for round := range o.rounds {
+func measure(ctx context.Context, dir string, o options, s scenario, installed []peer) (records []record) {
+	for round := range s.roundsOf(o) {
 		for _, i := range rand.Perm(len(installed)) {
-			select {
-			case <-stop:
-				return nil, fmt.Errorf("interrupted")
-			default:
-			}
 			p := installed[i]
-			if !s.fits(p) {
+			if !s.fits(p) || ctx.Err() != nil {
 				continue
 			}
-			value, err := once(dir, o, s, p)
+			got, err := once(ctx, dir, o, s, p)
 			if err != nil {
 				fmt.Fprintf(os.Stderr, "bench: %s, %s, round %d: %v\n", s.name, p.name, round+1, err)
 				continue
 			}
-			results[p.name] = append(results[p.name], value)
+			records = append(records, got...)
 		}
 	}
-	return results, nil
-}
-
-// once starts the proxy, plays the scenario, and stops the proxy.
-func once(dir string, o options, s scenario, p peer) (float64, error) {
-	b, err := startBackend()
-	if err != nil {
-		return 0, err
-	}
-	defer b.close()
-	proxy, err := p.launch(dir, b.addr, s.tls)
-	if err != nil {
-		return 0, err
-	}
-	defer proxy.stop()
-	return s.play(proxy, o)
-}
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	if len(sorted) == 0 {
-		return 0
-	}
-	if len(sorted)%2 == 1 {
-		return sorted[len(sorted)/2]
-	}
-	return (sorted[len(sorted)/2-1] + sorted[len(sorted)/2]) / 2
+	return records
 }
 
 func raiseDescriptorLimit() {

@@ -16,12 +16,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
 const product = "tunnelform"
 
-// peer is one proxy. Its files stand in the run's directory, one folder a peer.
+// peer is one proxy. Its files stand in the run's directory, one folder a launch.
 type peer struct {
 	name    string
 	isRelay bool // no handshake, no HTTP: it copies bytes
@@ -30,34 +31,48 @@ type peer struct {
 	build func(dir string) (program string, err error)
 	// configure writes files and returns the arguments.
 	configure func(s site) (args []string, err error)
-	shows     []string // arguments that print the version
+	// reload has it take the files that configure has written anew; nil: it
+	// watches them.
+	reload func(p peer, r *running) error
+	shows  []string // arguments that print the version
 
-	program string
+	program string // set by prepare, as is its version
+	version string
 }
 
-// site is what a configuration needs to know.
+// site is what a configuration needs to know. A scenario gives the second part.
 type site struct {
 	dir     string
 	port    int
 	backend string // host:port
-	tls     bool
 	cert    string // PEM: certificate and key in one file
+
+	tls         bool
+	room        int      // tunnels at once, where room is not free; 0: 1,000
+	routes      int      // so many: /r000000/ and on; 0: one for everything
+	edit        int      // what /edit answers with; 0: there is no /edit
+	descriptors int      // the most it may have; 0: as many as this process
+	env         []string // NAME=value
 }
 
 func (s site) address() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
 
+// write replaces a file, whole.
 func (s site) write(name, text string) (string, error) {
 	file := filepath.Join(s.dir, name)
-	return file, os.WriteFile(file, []byte(text), 0o644)
+	if err := os.WriteFile(file+".new", []byte(text), 0o644); err != nil {
+		return "", err
+	}
+	return file, os.Rename(file+".new", file)
 }
 
 var peers = []peer{
 	{name: product, canTLS: true, build: buildProduct, configure: configureProduct, shows: []string{"version"}},
 	{name: "relay", isRelay: true, build: buildRelay, configure: configureRelay},
-	{name: "nginx", canTLS: true, build: find("nginx"), configure: configureNginx, shows: []string{"-v"}},
-	{name: "haproxy", canTLS: true, build: find("haproxy"), configure: configureHAProxy, shows: []string{"-v"}},
-	{name: "caddy", canTLS: true, build: buildCaddy, configure: configureCaddy, shows: []string{"version"}},
-	{name: "apache", canTLS: true, build: find("apache2"), configure: configureApache, shows: []string{"-v"}},
+	{name: "nginx", canTLS: true, build: find("nginx"), configure: configureNginx, reload: signalled(syscall.SIGHUP), shows: []string{"-v"}},
+	{name: "haproxy", canTLS: true, build: find("haproxy"), configure: configureHAProxy, reload: signalled(syscall.SIGUSR2), shows: []string{"-v"}},
+	{name: "caddy", canTLS: true, build: buildCaddy, configure: configureCaddy, reload: reloadCaddy, shows: []string{"version"}},
+	{name: "apache", canTLS: true, build: find("apache2"), configure: configureApache, reload: signalled(syscall.SIGUSR1), shows: []string{"-v"}},
 }
 
 func names(peers []peer) (list []string) {
@@ -80,12 +95,14 @@ func prepare(dir string, o options) (installed []peer, err error) {
 			fmt.Fprintf(os.Stderr, "bench: without %s: %v\n", p.name, err)
 			continue
 		}
+		p.version = p.ask()
 		installed = append(installed, p)
 	}
 	return installed, nil
 }
 
-func (p peer) version() string {
+// ask asks a program for its version.
+func (p peer) ask() string {
 	if p.shows == nil {
 		return "relay/relay.c, compiled with -O2"
 	}
@@ -94,21 +111,18 @@ func (p peer) version() string {
 	return line
 }
 
-// launch starts the proxy in front of a backend.
-func (p peer) launch(dir, backend string, tls bool) (*running, error) {
-	port, err := freePort()
+// signalled reloads by a signal to the first process.
+func signalled(sig syscall.Signal) func(peer, *running) error {
+	return func(_ peer, r *running) error { return r.cmd.Process.Signal(sig) }
+}
+
+func reloadCaddy(p peer, r *running) error {
+	said, err := exec.Command(p.program, "reload", "--force", "--config", filepath.Join(r.site.dir, "Caddyfile"),
+		"--adapter", "caddyfile", "--address", "unix/"+filepath.Join(r.site.dir, "admin")).CombinedOutput()
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("%w: %s", err, said)
 	}
-	s := site{dir: filepath.Join(dir, p.name), port: port, backend: backend, tls: tls, cert: filepath.Join(dir, "cert.pem")}
-	if err := os.MkdirAll(s.dir, 0o755); err != nil {
-		return nil, err
-	}
-	args, err := p.configure(s)
-	if err != nil {
-		return nil, err
-	}
-	return spawn(s.address(), tls, filepath.Join(s.dir, "output"), p.program, args...)
+	return nil
 }
 
 func find(program string) func(string) (string, error) {

@@ -3,6 +3,7 @@ package main
 // A running proxy: its processes, and what they have used.
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -15,54 +16,94 @@ import (
 	"time"
 )
 
-// running is a proxy that accepts connections.
+// running is a proxy that accepts connections. Its methods may be called
+// concurrently; whoever started it stops it.
 type running struct {
+	site site
 	addr string
 	tls  bool
+	log  string // file that it writes its output to
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
 }
 
 // spawn starts a command in a process group of its own and waits until it
-// accepts connections at addr.
-func spawn(addr string, tls bool, output, name string, args ...string) (*running, error) {
+// accepts connections. Should this process be killed, the kernel kills it.
+func spawn(ctx context.Context, s site, name string, args []string) (*running, error) {
+	output := filepath.Join(s.dir, "output")
 	log, err := os.Create(output)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
+	if s.descriptors > 0 {
+		limited := []string{"-c", `ulimit -n "$1" && shift && exec "$@"`, "sh", strconv.Itoa(s.descriptors), name}
+		name, args = "/bin/sh", append(limited, args...)
+	}
 	cmd := exec.Command(name, args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Env = append(os.Environ(), s.env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	r := &running{addr: addr, tls: tls, cmd: cmd, done: make(chan struct{})}
+	r := &running{site: s, addr: s.address(), tls: s.tls, log: output, cmd: cmd, done: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait()
 		close(r.done)
 	}()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
-		conn, err := net.Dial("tcp", addr)
+	if err := r.ready(ctx); err != nil {
+		r.stop()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *running) ready(ctx context.Context) error {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline) && ctx.Err() == nil; {
+		conn, err := net.Dial("tcp", r.addr)
 		if err == nil {
 			conn.Close()
-			return r, nil
+			return nil
 		}
 		select {
 		case <-r.done:
-			said, _ := os.ReadFile(output)
-			return nil, fmt.Errorf("%s ended at once: %s", name, said)
+			return fmt.Errorf("%s ended at once: %s", r.cmd.Path, r.output())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	r.stop()
-	return nil, fmt.Errorf("%s does not accept at %s", name, addr)
+	return fmt.Errorf("%s does not accept at %s", r.cmd.Path, r.addr)
 }
 
-// stop kills the process group and waits for its first process.
-func (r *running) stop() {
+// output is what it has written so far.
+func (r *running) output() string {
+	said, _ := os.ReadFile(r.log)
+	return string(said)
+}
+
+// kill ends the process group. Its number is not used again before its first
+// process has been waited for, and not while any other is left.
+func (r *running) kill() {
+	select {
+	case <-r.done:
+		if syscall.Kill(-r.cmd.Process.Pid, 0) != nil {
+			return
+		}
+	default:
+	}
 	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
+}
+
+// stop kills the process group and waits until it is gone.
+func (r *running) stop() {
+	r.kill()
 	<-r.done
+	for range 500 {
+		if syscall.Kill(-r.cmd.Process.Pid, 0) != nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // pids are the process and all its descendants.

@@ -1,170 +1,121 @@
 package main
 
-// What is measured. A scenario gets a proxy that has just started and returns
-// one number.
+// What is measured, and what is aimed at.
 
-import (
-	"context"
-	"fmt"
-	"time"
-)
+import "slices"
 
+// scenario gets a proxy that has just started and returns one number a row.
 type scenario struct {
-	name   string
-	unit   string
-	about  string
-	tls    bool
-	quick  bool // part of -quick
-	relay  bool // means something for a relay that does not parse
-	play   func(*running, options) (float64, error)
-	target map[string]float64 // the highest ratio to each other proxy that is aimed at
+	name     string
+	about    string
+	site     site     // how the proxy is configured
+	quick    bool     // part of -quick
+	relay    bool     // means something for a relay that does not parse
+	pressure bool     // stands in the second table
+	proxies  []string // nil: all that fit
+	rounds   int      // the most; 0: as many as are asked for
+	rows     []row
+	play     func(*stage) ([]float64, error)
 }
+
+// row is one number of a scenario.
+type row struct {
+	name  string
+	about string
+	unit  string
+	ratio map[string]float64 // the highest ratio to each other proxy that is aimed at
+	most  *float64           // the highest figure of ours that is aimed at
+}
+
+func atMost(v float64) *float64 { return &v }
 
 func (s scenario) fits(p peer) bool {
-	return (s.relay || !p.isRelay) && (!s.tls || p.canTLS)
+	if len(s.proxies) > 0 && !slices.Contains(s.proxies, p.name) {
+		return false
+	}
+	return (s.relay || !p.isRelay) && (!s.site.tls || p.canTLS)
 }
+
+func (s scenario) roundsOf(o options) int {
+	if s.rounds > 0 {
+		return min(s.rounds, o.rounds)
+	}
+	return o.rounds
+}
+
+// cost is the one row of a scenario that measures CPU.
+func cost(unit string, ratio map[string]float64) []row {
+	return []row{{name: "cpu", unit: "µs CPU/" + unit, ratio: ratio}}
+}
+
+type ratios = map[string]float64
+
+// single is the rounds of what takes long: many tunnels have to open first, or
+// memory to settle, which differs little from one time to the next.
+const single = 1
 
 var scenarios = []scenario{
-	{name: "echo-64B-100", unit: "µs CPU/message", about: "64 B echoed on 100 tunnels", quick: true, relay: true, play: echo64x(100, 64),
-		target: map[string]float64{"relay": 1.10, "nginx": 0.90, "haproxy": 0.85, "caddy": 0.75, "apache": 0.40}},
-	{name: "echo-64B-1000", unit: "µs CPU/message", about: "64 B echoed on 1,000 tunnels", quick: true, relay: true, play: echo64x(1000, 64),
-		target: map[string]float64{"relay": 1.10, "nginx": 0.80, "haproxy": 0.80}},
-	{name: "echo-1KiB-100", unit: "µs CPU/message", about: "1 KiB echoed on 100 tunnels", relay: true, play: echo64x(100, 1<<10)},
-	{name: "echo-16KiB-100", unit: "µs CPU/message", about: "16 KiB echoed on 100 tunnels", quick: true, relay: true, play: echo64x(100, 16<<10),
-		target: map[string]float64{"relay": 1.15, "nginx": 0.50, "haproxy": 0.60, "caddy": 0.70}},
-	{name: "rate-64B-1000", unit: "µs CPU/message", about: "2,000 messages of 64 B a second over 1,000 tunnels", relay: true, play: rate(1000, 2000, false),
-		target: map[string]float64{"relay": 1.25, "nginx": 0.85}},
-	{name: "latency-64B-1000", unit: "µs p99", about: "the same, p99 from when a message was due", relay: true, play: rate(1000, 2000, true)},
-	{name: "bulk", unit: "CPU s/GB", about: "1 MiB echoed on 8 tunnels", quick: true, relay: true, play: bulk,
-		target: map[string]float64{"haproxy": 0.40, "nginx": 0.30, "caddy": 0.60}},
-	{name: "tls-64B-100", unit: "µs CPU/message", about: "64 B echoed on 100 TLS tunnels", tls: true, play: echo64x(100, 64),
-		target: map[string]float64{"nginx": 0.90}},
-	{name: "tls-16KiB-100", unit: "µs CPU/message", about: "16 KiB echoed on 100 TLS tunnels", tls: true, play: echo64x(100, 16<<10),
-		target: map[string]float64{"nginx": 0.60}},
-	{name: "handshake", unit: "µs CPU/handshake", about: "tunnels opened and closed", quick: true, relay: true, play: handshakeCost,
-		target: map[string]float64{"nginx": 1.0}},
-	{name: "idle-1000", unit: "KiB/tunnel", about: "RSS for each of 1,000 idle tunnels, after a message of 64 B", quick: true, relay: true, play: idle(1000, "Rss", true)},
-	{name: "idle-9000", unit: "KiB/tunnel", about: "RSS for each of 9,000 idle tunnels, after a message of 64 B", relay: true, play: idle(9000, "Rss", true)},
-	{name: "idle-9000-pss", unit: "MiB", about: "PSS of the whole proxy with 9,000 idle tunnels", relay: true, play: idle(9000, "Pss", false)},
-	{name: "idle-tls-1000", unit: "KiB/tunnel", about: "RSS for each of 1,000 idle TLS tunnels, after a message of 64 B", tls: true, play: idle(1000, "Rss", true)},
-	{name: "http", unit: "µs CPU/request", about: "plain HTTP requests on 32 kept connections", quick: true, play: httpCost,
-		target: map[string]float64{"caddy": 1.0}},
-}
+	{name: "echo-64B-100", about: "64 B echoed on 100 tunnels", quick: true, relay: true, play: echo(100, 64),
+		rows: cost("message", ratios{"relay": 1.10, "nginx": 0.90, "haproxy": 0.85, "caddy": 0.75, "apache": 0.40})},
+	{name: "echo-64B-1000", about: "64 B echoed on 1,000 tunnels", quick: true, relay: true, play: echo(1000, 64),
+		rows: cost("message", ratios{"relay": 1.10, "nginx": 0.80, "haproxy": 0.80})},
+	{name: "echo-1KiB-100", about: "1 KiB echoed on 100 tunnels", relay: true, play: echo(100, 1<<10), rows: cost("message", nil)},
+	{name: "echo-1KiB-1000", about: "1 KiB echoed on 1,000 tunnels", relay: true, play: echo(1000, 1<<10), rows: cost("message", nil)},
+	{name: "echo-16KiB-100", about: "16 KiB echoed on 100 tunnels", quick: true, relay: true, play: echo(100, 16<<10),
+		rows: cost("message", ratios{"relay": 1.15, "nginx": 0.50, "haproxy": 0.60, "caddy": 0.70})},
+	{name: "echo-16KiB-1000", about: "16 KiB echoed on 1,000 tunnels", relay: true, play: echo(1000, 16<<10), rows: cost("message", nil)},
+	{name: "rate-64B-1000", about: "2,000 messages of 64 B a second over 1,000 tunnels", relay: true, play: rate(1000, 2000), rows: []row{
+		{name: "cpu", unit: "µs CPU/message", ratio: ratios{"relay": 1.25, "nginx": 0.85}},
+		{name: "p50", about: "p50 from when a message was due", unit: "µs"},
+		{name: "p99", about: "p99", unit: "µs"},
+		{name: "p99.9", about: "p99.9", unit: "µs"}}},
+	{name: "bulk", about: "1 MiB echoed on 8 tunnels", quick: true, relay: true, play: bulk,
+		rows: []row{{name: "cpu", unit: "CPU s/GB", ratio: ratios{"haproxy": 0.40, "nginx": 0.30, "caddy": 0.60}}}},
+	{name: "tls-64B-100", about: "64 B echoed on 100 TLS tunnels", site: site{tls: true}, play: echo(100, 64), rows: cost("message", ratios{"nginx": 0.90})},
+	{name: "tls-64B-1000", about: "64 B echoed on 1,000 TLS tunnels", site: site{tls: true}, play: echo(1000, 64), rows: cost("message", nil)},
+	{name: "tls-16KiB-100", about: "16 KiB echoed on 100 TLS tunnels", site: site{tls: true}, play: echo(100, 16<<10), rows: cost("message", ratios{"nginx": 0.60})},
+	{name: "handshake", about: "tunnels opened and closed", quick: true, relay: true, play: handshakeCost, rows: cost("handshake", ratios{"nginx": 1.0})},
+	{name: "handshake-tls", about: "TLS tunnels opened and closed", site: site{tls: true}, play: handshakeCost, rows: cost("handshake", nil)},
+	{name: "http", about: "plain HTTP requests on 32 kept connections", quick: true, play: httpCost, rows: cost("request", ratios{"caddy": 1.0})},
 
-// echo64x measures CPU a message: a round trip on each of n tunnels, one after
-// the other.
-func echo64x(n, size int) func(*running, options) (float64, error) {
-	return func(p *running, o options) (float64, error) {
-		conns, err := p.tunnels(n)
-		if err != nil {
-			return 0, err
-		}
-		defer closeAll(conns)
-		if _, err := echoes(within(o.length/4), conns, size); err != nil { // warm
-			return 0, err
-		}
-		before := p.cpu()
-		messages, err := echoes(within(o.length), conns, size)
-		return perUnit(p.cpu()-before, messages), err
-	}
-}
+	{name: "idle-1000", about: "1,000 idle tunnels", quick: true, relay: true, rounds: single, play: idle(1000), rows: idleRows(nil, nil)},
+	{name: "idle-9000", about: "9,000 idle tunnels", site: site{room: 9000}, relay: true, rounds: single, play: idle(9000),
+		rows: idleRows(atMost(0.5), atMost(25))},
+	{name: "idle-tls-1000", about: "1,000 idle TLS tunnels", site: site{tls: true}, rounds: single, play: idle(1000), rows: idleRows(nil, nil)},
+	{name: "idle-tls-9000", about: "9,000 idle TLS tunnels", site: site{tls: true, room: 9000}, rounds: single, play: idle(9000),
+		rows: idleRows(atMost(14), nil)},
 
-// perUnit is in microseconds.
-func perUnit(cpu time.Duration, units int64) float64 {
-	if units == 0 {
-		return 0
-	}
-	return float64(cpu.Nanoseconds()) / 1e3 / float64(units)
-}
+	{name: "match", about: "handshakes to one of many routes", site: site{routes: 10}, proxies: []string{product, "nginx", "haproxy"}, play: matching, rows: []row{
+		{name: "10", about: "10 routes", unit: "µs CPU/handshake", ratio: ratios{"nginx": 1.0}},
+		{name: "1000", about: "1,000 routes", unit: "µs CPU/handshake", ratio: ratios{"nginx": 1.0}},
+		{name: "100000", about: "100,000 routes", unit: "µs CPU/handshake"},
+		{name: "flat", about: "100,000 routes as a multiple of 10", unit: "×", most: atMost(1.1)}}},
 
-func within(d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	context.AfterFunc(ctx, cancel)
-	return ctx
-}
-
-func rate(n, perSecond int, latency bool) func(*running, options) (float64, error) {
-	return func(p *running, o options) (float64, error) {
-		conns, err := p.tunnels(n)
-		if err != nil {
-			return 0, err
-		}
-		defer closeAll(conns)
-		if _, err := paced(within(o.length/2), conns, 64, perSecond); err != nil {
-			return 0, err
-		}
-		before := p.cpu()
-		waits, err := paced(within(2*o.length), conns, 64, perSecond)
-		if latency {
-			return float64(percentile(waits, 0.99).Nanoseconds()) / 1e3, err
-		}
-		return perUnit(p.cpu()-before, int64(len(waits))), err
-	}
-}
-
-// bulk counts each byte once, though an echo carries it there and back.
-func bulk(p *running, o options) (float64, error) {
-	const size = 1 << 20
-	conns, err := p.tunnels(8)
-	if err != nil {
-		return 0, err
-	}
-	defer closeAll(conns)
-	if _, err := echoes(within(o.length/4), conns, size); err != nil {
-		return 0, err
-	}
-	before := p.cpu()
-	messages, err := echoes(within(o.length), conns, size)
-	if messages == 0 || err != nil {
-		return 0, fmt.Errorf("no message came back: %w", err)
-	}
-	return (p.cpu() - before).Seconds() / (float64(2*size*messages) / 1e9), nil
-}
-
-func handshakeCost(p *running, o options) (float64, error) {
-	if _, err := p.handshakes(within(o.length/4), 8); err != nil {
-		return 0, err
-	}
-	before := p.cpu()
-	count, err := p.handshakes(within(o.length), 8)
-	return perUnit(p.cpu()-before, count), err
-}
-
-func httpCost(p *running, o options) (float64, error) {
-	if _, err := p.requests(within(o.length/4), 32); err != nil {
-		return 0, err
-	}
-	before := p.cpu()
-	count, err := p.requests(within(o.length), 32)
-	return perUnit(p.cpu()-before, count), err
-}
-
-// settle is what a proxy may take to give back what a burst of handshakes left.
-const settle = 3 * time.Second
-
-func idle(n int, field string, each bool) func(*running, options) (float64, error) {
-	return func(p *running, _ options) (float64, error) {
-		one, err := p.tunnels(1) // what the first tunnel allocates is not the others'
-		if err != nil {
-			return 0, err
-		}
-		defer closeAll(one)
-		before := p.memory(field)
-		conns, err := p.tunnels(n)
-		if err != nil {
-			return 0, err
-		}
-		defer closeAll(conns)
-		for _, conn := range conns {
-			if err := newEchoer(conn, 64).once(); err != nil {
-				return 0, err
-			}
-		}
-		time.Sleep(settle)
-		after := p.memory(field)
-		if each {
-			return float64(after-before) / float64(n), nil
-		}
-		return float64(after) / 1024, nil
-	}
+	{name: "reload", about: "100 edits, 2,000 tunnels with traffic", pressure: true, rounds: single, site: site{edit: 1, room: 2000},
+		proxies: []string{product, "nginx", "haproxy", "caddy"}, play: reloading(2000, 100), rows: reloadRows},
+	{name: "reload-few", about: "10 edits, 200 tunnels with traffic", quick: true, pressure: true, rounds: single, site: site{edit: 1},
+		proxies: []string{product, "nginx", "haproxy"}, play: reloading(200, 10), rows: reloadRows},
+	{name: "flood", about: "1,000 tunnels at 2,000 messages a second while one floods", pressure: true, relay: true, rounds: single, play: flood, rows: []row{
+		{name: "ratio", about: "their p99 as a multiple of the quiet one", unit: "×", most: atMost(3)},
+		{name: "quiet", about: "quiet p99", unit: "µs"},
+		{name: "flood", about: "p99 in the flood", unit: "µs"}}},
+	{name: "stalled", about: "who stops reading after 64 MiB", pressure: true, relay: true, rounds: single, play: stalled, rows: []row{
+		{name: "backend", about: "a backend: what the kernel holds for the tunnel's two sockets", unit: "KiB"},
+		{name: "client", about: "a client that sends: the same", unit: "KiB"},
+		{name: "proxy", about: "what the proxy itself has grown by", unit: "KiB"}}},
+	{name: "descriptors", about: "64 descriptors, more clients", pressure: true, quick: true, proxies: []string{product}, rounds: single,
+		site: site{descriptors: 64}, play: exhausted, rows: []row{
+			{name: "said", about: "log lines about it", unit: "", most: atMost(1)},
+			{name: "cpu", about: "CPU while there are none", unit: "% of a core", most: atMost(5)},
+			{name: "again", about: "from one that is free to the next tunnel", unit: "ms", most: atMost(100)}}},
+	{name: "churn", about: "9,000 tunnels opened and closed 20 times", pressure: true, proxies: []string{product}, rounds: single,
+		site: site{room: 9000}, play: churn(9000, 20), rows: []row{
+			{name: "second", about: "RSS after the second time", unit: "MiB"},
+			{name: "last", about: "RSS after the last", unit: "MiB"},
+			{name: "ratio", about: "the last as a multiple", unit: "×", most: atMost(1.1)}}},
+	{name: "pauses", about: "9,000 tunnels, 2,000 messages and 500 handshakes a second", pressure: true, proxies: []string{product}, rounds: single,
+		site: site{room: 9000, env: []string{"GODEBUG=gctrace=1"}}, play: pauses, rows: []row{
+			{name: "count", about: "collections", unit: ""},
+			{name: "p99", about: "p99 of what they stop the proxy for", unit: "µs"},
+			{name: "max", about: "the longest stop", unit: "µs"}}},
 }

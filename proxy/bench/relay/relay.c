@@ -44,6 +44,13 @@ static void watch(int op, int fd, uint32_t events) {
     if (epoll_ctl(ep, op, fd, &e) < 0) die("epoll_ctl");
 }
 
+/* rewatch reads of fd only while its peer takes what comes, and waits for room in
+ * fd only while something is left for it. */
+static void rewatch(int fd) {
+    uint32_t in = shut[fd] || pending[peer[fd]] ? 0 : EPOLLIN;
+    watch(EPOLL_CTL_MOD, fd, in | (pending[fd] ? EPOLLOUT : 0));
+}
+
 static void drop(int fd) {
     int other = peer[fd];
     free(pending[fd]);
@@ -96,7 +103,7 @@ static void copy(int fd) {
         shutdown(other, SHUT_WR);
         shut[fd] = 1;
         if (shut[other]) drop(fd);
-        else watch(EPOLL_CTL_MOD, fd, 0);
+        else rewatch(fd);
         return;
     }
     ssize_t sent = send(other, buffer, n, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -106,12 +113,12 @@ static void copy(int fd) {
     }
     if (sent < 0) sent = 0;
     if (sent < n) {
-        if (!pending[other] && !(pending[other] = malloc(BUFFER))) die("malloc");
+        if (!(pending[other] = malloc(BUFFER))) die("malloc"); /* it had none, or fd would not be read */
         memcpy(pending[other], buffer + sent, n - sent);
         pending_at[other] = 0;
         pending_len[other] = n - sent;
-        watch(EPOLL_CTL_MOD, fd, 0);
-        watch(EPOLL_CTL_MOD, other, EPOLLIN | EPOLLOUT);
+        rewatch(fd);
+        rewatch(other);
     }
 }
 
@@ -154,11 +161,12 @@ int main(int argc, char **argv) {
                 if (left == 0) {
                     free(pending[fd]);
                     pending[fd] = NULL;
-                    watch(EPOLL_CTL_MOD, fd, shut[fd] ? 0 : EPOLLIN);
-                    watch(EPOLL_CTL_MOD, peer[fd], shut[peer[fd]] ? 0 : EPOLLIN);
+                    rewatch(fd);
+                    rewatch(peer[fd]);
                 }
             }
-            if (events[i].events & EPOLLIN) copy(fd);
+            /* What came in the same batch may have filled the peer. */
+            if (events[i].events & EPOLLIN && !pending[peer[fd]]) copy(fd);
         }
     }
 }
