@@ -115,7 +115,7 @@ func payloadSize(head []byte) int {
 	case 126:
 		return int(binary.BigEndian.Uint16(head[2:]))
 	case 127:
-		return int(binary.BigEndian.Uint64(head[2:]))
+		return int(binary.BigEndian.Uint64(head[2:]) &^ (1 << 63)) // which must be 0 (RFC 6455, section 5.2)
 	}
 	return int(head[1] & 0x7f)
 }
