@@ -6,8 +6,8 @@ import (
 	"context"
 	"strings"
 
+	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/function"
-	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
@@ -34,11 +34,11 @@ func (encodeFunction) Definition(_ context.Context, _ function.DefinitionRequest
 }
 
 func (encodeFunction) Run(ctx context.Context, req function.RunRequest, resp *function.RunResponse) {
-	var document types.Dynamic
+	var document attr.Value // of any other type the framework would make it anew
 	if resp.Error = req.Arguments.Get(ctx, &document); resp.Error != nil {
 		return
 	}
-	said, err := dynamicPlain(ctx, document)
+	said, err := plainOf(document)
 	if err != nil {
 		resp.Error = function.NewArgumentFuncError(0, err.Error())
 		return

@@ -79,7 +79,7 @@ func (explainFunction) Run(ctx context.Context, req function.RunRequest, resp *f
 		resp.Error = failed
 		return
 	}
-	question, failed := askedQuestion(ctx, url, options)
+	question, failed := askedQuestion(url, options)
 	if failed != nil {
 		resp.Error = failed
 		return
@@ -106,10 +106,10 @@ func explanationOf(e *routefile.Explanation) explanationObject {
 // optionNames are the members that the options may have.
 var optionNames = []string{"client", "headers", "listener", "method", "upgrade"}
 
-func askedQuestion(ctx context.Context, url string, options []types.Dynamic) (q routefile.Question, failed *function.FuncError) {
+func askedQuestion(url string, options []types.Dynamic) (q routefile.Question, failed *function.FuncError) {
 	said := routefile.Plain{}
 	for i, option := range options {
-		plain, err := dynamicPlain(ctx, option)
+		plain, err := plainOf(option)
 		one, ok := plain.(routefile.Plain)
 		if err != nil || !ok && plain != nil {
 			return q, function.NewArgumentFuncError(int64(2+i), "no object: want such as {method = \"POST\"}")

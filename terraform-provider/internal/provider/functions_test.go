@@ -2,14 +2,15 @@ package provider
 
 import (
 	"context"
+	"math/big"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/types"
-	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/tfversion"
 
@@ -168,21 +169,22 @@ func TestDecodeThenEncode(t *testing.T) {
 }
 
 func TestPlainOfValues(t *testing.T) {
-	object := tftypes.NewValue(tftypes.Object{AttributeTypes: map[string]tftypes.Type{"n": tftypes.Number, "l": tftypes.Tuple{ElementTypes: []tftypes.Type{tftypes.Bool}}, "z": tftypes.String}},
-		map[string]tftypes.Value{
-			"n": tftypes.NewValue(tftypes.Number, 0.5),
-			"l": tftypes.NewValue(tftypes.Tuple{ElementTypes: []tftypes.Type{tftypes.Bool}}, []tftypes.Value{tftypes.NewValue(tftypes.Bool, true)}),
-			"z": tftypes.NewValue(tftypes.String, nil),
-		})
+	object := types.DynamicValue(types.ObjectValueMust(
+		map[string]attr.Type{"n": types.NumberType, "l": types.TupleType{ElemTypes: []attr.Type{types.BoolType, types.StringType}}, "z": types.StringType},
+		map[string]attr.Value{
+			"n": types.NumberValue(big.NewFloat(0.5)),
+			"l": types.TupleValueMust([]attr.Type{types.BoolType, types.StringType}, []attr.Value{types.BoolValue(true), types.StringNull()}),
+			"z": types.StringNull(),
+		}))
 	p, err := plainOf(object)
 	if err != nil {
 		t.Fatal(err)
 	}
 	plain := p.(routefile.Plain)
-	if plain["n"] != "0.5" || plain["l"].([]any)[0] != true || len(plain) != 2 {
+	if plain["n"] != "0.5" || !slices.Equal(plain["l"].([]any), []any{true}) || len(plain) != 2 {
 		t.Errorf("plain values are %v, want 0.5 as text, a list of true, and no null", plain)
 	}
-	if _, err := plainOf(tftypes.NewValue(tftypes.String, tftypes.UnknownValue)); err == nil {
+	if _, err := plainOf(types.StringUnknown()); err == nil {
 		t.Error("an unknown value is read, want an error")
 	}
 }
