@@ -14,10 +14,11 @@ import (
 type command struct {
 	do     uint8
 	tunnel *loopTunnel
-	spec   *Spec  // cmdOpen
-	taken  *taken // cmdOpen
-	code   uint16 // cmdClose
-	text   string // cmdClose
+	moving *moving // cmdAdopt
+	spec   *Spec   // cmdOpen
+	taken  *taken  // cmdOpen
+	code   uint16  // cmdClose
+	text   string  // cmdClose
 	why    Reason
 }
 
@@ -25,6 +26,7 @@ const (
 	cmdOpen uint8 = iota
 	cmdClose
 	cmdCut
+	cmdAdopt
 )
 
 // obey takes all commands that there are.
@@ -34,14 +36,27 @@ func (l *loop) obey() {
 	l.signaled.Store(false)
 	l.mu.Unlock()
 	for i := range l.taken {
-		c := &l.taken[i]
-		if c.do == cmdOpen {
-			l.begin(c)
-		} else if t := c.tunnel.slot.Load(); t != nil {
-			l.steer(t, c)
-		}
+		l.obeyOne(&l.taken[i])
 	}
 	clear(l.taken)
+}
+
+func (l *loop) obeyOne(c *command) {
+	switch c.do {
+	case cmdOpen:
+		l.begin(c)
+		return
+	case cmdAdopt:
+		l.adopt(c.moving)
+		return
+	}
+	on, t := c.tunnel.loop.Load(), c.tunnel.slot.Load()
+	switch {
+	case on == l && t != nil:
+		l.steer(t, c)
+	case !c.tunnel.ended.Load():
+		on.post(*c) // the tunnel has moved, or is on its way: then that comes first
+	}
 }
 
 func (l *loop) steer(t *slot, c *command) {
@@ -58,7 +73,6 @@ func (l *loop) steer(t *slot, c *command) {
 func (l *loop) begin(c *command) {
 	s := c.spec
 	t := l.slab.take()
-	l.open++
 	t.start = l.clock()
 	t.websocket = s.WebSocket
 	t.lifetime = int64(s.Limits.Lifetime)
@@ -69,10 +83,7 @@ func (l *loop) begin(c *command) {
 	t.init(ByClient, c.taken.fds[fromClient], s)
 	t.init(ByBackend, c.taken.fds[fromBackend], s)
 	c.tunnel.slot.Store(t)
-	l.arm(t, l.due(t))
-	if !l.register(t) {
-		l.cause(t, ByProxy, ReasonLost)
-		l.cut(t)
+	if !l.enlist(t) {
 		return
 	}
 	for i, e := range [2]*Endpoint{&s.Client, &s.Backend} {
@@ -85,6 +96,18 @@ func (l *loop) begin(c *command) {
 		l.pump(t, w)
 	}
 	l.settle(t)
+}
+
+// enlist makes a tunnel one of the loop's, and reports whether it can be.
+func (l *loop) enlist(t *slot) bool {
+	l.open++
+	l.arm(t, l.due(t))
+	if !l.register(t) {
+		l.cause(t, ByProxy, ReasonLost)
+		l.cut(t)
+		return false
+	}
+	return true
 }
 
 func (t *slot) init(from Party, fd int32, s *Spec) {

@@ -1,9 +1,9 @@
 package tunnel
 
 // The event-loop engine: one loop a processor, each with an epoll of its own. A
-// tunnel's two descriptors stay on one loop for ever. This file is what the
-// engine's users see: Open, and the handle that Open returns; the loop itself is
-// in loop_linux.go.
+// tunnel's two descriptors are on one loop together; spread_linux.go says which.
+// This file is what the engine's users see: Open, and the handle that Open
+// returns; the loop itself is in loop_linux.go.
 
 import (
 	"net"
@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,8 +29,9 @@ import (
 // An engine without tunnels has no goroutines.
 func New() Engine {
 	e := &loops{loops: make([]*loop, processors()), rest: Portable()}
+	base := time.Now()
 	for i := range e.loops {
-		e.loops[i] = newLoop()
+		e.loops[i] = newLoop(base, e.loops)
 	}
 	return e
 }
@@ -55,7 +57,7 @@ func (e *loops) Open(s Spec) Tunnel {
 	if s.Redial != nil {
 		return e.rest.Open(s)
 	}
-	l := e.lightest()
+	l := e.place()
 	if l.prepare() != nil {
 		return e.rest.Open(s)
 	}
@@ -63,7 +65,8 @@ func (e *loops) Open(s Spec) Tunnel {
 	if both == nil {
 		return e.rest.Open(s)
 	}
-	t := &loopTunnel{loop: l}
+	t := &loopTunnel{}
+	t.loop.Store(l)
 	l.load.Add(1)
 	l.post(command{do: cmdOpen, tunnel: t, spec: &s, taken: both})
 	return t
@@ -139,36 +142,53 @@ func duplicate(c net.Conn) (fd int32, ok bool) {
 
 // loopTunnel is a tunnel on a loop, as others hold it.
 type loopTunnel struct {
-	loop  *loop
-	slot  atomic.Pointer[slot] // nil before it has one, and after
-	final atomic.Pointer[Counts]
+	loop  atomic.Pointer[loop]
+	slot  atomic.Pointer[slot]   // nil while it has none: at first, between loops, and when it is over
+	last  atomic.Pointer[Counts] // when it last left a slot
+	left  atomic.Int64           // how many slots
+	ended atomic.Bool
+}
+
+// leave notes the last counts in a slot, before that becomes another tunnel's.
+func (t *loopTunnel) leave(last Counts) {
+	t.last.Store(&last)
+	t.slot.Store(nil)
+	t.left.Add(1)
 }
 
 // Close implements Tunnel.
 func (t *loopTunnel) Close(code uint16, reason string, why Reason) {
-	if t.final.Load() == nil {
-		t.loop.post(command{do: cmdClose, tunnel: t, code: code, text: reason, why: why})
+	if !t.ended.Load() {
+		t.loop.Load().post(command{do: cmdClose, tunnel: t, code: code, text: reason, why: why})
 	}
 }
 
 // Cut implements Tunnel.
 func (t *loopTunnel) Cut(why Reason) {
-	if t.final.Load() == nil {
-		t.loop.post(command{do: cmdCut, tunnel: t, why: why})
+	if !t.ended.Load() {
+		t.loop.Load().post(command{do: cmdCut, tunnel: t, why: why})
 	}
 }
 
-// Counts implements Tunnel. The slot may have become another tunnel's while it
-// was read: then this one's last word has been said before, and holds.
+// Counts implements Tunnel. A slot that was left while it was read may be
+// another tunnel's by now, and says nothing.
 func (t *loopTunnel) Counts() Counts {
-	var c Counts
-	if s := t.slot.Load(); s != nil {
-		c = s.counts()
+	for {
+		left := t.left.Load()
+		if c := t.counted(); t.left.Load() == left {
+			return c
+		}
 	}
-	if last := t.final.Load(); last != nil {
+}
+
+func (t *loopTunnel) counted() Counts {
+	if s := t.slot.Load(); s != nil {
+		return s.counts()
+	}
+	if last := t.last.Load(); last != nil {
 		return *last
 	}
-	return c
+	return Counts{}
 }
 
 func (t *slot) counts() Counts {

@@ -240,12 +240,9 @@ func (l *loop) bury() {
 		}
 		r := *l.slab.ref(t)
 		s := l.summary(t)
-		r.handle.final.Store(&s.Counts)
-		r.handle.slot.Store(nil)
-		l.limits.give(t.limits)
-		l.slab.give(t)
-		l.open--
-		l.load.Add(-1)
+		r.handle.leave(s.Counts)
+		r.handle.ended.Store(true)
+		l.release(t)
 		if r.done != nil {
 			go r.done(s) // which may take its time: it writes a log
 		}
@@ -253,6 +250,14 @@ func (l *loop) bury() {
 	clear(l.dead)
 	l.dead = l.dead[:0]
 	runtime.Gosched() // to those goroutines: this one may keep the processor while it waits
+}
+
+// release has a tunnel no more.
+func (l *loop) release(t *slot) {
+	l.limits.give(t.limits)
+	l.slab.give(t)
+	l.open--
+	l.load.Add(-1)
 }
 
 func (l *loop) summary(t *slot) Summary {

@@ -36,6 +36,8 @@ const (
 // the others for the loop's alone.
 type loop struct {
 	load     atomic.Int32 // tunnels, and those on their way here
+	share    atomic.Int32 // of its time, of 1000, that it worked lately
+	crowded  atomic.Int64 // when it last was; 0 is never
 	signaled atomic.Bool  // there are commands, and the loop is or will be awake
 	mu       sync.Mutex   // guards queue, running, and prepare's work
 	queue    []command
@@ -43,7 +45,8 @@ type loop struct {
 	epfd     int // 0 until prepared
 	wakefd   int
 
-	base   time.Time // of the loop's clock
+	all    []*loop   // the engine's, this one among them; constant
+	base   time.Time // of all loops' clocks
 	now    int64     // when events were last waited for
 	busy   bool      // there is traffic
 	quiet  bool      // but none since the last signal
@@ -52,6 +55,8 @@ type loop struct {
 	keeper keeper
 	pipe   pipe
 	limits limitTable
+	effort effort
+	gift   gift
 	wheel  wheel
 	ready  []laneKey // lanes that have more to read than their turn allowed
 	spare  []laneKey
@@ -61,8 +66,8 @@ type loop struct {
 	events [256]unix.EpollEvent
 }
 
-func newLoop() *loop {
-	l := &loop{base: time.Now()}
+func newLoop(base time.Time, all []*loop) *loop {
+	l := &loop{base: base, all: all}
 	l.wheel = newWheel(func(i uint32) *timing { return &l.slab.at(i).timing })
 	return l
 }
@@ -110,6 +115,9 @@ func (l *loop) post(c command) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.queue = append(l.queue, c)
+	if c.do == cmdAdopt { // what else is asked of the tunnel comes behind this
+		c.tunnel.loop.Store(l)
+	}
 	if wake := !l.signaled.Swap(true); !l.running {
 		l.running = true
 		go l.run()
@@ -121,6 +129,7 @@ func (l *loop) post(c command) {
 // run is the loop's goroutine: it ends when there are no tunnels, and is started
 // again for the next.
 func (l *loop) run() {
+	l.effort.begin(spent{l.clock(), threadCPU()})
 	for {
 		l.now = l.clock()
 		if l.signaled.Load() {
@@ -129,11 +138,14 @@ func (l *loop) run() {
 		l.wheel.advance(uint64(l.now/wheelTick), l.fire)
 		l.serveReady()
 		l.bury()
+		l.consider()
 		if l.open == 0 && l.retire() {
 			return
 		}
-		n := l.wait()
+		before := l.clock()
+		n := l.wait(before)
 		l.now = l.clock()
+		l.effort.waited(before, l.now)
 		for i := range n {
 			l.event(&l.events[i])
 		}
@@ -144,6 +156,7 @@ func (l *loop) run() {
 func (l *loop) retire() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.share.Store(0)
 	l.running = len(l.queue) > 0
 	return !l.running
 }
@@ -156,13 +169,14 @@ func (l *loop) clock() int64 { return int64(time.Since(l.base)) }
 // such a wait: one for a garbage collection, and the one that it sends to who has
 // run for 10 ms; when nothing has come between two of those, the loop leaves the
 // processor to others.
-func (l *loop) wait() int {
-	timeout := l.patience()
+func (l *loop) wait(now int64) int {
+	timeout := l.patience(now)
 	switch {
 	case timeout == 0:
 		n, _ := l.epoll(0, syscall.RawSyscall6)
 		return n
 	case !l.busy:
+		l.share.Store(0)
 		n, _ := l.epoll(timeout, syscall.Syscall6)
 		l.busy = n > 0
 		return n
@@ -184,7 +198,7 @@ func (l *loop) wait() int {
 }
 
 // patience is how many milliseconds the loop may wait: -1 is any.
-func (l *loop) patience() int64 {
+func (l *loop) patience(now int64) int64 {
 	if len(l.ready) > 0 || len(l.dead) > 0 || l.signaled.Load() {
 		return 0
 	}
@@ -192,7 +206,7 @@ func (l *loop) patience() int64 {
 	if !ok {
 		return -1
 	}
-	ahead := time.Duration(int64(tick)*wheelTick - l.clock())
+	ahead := time.Duration(int64(tick)*wheelTick - now)
 	return max(0, int64((ahead+time.Millisecond-1)/time.Millisecond))
 }
 
@@ -228,6 +242,9 @@ func (l *loop) event(e *unix.EpollEvent) {
 	}
 	l.pump(t, in)
 	l.settle(t)
+	if l.gift.to != nil && e.Events&unix.EPOLLIN != 0 {
+		l.giveAway(t)
+	}
 }
 
 // later gives a lane another turn after the others.

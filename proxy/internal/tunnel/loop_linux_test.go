@@ -7,6 +7,11 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel/tunneltest"
 )
 
+// Tunnels that move between loops at every event pass the same suite.
+func TestRestlessLoops(t *testing.T) {
+	tunneltest.Run(t, func(t *testing.T) tunnel.Engine { return tunnel.Restless(t) })
+}
+
 func TestLoops(t *testing.T) {
 	tunneltest.Run(t, func(*testing.T) tunnel.Engine { return tunnel.New() })
 }

@@ -27,11 +27,13 @@ func TestLoopsAgainstPortable(t *testing.T) {
 	if testing.Short() {
 		seeds = 60
 	}
-	loops := tunnel.New()
+	loops, restless := tunnel.New(), tunnel.Restless(t)
 	for seed := range seeds {
 		want := newPlay(t, seed).run(tunnel.Portable())
-		if got := newPlay(t, seed).run(loops); got != want {
-			t.Errorf("seed %d, loops:\n%s\nportable:\n%s", seed, got, want)
+		for _, e := range []tunnel.Engine{loops, restless} {
+			if got := newPlay(t, seed).run(e); got != want {
+				t.Errorf("seed %d, loops:\n%s\nportable:\n%s", seed, got, want)
+			}
 		}
 	}
 }

@@ -9,6 +9,7 @@ package tunnel
 // would do, and pages that are handed over one by one.
 
 import (
+	"fmt"
 	"runtime"
 	"syscall"
 
@@ -114,9 +115,9 @@ func (l *loop) spliceOut(t *slot, w *lane, n int64) {
 func (l *loop) spliceBack(w *lane, left int64, messages int64) {
 	back := getBuffer(int(left))[:left]
 	for rest := back; len(rest) > 0; {
-		n, errno := readFD(l.pipe.r, rest)
-		if n == 0 {
-			panic("tunnel: a pipe of " + errno.Error() + " where bytes were left")
+		n, err := unix.Read(int(l.pipe.r), rest) // does not wait, nor is interrupted: they are there
+		if n <= 0 {
+			panic(fmt.Sprintf("tunnel: %d, %v from a pipe where bytes were left", n, err))
 		}
 		rest = rest[n:]
 	}
