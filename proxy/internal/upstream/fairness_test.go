@@ -205,6 +205,38 @@ func TestCatchingUp(t *testing.T) {
 	}
 }
 
+// TestCatchingUpInBytes: who was away has missed no more than fades: once it is
+// forgotten, its share of what flows is its own again.
+func TestCatchingUpInBytes(t *testing.T) {
+	for i, weights := range someWeights {
+		synctest.Test(t, func(t *testing.T) {
+			ms := members(weights...)
+			w := newCrowd(t, "least_bytes", ms, uint64(i))
+			got := map[*Backend]float64{}
+			pass := func(n int) {
+				clear(got)
+				for range n {
+					b := w.arrive()
+					got[b] += w.carry(b, "least_bytes")
+					if len(w.open) > 1000 {
+						w.leave()
+					}
+				}
+			}
+			for round := range 3 {
+				away := ms[round%len(ms)].Backend
+				down(away, true)
+				pass(10_000)
+				wantShares(t, fmt.Sprint(weights, " with one away"), shares(got, ms), byWeight(ms, func(m *Member) bool { return m.Backend != away }))
+				down(away, false)
+				pass(60_000) // ten minutes, of which the first few are its own
+				pass(choices)
+				wantShares(t, fmt.Sprint(weights, " with all back"), shares(got, ms), byWeight(ms, func(*Member) bool { return true }))
+			}
+		})
+	}
+}
+
 // TestLeastTunnelsKeepsQuota: while tunnels only come, nobody is ever one away
 // from its exact share, whatever the weights.
 func TestLeastTunnelsKeepsQuota(t *testing.T) {

@@ -96,6 +96,35 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// TestQuestionsVary: a tenth more or less than the interval, evenly, so that many
+// who began together do not go on together.
+func TestQuestionsVary(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := backendNamed("a:1")
+		const interval, questions = 10 * time.Second, 1000
+		asked := make(chan time.Time)
+		b.Watch(Health{Interval: interval, Key: "k", Probe: func(context.Context, *Backend) error {
+			asked <- time.Now()
+			return nil
+		}}, nil)
+		last, tenths := <-asked, [4]int{}
+		for range questions {
+			now := <-asked
+			gap := now.Sub(last)
+			if last = now; gap < interval*9/10 || gap > interval*11/10 {
+				t.Fatalf("asked again after %v, want %v give or take a tenth", gap, interval)
+			}
+			tenths[min(int((gap-interval*9/10)/(interval/20)), 3)]++
+		}
+		for i, n := range tenths {
+			if n < questions/8 {
+				t.Errorf("%d of %d questions in the %d. quarter of the time that they may come in", n, questions, i+1)
+			}
+		}
+		b.Close()
+	})
+}
+
 // TestVerdictOutlivesEdits: another way of asking does not forgive, no way of
 // asking does, and the same way goes on where it stands.
 func TestVerdictOutlivesEdits(t *testing.T) {

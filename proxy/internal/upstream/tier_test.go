@@ -37,6 +37,8 @@ func describedPool(t *testing.T, text string) []Member {
 				m.Disabled = true
 			case "down":
 				down(m.Backend, true)
+			case "full":
+				fill(&m)
 			case "tier=1":
 				m.Tier = 1
 			case "tier=2":
@@ -48,6 +50,14 @@ func describedPool(t *testing.T, text string) []Member {
 		ms = append(ms, m)
 	}
 	return ms
+}
+
+// fill has a member have all the tunnels that it may have.
+func fill(m *Member) {
+	m.MaxTunnels = 2
+	for range m.MaxTunnels {
+		m.Backend.OpenTunnel()
+	}
 }
 
 func TestWhoComesIntoQuestion(t *testing.T) {
@@ -80,8 +90,15 @@ func TestWhoComesIntoQuestion(t *testing.T) {
 		{"a:down h:standby b:tier=1", "", "h"}, // its own tier's standby goes before the next tier
 		{"a:down h:standby,down b:tier=1 s:spare", "s", "b"},
 		{"a:down b:tier=1 s:spare,tier=1", "", "b"},
+
+		{"a:full b", "", "b"},
+		{"a:full b s:spare", "", "b s"}, // the overflow is a spare's,
+		{"a:full h:standby", "", "h"},   // or a standby's,
+		{"a:full b:tier=1", "", "b"},    // or the next tier's
+		{"a:full s:spare,full h:standby,full b:tier=1", "", "b"},
+		{"a:full b:full", "", ""},
 	} {
-		c := Choice{}
+		c := Choice{Tunnel: true}
 		ms := describedPool(t, tt.members)
 		for _, m := range ms {
 			if slices.Contains(strings.Fields(tt.exclude), m.Backend.Identity().Authority) {
@@ -107,8 +124,11 @@ func TestCandidatesAgainstRules(t *testing.T) {
 			m.Spare = r.IntN(4) == 0
 			m.Standby = !m.Spare && r.IntN(4) == 0
 			down(m.Backend, r.IntN(3) == 0)
+			if r.IntN(4) == 0 {
+				fill(m)
+			}
 		}
-		got, _ := newLineup(ms, nil).candidates(Choice{}, nil)
+		got, _ := newLineup(ms, nil).candidates(Choice{Tunnel: true}, nil)
 		if want := candidatesByRules(ms); namesOf(got) != want {
 			t.Fatalf("%+v: got %q, want %q", ms, namesOf(got), want)
 		}
@@ -121,7 +141,7 @@ func candidatesByRules(ms []Member) string {
 		var regulars, spares, standbys, out []string
 		missing := 0
 		for _, m := range ms {
-			usable := m.Backend.Available() && !m.Drain && !m.Disabled
+			usable := m.Backend.Available() && !m.Drain && !m.Disabled && (m.MaxTunnels == 0 || m.Backend.Tunnels() < int64(m.MaxTunnels))
 			name := m.Backend.Identity().Authority
 			switch {
 			case m.Tier != tier:
