@@ -125,11 +125,6 @@ func (t *slot) init(from Party, fd int32, s *Spec) {
 	}
 }
 
-// maxUnsent is how many bytes the kernel takes of a connection that it cannot send
-// yet. Without it, a reader that stops after much traffic leaves it with as many
-// as its send buffer has grown to, which is megabytes.
-const maxUnsent = 128 << 10
-
 // register has both descriptors reported, for as long as they are open.
 func (l *loop) register(t *slot) bool {
 	for i := range t.lanes {
@@ -140,8 +135,7 @@ func (l *loop) register(t *slot) bool {
 			Fd:     int32(k.lane),
 			Pad:    int32(k.gen),
 		}
-		// Fails on what is not TCP, which has small buffers anyway.
-		_ = unix.SetsockoptInt(int(w.fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent)
+		boundUnsent(w.fd)
 		if unix.EpollCtl(l.epfd, unix.EPOLL_CTL_ADD, int(w.fd), &e) != nil {
 			return false
 		}

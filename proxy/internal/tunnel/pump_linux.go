@@ -164,7 +164,11 @@ func (l *loop) count(t *slot, w *lane, n int) {
 	}
 	w.moved = l.now
 	b := &t.tallies[w.from.lane()].bytes
-	b.Store(b.Load() + int64(n))
+	had := b.Load()
+	b.Store(had + int64(n))
+	if !w.bounded && had/lookEvery != (had+int64(n))/lookEvery {
+		w.bounded = boundReceive(w.fd)
+	}
 	if m := l.slab.ref(t).meter; m != nil {
 		m.of(w.from).Add(int64(n))
 	}

@@ -69,6 +69,7 @@ type lane struct {
 	eof      bool // nothing is to be read from src, its end of file has come
 	queued   bool // in the loop's ready list
 	full     bool // the last read filled the buffer
+	bounded  bool // src's receive buffer grows no more
 }
 
 // other is the lane that comes from where w goes to.
