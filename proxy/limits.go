@@ -22,6 +22,7 @@ type routeLimits struct {
 // for concurrent use.
 type occupancy struct {
 	retries retryBudget
+	redials redialGate
 
 	mu      sync.Mutex
 	open    int                           // guarded by mu

@@ -55,7 +55,7 @@ func (b *retryBudget) spend() bool {
 
 // payForRetries is called once a request, before its backend is picked.
 func (x *exchange) payForRetries() {
-	if x.rt.retry.others > 0 {
+	if x.rt.retry.others > 0 || x.rt.redials {
 		x.rt.occupancy.retries.pay(x.rt.retry.budget)
 	}
 }

@@ -35,6 +35,7 @@ type route struct {
 	tunnel           tunnel.Limits
 	limits           routeLimits
 	retry            retryRule
+	redials          bool  // on_backend_loss
 	headerBytes      int64 // of a request's head; 0 is no limit
 	origins          wsproto.OriginRules
 	drain            drain.Policy
@@ -66,6 +67,7 @@ func (b *builder) route(said *routefile.SetRoute) (*route, error) {
 		tunnel:           buildTunnelLimits(settings),
 		limits:           buildRouteLimits(settings.Limits),
 		retry:            retryRule{others: max(settings.Retry.Others, 0), budget: settings.Retry.Budget},
+		redials:          settings.OnBackendLoss == "redial",
 		headerBytes:      max(settings.Limits.HeaderBytes, 0),
 		origins:          origins,
 		drain:            buildDrainPolicy(settings.Drain),
@@ -213,6 +215,12 @@ func (rt *route) has(id upstream.Identity) bool {
 		}
 	}
 	return false
+}
+
+// leadsTo says whether the route's target is that pool, of one for a target written
+// in place.
+func (rt *route) leadsTo(pool string) bool {
+	return rt.to != nil && rt.to.pool != nil && rt.to.pool.Name() == pool
 }
 
 // fingerprints hashes what a route says, without positions in the file.

@@ -45,6 +45,7 @@ type Server struct {
 	forwarder *forward.Forwarder
 	stopping  atomic.Bool
 	opened    atomic.Uint64 // tunnels, since the start
+	redialled atomic.Uint64 // times
 
 	// discoveries belongs to whoever calls Adopt and Shutdown.
 	discoveries map[string]*discovery
@@ -272,6 +273,12 @@ func (s *Server) Unready() { s.stopping.Store(true) }
 // Tunnels is the number of open tunnels and of those among them that are on
 // their way out.
 func (s *Server) Tunnels() (open, draining int) { return s.tunnels.Len() }
+
+// Moving is the number of open tunnels that are between two backends.
+func (s *Server) Moving() int { return s.tunnels.Moving() }
+
+// Redialled is how often a tunnel has gone on with another backend since the start.
+func (s *Server) Redialled() uint64 { return s.redialled.Load() }
 
 // Opened is how many tunnels have opened since the start.
 func (s *Server) Opened() uint64 { return s.opened.Load() }

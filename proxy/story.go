@@ -1,6 +1,6 @@
 package proxy
 
-// A tunnel's two lines in the log, and the giving back of all it had taken. It
+// A tunnel's lines in the log, and the giving back of all it had taken. It
 // holds what those need and nothing else: an open tunnel must not pin a Table or a request.
 
 import (
@@ -23,6 +23,9 @@ type story struct {
 	entry     *drain.Entry
 	occupancy *occupancy
 	slots     *slots
+
+	redials  int  // so far
+	homeless bool // the tunnel counts with no backend: it redials
 
 	// For the opening line alone; dropped after it.
 	opening []slog.Attr
@@ -58,7 +61,9 @@ func (s *story) opened() {
 // reads the line may count on it. A server that stops waits for the line.
 func (s *story) closed(end tunnel.Summary) {
 	s.slots.release()
-	s.backend.CloseTunnel()
+	if !s.homeless {
+		s.backend.CloseTunnel()
+	}
 	s.occupancy.release(s.client)
 	defer s.entry.Leave()()
 	attrs := []slog.Attr{
@@ -69,6 +74,9 @@ func (s *story) closed(end tunnel.Summary) {
 	if end.Text != "" {
 		attrs = append(attrs, slog.String("text", end.Text))
 	}
+	if s.redials > 0 {
+		attrs = append(attrs, slog.Int("redials", s.redials))
+	}
 	attrs = append(attrs,
 		slog.Int64("bytes_from_client", end.Counts.FromClient.Bytes),
 		slog.Int64("bytes_from_backend", end.Counts.FromBackend.Bytes),
@@ -78,8 +86,10 @@ func (s *story) closed(end tunnel.Summary) {
 	s.write("tunnel closed", attrs...)
 }
 
-func (s *story) write(line string, attrs ...slog.Attr) {
-	s.log.LogAttrs(context.Background(), slog.LevelInfo, line, append([]slog.Attr{
+func (s *story) write(line string, attrs ...slog.Attr) { s.writeAt(slog.LevelInfo, line, attrs...) }
+
+func (s *story) writeAt(level slog.Level, line string, attrs ...slog.Attr) {
+	s.log.LogAttrs(context.Background(), level, line, append([]slog.Attr{
 		slog.String("id", s.id),
 		slog.String("route", s.entry.Route()),
 		slog.String("backend", s.backend.Identity().String()),

@@ -31,6 +31,7 @@ type attempt struct {
 	*exchange
 	protocol string        // as the client spelled it
 	offer    wsproto.Offer // WebSocket only
+	asked    question      // of the backend
 	entry    *drain.Entry
 	holds    bool       // what reserve has taken
 	knocked  *occupancy // of the route that has let it knock: once is enough
@@ -229,21 +230,38 @@ func (a *attempt) requestHead() ([]byte, *refusal) {
 		h.Set("Upgrade", websocket)
 		a.offer = wsproto.OfferOf(h)
 	}
+	a.asked = question{target: path, header: h}
+	return a.asked.head(a.r.Method, a.rt.policy.RequestHost(a.asks(), a.backend)), nil
+}
+
+// question is a handshake's request, but for its method and Host.
+type question struct {
+	target string // path and query
+	header http.Header
+}
+
+func (q question) head(method, host string) []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", a.r.Method, path, a.rt.policy.RequestHost(a.asks(), a.backend))
-	if a.r.Method != http.MethodGet && a.r.Method != http.MethodHead {
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, q.target, host)
+	if method != http.MethodGet && method != http.MethodHead {
 		b.WriteString("Content-Length: 0\r\n")
 	}
-	_ = h.Write(&b) // to memory
+	_ = q.header.Write(&b) // to memory
 	b.WriteString("\r\n")
-	return []byte(b.String()), nil
+	return []byte(b.String())
 }
 
 // answered is a backend's answer with what came behind its head.
 type answered struct {
 	*http.Response
-	rest *bufio.Reader
-	rsv  byte
+	rest   *bufio.Reader
+	agreed wsproto.Agreed // of a WebSocket's 101
+}
+
+// endpoint is the backend's end of a tunnel, with what came behind the answer.
+func (a *answered) endpoint(conn net.Conn) tunnel.Endpoint {
+	early, _ := a.rest.Peek(a.rest.Buffered())
+	return tunnel.Endpoint{Conn: conn, Early: slices.Clone(early)}
 }
 
 // ask sends the handshake and reads the answer, interim ones skipped. A 101 is
@@ -260,8 +278,8 @@ func (a *attempt) ask(conn net.Conn, head []byte) (*answered, error) {
 			return nil, a.orGone(fmt.Errorf("reading the handshake's answer: %w", noAnswer(err)))
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
-			rsv, err := a.verify(resp)
-			return &answered{Response: resp, rest: rest, rsv: rsv}, err
+			agreed, err := a.verify(resp)
+			return &answered{Response: resp, rest: rest, agreed: agreed}, err
 		}
 	}
 }
@@ -296,17 +314,16 @@ func (a *attempt) orGone(err error) error {
 	return err
 }
 
-func (a *attempt) verify(resp *http.Response) (rsv byte, err error) {
+func (a *attempt) verify(resp *http.Response) (none wsproto.Agreed, err error) {
 	switch {
 	case resp.StatusCode != http.StatusSwitchingProtocols:
-		return 0, nil
+		return none, nil
 	case a.isWebSocket():
-		agreed, err := wsproto.CheckHTTPResponse(resp, a.offer)
-		return agreed.RSV, err
+		return wsproto.CheckHTTPResponse(resp, a.offer)
 	case len(resp.TransferEncoding) > 0:
-		return 0, errors.New("a 101 with Transfer-Encoding")
+		return none, errors.New("a 101 with Transfer-Encoding")
 	}
-	return 0, wsproto.CheckUpgradeResponse(resp.Header, a.protocol)
+	return none, wsproto.CheckUpgradeResponse(resp.Header, a.protocol)
 }
 
 // relay passes on an answer that is not a 101, as ordinary HTTP. The backend's
@@ -334,9 +351,8 @@ func (a *attempt) switchProtocols(conn net.Conn, answer *answered) {
 		a.cause = fmt.Errorf("writing the 101: %w", err)
 		return
 	}
-	early, _ := answer.rest.Peek(answer.rest.Buffered())
 	a.tunnel, a.holds = true, false
-	a.begin(client, tunnel.Endpoint{Conn: conn, Early: append([]byte(nil), early...)}, answer)
+	a.begin(client, answer.endpoint(conn), answer)
 }
 
 // hijack returns the client's connection with every byte that came behind the
@@ -384,13 +400,18 @@ func (a *attempt) begin(client, backend tunnel.Endpoint, answer *answered) {
 	a.server.opened.Add(1)
 	story := a.story(answer.Header)
 	story.opened()
-	a.entry.Opened(a.server.engine.Open(tunnel.Spec{
+	spec := tunnel.Spec{
 		Client:    client,
 		Backend:   backend,
 		WebSocket: a.isWebSocket(),
-		RSV:       answer.rsv,
+		RSV:       answer.agreed.RSV,
 		Limits:    a.rt.tunnelLimits(),
 		Meter:     a.backend.Meter(),
 		Done:      story.closed,
-	}))
+	}
+	if a.mayRedial(answer.agreed) {
+		a.entry.MayMove()
+		spec.Redial = a.redialler(story, answer.agreed).redial
+	}
+	a.entry.Opened(a.server.engine.Open(spec))
 }

@@ -62,7 +62,9 @@ func (s *service) Status() statusapi.Status {
 		Revision:   now.Revision,
 		LoadedAt:   now.LoadedAt,
 		Listeners:  s.server.Addresses(),
-		Tunnels:    statusapi.Tunnels{Open: open, Draining: draining},
+		Tunnels: statusapi.Tunnels{
+			Open: open, Draining: draining, Moving: s.server.Moving(), Redialled: s.server.Redialled(),
+		},
 	}
 	if table := s.loop.Cell().Load(); table != nil {
 		status.Routes = table.Routes()

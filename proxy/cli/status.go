@@ -119,7 +119,7 @@ func printStatus(w io.Writer, s statusapi.Status) {
 	for _, name := range slices.Sorted(maps.Keys(s.Listeners)) {
 		fmt.Fprintf(w, "listener %s at %s\n", name, s.Listeners[name])
 	}
-	fmt.Fprintf(w, "%d tunnels open, %d of them draining\n", s.Tunnels.Open, s.Tunnels.Draining)
+	fmt.Fprintf(w, "%d tunnels open, %d of them draining%s\n", s.Tunnels.Open, s.Tunnels.Draining, redials(s.Tunnels))
 	if s.Outcome != "" {
 		fmt.Fprintf(w, "the revision waited for: %s\n", s.Outcome)
 	}
@@ -130,4 +130,12 @@ func printStatus(w io.Writer, s statusapi.Status) {
 	for _, m := range s.Refused.Mistakes {
 		fmt.Fprintf(w, "  %s\n", m)
 	}
+}
+
+// redials is said of a proxy that has redialled, or is about to.
+func redials(t statusapi.Tunnels) string {
+	if t.Moving == 0 && t.Redialled == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d moving to another backend (%d redials so far)", t.Moving, t.Redialled)
 }

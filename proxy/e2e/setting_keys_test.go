@@ -169,6 +169,7 @@ var shownBy = map[string]string{
 	"headers.response.set":           "TestResponseHeaders",
 	"headers.response.add":           "TestResponseHeaders",
 	"headers.response.remove":        "TestResponseHeaders",
+	"on_backend_loss":                "TestRedialOff",
 	"retry.others":                   "TestRetry",
 	"retry.budget":                   "TestRetry",
 	"preserve_host":                  "TestRequestHeaders",

@@ -196,6 +196,7 @@ func (f *fieldNodes) settings(s *Settings) {
 	f.rewriting(&s.RewriteResponse)
 	f.part("backend_tls", encodeTLS(&s.BackendTLS))
 	f.part("retry", encodeRetry(&s.Retry))
+	f.text("on_backend_loss", s.OnBackendLoss)
 }
 
 func encodeTimeouts(t *Timeouts) fieldNodes {

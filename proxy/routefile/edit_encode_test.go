@@ -44,6 +44,7 @@ func fullRoute() *Route {
 			Headers:         HeaderEdits{Request: headers, Response: headers},
 			PreserveHost:    On,
 			Forwarded:       "off",
+			OnBackendLoss:   "redial",
 			RewriteResponse: Rewriting{Location: On, CookiePath: map[string]string{"/a": "/"}, CookieDomain: map[string]string{"a.test": ""}},
 			BackendTLS:      TLSSettings{CA: "/ca.pem", ServerName: "b.test", Certificate: "/c.pem", Key: "/k.pem", Insecure: On},
 			Retry:           Retry{1, 30},

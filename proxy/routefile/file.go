@@ -219,6 +219,7 @@ type Settings struct {
 	Headers         HeaderEdits
 	PreserveHost    Switch    // default Off
 	Forwarded       string    // "x" (default), "rfc7239", "off"
+	OnBackendLoss   string    // "close" (default), "redial"
 	RewriteResponse Rewriting // default off
 	BackendTLS      TLSSettings
 	Retry           Retry

@@ -299,7 +299,8 @@ func settingsKeys() []*Key {
 		key("retry", "Tries other backends of the pool where one gives no connection or no handshake, before anything has reached the client; never a request whose body has been read.",
 			mapping(func(s *Settings) *Retry { return &s.Retry }, retryKeys()...), example("{others: 1}")),
 		reserved("auth", "Asks who the client is."),
-		reserved("on_backend_loss", "What a tunnel does when its backend is lost."),
+		key("on_backend_loss", "What a WebSocket tunnel does when its backend goes or is drained: close tells the client 1012, so that it comes back; redial repeats the handshake on another backend of the pool, and the client notices nothing. For applications that keep nothing in a connection beyond its handshake.",
+			text(func(s *Settings) *string { return &s.OnBackendLoss }, nil), enum("close", "redial"), byDefault("close"), example("redial")),
 	}
 }
 

@@ -70,6 +70,9 @@ type FileRecords struct {
 type Tunnels struct {
 	Open     int `json:"open"`     // all of them
 	Draining int `json:"draining"` // those among them that are on their way out
+	Moving   int `json:"moving"`   // those among them that are between two backends
+
+	Redialled uint64 `json:"redialled"` // how often one has gone on with another backend, since the start
 }
 
 // Refused is a revision that was not taken, and why.

@@ -5,5 +5,6 @@
 // over their policy's window, so that their clients do not all come back at
 // once. A tunnel that a later reload finds welcome again before its turn has
 // come is left alone. Shutdown is the same with another code, whatever a
-// route's policy says.
+// route's policy says. A tunnel that has lost its place with its backend alone, and
+// may redial, has its turn in the same way, but to move (move.go).
 package drain

@@ -39,6 +39,10 @@ type Verdict struct {
 	Route   string            // the route's name from now on
 	Backend upstream.Identity // likewise
 
+	// Move says of a tunnel to drain that it is welcome but for its backend: one that
+	// can redial moves to another, and does not end.
+	Move bool
+
 	AsBefore bool // nothing else of this verdict counts
 }
 
@@ -55,9 +59,15 @@ type Group struct {
 type Entry struct {
 	group  *Group
 	tunnel tunnel.Tunnel
-	facts  Facts // Route is guarded by group.mu; the rest never changes
+	facts  Facts // Route and Backend are guarded by group.mu; the rest never changes
 	turn   *turn // guarded by group.mu; nil: not draining
 	told   bool  // guarded by group.mu: its turn has come
+
+	// Guarded by group.mu; see move.go.
+	mayMove bool
+	moved   int  // times
+	bound   bool // facts.Backend is where it is moving to
+	again   bool // and there it may not stay
 }
 
 // turn is a moment at which a tunnel will be told to end. It is compared by
@@ -67,6 +77,8 @@ type turn struct {
 	timer  *time.Timer
 	policy Policy
 	why    tunnel.Reason
+	move   bool // guarded by group.mu: the tunnel is to move, rather than to end
+	own    bool // guarded by group.mu: it moves by itself; there is no timer
 }
 
 // NewGroup returns an empty Group.
@@ -89,7 +101,7 @@ func (g *Group) Reserve(facts Facts) *Entry {
 	}
 	g.entries[e] = struct{}{}
 	if g.stopping != nil {
-		e.scheduleLocked(0, *g.stopping, tunnel.ReasonShutdown)
+		e.scheduleLocked(0, departure{policy: *g.stopping, why: tunnel.ReasonShutdown})
 	}
 	return e
 }
@@ -98,10 +110,14 @@ func (g *Group) Reserve(facts Facts) *Entry {
 func (e *Entry) Opened(t tunnel.Tunnel) {
 	e.group.mu.Lock()
 	e.tunnel = t
-	late, turn := e.told, e.turn
+	late := e.told && !e.turn.own
+	var o order
+	if late {
+		o = e.orderLocked()
+	}
 	e.group.mu.Unlock()
 	if late {
-		turn.tell(t)
+		o.give(t)
 	}
 }
 
@@ -148,7 +164,7 @@ func (e *Entry) Route() string {
 func (g *Group) Judge(verdict func(Facts) Verdict) (kept, draining int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	leaving := make(map[Policy][]*Entry)
+	leaving := make(map[departure][]*Entry)
 	for e := range g.entries {
 		v := verdict(e.facts)
 		if v.AsBefore {
@@ -161,20 +177,21 @@ func (g *Group) Judge(verdict func(Facts) Verdict) (kept, draining int) {
 		}
 		e.facts.Route, e.facts.Backend = v.Route, v.Backend
 		switch {
-		case e.told || g.stopping != nil:
+		case e.goingLocked() || g.stopping != nil:
 			draining++
 		case !v.Drain || e.facts.Policy.Keep:
+			e.again = false
 			e.letOffLocked()
 			kept++
 		default:
 			draining++
-			if e.turn == nil {
-				leaving[e.facts.Policy] = append(leaving[e.facts.Policy], e)
+			if d := e.departureLocked(v.Move); !e.leavesAlreadyLocked(d) {
+				leaving[d] = append(leaving[d], e)
 			}
 		}
 	}
-	for policy, entries := range leaving {
-		spreadLocked(entries, policy, tunnel.ReasonDrain)
+	for d, entries := range leaving {
+		spreadLocked(entries, d)
 	}
 	return kept, draining
 }
@@ -199,21 +216,22 @@ func (g *Group) Staying(pool string) map[upstream.Identity]int {
 func (g *Group) Release(backend upstream.Identity, most, keep int, within time.Duration) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	staying, movable := 0, make(map[Policy][]*Entry)
+	staying, movable := 0, make(map[departure][]*Entry)
 	for e := range g.entries {
 		if e.facts.Backend != backend || e.turn != nil || e.told {
 			continue
 		}
 		if staying++; !e.facts.Policy.Keep && e.tunnel != nil {
-			movable[e.facts.Policy] = append(movable[e.facts.Policy], e)
+			d := e.departureLocked(true)
+			d.policy.Window = within
+			movable[d] = append(movable[d], e)
 		}
 	}
 	most = min(most, staying-keep)
 	released := 0
-	for policy, entries := range movable {
+	for d, entries := range movable {
 		n := max(min(len(entries), most-released), 0)
-		policy.Window = within
-		spreadLocked(entries[:n], policy, tunnel.ReasonDrain)
+		spreadLocked(entries[:n], d)
 		released += n
 	}
 	return released
@@ -227,13 +245,14 @@ func (g *Group) Shutdown(policy Policy) {
 	g.stopping = &policy
 	var entries []*Entry
 	for e := range g.entries {
-		if e.told {
+		if e.goingLocked() {
 			continue
 		}
 		e.letOffLocked()
+		e.told = false // one that moves is told to end, too
 		entries = append(entries, e)
 	}
-	spreadLocked(entries, policy, tunnel.ReasonShutdown)
+	spreadLocked(entries, departure{policy: policy, why: tunnel.ReasonShutdown})
 }
 
 // Cut cuts every tunnel now.
@@ -269,12 +288,12 @@ func (g *Group) Wait(ctx context.Context) error {
 }
 
 // Len is the number of open tunnels, and of those among them that are on their
-// way out.
+// way out. To move is not on the way out.
 func (g *Group) Len() (open, draining int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for e := range g.entries {
-		if e.turn != nil {
+		if e.turn != nil && !e.turn.move {
 			draining++
 		}
 	}
@@ -298,16 +317,23 @@ func (g *Group) tunnels() []tunnel.Tunnel {
 // spreadLocked gives each of n entries one of n equal slots of the window, in
 // random order and at a random moment of its slot: evenly spread, and no two
 // proxies in step.
-func spreadLocked(entries []*Entry, policy Policy, why tunnel.Reason) {
+func spreadLocked(entries []*Entry, d departure) {
 	rand.Shuffle(len(entries), func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
-	slot := float64(max(policy.Window, 0)) / float64(max(len(entries), 1))
+	slot := float64(max(d.policy.Window, 0)) / float64(max(len(entries), 1))
 	for i, e := range entries {
-		e.scheduleLocked(time.Duration(slot*(float64(i)+rand.Float64())), policy, why)
+		e.scheduleLocked(time.Duration(slot*(float64(i)+rand.Float64())), d)
 	}
 }
 
-func (e *Entry) scheduleLocked(after time.Duration, policy Policy, why tunnel.Reason) {
-	t := &turn{policy: policy, why: why}
+// departure is what tunnels that go together have in common.
+type departure struct {
+	policy Policy
+	why    tunnel.Reason
+	move   bool
+}
+
+func (e *Entry) scheduleLocked(after time.Duration, d departure) {
+	t := &turn{policy: d.policy, why: d.why, move: d.move}
 	e.turn = t
 	t.timer = time.AfterFunc(after, func() { e.take(t) })
 }
@@ -317,8 +343,14 @@ func (e *Entry) letOffLocked() {
 	if e.turn == nil || e.told {
 		return
 	}
-	e.turn.timer.Stop()
+	e.letOffTimerLocked()
 	e.turn = nil
+}
+
+func (e *Entry) letOffTimerLocked() {
+	if e.turn.timer != nil {
+		e.turn.timer.Stop()
+	}
 }
 
 // take tells the tunnel to end, if t still is its turn.
@@ -329,13 +361,27 @@ func (e *Entry) take(t *turn) {
 		return
 	}
 	e.told = true
-	open := e.tunnel
+	open, o := e.tunnel, e.orderLocked()
 	e.group.mu.Unlock()
 	if open != nil {
-		t.tell(open)
+		o.give(open)
 	}
 }
 
-func (t *turn) tell(open tunnel.Tunnel) {
-	open.Close(t.policy.Code, t.policy.Reason, t.why)
+// order is what a tunnel is told in its turn.
+type order struct {
+	departure
+	moved int // how often it had moved by then
+}
+
+func (e *Entry) orderLocked() order {
+	return order{departure{policy: e.turn.policy, why: e.turn.why, move: e.turn.move}, e.moved}
+}
+
+func (o order) give(open tunnel.Tunnel) {
+	if m, ok := open.(tunnel.Mover); ok && o.move {
+		m.Move(o.moved, o.policy.Code, o.policy.Reason, o.why)
+		return
+	}
+	open.Close(o.policy.Code, o.policy.Reason, o.why)
 }

@@ -175,6 +175,13 @@ func (b *binding) choose(c Choice) (*Member, error) {
 	return nil, nil
 }
 
+// Keeps says that a client which has been told of b by the proxy's own cookie may have
+// nobody else, as long as b is in the pool. (By an application's key Pick tells.)
+func (p *Pool) Keeps(b *Backend) bool {
+	bound := p.lineup.Load().bound
+	return bound != nil && bound.Refuse && bound.lines[b] != nil
+}
+
 // SetsCookies says whether answers may have to carry a SetCookie.
 func (p *Pool) SetsCookies() bool { return p.settings.Sticky != nil && p.settings.Sticky.Cookie != nil }
 

@@ -41,6 +41,31 @@ type Agreed struct {
 	RSV byte
 }
 
+// Same reports whether two backends have settled the same: whoever speaks to one
+// by it may go on with the other.
+func (a Agreed) Same(b Agreed) bool {
+	return a.Protocol == b.Protocol && a.RSV == b.RSV && slices.EqualFunc(a.Extensions, b.Extensions, Extension.same)
+}
+
+// same compares without regard to the order of parameters, which means nothing.
+func (e Extension) same(other Extension) bool {
+	return e.Name == other.Name && len(e.Params) == len(other.Params) &&
+		!slices.ContainsFunc(e.Params, func(p Param) bool { return !slices.Contains(other.Params, p) })
+}
+
+// Forgets reports whether no extension remembers anything from one message to the
+// next, either way: none at all, or permessage-deflate without context takeover
+// (RFC 7692 section 7.1.1). Of others nothing is known.
+func (a Agreed) Forgets() bool {
+	for _, ext := range a.Extensions {
+		d, err := parseDeflate(ext.Params, false)
+		if ext.Name != deflateName || err != nil || !d.serverNoTakeover || !d.clientNoTakeover {
+			return false
+		}
+	}
+	return true
+}
+
 // CheckResponse verifies a backend's answer to a WebSocket handshake. Only
 // when it returns no error may a tunnel begin; the error says which check
 // failed.

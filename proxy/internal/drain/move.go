@@ -1,0 +1,107 @@
+package drain
+
+// Moving: a tunnel that can redial and has to leave its backend, but not its route,
+// has its turn like any other, and then moves to another backend instead of ending. One
+// whose backend is lost moves by itself. While it does, it counts with no backend, and
+// a judgement on where it is going to is kept until it is there.
+//
+// A move is never in the way of an end: a tunnel that is to end does, wherever it is.
+
+import (
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+)
+
+// MayMove says that the tunnel can redial. Before Opened.
+func (e *Entry) MayMove() {
+	e.group.mu.Lock()
+	defer e.group.mu.Unlock()
+	e.mayMove = true
+}
+
+// Backend is the tunnel's backend, in the pool that the last reload says, or the one
+// that it is moving to.
+func (e *Entry) Backend() upstream.Identity {
+	e.group.mu.Lock()
+	defer e.group.mu.Unlock()
+	return e.facts.Backend
+}
+
+// Moving notes that the tunnel is without a backend from now on and looks for
+// another. It reports whether it may: not one that is on its way out.
+func (e *Entry) Moving() bool {
+	e.group.mu.Lock()
+	defer e.group.mu.Unlock()
+	switch {
+	case e.turn == nil:
+		e.turn = &turn{move: true}
+	case !e.turn.move:
+		return false
+	}
+	e.letOffTimerLocked()
+	e.turn.own, e.told = true, true
+	return true
+}
+
+// Towards notes where the tunnel is moving to. Whatever is judged from now on is
+// judged of that backend.
+func (e *Entry) Towards(backend upstream.Identity) {
+	e.group.mu.Lock()
+	defer e.group.mu.Unlock()
+	e.facts.Backend, e.bound, e.again = backend, true, false
+}
+
+// Moved notes that the tunnel has arrived. Judged meanwhile to leave again, it is
+// told to at once.
+func (e *Entry) Moved() {
+	e.group.mu.Lock()
+	defer e.group.mu.Unlock()
+	e.moved++
+	again := e.again
+	e.bound, e.again = false, false
+	if e.turn == nil || !e.turn.move {
+		return
+	}
+	e.turn, e.told = nil, false
+	if again {
+		e.scheduleLocked(0, e.departureLocked(true))
+	}
+}
+
+// Moving is how many tunnels are between two backends.
+func (g *Group) Moving() (n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for e := range g.entries {
+		if e.turn != nil && e.turn.move && e.told {
+			n++
+		}
+	}
+	return n
+}
+
+// goingLocked says that the tunnel was told to end.
+func (e *Entry) goingLocked() bool { return e.told && !e.turn.move }
+
+// departureLocked is how the tunnel goes by its own policy; move says that it may
+// stay open if it can.
+func (e *Entry) departureLocked(move bool) departure {
+	return departure{policy: e.facts.Policy, why: tunnel.ReasonDrain, move: move && e.mayMove}
+}
+
+// leavesAlreadyLocked says that the tunnel needs no turn for a departure: it has one,
+// or is moving. One that is moving and has to end needs another.
+func (e *Entry) leavesAlreadyLocked(d departure) bool {
+	switch {
+	case e.turn == nil:
+		return false
+	case !e.told:
+		e.turn.move = d.move
+		return true
+	case d.move:
+		e.again = e.bound
+		return true
+	}
+	e.turn, e.told = nil, false
+	return false
+}

@@ -1,0 +1,307 @@
+package proxy
+
+// Redialling: an open tunnel whose backend goes, or is drained, gets another one of
+// its pool. The handshake is the first one again, but for its key, and must come out
+// the same; all that holds for an attempt (the pool's choice, its limits and queue, the
+// route's timeouts, retries and their budget) holds here, as the routes say now.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
+)
+
+const (
+	// redialCalm is how long a backend that was redialled must stay of itself, or the
+	// next redial costs as much as a retry.
+	redialCalm = time.Second
+	// longestRedial bounds a redial where the route bounds no handshake.
+	longestRedial = time.Minute
+)
+
+// mayRedial says whether the tunnel that is about to open can be moved to another
+// backend: a compression context cannot.
+func (a *attempt) mayRedial(agreed wsproto.Agreed) bool {
+	return a.rt.redials && a.isWebSocket() && agreed.Forgets()
+}
+
+// redialler finds backends for one open tunnel. It keeps what the handshake was made
+// of, and no Table. It belongs to whoever calls redial, one call at a time.
+type redialler struct {
+	server   *Server
+	story    *story
+	asked    question
+	policy   *forward.Policy // for the Host header
+	agreed   wsproto.Agreed
+	request  *http.Request // what a pool looks at
+	captures match.Captures
+	arrived  time.Time // at the present backend; zero: the first one
+}
+
+func (a *attempt) redialler(s *story, agreed wsproto.Agreed) *redialler {
+	return &redialler{
+		server:   a.server,
+		story:    s,
+		asked:    a.asked,
+		policy:   a.rt.policy,
+		agreed:   agreed,
+		request:  &http.Request{Method: http.MethodGet, URL: a.r.URL, Header: a.r.Header, Host: a.r.Host},
+		captures: a.captures,
+	}
+}
+
+// Why there is no redial.
+var (
+	errOnItsWayOut = errors.New("the tunnel is on its way out")
+	errRouteGone   = errors.New("its route no longer leads to its pool")
+	errTooMany     = errors.New("too many tunnels redial at once")
+	errGoesAgain   = errors.New("backends go as fast as they are redialled, and the budget for retries is spent")
+)
+
+// redial is the tunnel's Redial.
+func (d *redialler) redial(ctx context.Context, why tunnel.Reason) (tunnel.Next, error) {
+	began, from := time.Now(), d.story.backend
+	d.story.homeless = true
+	defer from.CloseTunnel()
+	f, err := d.find(ctx, why, from)
+	if err != nil {
+		d.tellFailure(ctx, why, err, time.Since(began))
+		return tunnel.Next{}, err
+	}
+	d.arrive(f.backend)
+	d.story.write("tunnel redialled",
+		slog.String("from", from.Identity().String()),
+		slog.String("reason", string(why)),
+		slog.Float64("duration", time.Since(began).Seconds()))
+	return tunnel.Next{Backend: f.answer.endpoint(f.conn), Meter: f.backend.Meter()}, nil
+}
+
+func (d *redialler) arrive(b *upstream.Backend) {
+	b.Succeeded()
+	d.story.backend, d.story.homeless = b, false
+	d.story.redials++
+	d.arrived = time.Now()
+	d.story.entry.Moved()
+	d.server.redialled.Add(1)
+}
+
+// tellFailure says why the client is told to come back. Not when it is the client or
+// the tunnel's end that ended the search.
+func (d *redialler) tellFailure(ctx context.Context, why tunnel.Reason, err error, took time.Duration) {
+	if ctx.Err() != nil || errors.Is(err, errOnItsWayOut) {
+		return
+	}
+	d.story.writeAt(slog.LevelWarn, "tunnel not redialled",
+		slog.String("reason", string(why)),
+		slog.String("error", err.Error()),
+		slog.Float64("duration", took.Seconds()))
+}
+
+// found is a backend that takes the tunnel, and counts it.
+type found struct {
+	backend *upstream.Backend
+	conn    net.Conn
+	answer  *answered
+}
+
+// find finds the next backend in the time that there is, if it may be looked for.
+func (d *redialler) find(ctx context.Context, why tunnel.Reason, from *upstream.Backend) (*found, error) {
+	rt := d.route(d.server.current())
+	switch {
+	case rt == nil:
+		return nil, errRouteGone
+	case !d.story.entry.Moving():
+		return nil, errOnItsWayOut
+	case why != tunnel.ReasonDrain && time.Since(d.arrived) < redialCalm && !rt.occupancy.retries.spend():
+		return nil, errGoesAgain
+	}
+	rt.occupancy.retries.pay(rt.retry.budget)
+	limited, cancel := context.WithTimeout(ctx, rt.redialTimeout())
+	defer cancel()
+	f, err := d.search(limited, &rt.occupancy.redials, from)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("no backend within %v: %w", rt.redialTimeout(), err)
+	}
+	return f, err
+}
+
+// search asks until there is an answer, or nobody left to be asked.
+func (d *redialler) search(ctx context.Context, gate *redialGate, from *upstream.Backend) (*found, error) {
+	tried := []*upstream.Backend{from}
+	for {
+		f, a, err := d.try(ctx, gate, tried)
+		if err == nil || a == nil {
+			return f, err
+		}
+		if !d.mayAskAnother(a, len(tried), err) {
+			return nil, err
+		}
+		tried = append(tried, a.backend)
+	}
+}
+
+// try asks one backend; a is nil where there is none.
+func (d *redialler) try(ctx context.Context, gate *redialGate, tried []*upstream.Backend) (*found, *attempt, error) {
+	for {
+		a, err := d.reserve(ctx, tried)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !gate.enter(ctx) {
+			a.backend.CloseTunnel()
+			return nil, nil, errTooMany
+		}
+		if !a.backend.Available() { // those in front have found that out
+			a.backend.CloseTunnel()
+			gate.leave(false)
+			continue
+		}
+		f, err := d.ask(a)
+		if err != nil {
+			a.backend.CloseTunnel()
+			d.noteFailure(a, err)
+		}
+		gate.leave(err == nil)
+		return f, a, err
+	}
+}
+
+// redialTimeout is for a whole redial, with all its attempts and the waiting between
+// them: as long as one attempt may take, for the client waits.
+func (rt *route) redialTimeout() time.Duration {
+	if rt.policy.ConnectTimeout <= 0 || rt.handshakeTimeout <= 0 {
+		return longestRedial
+	}
+	return rt.policy.ConnectTimeout + rt.handshakeTimeout
+}
+
+// route is the tunnel's, if it still leads to its pool.
+func (d *redialler) route(t *Table) *route {
+	rt := t.byName[d.story.entry.Route()]
+	if rt == nil || !rt.leadsTo(d.story.entry.Backend().Pool) {
+		return nil
+	}
+	return rt
+}
+
+// reserve has the pool choose, and notes where the tunnel is going, so that no reload
+// can miss it; what it chose under routes that have changed meanwhile does not count.
+func (d *redialler) reserve(ctx context.Context, tried []*upstream.Backend) (*attempt, error) {
+	for {
+		t := d.server.current()
+		rt := d.route(t)
+		if rt == nil {
+			return nil, errRouteGone
+		}
+		if rt.to.pool.Keeps(tried[0]) {
+			return nil, upstream.ErrStuck
+		}
+		a := d.attempt(ctx, t, rt, tried)
+		backend, err := rt.to.pool.PickOrWait(ctx, a.choice(true))
+		switch {
+		case errors.Is(err, upstream.ErrMoved):
+			continue
+		case err != nil:
+			return nil, err
+		}
+		a.backend = backend
+		d.story.entry.Towards(backend.Identity())
+		if d.server.current() == t && rt.has(backend.Identity()) {
+			return a, nil
+		}
+		backend.CloseTunnel()
+	}
+}
+
+// attempt is the handshake once more, under the routes of now. It has no client to
+// answer, and no place of its own.
+func (d *redialler) attempt(ctx context.Context, t *Table, rt *route, tried []*upstream.Backend) *attempt {
+	x := &exchange{
+		server:   d.server,
+		r:        d.request.WithContext(ctx),
+		id:       d.story.id,
+		client:   d.story.client,
+		table:    t,
+		rt:       rt,
+		captures: d.captures,
+		tried:    tried,
+	}
+	return &attempt{exchange: x, protocol: websocket}
+}
+
+// ask repeats the handshake. What comes of it must be what came of the first.
+func (d *redialler) ask(a *attempt) (*found, error) {
+	conn, err := a.dial()
+	if err != nil {
+		return nil, err
+	}
+	answer, err := a.ask(conn, d.head(a))
+	if err == nil {
+		err = d.check(answer)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &found{backend: a.backend, conn: conn, answer: answer}, nil
+}
+
+// head is the request's, with a key of its own (RFC 6455 section 4.1).
+func (d *redialler) head(a *attempt) []byte {
+	h := d.asked.header.Clone()
+	h.Set("Sec-Websocket-Key", wsproto.NewKey())
+	a.offer = wsproto.OfferOf(h)
+	host := d.policy.RequestHost(forward.Client{Host: d.request.Host}, a.backend)
+	return question{target: d.asked.target, header: h}.head(http.MethodGet, host)
+}
+
+// notTakenError is why a backend does not get the tunnel, which is not to its blame:
+// its answer is good, but not what the client was told.
+type notTakenError struct{ text string }
+
+func (e *notTakenError) Error() string { return e.text }
+
+func (d *redialler) check(answer *answered) error {
+	switch {
+	case answer.StatusCode != http.StatusSwitchingProtocols:
+		answer.Body.Close()
+		return &notTakenError{fmt.Sprintf("the backend answers %d, wanted 101", answer.StatusCode)}
+	case !d.agreed.Same(answer.agreed):
+		return &notTakenError{fmt.Sprintf("the backend agrees to subprotocol %q and extensions %q, the client was told %q and %q",
+			answer.agreed.Protocol, answer.agreed.Extensions, d.agreed.Protocol, d.agreed.Extensions)}
+	}
+	return nil
+}
+
+// noteFailure tells the backend's health of a handshake that failed: before the next
+// redial chooses.
+func (d *redialler) noteFailure(a *attempt, err error) {
+	if mayBlame(err) {
+		a.rt.to.pool.Failed(a.backend, err)
+	}
+}
+
+func mayBlame(err error) bool {
+	var notTaken *notTakenError
+	return !errors.As(err, &notTaken) && blamesBackend(err)
+}
+
+// mayAskAnother says whether another backend may be tried, after so many.
+func (d *redialler) mayAskAnother(a *attempt, asked int, err error) bool {
+	if !mayBlame(err) || asked > a.rt.retry.others || !a.rt.occupancy.retries.spend() {
+		return false
+	}
+	d.server.log.Warn("trying another backend", "id", d.story.id, "route", a.rt.name,
+		"backend", a.backend.Identity().String(), "error", err)
+	return true
+}
