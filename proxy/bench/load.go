@@ -108,6 +108,9 @@ func newRaw(conn *net.TCPConn) (*raw, error) {
 
 func (r *raw) Read(b []byte) (int, error) {
 	n, err := syscall.Read(r.fd, b)
+	for err == syscall.EINTR { // a wait with a time limit is not taken up again
+		n, err = syscall.Read(r.fd, b)
+	}
 	if n == 0 && err == nil {
 		err = io.EOF
 	}
@@ -115,7 +118,7 @@ func (r *raw) Read(b []byte) (int, error) {
 }
 
 func (r *raw) Write(b []byte) (n int, err error) {
-	for n < len(b) && err == nil {
+	for n < len(b) && (err == nil || err == syscall.EINTR) {
 		var m int
 		m, err = syscall.Write(r.fd, b[n:])
 		n += max(m, 0)

@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"debug/buildinfo"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -35,6 +36,7 @@ type peer struct {
 	// watches them.
 	reload func(p peer, r *running) error
 	shows  []string // arguments that print the version
+	module string   // or the Go module that says it
 
 	program string // set by prepare, as is its version
 	version string
@@ -71,7 +73,7 @@ var peers = []peer{
 	{name: "relay", isRelay: true, build: buildRelay, configure: configureRelay},
 	{name: "nginx", canTLS: true, build: find("nginx"), configure: configureNginx, reload: signalled(syscall.SIGHUP), shows: []string{"-v"}},
 	{name: "haproxy", canTLS: true, build: find("haproxy"), configure: configureHAProxy, reload: signalled(syscall.SIGUSR2), shows: []string{"-v"}},
-	{name: "caddy", canTLS: true, build: buildCaddy, configure: configureCaddy, reload: reloadCaddy, shows: []string{"version"}},
+	{name: "caddy", canTLS: true, build: buildCaddy, configure: configureCaddy, reload: reloadCaddy, module: "github.com/caddyserver/caddy/v2"},
 	{name: "apache", canTLS: true, build: find("apache2"), configure: configureApache, reload: signalled(syscall.SIGUSR1), shows: []string{"-v"}},
 }
 
@@ -103,12 +105,29 @@ func prepare(dir string, o options) (installed []peer, err error) {
 
 // ask asks a program for its version.
 func (p peer) ask() string {
-	if p.shows == nil {
+	switch {
+	case p.isRelay:
 		return "relay/relay.c, compiled with -O2"
+	case p.module != "":
+		return p.required()
 	}
 	said, _ := exec.Command(p.program, p.shows...).CombinedOutput()
 	line, _, _ := strings.Cut(string(said), "\n")
 	return line
+}
+
+// required is the version of the module that a program was built from.
+func (p peer) required() string {
+	info, err := buildinfo.ReadFile(p.program)
+	if err != nil {
+		return err.Error()
+	}
+	for _, m := range append(info.Deps, &info.Main) {
+		if m.Path == p.module {
+			return m.Path + " " + m.Version + ", " + info.GoVersion
+		}
+	}
+	return "not built from " + p.module
 }
 
 // signalled reloads by a signal to the first process.
@@ -116,12 +135,15 @@ func signalled(sig syscall.Signal) func(peer, *running) error {
 	return func(_ peer, r *running) error { return r.cmd.Process.Signal(sig) }
 }
 
+// reloadCaddy does not wait for the answer, which comes when all is done; whether
+// the reload succeeded is seen at the proxy.
 func reloadCaddy(p peer, r *running) error {
-	said, err := exec.Command(p.program, "reload", "--force", "--config", filepath.Join(r.site.dir, "Caddyfile"),
-		"--adapter", "caddyfile", "--address", "unix/"+filepath.Join(r.site.dir, "admin")).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, said)
+	cmd := exec.Command(p.program, "reload", "--force", "--config", filepath.Join(r.site.dir, "Caddyfile"),
+		"--adapter", "caddyfile", "--address", "unix/"+filepath.Join(r.site.dir, "admin"))
+	if err := cmd.Start(); err != nil {
+		return err
 	}
+	go func() { _ = cmd.Wait() }()
 	return nil
 }
 

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -66,26 +65,33 @@ func reloading(n, edits int) func(*stage) ([]float64, error) {
 }
 
 // editOnce changes the answer of /edit and waits for it. The time counts from the
-// last reading of the file before it.
+// last reading of the file before it; as that is looked for between two requests
+// only, from the look before it was found.
 func (s *stage) editOnce(n int, readings *readings) (time.Duration, error) {
+	looked := time.Now()
+	var told, read time.Time
 	next := s.site
 	next.edit = n
 	if _, err := s.peer.configure(next); err != nil {
 		return 0, err
 	}
-	var told time.Time
 	for began := time.Now(); time.Since(began) < patience && s.ctx.Err() == nil; {
 		// A signal is lost on a master that has just executed itself again.
-		if s.peer.reload != nil && time.Since(told) > time.Second {
+		if s.peer.reload != nil && time.Since(told) > 2*time.Second {
 			if err := s.peer.reload(s.peer, s.running); err != nil {
 				return 0, err
 			}
 			told = time.Now()
 		}
-		if answer, _ := s.askEdit(); bytes.Contains(answer, []byte(editAnswer(n))) {
-			now := time.Now()
-			return now.Sub(readings.lastBefore(now)), nil
+		answer, _ := s.askEdit()
+		now := time.Now()
+		if readings.any() {
+			read = looked
 		}
+		if bytes.Contains(answer, []byte(editAnswer(n))) {
+			return now.Sub(read), nil
+		}
+		looked = now
 	}
 	return 0, errors.New("the new answer never came")
 }
@@ -189,45 +195,36 @@ func (h *herd) close() {
 	h.beat.close()
 }
 
-// readings notes when a proxy has read its configuration, which the kernel tells:
-// no proxy has to be asked.
-type readings struct {
-	file *os.File
-	mu   sync.Mutex
-	at   []time.Time // guarded by mu
-}
+// readings tells whether a proxy has read its configuration: the kernel knows, no
+// proxy has to be asked. One goroutine at a time.
+type readings struct{ fd int }
 
 func watchReadings(dir string) (*readings, error) {
 	fd, err := syscall.InotifyInit1(syscall.IN_CLOEXEC | syscall.IN_NONBLOCK)
 	if err != nil {
 		return nil, err
 	}
-	r := &readings{file: os.NewFile(uintptr(fd), "inotify")}
 	if _, err := syscall.InotifyAddWatch(fd, dir, syscall.IN_CLOSE_NOWRITE); err != nil {
-		r.close()
+		syscall.Close(fd)
 		return nil, err
 	}
-	go r.watch()
-	return r, nil
+	return &readings{fd}, nil
 }
 
-func (r *readings) close() { r.file.Close() }
+func (r *readings) close() { syscall.Close(r.fd) }
 
-// watch is a goroutine, which ends with close.
-func (r *readings) watch() {
+// any says whether there was a reading since it was asked last.
+func (r *readings) any() (found bool) {
 	buffer := make([]byte, 16<<10)
 	for {
-		n, err := r.file.Read(buffer)
-		if err != nil {
-			return
+		n, err := syscall.Read(r.fd, buffer)
+		if err != nil || n <= 0 {
+			return found // EAGAIN: that was all
 		}
-		now := time.Now()
 		for _, name := range watchedNames(buffer[:n]) {
 			switch name {
 			case "routes.yaml", "nginx.conf", "haproxy.cfg", "Caddyfile":
-				r.mu.Lock()
-				r.at = append(r.at, now)
-				r.mu.Unlock()
+				found = true
 			}
 		}
 	}
@@ -246,16 +243,4 @@ func watchedNames(b []byte) (names []string) {
 		b = b[length:]
 	}
 	return names
-}
-
-// lastBefore is the last reading that was over at that time.
-func (r *readings) lastBefore(t time.Time) (last time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, at := range r.at {
-		if at.Before(t) {
-			last = at
-		}
-	}
-	return last
 }
