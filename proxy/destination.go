@@ -59,7 +59,7 @@ func (b *builder) poolOfOne(route string, to *routefile.Target) (*upstream.Pool,
 
 // choice is the question that the exchange puts to its route's pool.
 func (x *exchange) choice(tunnel bool) upstream.Choice {
-	return upstream.Choice{Tunnel: tunnel, Client: x.client, Request: x.r, Captures: &x.captures, Exclude: x.tried}
+	return upstream.Choice{Tunnel: tunnel, Client: x.client, Request: x.r, Captures: &x.captures, Exclude: x.tried, Place: &x.place}
 }
 
 // destinationTLS loads how TLS is spoken to each backend: what the backend says

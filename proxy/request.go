@@ -45,6 +45,7 @@ type exchange struct {
 
 	backend *upstream.Backend   // picked; for the log
 	tried   []*upstream.Backend // before that, in vain
+	place   upstream.Place      // in the line before its pool
 	cause   error               // what went wrong, with all details; for the log
 	tunnel  bool                // the exchange became a tunnel, which logs for itself
 }

@@ -19,6 +19,10 @@ type Choice struct {
 	Captures Captures
 
 	Exclude []*Backend // tried already
+
+	// Place is kept by whoever asks PickOrWait again for one and the same request, of
+	// this pool or another one; nil is for who does not.
+	Place *Place
 }
 
 // Captures is what a route's pattern captured: *match.Captures.

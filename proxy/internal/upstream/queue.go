@@ -5,6 +5,7 @@ package upstream
 // line; newcomers do not overtake it.
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -18,6 +19,17 @@ type Queue struct {
 	Wait   time.Duration // for one; then it is refused
 }
 
+// Place is when somebody has begun to wait: who is sent away with ErrMoved comes
+// back to where it stood, and waits no longer in all. The zero value has not waited
+// yet. It belongs to one caller at a time.
+type Place struct {
+	number uint64 // by arrival
+	until  time.Time
+}
+
+// arrivals numbers places: of all pools, as who waits at one may be sent to another.
+var arrivals atomic.Uint64
+
 // lines are who waits for a place for a tunnel, and for a request's. The pools
 // of one name share them across generations.
 type lines struct {
@@ -30,7 +42,8 @@ func (l *lines) serve() {
 	l.requests.serve()
 }
 
-// line is those who wait for one and the same. Lock order: line.mu before turn.mu.
+// line is those who wait for one and the same, by their places. Lock order: line.mu
+// before turn.mu.
 type line struct {
 	waiting atomic.Int32 // len(waiters), to be read without mu
 	mu      sync.Mutex   // guards waiters
@@ -41,6 +54,7 @@ type line struct {
 type waiter struct {
 	pool   *Pool
 	choice Choice
+	place  *Place
 	served chan *Backend // takes one without blocking; nil: dismissed
 }
 
@@ -80,32 +94,40 @@ func (p *Pool) PickOrWait(ctx context.Context, c Choice) (*Backend, error) {
 			return b, nil
 		}
 	}
-	w := &waiter{pool: p, choice: c, served: make(chan *Backend, 1)}
+	w := &waiter{pool: p, choice: c, place: c.Place, served: make(chan *Backend, 1)}
+	if w.place == nil {
+		w.place = new(Place)
+	}
 	if err := l.join(w); err != nil {
 		return nil, err
 	}
 	return l.wait(ctx, w)
 }
 
-// join puts w behind the others, unless there are too many already. A place may
-// have been given back since the last look at the pool: look again.
+// join puts w behind the others, or where it stood before, unless it is new and
+// there are too many already. A backend's place may have been given back since the
+// last look at the pool: look again.
 func (l *line) join(w *waiter) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case w.pool.gone.Load():
 		return ErrMoved
+	case w.place.number != 0: // it had a place
 	case len(l.waiters) >= w.pool.queue.Length:
 		return ErrFull
+	default:
+		*w.place = Place{number: arrivals.Add(1), until: time.Now().Add(w.pool.queue.Wait)}
 	}
-	l.waiters = append(l.waiters, w)
+	at, _ := slices.BinarySearchFunc(l.waiters, w, func(a, b *waiter) int { return cmp.Compare(a.place.number, b.place.number) })
+	l.waiters = slices.Insert(l.waiters, at, w)
 	l.waiting.Store(int32(len(l.waiters)))
 	l.serveLocked()
 	return nil
 }
 
 func (l *line) wait(ctx context.Context, w *waiter) (*Backend, error) {
-	timer := time.NewTimer(w.pool.queue.Wait)
+	timer := time.NewTimer(time.Until(w.place.until))
 	defer timer.Stop()
 	select {
 	case b := <-w.served:

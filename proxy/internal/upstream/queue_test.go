@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -170,6 +171,67 @@ func TestQueueMoves(t *testing.T) {
 		}
 		if _, err := old.PickOrWait(t.Context(), Choice{Tunnel: true}); err != ErrMoved {
 			t.Errorf("who comes too late is told %v, want ErrMoved", err)
+		}
+	})
+}
+
+// TestQueueKeepsPlaces: who waits through a new generation of its pool stays before
+// those who have come since, and waits no longer in all.
+func TestQueueKeepsPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := backendNamed("a:1")
+		q := Queue{Length: 3, Wait: time.Minute}
+		generation := func(prev *Pool) *Pool {
+			p, err := NewPool("p", Settings{}, []Member{{Backend: b, MaxTunnels: 1}}, prev)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.LetWait(q)
+			return p
+		}
+		var now atomic.Pointer[Pool]
+		now.Store(generation(nil))
+		if _, err := now.Load().Pick(Choice{Tunnel: true}); err != nil {
+			t.Fatal(err)
+		}
+		served, refused := make(chan int, 10), make(chan time.Time, 10)
+		wait := func(i int) {
+			c := Choice{Tunnel: true, Place: new(Place)}
+			err := ErrMoved
+			for err == ErrMoved {
+				_, err = now.Load().PickOrWait(t.Context(), c)
+			}
+			if err != nil {
+				refused <- time.Now()
+			} else {
+				served <- i
+			}
+		}
+		began := time.Now()
+		for i := range 3 {
+			go wait(i)
+			synctest.Wait()
+		}
+		time.Sleep(40 * time.Second)
+		for range 3 {
+			old := now.Load()
+			now.Store(generation(old))
+			go wait(9) // who comes between finds the line full of those who were there
+			synctest.Wait()
+			old.Dismiss()
+			synctest.Wait()
+			if at := <-refused; at != time.Now() {
+				t.Errorf("refused at %v", at)
+			}
+		}
+		for want := range 2 {
+			b.CloseTunnel()
+			if got := <-served; got != want {
+				t.Fatalf("served %d, want %d", got, want)
+			}
+		}
+		if at := <-refused; at.Sub(began) != time.Minute {
+			t.Errorf("the last waited for %v, want a minute in all", at.Sub(began))
 		}
 	})
 }
