@@ -58,7 +58,7 @@ func TestWhatAReloadDoesToTunnels(t *testing.T) {
 	tests := []struct {
 		name       string
 		routes     string
-		chat, live string // "" stays, "drain" goes
+		chat, live string // "" stays, "drain" goes, "move" does if it cannot redial
 	}{
 		{"nothing", baseRoutes, "", ""},
 		{"another route is added", edit("routes:", "routes:\n  new: {match: {path: /new}, respond: {}}"), "", ""},
@@ -67,13 +67,15 @@ func TestWhatAReloadDoesToTunnels(t *testing.T) {
 		{"new settings", edit(`9001/x"`, `9001/x", strict: true, limits: {tunnels: 1}`), "", ""},
 		{"the key of a backend", edit("{a: {url", "{renamed: {url"), "", ""},
 		{"another backend goes", edit(`, b: {url: "ws://127.0.0.1:9003"}`, ""), "", ""},
-		{"the backend is drained", edit(`9002"`, `9002", drain: true`), "", "drain"},
+		{"the backend is drained", edit(`9002"`, `9002", drain: true`), "", "move"},
 		{"its backend is disabled", edit(`9002"`, `9002", disabled: true`), "", ""},
 		{"its backend becomes a standby", edit(`9002"`, `9002", standby: true, weight: 7, tier: 2`), "", ""},
 		{"another backend is drained", edit(`9003"`, `9003", drain: true`), "", ""},
-		{"the backend goes", edit(`a: {url: "ws://127.0.0.1:9002"}, `, ""), "", "drain"},
-		{"the backend's scheme", edit(`"ws://127.0.0.1:9002"`, `"wss://127.0.0.1:9002"`), "", "drain"},
-		{"the target moves", edit("9001", "9009"), "drain", ""},
+		{"the backend goes", edit(`a: {url: "ws://127.0.0.1:9002"}, `, ""), "", "move"},
+		{"the backend's scheme", edit(`"ws://127.0.0.1:9002"`, `"wss://127.0.0.1:9002"`), "", "move"},
+		{"the backend goes, and the client is no longer let in", edit(`a: {url: "ws://127.0.0.1:9002"}, `, "", "path_prefix: /live", "path_prefix: /live, client: [198.51.100.0/24]"), "", "drain"},
+		{"another pool", edit("pool://live", "pool://other", "pools:\n", "pools:\n  other: {backends: {a: {url: \"ws://127.0.0.1:9002\"}}}\n"), "", "drain"},
+		{"the target moves", edit("9001", "9009"), "move", ""},
 		{"the route goes", edit(`  chat: {match: {path_prefix: /chat}, to: "ws://127.0.0.1:9001/x"}`+"\n", ""), "drain", ""},
 		{"the route is renamed", edit("  chat:", "  talk:"), "", ""},
 		{"the route with the pool is renamed", edit("  live: {match", "  stream: {match"), "", ""},
@@ -95,7 +97,10 @@ func TestWhatAReloadDoesToTunnels(t *testing.T) {
 				want  string
 			}{{chatTunnel, tt.chat}, {liveTunnel, tt.live}} {
 				got := ""
-				if new.judge(tunnel.facts, renamed).Drain {
+				switch v := new.judge(tunnel.facts, renamed); {
+				case v.Drain && v.Move:
+					got = "move"
+				case v.Drain:
 					got = "drain"
 				}
 				if got != tunnel.want {

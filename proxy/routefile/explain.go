@@ -189,12 +189,20 @@ func carriage(said *SetRoute, q Question) string {
 		if rf := refusedAttempt(request, protocol, said.Resolved.Origins); rf != nil {
 			return fmt.Sprintf("answers %d %s: %s; a tunnel would go to ", rf.Status, http.StatusText(rf.Status), rf.Error())
 		}
-		return "opens a tunnel (" + strings.ToLower(protocol) + ") to "
+		return "opens a tunnel (" + tunnelText(said, strings.ToLower(protocol)) + ") to "
 	}
 	if said.Resolved.HTTPFallback == Off {
 		return "answers 426 Upgrade Required; a tunnel would go to "
 	}
 	return "is forwarded as HTTP to "
+}
+
+// tunnelText is a tunnel's protocol, and whether it may outlive its backend.
+func tunnelText(said *SetRoute, protocol string) string {
+	if protocol == "websocket" && said.Resolved.OnBackendLoss == "redial" {
+		return protocol + ", redialled"
+	}
+	return protocol
 }
 
 // refusedAttempt judges an attempt at a tunnel as the proxy does before it dials.

@@ -18,7 +18,7 @@ routes:
   plain: {match: {path_prefix: /ws2/}, to: "ws://echo.example.com/", http_fallback: false}
   old:   {match: {path_prefix: /old}, redirect: {to: "https://new.example.com/was"}}
   gone:  {match: {path: /gone}, respond: {status: 410}}
-  sock:  {match: {path: /sock}, to: "unix+ws:///run/app.sock:/in"}
+  sock:  {match: {path: /sock}, to: "unix+ws:///run/app.sock:/in", on_backend_loss: redial}
   echo:  {match: {path: /echo}, to: "internal://echo"}
   site:  {match: {path_prefix: /}, to: "http://site.example.com"}
 `
@@ -41,7 +41,7 @@ func TestExplain(t *testing.T) {
 		{"http://h/ws2/x", nil, "plain", "path_prefix /ws2/", "answers 426 Upgrade Required; a tunnel would go to ws://echo.example.com/x"},
 		{"http://h/old/x?y", nil, "old", "path_prefix /old", "redirects (302) to https://new.example.com/was/x?y"},
 		{"http://h/gone", nil, "gone", "path /gone", "answers 410 by itself"},
-		{"ws://h/sock", websocket, "sock", "path /sock", "opens a tunnel (websocket) to unix+ws:///run/app.sock:/in"},
+		{"ws://h/sock", websocket, "sock", "path /sock", "opens a tunnel (websocket, redialled) to unix+ws:///run/app.sock:/in"},
 		{"http://h/echo", nil, "echo", "path /echo", "is forwarded as HTTP to internal://echo"},
 		{"http://h/echo", with(websocket, "Origin", "https://evil.example"), "echo", "path /echo",
 			`answers 403 Forbidden: origin "https://evil.example" is not allowed: to let it in, write origins: [https://evil.example]; a tunnel would go to internal://echo`},

@@ -236,6 +236,31 @@ func TestBoundToWhoCannotBeUsed(t *testing.T) {
 	}
 }
 
+// TestKeeps: only the proxy's own cookie binds a client that has shown none, only where
+// others are refused, and only to who is still there.
+func TestKeeps(t *testing.T) {
+	ms, gone := members(1, 1), members(1)
+	for name, tt := range map[string]struct {
+		change func(*Sticky)
+		b      *Backend
+		want   bool
+	}{
+		"refused":     {func(s *Sticky) { s.Refuse = true }, ms[0].Backend, true},
+		"another":     {func(*Sticky) {}, ms[0].Backend, false},
+		"gone":        {func(s *Sticky) { s.Refuse = true }, gone[0].Backend, false},
+		"application": {func(s *Sticky) { *s = Sticky{Refuse: true, Key: Key{Source: FromHeader, Name: "X"}} }, ms[0].Backend, false},
+	} {
+		s := ownCookie()
+		tt.change(s)
+		if got := stickyPool(t, s, ms).Keeps(tt.b); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+	if stickyPool(t, nil, ms).Keeps(ms[0].Backend) {
+		t.Error("a pool without stickiness keeps its clients")
+	}
+}
+
 // TestBoundAcrossTiers: who was sent to a standby while there was nobody else
 // stays with it, and with a backend of a higher tier.
 func TestBoundAcrossTiers(t *testing.T) {

@@ -475,3 +475,47 @@ func TestParseOriginsRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestAgreed: what two backends have settled is the same whatever the order of
+// parameters, and forgets if no compression context outlives a message.
+func TestAgreed(t *testing.T) {
+	of := func(extensions string) Agreed {
+		a := Agreed{Protocol: "chat"}
+		if extensions != "" {
+			var err error
+			if a.Extensions, err = ParseExtensions(http.Header{"Sec-Websocket-Extensions": {extensions}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return a
+	}
+	const both = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+	for _, tt := range []struct {
+		extensions string
+		forgets    bool
+		other      string
+		same       bool
+	}{
+		{"", true, "", true},
+		{"", true, both, false},
+		{both, true, "permessage-deflate; client_no_context_takeover; server_no_context_takeover", true},
+		{both + "; server_max_window_bits=10", true, both + "; server_max_window_bits=11", false},
+		{both + "; server_max_window_bits=10", true, both, false},
+		{both, true, both + ", x-other", false},
+		{"permessage-deflate", false, "permessage-deflate", true},
+		{"permessage-deflate; server_no_context_takeover", false, "permessage-deflate; client_no_context_takeover", false},
+		{"x-other", false, "x-other", true},
+		{both + ", x-other", false, both, false},
+	} {
+		a, b := of(tt.extensions), of(tt.other)
+		if a.Forgets() != tt.forgets {
+			t.Errorf("%q forgets: %v, want %v", tt.extensions, a.Forgets(), tt.forgets)
+		}
+		if a.Same(b) != tt.same || b.Same(a) != tt.same {
+			t.Errorf("%q and %q are the same: %v and %v, want %v", tt.extensions, tt.other, a.Same(b), b.Same(a), tt.same)
+		}
+	}
+	if a := of(""); a.Same(Agreed{}) {
+		t.Error("a subprotocol and none are the same")
+	}
+}
