@@ -151,6 +151,13 @@ func (b *backend) find(fd int) *echoConn {
 	return b.conns[fd]
 }
 
+// open counts the tunnels that are echoed.
+func (b *backend) open() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.conns)
+}
+
 // echo is the echoing thread.
 func (b *backend) echo() {
 	runtime.LockOSThread()

@@ -15,7 +15,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -88,50 +87,6 @@ func upgrade(conn io.ReadWriter, path string) error {
 		return fmt.Errorf("handshake: answered %q, wanted 101", line)
 	}
 	return nil
-}
-
-// raw is a plaintext tunnel outside Go's poller. Read and Write wait, and give up
-// after patience.
-type raw struct{ fd int }
-
-func newRaw(conn *net.TCPConn) (*raw, error) {
-	fd, err := detach(conn)
-	if err != nil {
-		return nil, err
-	}
-	wait := syscall.NsecToTimeval(patience.Nanoseconds())
-	err = errors.Join(syscall.SetNonblock(fd, false),
-		syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &wait),
-		syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &wait))
-	return &raw{fd}, err
-}
-
-func (r *raw) Read(b []byte) (int, error) {
-	n, err := syscall.Read(r.fd, b)
-	for err == syscall.EINTR { // a wait with a time limit is not taken up again
-		n, err = syscall.Read(r.fd, b)
-	}
-	if n == 0 && err == nil {
-		err = io.EOF
-	}
-	return max(n, 0), err
-}
-
-func (r *raw) Write(b []byte) (n int, err error) {
-	for n < len(b) && (err == nil || err == syscall.EINTR) {
-		var m int
-		m, err = syscall.Write(r.fd, b[n:])
-		n += max(m, 0)
-	}
-	return n, err
-}
-
-// Close resets the connection: no TIME_WAIT, as ports are few.
-func (r *raw) Close() error { return closeNow(r.fd) }
-
-func closeNow(fd int) error {
-	_ = syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
-	return syscall.Close(fd)
 }
 
 // tunnels opens n, a few at a time.

@@ -11,9 +11,7 @@ import (
 	"io"
 	"runtime"
 	"slices"
-	"syscall"
 	"time"
-	"unsafe"
 )
 
 // echoes lets every tunnel echo, one message after the other, until ctx is done,
@@ -280,52 +278,4 @@ func (l *loop) drop(p *player, why error) error {
 	l.free = slices.DeleteFunc(l.free, func(other *player) bool { return other == p })
 	l.lost(p)
 	return nil
-}
-
-// pace is a timer of the kernel's, because epoll's own waits end on whole
-// milliseconds only.
-type pace struct {
-	fd    int
-	each  time.Duration
-	began time.Time
-	sent  int
-}
-
-func newPace(perSecond int) (*pace, error) {
-	const monotonic = 1
-	fd, _, errno := syscall.Syscall(syscall.SYS_TIMERFD_CREATE, monotonic, syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
-	if errno != 0 {
-		return nil, errno
-	}
-	return &pace{fd: int(fd), each: time.Second / time.Duration(perSecond)}, nil
-}
-
-func (p *pace) start(poll *poller) error {
-	p.began = time.Now()
-	every := syscall.NsecToTimespec(p.each.Nanoseconds())
-	spec := [2]syscall.Timespec{every, every} // the interval, and the first time
-	_, _, errno := syscall.Syscall6(syscall.SYS_TIMERFD_SETTIME, uintptr(p.fd), 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0)
-	if errno != 0 {
-		return errno
-	}
-	return poll.add(p.fd)
-}
-
-// due is when the next message should be sent.
-func (p *pace) due() time.Time { return p.began.Add(time.Duration(p.sent) * p.each) }
-
-// clear reads the timer, so that it is reported again.
-func (p *pace) clear() {
-	var count [8]byte
-	_, _ = syscall.Read(p.fd, count[:])
-}
-
-func (p *pace) close() { syscall.Close(p.fd) }
-
-func percentile(waits []time.Duration, p float64) time.Duration {
-	if len(waits) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(waits))
-	return sorted[min(len(sorted)-1, int(p*float64(len(sorted))))]
 }

@@ -94,7 +94,8 @@ func prepare(dir string, o options) (installed []peer, err error) {
 			continue
 		}
 		if p.program, err = p.build(dir); err != nil {
-			fmt.Fprintf(os.Stderr, "bench: without %s: %v\n", p.name, err)
+			line, _, _ := strings.Cut(err.Error(), "\n")
+			fmt.Fprintf(os.Stderr, "bench: without %s: %s\n", p.name, line)
 			continue
 		}
 		p.version = p.ask()

@@ -5,7 +5,6 @@ package main
 
 import (
 	"errors"
-	"net"
 	"syscall"
 	"time"
 	"unsafe"
@@ -65,24 +64,4 @@ func result(n uintptr, errno syscall.Errno) (int, error) {
 		return 0, errno
 	}
 	return int(n), nil
-}
-
-// detach takes a connection out of Go's poller: the descriptor is the caller's,
-// the net.Conn is closed.
-func detach(conn *net.TCPConn) (fd int, err error) {
-	defer conn.Close()
-	control, err := conn.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var errno syscall.Errno
-	err = control.Control(func(old uintptr) {
-		var n uintptr
-		n, _, errno = syscall.Syscall(syscall.SYS_FCNTL, old, syscall.F_DUPFD_CLOEXEC, 0)
-		fd = int(n)
-	})
-	if err == nil && errno != 0 {
-		err = errno
-	}
-	return fd, err
 }

@@ -206,7 +206,7 @@ func churn(n, times int) func(*stage) ([]float64, error) {
 			}
 			err = eachOnce(conns, 64)
 			closeAll(conns)
-			if err != nil {
+			if err = errors.Join(err, s.emptied()); err != nil {
 				return nil, fmt.Errorf("time %d: %w", i+1, err)
 			}
 			if i == 1 {
@@ -216,6 +216,17 @@ func churn(n, times int) func(*stage) ([]float64, error) {
 		last := s.settled("Rss")
 		return []float64{mib(second), mib(last), float64(last) / float64(second)}, nil
 	}
+}
+
+// emptied waits until the proxy has passed on that all tunnels are closed: this
+// process has descriptors for one set of them, not for two.
+func (s *stage) emptied() error {
+	for began := time.Now(); s.backend.open() > 0; s.wait(10 * time.Millisecond) {
+		if time.Since(began) > patience || s.ctx.Err() != nil {
+			return fmt.Errorf("%d tunnels are open at the backend, wanted none", s.backend.open())
+		}
+	}
+	return nil
 }
 
 // pauses has many tunnels open, some with traffic, and handshakes, which make

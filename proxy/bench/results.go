@@ -130,3 +130,12 @@ func median(values []float64) float64 {
 	}
 	return (sorted[len(sorted)/2-1] + sorted[len(sorted)/2]) / 2
 }
+
+// percentile is the p-th, from 0 to 1, by nearest rank.
+func percentile(waits []time.Duration, p float64) time.Duration {
+	if len(waits) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(waits))
+	return sorted[min(len(sorted)-1, int(p*float64(len(sorted))))]
+}
