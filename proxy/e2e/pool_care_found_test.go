@@ -98,7 +98,6 @@ routes:
 	if got := who(t, dial(t, p.ws("/"))); got != "127.0.0.2" {
 		t.Errorf("the tunnel leads to %s, wanted the one that has none", got)
 	}
-	m = p.log.mark()
 	if line := p.edit(written); line.text("tunnels_draining") != "0" {
 		t.Errorf("%s tunnels are drained", line.text("tunnels_draining"))
 	}
