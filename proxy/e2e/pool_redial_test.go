@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -430,6 +431,54 @@ func TestRedialSticky(t *testing.T) {
 		if code, _ := closeCode(t, conn); code != 1012 {
 			t.Errorf("closed with %d, wanted 1012", code)
 		}
+	}
+}
+
+// TestRedialStopped: a server that hangs is found by its missing pong, and its tunnels
+// are moved.
+func TestRedialStopped(t *testing.T) {
+	t.Parallel()
+	a, b := server(t, "a"), server(t, "b")
+	urls := map[string]string{"a": "ws://" + a.address("web"), "b": "ws://" + b.address("web")}
+	p := start(t, redialling(urls, map[string]string{"b": ", standby: true"}, "", "    keepalive: {ping: 300ms, pong: 300ms, client: false}\n"))
+	conns := dialMany(t, p.ws("/"), 5)
+	for _, conn := range conns {
+		echo(t, conn, "before")
+	}
+	p.edit(redialling(urls, nil, "", "    keepalive: {ping: 300ms, pong: 300ms, client: false}\n"))
+	a.signal(syscall.SIGSTOP)
+	defer a.signal(syscall.SIGCONT)
+	if _, err := p.log.wait(0, len(conns), "tunnel redialled", fields{"reason": "pong_timeout", "from": "p " + urls["a"]}); err != nil {
+		t.Fatal(err)
+	}
+	for _, conn := range conns {
+		echo(t, conn, "after")
+	}
+}
+
+// TestRedialTLS moves a tunnel that has TLS on both sides.
+func TestRedialTLS(t *testing.T) {
+	t.Parallel()
+	a, _ := newTLSBackend(t, "a")
+	b, _ := newTLSBackend(t, "b")
+	urls := map[string]string{"a": a.url("wss"), "b": b.url("wss")}
+	certificate := proxytest.NewAuthority(t).Issue([]string{"127.0.0.1"})
+	routes := func(drained string) string {
+		text := redialling(urls, map[string]string{drained: ", drain: true"}, "", "    backend_tls: {insecure: true}\n")
+		return strings.Replace(text, `"127.0.0.1:0"`, fmt.Sprintf(`"127.0.0.1:0", tls: {certificates: [{certificate: %q, key: %q}]}`,
+			certificate.File, certificate.KeyFile), 1)
+	}
+	p := start(t, routes("b"))
+	insecure := websocket.Dialer{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} // another test's matter
+	conn, _ := dialWith(t, "wss://"+p.address("web")+"/", insecure, nil)
+	c := goOn(conn)
+	c.goesOn(t)
+	p.edit(routes("a"))
+	p.waitLog("tunnel redialled", nil)
+	c.goesOn(t)
+	c.ends(t)
+	if got := who(t, conn); got != "b" {
+		t.Errorf("at %q, wanted b", got)
 	}
 }
 
