@@ -4,6 +4,7 @@ package proxy
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
@@ -16,6 +17,7 @@ type destination struct {
 	pool     *upstream.Pool // of one backend for a target written in place
 	tls      map[*upstream.Backend]upstream.TLS
 	found    upstream.TLS // towards members that are found
+	direct   bool         // all members are reached directly, see upstream.Backend.Direct
 	uri      match.Rewrite
 }
 
@@ -67,8 +69,12 @@ func (x *exchange) choice(tunnel bool) upstream.Choice {
 func (b *builder) destinationTLS(d *destination, said *routefile.SetRoute) error {
 	d.tls = make(map[*upstream.Backend]upstream.TLS)
 	if found, ok := b.found(said); ok {
+		d.direct = found.Scheme == "ws" || found.Scheme == "http" // they are found by address
+		b.table.direct = b.table.direct || d.direct
 		return b.foundDestinationTLS(d, found, said)
 	}
+	d.direct = d.internal == "" && allDirect(d.pool)
+	b.table.direct = b.table.direct || d.direct
 	own := make(map[upstream.Identity]routefile.TLSSettings)
 	if said.Route.To.Scheme == "pool" {
 		for _, backend := range b.set.Pools[said.Route.To.Host].Backends {
@@ -86,6 +92,13 @@ func (b *builder) destinationTLS(d *destination, said *routefile.SetRoute) error
 		d.tls[m.Backend] = loaded
 	}
 	return nil
+}
+
+func allDirect(pool *upstream.Pool) bool {
+	return !slices.ContainsFunc(pool.Members(), func(m upstream.Member) bool {
+		_, ok := m.Backend.Direct()
+		return !ok
+	})
 }
 
 // found says where the members of a route's pool are found, if they are.

@@ -60,6 +60,7 @@ type socket struct {
 	closed chan struct{}
 	once   sync.Once
 
+	visitors  *visitors
 	newcomers newcomers
 	life      context.Context // of what is done for newcomers; ends when it is to be cut
 	end       context.CancelFunc
@@ -73,6 +74,7 @@ func (s *Server) listen(l *listener) (*socket, error) {
 	}
 	k := &socket{key: l.key(), owner: s, ln: ln, ready: make(chan net.Conn), closed: make(chan struct{})}
 	k.slots.freed.L = &k.slots.mu
+	k.visitors = newVisitors(ln)
 	k.newcomers.gone = make(chan struct{})
 	k.life, k.end = context.WithCancel(s.life)
 	k.server = &http.Server{
@@ -94,7 +96,7 @@ func (s *Server) listen(l *listener) (*socket, error) {
 func Listen(address string) (net.Listener, error) {
 	path, isUnix := strings.CutPrefix(address, "unix:")
 	if !isUnix {
-		return net.Listen("tcp", address)
+		return tunnel.Listen(address)
 	}
 	ln, err := net.Listen("unix", path)
 	if err == nil || !errors.Is(err, syscall.EADDRINUSE) || !abandoned(path) {
@@ -137,6 +139,7 @@ func (k *socket) stop(ctx context.Context) {
 func (k *socket) close() {
 	k.once.Do(func() {
 		close(k.closed)
+		k.visitors.close()
 		_ = k.ln.Close()
 		k.slots.close()
 		k.newcomers.close()
@@ -156,13 +159,12 @@ func (k *socket) listener() *listener {
 func (k *socket) acceptLoop() {
 	var delay time.Duration
 	for k.slots.acquire(k.limit) {
-		conn, err := k.ln.Accept()
+		err := k.accept()
 		if err == nil {
 			if delay > 0 {
 				k.owner.log.Info("accepting again", "address", k.ln.Addr().String())
 			}
 			delay = 0
-			k.welcome(conn)
 			continue
 		}
 		k.slots.release()
@@ -179,6 +181,26 @@ func (k *socket) acceptLoop() {
 			return
 		}
 	}
+}
+
+// accept accepts one connection and sees to it.
+func (k *socket) accept() error {
+	if done, err := k.acceptVisit(); done {
+		return err
+	}
+	conn, err := k.ln.Accept()
+	if err == nil {
+		k.welcome(conn)
+	}
+	return err
+}
+
+// headLimits bound a request's head.
+func (k *socket) headLimits() h1gate.Limits {
+	if l := k.listener(); l != nil {
+		return l.limits.head.WithDefaults()
+	}
+	return h1gate.Limits{}.WithDefaults()
 }
 
 func (k *socket) limit() int {
@@ -203,10 +225,17 @@ func (k *socket) welcome(conn net.Conn) {
 	go k.receive(k.gate(conn, l))
 }
 
+// gate is the gate in front of a connection; l is nil if the address has left the
+// table since.
 func (k *socket) gate(conn net.Conn, l *listener) net.Conn {
-	return h1gate.Wrap(conn, l.limits.head, func(status int, reason string) (id string) {
+	var limits h1gate.Limits
+	name := ""
+	if l != nil {
+		limits, name = l.limits.head, l.name
+	}
+	return h1gate.Wrap(conn, limits, func(status int, reason string) (id string) {
 		id = newID()
-		k.owner.log.Info("request refused", "id", id, "listener", l.name,
+		k.owner.log.Info("request refused", "id", id, "listener", name,
 			"client", clientText(peerAddr(conn.RemoteAddr().String()).Addr()), "status", status, "error", reason)
 		return id
 	})

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -25,11 +26,16 @@ import (
 // connection is behind the gate.
 func (k *socket) receive(conn net.Conn) {
 	gate := h1gate.From(conn)
-	defer k.newcomers.leave(gate)
 	if !k.newcomers.enter(gate) {
 		k.dismiss(conn)
 		return
 	}
+	defer k.newcomers.leave(gate)
+	k.attend(conn, gate)
+}
+
+// attend is receive for a newcomer that has entered.
+func (k *socket) attend(conn net.Conn, gate *h1gate.Conn) {
 	head, err := gate.First()
 	k.newcomers.spoke(gate)
 	switch {
@@ -53,42 +59,54 @@ func (k *socket) take(conn net.Conn, gate *h1gate.Conn, head string) bool {
 	}
 	ctx, cancel := context.WithCancel(k.life)
 	defer cancel()
-	x := k.begin(r.WithContext(ctx), gate, connAddr(conn))
-	if rf := x.route(k.owner.current()); rf != nil || x.rt.to == nil {
-		return false
-	}
-	protocol := x.rt.upgrade.Protocol(x.r)
-	if protocol == "" {
+	a := k.firstAttempt(r.WithContext(ctx), connAddr(conn))
+	if a == nil {
 		return false
 	}
 	gate.Take(head)
-	a := &attempt{exchange: x, protocol: protocol}
-	a.serveFirst(conn, head, cancel)
+	a.gate = gate
+	a.serveFirst(conn, head, cancel, a.settle)
 	return true
 }
 
-// serveFirst opens the tunnel, or leaves what was settled for net/http's handler.
-func (a *attempt) serveFirst(conn net.Conn, head string, cancel func()) {
+// firstAttempt is the attempt that a connection's first request is; nil if it is
+// none, or its route is not to be found.
+func (k *socket) firstAttempt(r *http.Request, peer netip.AddrPort) *attempt {
+	x := k.begin(r, nil, peer)
+	if rf := x.route(k.owner.current()); rf != nil || x.rt.to == nil {
+		return nil
+	}
+	protocol := x.rt.upgrade.Protocol(x.r)
+	if protocol == "" {
+		return nil
+	}
+	return &attempt{exchange: x, protocol: protocol}
+}
+
+// serveFirst settles the attempt, and opens the tunnel or leaves what was settled
+// for net/http's handler.
+func (a *attempt) serveFirst(conn net.Conn, head string, cancel func(), settle func() settled) {
 	concluded := false
 	defer func() {
 		if !concluded { // a bug of ours: net/http recovers from those of its handlers
-			a.logBug(recover())
+			a.server.logBug(a.id, recover())
 			a.withdraw()
 			a.socket.dismiss(conn)
 		}
 	}()
 	v := keepVigil(a.gate, cancel)
-	s := a.settle()
+	s := settle()
 	v.end()
 	switch {
 	case a.r.Context().Err() != nil:
 		s.drop()
-		a.w.status, a.cause = forward.StatusClientGone, forward.ErrClientGone
-		a.endFirst(conn)
+		a.endGone()
+		a.socket.dismiss(conn)
 	case s.opens():
 		a.switchProtocols(s.conn, s.answer)
 		if !a.tunnel {
-			a.endFirst(nil)
+			a.withdraw()
+			a.logRequest(nil)
 		}
 	default:
 		a.gate.GiveBack(head)
@@ -98,14 +116,11 @@ func (a *attempt) serveFirst(conn net.Conn, head string, cancel func()) {
 	concluded = true
 }
 
-// endFirst ends an attempt of which neither a tunnel nor an answer came. conn is
-// nil if it is closed.
-func (a *attempt) endFirst(conn net.Conn) {
+// endGone ends an attempt whose client has gone.
+func (a *attempt) endGone() {
 	a.withdraw()
+	a.w.status, a.cause = forward.StatusClientGone, forward.ErrClientGone
 	a.logRequest(nil)
-	if conn != nil {
-		a.socket.dismiss(conn)
-	}
 }
 
 // left is a settled attempt that waits for net/http's handler to answer it.
@@ -136,9 +151,7 @@ func (l *left) resume(w http.ResponseWriter, r *http.Request) {
 func dropLeft(conn net.Conn) {
 	if l := leftFor(h1gate.From(conn)); l != nil {
 		l.drop()
-		l.withdraw()
-		l.w.status, l.cause = forward.StatusClientGone, forward.ErrClientGone
-		l.logRequest(nil)
+		l.endGone()
 	}
 }
 
@@ -187,38 +200,55 @@ func (v *vigil) end() {
 // newcomers are a socket's connections whose first request is not with net/http
 // or a tunnel yet. Safe for concurrent use.
 type newcomers struct {
-	gone chan struct{} // closed when the socket is closed and there is none left
+	gone      chan struct{} // closed when the socket is closed and there is none left
+	closeOnce sync.Once
 
 	mu     sync.Mutex
-	closed bool                      // guarded by mu
-	open   int                       // guarded by mu
-	silent map[*h1gate.Conn]struct{} // guarded by mu; whose request has not come
+	closed bool                  // guarded by mu
+	silent map[newcomer]struct{} // guarded by mu; whose request has not come
+	busy   map[newcomer]struct{} // guarded by mu; the others
 }
 
-// enter is false once the socket is closed. leave follows in either case.
-func (n *newcomers) enter(gate *h1gate.Conn) bool {
+// newcomer is what a newcomer's goroutine or event loop can be told: by when it
+// must have heard a request. A deadline that it gets later is the end of it.
+type newcomer interface{ SetReadDeadline(time.Time) error }
+
+// enter is false, and does nothing, once the socket is closed.
+func (n *newcomers) enter(c newcomer) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.open++
-	if n.silent == nil {
-		n.silent = make(map[*h1gate.Conn]struct{})
+	if n.closed {
+		return false
 	}
-	n.silent[gate] = struct{}{}
-	return !n.closed
+	if n.silent == nil {
+		n.silent, n.busy = make(map[newcomer]struct{}), make(map[newcomer]struct{})
+	}
+	n.silent[c] = struct{}{}
+	return true
 }
 
 // spoke says that the request has come.
-func (n *newcomers) spoke(gate *h1gate.Conn) {
+func (n *newcomers) spoke(c newcomer) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.silent, gate)
+	delete(n.silent, c)
+	n.busy[c] = struct{}{}
 }
 
-func (n *newcomers) leave(gate *h1gate.Conn) {
+// replace lets a newcomer go on as another, whose request has not come.
+func (n *newcomers) replace(old, new newcomer) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.silent, gate)
-	n.open--
+	delete(n.silent, old)
+	delete(n.busy, old)
+	n.silent[new] = struct{}{}
+}
+
+func (n *newcomers) leave(c newcomer) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.silent, c)
+	delete(n.busy, c)
 	n.checkGoneLocked()
 }
 
@@ -230,19 +260,26 @@ func (n *newcomers) close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.closed = true
-	for gate := range n.silent {
-		_ = gate.SetReadDeadline(time.Now().Add(lastWords))
+	for c := range n.silent {
+		_ = c.SetReadDeadline(time.Now().Add(lastWords))
 	}
 	n.checkGoneLocked()
 }
 
-func (n *newcomers) checkGoneLocked() {
-	select {
-	case <-n.gone: // it happens once; who enters a closed socket leaves at once
-	default:
-		if n.closed && n.open == 0 {
-			close(n.gone)
+// cut ends those that are left.
+func (n *newcomers) cut() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, all := range []map[newcomer]struct{}{n.silent, n.busy} {
+		for c := range all {
+			_ = c.SetReadDeadline(time.Unix(1, 0))
 		}
+	}
+}
+
+func (n *newcomers) checkGoneLocked() {
+	if n.closed && len(n.silent)+len(n.busy) == 0 {
+		n.closeOnce.Do(func() { close(n.gone) })
 	}
 }
 
@@ -254,5 +291,6 @@ func (k *socket) seeNewcomersOff(ctx context.Context) {
 	case <-k.newcomers.gone:
 	case <-ctx.Done():
 		k.end()
+		k.newcomers.cut()
 	}
 }

@@ -24,7 +24,7 @@ import (
 type exchange struct {
 	server *Server
 	socket *socket
-	gate   *h1gate.Conn // nil on HTTP/2
+	gate   *h1gate.Conn // nil on HTTP/2, and while an event loop has the connection
 	w      *recorder
 	r      *http.Request
 	id     string
@@ -101,7 +101,7 @@ func (x *exchange) finish() {
 	case aborted == nil:
 		x.w.end()
 	case aborted != http.ErrAbortHandler:
-		x.logBug(aborted)
+		x.server.logBug(x.id, aborted)
 	}
 	x.logRequest(aborted)
 	x.endBody()
@@ -126,8 +126,8 @@ func (x *exchange) endBody() {
 
 // logBug tells of a panic, which can only be a bug of ours. net/http tells of it
 // too, but among its complaints about clients, which few read.
-func (x *exchange) logBug(what any) {
-	x.server.log.Error("bug", "id", x.id, "panic", fmt.Sprint(what), "stack", string(debug.Stack()))
+func (s *Server) logBug(id string, what any) {
+	s.log.Error("bug", "id", id, "panic", fmt.Sprint(what), "stack", string(debug.Stack()))
 }
 
 // holdBack runs before the head of an answer that is not a 101 is written: if
@@ -179,7 +179,7 @@ func (x *exchange) route(t *Table) *refusal {
 
 // checkUngated judges a request over HTTP/2, which came by no gate.
 func (x *exchange) checkUngated() *refusal {
-	if x.gate != nil {
+	if x.r.ProtoMajor < 2 {
 		return nil
 	}
 	v := h1gate.CheckHTTP2(x.r)
@@ -197,7 +197,7 @@ func (x *exchange) checkUngated() *refusal {
 // where there is no gate, to the listener's.
 func (x *exchange) checkHead() *refusal {
 	limit := x.rt.headerBytes
-	if l := x.table.sockets[x.socket.key]; l != nil && x.gate == nil && (limit == 0 || limit > int64(l.limits.head.HeadBytes)) {
+	if l := x.table.sockets[x.socket.key]; l != nil && x.r.ProtoMajor == 2 && (limit == 0 || limit > int64(l.limits.head.HeadBytes)) {
 		limit = int64(l.limits.head.HeadBytes)
 	}
 	if limit > 0 && headBytes(x.r) > limit {

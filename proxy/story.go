@@ -28,6 +28,7 @@ type story struct {
 	homeless bool // the tunnel counts with no backend: it redials
 
 	// For the opening line alone; dropped after it.
+	route   string // a reload may rename it
 	opening []slog.Attr
 }
 
@@ -40,6 +41,7 @@ func (a *attempt) story(answer http.Header) *story {
 		entry:     a.entry,
 		occupancy: a.rt.occupancy,
 		slots:     &a.socket.slots,
+		route:     a.rt.name,
 	}
 	s.opening = []slog.Attr{
 		slog.String("host", a.r.Host),
@@ -53,8 +55,8 @@ func (a *attempt) story(answer http.Header) *story {
 }
 
 func (s *story) opened() {
-	s.write("tunnel opened", s.opening...)
-	s.opening = nil
+	s.writeOf(slog.LevelInfo, "tunnel opened", s.route, s.opening...)
+	s.route, s.opening = "", nil
 }
 
 // closed is the tunnel's Done. What the tunnel had taken is given back first: who
@@ -86,12 +88,17 @@ func (s *story) closed(end tunnel.Summary) {
 	s.write("tunnel closed", attrs...)
 }
 
+// write writes a line at the tunnel's present route.
 func (s *story) write(line string, attrs ...slog.Attr) { s.writeAt(slog.LevelInfo, line, attrs...) }
 
 func (s *story) writeAt(level slog.Level, line string, attrs ...slog.Attr) {
+	s.writeOf(level, line, s.entry.Route(), attrs...)
+}
+
+func (s *story) writeOf(level slog.Level, line, route string, attrs ...slog.Attr) {
 	s.log.LogAttrs(context.Background(), level, line, append([]slog.Attr{
 		slog.String("id", s.id),
-		slog.String("route", s.entry.Route()),
+		slog.String("route", route),
 		slog.String("backend", s.backend.Identity().String()),
 		slog.String("client", clientText(s.client)),
 	}, attrs...)...)

@@ -23,6 +23,7 @@ type Table struct {
 	sockets  map[string]*listener // by listener.key
 	trusted  trust
 	shutdown shutdown
+	direct   bool // some destination is, so that visits are worth while
 	backends map[upstream.Identity]*upstream.Backend
 	pools    map[string]*upstream.Pool
 	secret   []byte                                // of sticky cookies without one of their own

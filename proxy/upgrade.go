@@ -6,6 +6,7 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/builtin"
@@ -59,6 +61,11 @@ func (a *attempt) settle() settled {
 		return settled{err: rf}
 	}
 	a.payForRetries()
+	return a.settlePaid()
+}
+
+// settlePaid is the rest of settle for an attempt that was checked and counted.
+func (a *attempt) settlePaid() settled {
 	if err := a.admit(); err != nil {
 		return settled{err: err}
 	}
@@ -258,10 +265,14 @@ type answered struct {
 	agreed wsproto.Agreed // of a WebSocket's 101
 }
 
-// endpoint is the backend's end of a tunnel, with what came behind the answer.
+// endpoint is the backend's end of a tunnel, with what came behind the answer, whose
+// reader is done with.
 func (a *answered) endpoint(conn net.Conn) tunnel.Endpoint {
 	early, _ := a.rest.Peek(a.rest.Buffered())
-	return tunnel.Endpoint{Conn: conn, Early: slices.Clone(early)}
+	early = slices.Clone(early)
+	answerReaders.Put(a.rest)
+	a.rest = nil
+	return tunnel.Endpoint{Conn: conn, Early: early}
 }
 
 // ask sends the handshake and reads the answer, interim ones skipped. A 101 is
@@ -271,10 +282,27 @@ func (a *attempt) ask(conn net.Conn, head []byte) (*answered, error) {
 	if _, err := conn.Write(head); err != nil {
 		return nil, a.orGone(fmt.Errorf("sending the handshake: %w", err))
 	}
-	rest := bufio.NewReader(upstream.NewHandshakeReader(conn, a.r.Method))
+	return a.readAnswer(conn)
+}
+
+// readRest is the end of ask for somebody who has sent the handshake and read begun
+// of its answer.
+func (a *attempt) readRest(conn net.Conn, begun []byte) (*answered, error) {
+	defer a.deadline(conn)()
+	return a.readAnswer(io.MultiReader(bytes.NewReader(begun), conn))
+}
+
+// answerReaders are lent to answers until their tunnel is open. Those of other
+// answers are the collector's.
+var answerReaders = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
+
+func (a *attempt) readAnswer(from io.Reader) (*answered, error) {
+	rest := answerReaders.Get().(*bufio.Reader)
+	rest.Reset(upstream.NewHandshakeReader(from, a.r.Method))
 	for {
 		resp, err := http.ReadResponse(rest, &http.Request{Method: a.r.Method})
 		if err != nil {
+			answerReaders.Put(rest)
 			return nil, a.orGone(fmt.Errorf("reading the handshake's answer: %w", noAnswer(err)))
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
@@ -351,8 +379,9 @@ func (a *attempt) switchProtocols(conn net.Conn, answer *answered) {
 		a.cause = fmt.Errorf("writing the 101: %w", err)
 		return
 	}
-	a.tunnel, a.holds = true, false
-	a.begin(client, answer.endpoint(conn), answer)
+	spec := a.spec(answer)
+	spec.Client, spec.Backend.Conn = client, conn
+	a.entry.Opened(a.server.engine.Open(spec))
 }
 
 // hijack returns the client's connection with every byte that came behind the
@@ -378,6 +407,14 @@ func (a *attempt) hijack() (tunnel.Endpoint, error) {
 const tell101Timeout = 10 * time.Second
 
 func (a *attempt) tell101(conn net.Conn, resp *http.Response) error {
+	_ = conn.SetWriteDeadline(time.Now().Add(tell101Timeout))
+	_, err := conn.Write(a.head101(resp))
+	_ = conn.SetWriteDeadline(time.Time{})
+	return err
+}
+
+// head101 is the 101 as the client gets it.
+func (a *attempt) head101(resp *http.Response) []byte {
 	upgrade := resp.Header.Get("Upgrade")
 	a.rt.policy.ResponseHeader(resp.Header)
 	resp.Header.Set("Connection", "Upgrade")
@@ -385,24 +422,22 @@ func (a *attempt) tell101(conn net.Conn, resp *http.Response) error {
 	if a.rt.to.pool.SetsCookies() {
 		a.stick(resp.Header)
 	}
-	var b strings.Builder
+	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
 	_ = resp.Header.Write(&b) // to memory
 	b.WriteString("\r\n")
-	_ = conn.SetWriteDeadline(time.Now().Add(tell101Timeout))
-	_, err := io.WriteString(conn, b.String())
-	_ = conn.SetWriteDeadline(time.Time{})
-	return err
+	return b.Bytes()
 }
 
-// begin opens the tunnel. From here on both connections are the engine's.
-func (a *attempt) begin(client, backend tunnel.Endpoint, answer *answered) {
+// spec is the tunnel to be opened, but for its connections: what it has taken is
+// its own from here on, and its first line is in the log.
+func (a *attempt) spec(answer *answered) tunnel.Spec {
+	a.tunnel, a.holds = true, false
 	a.server.opened.Add(1)
 	story := a.story(answer.Header)
 	story.opened()
 	spec := tunnel.Spec{
-		Client:    client,
-		Backend:   backend,
+		Backend:   answer.endpoint(nil),
 		WebSocket: a.isWebSocket(),
 		RSV:       answer.agreed.RSV,
 		Limits:    a.rt.tunnelLimits(),
@@ -413,5 +448,5 @@ func (a *attempt) begin(client, backend tunnel.Endpoint, answer *answered) {
 		a.entry.MayMove()
 		spec.Redial = a.redialler(story, answer.agreed).redial
 	}
-	a.entry.Opened(a.server.engine.Open(spec))
+	return spec
 }

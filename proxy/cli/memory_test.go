@@ -16,12 +16,12 @@ func collections() uint32 {
 	return stats.NumForcedGC
 }
 
-// TestGiveBack: once after each burst, when it is over, and never while nothing happens.
-func TestGiveBack(t *testing.T) {
+// TestTendHeapGivesBack: once after each burst, when it is over, and never while nothing happens.
+func TestTendHeapGivesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var opened atomic.Uint64
-		go giveBack(ctx, opened.Load)
+		go tendHeap(ctx, opened.Load)
 		after := func(d time.Duration) uint32 {
 			before := collections()
 			time.Sleep(d)
@@ -43,4 +43,24 @@ func TestGiveBack(t *testing.T) {
 		cancel()
 		synctest.Wait()
 	})
+}
+
+// TestGCPercent: a small heap has the whole head room, a large one Go's own, and it
+// never jumps.
+func TestGCPercent(t *testing.T) {
+	before := gcPercent(0)
+	if before != 400 {
+		t.Errorf("gcPercent(0) = %d, want 400", before)
+	}
+	for live := uint64(1 << 20); live < 1<<36; live += live / 8 {
+		percent := gcPercent(live)
+		room := live * uint64(percent) / 100
+		if percent > before || percent < 100 || room > max(live, headRoom) {
+			t.Errorf("%d MiB live: %d %%, %d before", live>>20, percent, before)
+		}
+		if percent > 100 && percent < 400 && room < headRoom*2/3 {
+			t.Errorf("%d MiB live: %d %% is room for %d MiB only", live>>20, percent, room>>20)
+		}
+		before = percent
+	}
 }

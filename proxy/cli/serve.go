@@ -57,10 +57,12 @@ func newServeCommand(env *Env) *cobra.Command {
 		Long:  serveHelp,
 		Args:  filesToFollow,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			log, err := newLogger(env, flags)
+			out := &lines{to: env.Stderr}
+			log, err := newLogger(env, out, flags)
 			if err != nil {
 				return err
 			}
+			defer out.flush()
 			if flags.admin != "" {
 				if err := checkAdmin(flags.admin); err != nil {
 					return err
@@ -87,21 +89,22 @@ func filesToFollow(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-func newLogger(env *Env, flags serveFlags) (*slog.Logger, error) {
+func newLogger(env *Env, out *lines, flags serveFlags) (log *slog.Logger, err error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(flags.logLevel)); err != nil {
 		return nil, usageErrorf("--log-level %q: want debug, info, warn or error", flags.logLevel)
 	}
 	options := &slog.HandlerOptions{Level: level}
-	text := slog.Handler(slog.NewTextHandler(env.Stderr, options))
-	json := slog.Handler(slog.NewJSONHandler(env.Stderr, options))
 	switch {
 	case flags.logFormat == "text", flags.logFormat == "auto" && env.IsTerminal:
-		return slog.New(text), nil
+		log = slog.New(slog.NewTextHandler(out, options))
 	case flags.logFormat == "json", flags.logFormat == "auto":
-		return slog.New(json), nil
+		log = slog.New(slog.NewJSONHandler(out, options))
+	default:
+		return nil, usageErrorf("--log-format %q: want auto, text or json", flags.logFormat)
 	}
-	return nil, usageErrorf("--log-format %q: want auto, text or json", flags.logFormat)
+	out.tell = func(lost int) { log.Warn("lines of the log were lost", "lines", lost) }
+	return log, nil
 }
 
 // service is a proxy that follows its files.
@@ -169,7 +172,7 @@ func (s *service) run(ctx context.Context, env *Env, signals <-chan os.Signal) e
 	following, stopFollowing := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go s.follow(following, done)
-	go giveBack(following, s.server.Opened)
+	go tendHeap(following, s.server.Opened)
 	stoppedBy := s.awaitStop(ctx, signals)
 	stopFollowing()
 	s.server.Unready() // a reload that is under way may take a moment

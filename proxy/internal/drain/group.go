@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
@@ -48,6 +49,8 @@ type Verdict struct {
 
 // Group is the set of open tunnels. Safe for concurrent use.
 type Group struct {
+	walks atomic.Int32 // under way or about to begin: ways through all entries, with mu
+
 	mu       sync.Mutex
 	entries  map[*Entry]struct{} // guarded by mu
 	leaving  int                 // guarded by mu; entries that have left and have not said their last word
@@ -87,6 +90,21 @@ func NewGroup() *Group {
 	close(g.empty)
 	return g
 }
+
+// walk locks the group for a way through all of its entries, which takes a while
+// where there are many; the function that it returns ends it.
+func (g *Group) walk() (end func()) {
+	g.walks.Add(1)
+	g.mu.Lock()
+	return func() {
+		g.mu.Unlock()
+		g.walks.Add(-1)
+	}
+}
+
+// Busy says that Reserve and Entry.Opened would have to wait for a way through all
+// tunnels.
+func (g *Group) Busy() bool { return g.walks.Load() > 0 }
 
 // Reserve makes a place for a tunnel that is about to open, so that no reload
 // can miss it: a judgement that falls between Reserve and Entry.Opened is kept
@@ -162,8 +180,7 @@ func (e *Entry) Route() string {
 // returns how many stay and how many are on their way out. verdict runs under
 // the group's lock and must not block.
 func (g *Group) Judge(verdict func(Facts) Verdict) (kept, draining int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	defer g.walk()()
 	leaving := make(map[departure][]*Entry)
 	for e := range g.entries {
 		v := verdict(e.facts)
@@ -198,8 +215,7 @@ func (g *Group) Judge(verdict func(Facts) Verdict) (kept, draining int) {
 
 // Staying counts the tunnels of a pool that are not on their way out, by backend.
 func (g *Group) Staying(pool string) map[upstream.Identity]int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	defer g.walk()()
 	count := make(map[upstream.Identity]int)
 	for e := range g.entries {
 		if e.facts.Backend.Pool == pool && e.turn == nil && !e.told {
@@ -214,8 +230,7 @@ func (g *Group) Staying(pool string) map[upstream.Identity]int {
 // returns how many it gave one. A reload that finds them welcome before their turn
 // lets them off, as any other.
 func (g *Group) Release(backend upstream.Identity, most, keep int, within time.Duration) int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	defer g.walk()()
 	staying, movable := 0, make(map[departure][]*Entry)
 	for e := range g.entries {
 		if e.facts.Backend != backend || e.turn != nil || e.told {
@@ -240,8 +255,7 @@ func (g *Group) Release(backend upstream.Identity, most, keep int, within time.D
 // Shutdown gives every tunnel its turn in the policy's window, whatever its own
 // policy says, and every tunnel that opens from now on goes at once.
 func (g *Group) Shutdown(policy Policy) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	defer g.walk()()
 	g.stopping = &policy
 	var entries []*Entry
 	for e := range g.entries {
@@ -265,8 +279,7 @@ func (g *Group) Cut(why tunnel.Reason) {
 // LongestClose is the longest time that any open tunnel gives its peers to answer
 // a Close.
 func (g *Group) LongestClose() (longest time.Duration) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	defer g.walk()()
 	for e := range g.entries {
 		longest = max(longest, e.facts.CloseTimeout)
 	}
@@ -290,8 +303,7 @@ func (g *Group) Wait(ctx context.Context) error {
 // Len is the number of open tunnels, and of those among them that are on their
 // way out. To move is not on the way out.
 func (g *Group) Len() (open, draining int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	defer g.walk()()
 	for e := range g.entries {
 		if e.turn != nil && !e.turn.move {
 			draining++

@@ -20,7 +20,8 @@ type Limits struct {
 	EarlyBytes  int           // held behind an upgrade request, then the client must wait; default 64 KiB
 }
 
-func (l Limits) withDefaults() Limits {
+// WithDefaults puts the defaults in.
+func (l Limits) WithDefaults() Limits {
 	if l.HeadBytes <= 0 {
 		l.HeadBytes = 32 << 10
 	}
@@ -97,7 +98,7 @@ func Wrap(conn net.Conn, limits Limits, onRefuse func(status int, reason string)
 	if onRefuse == nil {
 		onRefuse = func(int, string) string { return "" }
 	}
-	c := &Conn{Conn: conn, limits: limits.withDefaults(), onRefuse: onRefuse}
+	c := &Conn{Conn: conn, limits: limits.WithDefaults(), onRefuse: onRefuse}
 	if t, ok := conn.(*tls.Conn); ok {
 		return &tlsConn{Conn: c, tls: t}
 	}

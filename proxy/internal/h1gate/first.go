@@ -92,6 +92,27 @@ func framesBody(name []byte) bool {
 		foldEqual(name, "trailer") || foldEqual(name, "expect")
 }
 
+// PlainUpgrade returns the length of the head at the beginning of buf if it is one
+// that First would take, and 0 if it is not, or not complete.
+func PlainUpgrade(buf []byte, limits Limits) int {
+	scratch := fieldSlices.Get().(*[]Field)
+	defer fieldSlices.Put(scratch)
+	h, n, err := ParseHead(buf, *scratch, limits)
+	if err != nil {
+		return 0
+	}
+	defer clear(h.Fields)
+	*scratch = h.Fields[:0]
+	if !h.isPlainUpgrade() {
+		return 0
+	}
+	return n
+}
+
+// Preload puts bytes that somebody else has read from the connection in front of
+// those that are still to be read. Before First.
+func (c *Conn) Preload(b []byte) { c.keep(b) }
+
 // Take takes the head that First returned out of what Reads deliver. What follows
 // it is held, as behind every request for an upgrade, until Detach; a Read of one
 // byte ends when the client leaves, and with a deadline.

@@ -20,6 +20,7 @@ type command struct {
 	code   uint16  // cmdClose
 	text   string  // cmdClose
 	why    Reason
+	run    func() // cmdRun
 }
 
 const (
@@ -27,6 +28,7 @@ const (
 	cmdClose
 	cmdCut
 	cmdAdopt
+	cmdRun
 )
 
 // obey takes all commands that there are.
@@ -48,6 +50,9 @@ func (l *loop) obeyOne(c *command) {
 		return
 	case cmdAdopt:
 		l.adopt(c.moving)
+		return
+	case cmdRun:
+		c.run()
 		return
 	}
 	on, t := c.tunnel.loop.Load(), c.tunnel.slot.Load()
@@ -83,7 +88,7 @@ func (l *loop) begin(c *command) {
 	t.init(ByClient, c.taken.fds[fromClient], s)
 	t.init(ByBackend, c.taken.fds[fromBackend], s)
 	c.tunnel.slot.Store(t)
-	if !l.enlist(t) {
+	if !l.enlist(t, c.taken.watched) {
 		return
 	}
 	for i, e := range [2]*Endpoint{&s.Client, &s.Backend} {
@@ -99,10 +104,10 @@ func (l *loop) begin(c *command) {
 }
 
 // enlist makes a tunnel one of the loop's, and reports whether it can be.
-func (l *loop) enlist(t *slot) bool {
+func (l *loop) enlist(t *slot, watched bool) bool {
 	l.open++
 	l.arm(t, l.due(t))
-	if !l.register(t) {
+	if !l.register(t, watched) {
 		l.cause(t, ByProxy, ReasonLost)
 		l.cut(t)
 		return false
@@ -125,8 +130,13 @@ func (t *slot) init(from Party, fd int32, s *Spec) {
 	}
 }
 
-// register has both descriptors reported, for as long as they are open.
-func (l *loop) register(t *slot) bool {
+// register has both descriptors reported, for as long as they are open. Those that
+// were watched are in the epoll already; that they are readable is reported again.
+func (l *loop) register(t *slot, watched bool) bool {
+	op := unix.EPOLL_CTL_ADD
+	if watched {
+		op = unix.EPOLL_CTL_MOD
+	}
 	for i := range t.lanes {
 		w := &t.lanes[i]
 		k := t.key(w)
@@ -136,7 +146,7 @@ func (l *loop) register(t *slot) bool {
 			Pad:    int32(k.gen),
 		}
 		boundUnsent(w.fd)
-		if unix.EpollCtl(l.epfd, unix.EPOLL_CTL_ADD, int(w.fd), &e) != nil {
+		if unix.EpollCtl(l.epfd, op, int(w.fd), &e) != nil {
 			return false
 		}
 	}

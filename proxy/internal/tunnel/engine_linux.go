@@ -86,6 +86,8 @@ func (e *loops) lightest() *loop {
 type taken struct {
 	fds [2]int32
 	tls *sealed // nil if both are plain
+
+	watched bool // the loop's epoll has them
 }
 
 // takeOver returns descriptors of both connections' sockets and closes the

@@ -35,7 +35,7 @@ const (
 // loop is one event loop. The fields in the first group are for any goroutine,
 // the others for the loop's alone.
 type loop struct {
-	load     atomic.Int32 // tunnels, and those on their way here
+	load     atomic.Int32 // tunnels, those on their way here, and watches
 	share    atomic.Int32 // of its time, of 1000, that it worked lately
 	crowded  atomic.Int64 // when it last was; 0 is never
 	signaled atomic.Bool  // there are commands, and the loop is or will be awake
@@ -50,13 +50,16 @@ type loop struct {
 	now    int64     // when events were last waited for
 	busy   bool      // there is traffic
 	quiet  bool      // but none since the last signal
-	open   int       // tunnels
+	open   int       // tunnels, and watches
 	slab   slab
 	keeper keeper
 	pipe   pipe
 	limits limitTable
 	effort effort
 	gift   gift
+
+	watches watches
+
 	wheel  wheel
 	ready  []laneKey // lanes that have more to read than their turn allowed
 	spare  []laneKey
@@ -222,6 +225,10 @@ func (l *loop) epoll(ms int64, call func(trap, a1, a2, a3, a4, a5, a6 uintptr) (
 // event takes one edge of one descriptor: of the lane that comes from it, and of
 // the one that goes to it.
 func (l *loop) event(e *unix.EpollEvent) {
+	if uint32(e.Fd)&watchLane != 0 {
+		l.watches.tell(e)
+		return
+	}
 	t, in := l.slab.find(laneKey{gen: uint32(e.Pad), lane: uint32(e.Fd)})
 	if t == nil || t.phase == phaseCut {
 		return

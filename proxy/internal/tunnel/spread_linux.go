@@ -258,7 +258,7 @@ func (l *loop) adopt(m *moving) {
 		w.readable = w.readable || t.sealed // as in begin
 	}
 	m.ref.handle.slot.Store(t)
-	if l.enlist(t) {
+	if l.enlist(t, false) {
 		l.pump(t, &t.lanes[fromClient])
 		l.pump(t, &t.lanes[fromBackend])
 		l.settle(t)

@@ -4,6 +4,7 @@ package upstream
 
 import (
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -14,7 +15,8 @@ import (
 // is named. All methods are safe for concurrent use. Whoever stops naming it
 // calls Close.
 type Backend struct {
-	id Identity
+	id     Identity
+	direct netip.AddrPort // see Direct; invalid if it is not
 	*counts
 
 	condition condition
@@ -37,17 +39,27 @@ type counts struct {
 
 // NewBackend makes a backend that nothing is known of yet. It dials nothing.
 func NewBackend(id Identity) *Backend {
-	return &Backend{id: id, counts: &counts{}, transports: map[string]*transport{}}
+	return newBackend(id, &counts{})
+}
+
+func newBackend(id Identity, c *counts) *Backend {
+	b := &Backend{id: id, counts: c, transports: map[string]*transport{}}
+	b.direct, _ = id.direct()
+	return b
 }
 
 // Again makes a backend of the same identity and counts: for one that is named
 // again after it was not, and was closed, while tunnels to it have stayed open.
 func (b *Backend) Again() *Backend {
-	return &Backend{id: b.id, counts: b.counts, transports: map[string]*transport{}}
+	return newBackend(b.id, b.counts)
 }
 
 // Identity names the backend. Immutable.
 func (b *Backend) Identity() Identity { return b.id }
+
+// Direct is the address of a backend to which connecting is all there is: plain
+// TCP, to an address that needs no resolving. False for any other.
+func (b *Backend) Direct() (netip.AddrPort, bool) { return b.direct, b.direct.IsValid() }
 
 // Call says by which host:port the backend is known where its address says
 // another: in the Host header and in TLS. "" is its identity's own.

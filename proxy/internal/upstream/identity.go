@@ -4,6 +4,8 @@ package upstream
 
 import (
 	"net"
+	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -63,6 +65,25 @@ func (id Identity) hostname() string {
 		return h
 	}
 	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+}
+
+// direct is the address of a backend that is reached over TCP without TLS and
+// named by its address: there is nothing to resolve, and connecting is all there
+// is to it.
+func (id Identity) direct() (netip.AddrPort, bool) {
+	if id.unix() || id.Secure() || id.Scheme == "internal" {
+		return netip.AddrPort{}, false
+	}
+	host, port, err := net.SplitHostPort(id.address())
+	if err != nil {
+		return netip.AddrPort{}, false
+	}
+	addr, err := netip.ParseAddr(host)
+	n, errPort := strconv.ParseUint(port, 10, 16)
+	if err != nil || errPort != nil || addr.Zone() != "" {
+		return netip.AddrPort{}, false
+	}
+	return netip.AddrPortFrom(addr.Unmap(), uint16(n)), true
 }
 
 func (id Identity) defaultPort() string {

@@ -104,6 +104,9 @@ func (p *Pool) PickOrWait(ctx context.Context, c Choice) (*Backend, error) {
 	return l.wait(ctx, w)
 }
 
+// MayWait says that PickOrWait may have to wait.
+func (p *Pool) MayWait() bool { return p.queue.Length > 0 }
+
 // join puts w behind the others, or where it stood before, unless it is new and
 // there are too many already. A backend's place may have been given back since the
 // last look at the pool: look again.

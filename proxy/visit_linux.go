@@ -1,0 +1,474 @@
+package proxy
+
+// The fast path without a goroutine: a plain connection's handshake, made on the
+// event loop where its tunnel will live. A visit waits for the first request, asks
+// one backend and opens the tunnel; it uses the steps that every attempt uses
+// (attempt's methods), between the events that tell it to go on.
+//
+// It knows the straight way only. Whatever else comes up, from half a head to a
+// backend that refuses, ends the visit: a goroutine goes on from where it stood
+// (newcomer.go).
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/h1gate"
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+)
+
+// visit is one connection on an event loop. Only functions that run on the loop
+// touch it.
+type visit struct {
+	socket *socket
+	loop   tunnel.Loop
+	peer   netip.AddrPort
+	near   *tunnel.Watch // the client's connection
+	timer  *time.Timer
+	turn   int // of the timer: one that fires for an earlier turn is late
+
+	// From the request on.
+	*attempt
+	head    string
+	early   []byte        // the client's, behind the head
+	far     *tunnel.Watch // the backend's connection
+	request []byte        // what is still to be sent to the backend
+	reached bool          // there is a connection to it
+}
+
+// visitors is what a socket accepts visits by; nil if it cannot have any.
+type visitors struct{ *tunnel.Acceptor }
+
+func newVisitors(ln net.Listener) *visitors {
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok {
+		return nil
+	}
+	a, err := tunnel.NewAcceptor(tcp)
+	if err != nil {
+		return nil
+	}
+	return &visitors{a}
+}
+
+func (v *visitors) close() {
+	if v != nil {
+		v.Close()
+	}
+}
+
+// acceptVisit accepts one connection and begins its visit. done is false, and
+// nothing was accepted, if the routes are not such that visits are worth while.
+func (k *socket) acceptVisit() (done bool, err error) {
+	if k.visitors == nil || !k.visitable() {
+		return false, nil
+	}
+	fd, peer, err := k.visitors.Accept()
+	if err != nil {
+		return true, err
+	}
+	v := &visit{socket: k, peer: peer}
+	if !k.visitable() || // since then
+		!tunnel.Dispatch(k.owner.engine, func(l tunnel.Loop) { v.begin(l, fd) }) {
+		k.welcomeFD(fd)
+	}
+	return true, nil
+}
+
+// visitable says whether the listener is plain and some tunnels' backends direct.
+func (k *socket) visitable() bool {
+	t := k.owner.current()
+	if t == nil || !t.direct {
+		return false
+	}
+	l := t.sockets[k.key]
+	return l != nil && l.tls == nil
+}
+
+// welcomeFD is welcome for a connection that was accepted as a mere descriptor.
+func (k *socket) welcomeFD(fd int) {
+	conn, err := tunnel.Conn(fd)
+	if err != nil {
+		k.owner.log.Warn("accepted connection lost", "error", err)
+		k.slots.release()
+		return
+	}
+	k.welcome(conn)
+}
+
+// begin waits for the first request.
+func (v *visit) begin(l tunnel.Loop, fd int) {
+	var err error
+	v.loop = l
+	if v.near, err = l.Watch(fd, v.guard(v.clientReady)); err != nil {
+		v.socket.slots.release()
+		return
+	}
+	if !v.socket.newcomers.enter(v) {
+		v.dismiss()
+		return
+	}
+	v.within(v.socket.headLimits().HeadTimeout, v.dismiss)
+}
+
+// guard is around all that runs on the loop: a bug of ours must not end it.
+func (v *visit) guard(ready func(tunnel.Edge)) func(tunnel.Edge) {
+	return func(e tunnel.Edge) {
+		defer v.contain()
+		ready(e)
+	}
+}
+
+func (v *visit) contain() {
+	what := recover()
+	if what == nil {
+		return
+	}
+	v.socket.owner.logBug("", what)
+	if v.attempt != nil {
+		v.withdraw()
+	}
+	v.dismiss()
+}
+
+// within has late called if the visit has not gone on by then. Not positive is
+// never.
+func (v *visit) within(d time.Duration, late func()) {
+	v.stopTimer()
+	if d <= 0 {
+		return
+	}
+	turn := v.turn
+	v.timer = time.AfterFunc(d, func() {
+		v.loop.Run(func() {
+			defer v.contain()
+			if v.turn == turn {
+				late()
+			}
+		})
+	})
+}
+
+func (v *visit) stopTimer() {
+	v.turn++
+	if v.timer != nil {
+		v.timer.Stop()
+	}
+}
+
+// SetReadDeadline implements newcomer: t is by when a request must have come, and
+// the end of a visit that is past that.
+func (v *visit) SetReadDeadline(t time.Time) error {
+	v.loop.Run(func() {
+		defer v.contain()
+		switch {
+		case v.near == nil: // it is over
+		case v.attempt != nil:
+			v.gone()
+		default:
+			v.within(max(time.Until(t), time.Nanosecond), v.dismiss)
+		}
+	})
+	return nil
+}
+
+// clientReady hears the request; later it notices that the client has gone.
+func (v *visit) clientReady(e tunnel.Edge) {
+	switch {
+	case v.attempt != nil && e.Gone:
+		v.gone()
+	case v.attempt == nil && e.Readable:
+		n, err := v.near.Read(v.loop.Scratch())
+		switch {
+		case err == syscall.EAGAIN:
+		case err != nil || n == 0:
+			v.dismiss() // a client that never said anything is not answered
+		default:
+			v.hear(v.loop.Scratch()[:n])
+		}
+	}
+}
+
+// hear takes the first bytes. What is not a handshake to be made here is for a
+// goroutine to understand, as long as nothing has been counted.
+func (v *visit) hear(b []byte) {
+	v.stopTimer()
+	n := h1gate.PlainUpgrade(b, v.socket.headLimits())
+	if n == 0 {
+		v.toGate(b)
+		return
+	}
+	head := string(b[:n])
+	r, err := h1gate.NewRequest(head)
+	if err != nil {
+		v.toGate(b)
+		return
+	}
+	a := v.socket.firstAttempt(r, v.peer)
+	if a == nil || !a.visits() || a.check() != nil {
+		v.toGate(b)
+		return
+	}
+	v.attempt, v.head, v.early = a, head, bytes.Clone(b[n:])
+	v.socket.newcomers.spoke(v)
+	a.payForRetries()
+	if a.server.tunnels.Busy() {
+		v.goOn(a.settlePaid)
+		return
+	}
+	if err := a.admit(); err != nil {
+		v.goOn(func() settled { return settled{err: err} })
+		return
+	}
+	v.ask()
+}
+
+// visits says whether the attempt can be made on a loop at all.
+func (a *attempt) visits() bool {
+	return a.rt.to.direct && !a.rt.redials && !a.rt.to.pool.MayWait()
+}
+
+// ask connects to the backend and sends the handshake. Connecting on the same
+// machine takes no time: then the request need not wait for an event.
+func (v *visit) ask() {
+	addr, ok := v.backend.Direct()
+	if !ok || v.rt.redials { // a reload was faster
+		v.goOn(v.shakeHands)
+		return
+	}
+	var rf *refusal
+	if v.request, rf = v.requestHead(); rf != nil {
+		v.goOn(func() settled { return settled{err: rf} })
+		return
+	}
+	far, n, err := v.loop.Dial(addr, v.request, v.guard(v.backendReady))
+	if err != nil {
+		v.failed(v.dialError(err))
+		return
+	}
+	if v.far = far; n == 0 {
+		v.within(v.rt.policy.ConnectTimeout, func() { v.failed(v.dialError(context.DeadlineExceeded)) })
+	}
+	v.sent(n)
+}
+
+// sent notes that n bytes of the request are on their way, and so that there is a
+// connection.
+func (v *visit) sent(n int) {
+	v.request = v.request[n:]
+	if n == 0 || v.reached {
+		return
+	}
+	v.reached = true
+	v.within(v.rt.handshakeTimeout, func() {
+		v.failed(fmt.Errorf("reading the handshake's answer: %w", os.ErrDeadlineExceeded))
+	})
+}
+
+func (v *visit) dialError(err error) error {
+	addr, _ := v.backend.Direct()
+	return &upstream.DialError{Backend: v.backend.Identity(), Stage: upstream.StageConnect,
+		Err: &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(addr), Err: err}}
+}
+
+// backendReady sends the request once there is a connection, and reads the answer.
+func (v *visit) backendReady(e tunnel.Edge) {
+	if len(v.request) > 0 && !v.send() || !e.Readable {
+		return
+	}
+	n, err := v.far.Read(v.loop.Scratch())
+	switch {
+	case err == syscall.EAGAIN:
+	case err != nil:
+		v.failed(fmt.Errorf("reading the handshake's answer: %w", os.NewSyscallError("read", err)))
+	case n == 0:
+		v.failed(fmt.Errorf("reading the handshake's answer: %w", noAnswer(io.EOF)))
+	default:
+		v.answered(v.loop.Scratch()[:n])
+	}
+}
+
+// send sends what it can of the request. True means that all of it is on its way.
+func (v *visit) send() bool {
+	n, err := v.far.Write(v.request)
+	switch {
+	case err != nil && !v.reached:
+		v.failed(v.dialError(os.NewSyscallError("connect", err)))
+		return false
+	case err != nil:
+		v.failed(fmt.Errorf("sending the handshake: %w", os.NewSyscallError("write", err)))
+		return false
+	}
+	v.sent(n)
+	return len(v.request) == 0
+}
+
+// answered opens the tunnel if what the backend has said begins with a whole 101,
+// and lets a goroutine read anything else.
+func (v *visit) answered(b []byte) {
+	if !isWhole101(b) {
+		v.readOn(bytes.Clone(b))
+		return
+	}
+	behind := bytes.NewReader(b)
+	answer, err := v.readAnswer(behind)
+	if err != nil {
+		v.failed(err)
+		return
+	}
+	v.backend.Succeeded()
+	v.open(answer, b[len(b)-behind.Len():])
+}
+
+// isWhole101 reports whether b has all of the head of a 101. What ends it may also
+// be a bare LF, twice (RFC 9112, section 2.2).
+func isWhole101(b []byte) bool {
+	return bytes.HasPrefix(b, []byte("HTTP/1.1 101")) &&
+		(bytes.Contains(b, []byte("\n\r\n")) || bytes.Contains(b, []byte("\n\n")))
+}
+
+// open tells the client and opens the tunnel. behind is what came behind the answer
+// and what its reader has buffered.
+func (v *visit) open(answer *answered, behind []byte) {
+	head := v.head101(answer.Response)
+	if n, err := v.near.Write(head); n < len(head) {
+		v.w.status = http.StatusSwitchingProtocols
+		v.cause = fmt.Errorf("writing the 101: %w", cmp.Or(err, error(syscall.EAGAIN)))
+		v.withdraw()
+		v.logRequest(nil)
+		v.dismiss()
+		return
+	}
+	v.stopTimer()
+	v.socket.newcomers.leave(v)
+	spec := v.spec(answer)
+	spec.Client.Early = v.early
+	spec.Backend.Early = append(spec.Backend.Early, behind...)
+	near, far := v.near, v.far
+	v.near, v.far = nil, nil
+	opened, entry := v.loop.Open(spec, near, far), v.entry
+	if v.server.tunnels.Busy() {
+		go entry.Opened(opened)
+		return
+	}
+	entry.Opened(opened)
+}
+
+// failed ends this backend's part: a goroutine finds out what to do about it.
+func (v *visit) failed(err error) {
+	v.dropFar()
+	a := v.attempt
+	v.goOn(func() settled {
+		if !a.tryAnother(err) {
+			return settled{err: err}
+		}
+		return a.shakeHands()
+	})
+}
+
+// readOn lets a goroutine read the rest of an answer that began with b.
+func (v *visit) readOn(b []byte) {
+	a, fd := v.attempt, v.far.Release()
+	v.far = nil
+	v.goOn(func() settled {
+		conn, err := tunnel.Conn(fd)
+		if err != nil {
+			return settled{err: err}
+		}
+		answer, err := a.readRest(conn, b)
+		if err == nil {
+			a.backend.Succeeded()
+			return settled{conn: conn, answer: answer}
+		}
+		conn.Close()
+		if !a.tryAnother(err) {
+			return settled{err: err}
+		}
+		return a.shakeHands()
+	})
+}
+
+// gone ends the visit of a client that has gone.
+func (v *visit) gone() {
+	v.endGone()
+	v.dismiss()
+}
+
+// dismiss closes what is open, and ends the visit.
+func (v *visit) dismiss() {
+	v.dropFar()
+	if v.near != nil {
+		v.near.Close()
+		v.near = nil
+		v.socket.newcomers.leave(v)
+		v.socket.slots.release()
+	}
+	v.stopTimer()
+}
+
+func (v *visit) dropFar() {
+	if v.far != nil {
+		v.far.Close()
+		v.far = nil
+	}
+}
+
+// toGate ends the visit: the connection goes the way that one without a visit goes,
+// with the bytes that were read.
+func (v *visit) toGate(b []byte) {
+	read := bytes.Clone(b)
+	v.leave(func(conn net.Conn, gate *h1gate.Conn) {
+		gate.Preload(read)
+		v.socket.attend(conn, gate)
+	})
+}
+
+// goOn ends the visit: a goroutine settles the attempt.
+func (v *visit) goOn(settle func() settled) {
+	a, head, early := v.attempt, v.head, v.early
+	v.leave(func(conn net.Conn, gate *h1gate.Conn) {
+		ctx, cancel := context.WithCancel(a.socket.life)
+		defer cancel()
+		gate.Preload([]byte(head))
+		gate.Preload(early)
+		gate.Take(head)
+		a.gate, a.r = gate, a.r.WithContext(ctx)
+		a.socket.newcomers.spoke(gate)
+		a.serveFirst(conn, head, cancel, settle)
+	})
+}
+
+// leave ends the visit: goOn goes on with the connection, behind a gate now, in a
+// goroutine, and owns it.
+func (v *visit) leave(goOn func(net.Conn, *h1gate.Conn)) {
+	v.stopTimer()
+	k, a, fd := v.socket, v.attempt, v.near.Release()
+	v.near = nil
+	go func() {
+		conn, err := tunnel.Conn(fd)
+		if err != nil {
+			k.owner.log.Warn("connection lost", "client", clientText(v.peer.Addr()), "error", err)
+			if a != nil {
+				a.withdraw()
+			}
+			k.newcomers.leave(v)
+			k.slots.release()
+			return
+		}
+		conn = k.gate(conn, k.listener())
+		gate := h1gate.From(conn)
+		k.newcomers.replace(v, gate)
+		defer k.newcomers.leave(gate)
+		goOn(conn, gate)
+	}()
+}
