@@ -37,7 +37,7 @@ const (
 type loop struct {
 	load     atomic.Int32 // tunnels, those on their way here, and watches
 	share    atomic.Int32 // of its time, of 1000, that it worked lately
-	crowded  atomic.Int64 // when it last was; 0 is never
+	crowded  atomic.Int64 // until when it counts as that; see crowd
 	signaled atomic.Bool  // there are commands, and the loop is or will be awake
 	mu       sync.Mutex   // guards queue, running, and prepare's work
 	queue    []command
@@ -56,6 +56,7 @@ type loop struct {
 	pipe   pipe
 	limits limitTable
 	effort effort
+	met    int64 // when it was last crowded; 0 is never
 	gift   gift
 
 	watches watches

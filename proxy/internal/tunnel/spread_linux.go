@@ -26,11 +26,16 @@ const (
 	// window is over what a loop's share of work is taken, and how long it goes on
 	// giving tunnels away.
 	window = int64(100 * time.Millisecond)
-	// calm is how long ago the last crowd must be for tunnels to be gathered: a
-	// burst that comes again and again finds them spread.
-	calm = int64(10 * time.Second)
+	// briefly is for how long after a crowd no tunnels are gathered, and calm is for
+	// how long if it was not the first in that time: a burst that comes again and
+	// again finds them spread, and a few hundred handshakes are soon forgotten.
+	briefly = int64(500 * time.Millisecond)
+	calm    = int64(10 * time.Second)
 	// roomy is the share of its time, of 1000, up to which a loop is given more.
 	roomy = 500
+	// together is how much two loops may work for one to do it all: a good deal
+	// less than full, and it takes less than they do.
+	together = 750
 	// full is the share from which it is crowded.
 	full = 900
 )
@@ -127,11 +132,21 @@ func (l *loop) consider() {
 	}
 	switch {
 	case crowded || l.effort.overlong(l.now, threadCPU):
-		l.crowded.Store(l.now)
+		l.crowd()
 		l.spread()
 	case over:
 		l.gather(share)
 	}
+}
+
+// crowd notes that the loop is crowded, for a while.
+func (l *loop) crowd() {
+	lasts := briefly
+	if ago := l.now - l.met; l.met != 0 && ago > briefly && ago < calm {
+		lasts = calm
+	}
+	l.met = l.now
+	l.crowded.Store(max(l.crowded.Load(), l.now+lasts))
 }
 
 // spread gives half away to the loop that works least.
@@ -150,14 +165,14 @@ func (l *loop) spread() {
 // gather gives all away to a loop before this one that has room for it, if
 // nothing has been crowded lately.
 func (l *loop) gather(share int32) {
-	if share > roomy/2 || l.giving() || l.crowdedLately() {
+	if share > together/2 || l.giving() || l.crowdedLately() {
 		return
 	}
 	for _, other := range l.all {
 		switch {
 		case other == l:
 			return
-		case other.share.Load()+share < roomy:
+		case other.share.Load()+share < together:
 			l.giveTo(other, 256)
 			return
 		}
@@ -172,11 +187,11 @@ func (l *loop) giveTo(other *loop, of uint32) {
 	}
 }
 
-// crowdedLately reports whether any loop has been crowded.
+// crowdedLately reports whether any loop has been crowded, and is not forgotten.
 func (l *loop) crowdedLately() bool {
 	now := l.clock()
 	for _, other := range l.all {
-		if at := other.crowded.Load(); at != 0 && now-at < calm {
+		if now < other.crowded.Load() {
 			return true
 		}
 	}

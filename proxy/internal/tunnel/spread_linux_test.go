@@ -204,9 +204,22 @@ func TestPlace(t *testing.T) {
 		t.Error("the first loop has no room")
 	}
 	first.share.Store(0)
-	second.crowded.Store(max(1, second.clock()))
+	second.crowded.Store(second.clock() + calm)
 	if e.place() != second {
 		t.Error("after a crowd the lightest is not chosen")
+	}
+}
+
+// One crowd is forgotten soon, and one that comes again is not.
+func TestCrowd(t *testing.T) {
+	l := twoLoops().loops[0]
+	for _, step := range []struct{ at, lasts int64 }{
+		{100 * ms, briefly}, {200 * ms, briefly}, {1200 * ms, calm}, {20_000 * ms, briefly},
+	} {
+		l.now = step.at
+		if l.crowd(); l.crowded.Load() != step.at+step.lasts {
+			t.Errorf("crowded at %d ms, it lasts until %d ms, want %d ms more", step.at/ms, l.crowded.Load()/ms, step.lasts/ms)
+		}
 	}
 }
 
@@ -223,7 +236,7 @@ func TestSpreadAndGather(t *testing.T) {
 	if first.spread(); first.gift.to != second || first.gift.of != 128 {
 		t.Errorf("half is not given away: %+v", first.gift)
 	}
-	first.crowded.Store(1)
+	first.crowded.Store(first.clock() + calm)
 	if second.gather(10); second.giving() {
 		t.Error("gathered after a crowd")
 	}
