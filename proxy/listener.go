@@ -73,7 +73,7 @@ func (s *Server) listen(l *listener) (*socket, error) {
 		return nil, err
 	}
 	k := &socket{key: l.key(), owner: s, ln: ln, ready: make(chan net.Conn), closed: make(chan struct{})}
-	k.slots.freed.L = &k.slots.mu
+	k.slots.freed.L, k.slots.released = &k.slots.mu, make(chan struct{}, 1)
 	k.visitors = newVisitors(ln)
 	k.newcomers.gone = make(chan struct{})
 	k.life, k.end = context.WithCancel(s.life)
@@ -177,6 +177,7 @@ func (k *socket) acceptLoop() {
 		delay = min(max(2*delay, 5*time.Millisecond), time.Second)
 		select {
 		case <-time.After(delay):
+		case <-k.slots.released: // and with it perhaps what was missing
 		case <-k.closed:
 			return
 		}
@@ -334,6 +335,8 @@ func (l socketListener) Addr() net.Addr { return l.ln.Addr() }
 // slots counts a socket's open connections, tunnels included, and holds the
 // acceptor back at the limit: what waits, waits in the kernel's queue.
 type slots struct {
+	released chan struct{} // holds a value if there was a release since it was last looked at
+
 	mu    sync.Mutex
 	freed sync.Cond // on mu
 	open  int       // guarded by mu
@@ -360,6 +363,10 @@ func (s *slots) release() {
 	s.open--
 	s.mu.Unlock()
 	s.freed.Signal()
+	select {
+	case s.released <- struct{}{}:
+	default:
+	}
 }
 
 func (s *slots) close() {

@@ -45,6 +45,7 @@ type Server struct {
 	forwarder *forward.Forwarder
 	stopping  atomic.Bool
 	opened    atomic.Uint64 // tunnels, since the start
+	ended     atomic.Uint64 // of them
 	redialled atomic.Uint64 // times
 
 	// discoveries belongs to whoever calls Adopt and Shutdown.
@@ -282,6 +283,9 @@ func (s *Server) Redialled() uint64 { return s.redialled.Load() }
 
 // Opened is how many tunnels have opened since the start.
 func (s *Server) Opened() uint64 { return s.opened.Load() }
+
+// Ended is how many of them have ended.
+func (s *Server) Ended() uint64 { return s.ended.Load() }
 
 // Addresses lists where the Server listens, by listener name: the actual ports
 // where the file says 0.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
@@ -16,7 +17,7 @@ import (
 
 // story is one open tunnel as the log tells it.
 type story struct {
-	log       *slog.Logger
+	server    *Server
 	id        string
 	client    netip.Addr
 	backend   *upstream.Backend
@@ -24,45 +25,40 @@ type story struct {
 	occupancy *occupancy
 	slots     *slots
 
-	redials  int  // so far
-	homeless bool // the tunnel counts with no backend: it redials
-
-	// For the opening line alone; dropped after it.
-	route   string // a reload may rename it
-	opening []slog.Attr
+	redials  int32 // so far
+	homeless bool  // the tunnel counts with no backend: it redials
 }
 
-func (a *attempt) story(answer http.Header) *story {
-	s := &story{
-		log:       a.server.log,
-		id:        a.id,
+func (a *attempt) story() *story {
+	return &story{
+		server:    a.server,
+		id:        strings.Clone(a.id), // a trusted proxy's is a part of the request's head
 		client:    a.client,
 		backend:   a.backend,
 		entry:     a.entry,
 		occupancy: a.rt.occupancy,
 		slots:     &a.socket.slots,
-		route:     a.rt.name,
 	}
-	s.opening = []slog.Attr{
+}
+
+// opened writes the opening line. It is given all that nobody needs after it.
+func (s *story) opened(a *attempt, answer http.Header) {
+	attrs := []slog.Attr{
 		slog.String("host", a.r.Host),
 		slog.String("path", a.r.URL.Path),
 		slog.String("protocol", a.protocol),
 	}
 	if sub := answer.Get("Sec-WebSocket-Protocol"); sub != "" {
-		s.opening = append(s.opening, slog.String("subprotocol", sub))
+		attrs = append(attrs, slog.String("subprotocol", sub))
 	}
-	return s
-}
-
-func (s *story) opened() {
-	s.writeOf(slog.LevelInfo, "tunnel opened", s.route, s.opening...)
-	s.route, s.opening = "", nil
+	s.writeOf(slog.LevelInfo, "tunnel opened", a.rt.name, attrs...)
 }
 
 // closed is the tunnel's Done. What the tunnel had taken is given back first: who
 // reads the line may count on it. A server that stops waits for the line.
 func (s *story) closed(end tunnel.Summary) {
 	s.slots.release()
+	s.server.ended.Add(1)
 	if !s.homeless {
 		s.backend.CloseTunnel()
 	}
@@ -77,7 +73,7 @@ func (s *story) closed(end tunnel.Summary) {
 		attrs = append(attrs, slog.String("text", end.Text))
 	}
 	if s.redials > 0 {
-		attrs = append(attrs, slog.Int("redials", s.redials))
+		attrs = append(attrs, slog.Int("redials", int(s.redials)))
 	}
 	attrs = append(attrs,
 		slog.Int64("bytes_from_client", end.Counts.FromClient.Bytes),
@@ -96,7 +92,7 @@ func (s *story) writeAt(level slog.Level, line string, attrs ...slog.Attr) {
 }
 
 func (s *story) writeOf(level slog.Level, line, route string, attrs ...slog.Attr) {
-	s.log.LogAttrs(context.Background(), level, line, append([]slog.Attr{
+	s.server.log.LogAttrs(context.Background(), level, line, append([]slog.Attr{
 		slog.String("id", s.id),
 		slog.String("route", route),
 		slog.String("backend", s.backend.Identity().String()),

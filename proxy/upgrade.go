@@ -434,8 +434,8 @@ func (a *attempt) head101(resp *http.Response) []byte {
 func (a *attempt) spec(answer *answered) tunnel.Spec {
 	a.tunnel, a.holds = true, false
 	a.server.opened.Add(1)
-	story := a.story(answer.Header)
-	story.opened()
+	story := a.story()
+	story.opened(a, answer.Header)
 	spec := tunnel.Spec{
 		Backend:   answer.endpoint(nil),
 		WebSocket: a.isWebSocket(),

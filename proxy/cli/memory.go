@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// quiet is how long no tunnel opens before what the last ones left is given
-	// back, and how often all this is looked at.
+	// quiet is how long no tunnel opens or ends before what the last ones left is
+	// given back, and how often all this is looked at.
 	quiet = time.Second
 	// headRoom is how much garbage there may be before the collector runs, if that
 	// is more than there is memory in use.
@@ -23,9 +23,9 @@ const (
 )
 
 // tendHeap is a goroutine. It keeps the collector's head room, and each time that
-// tunnels have opened and then none has for a while, it returns their handshakes'
-// garbage to the system. opened counts tunnels since the start.
-func tendHeap(ctx context.Context, opened func() uint64) {
+// tunnels have opened or ended and then none has for a while, it returns what that
+// left to the system. events counts both since the start.
+func tendHeap(ctx context.Context, events func() uint64) {
 	ticker := time.NewTicker(quiet)
 	defer ticker.Stop()
 	var before, given uint64
@@ -40,7 +40,7 @@ func tendHeap(ctx context.Context, opened func() uint64) {
 			return
 		case <-ticker.C:
 		}
-		now := opened()
+		now := events()
 		if now == before && now != given {
 			debug.FreeOSMemory()
 			given = now

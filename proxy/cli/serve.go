@@ -172,7 +172,7 @@ func (s *service) run(ctx context.Context, env *Env, signals <-chan os.Signal) e
 	following, stopFollowing := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go s.follow(following, done)
-	go tendHeap(following, s.server.Opened)
+	go tendHeap(following, func() uint64 { return s.server.Opened() + s.server.Ended() })
 	stoppedBy := s.awaitStop(ctx, signals)
 	stopFollowing()
 	s.server.Unready() // a reload that is under way may take a moment

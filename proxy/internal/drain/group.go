@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
@@ -27,7 +28,7 @@ type Facts struct {
 	Route   string // the route's name, followed through renames
 	Backend upstream.Identity
 	Client  netip.Addr
-	Host    string // the request's host, lower case, without port: what same-host compares with
+	Host    string // the request's host, lower case, without port: what same-host compares with; forgotten where there was no Origin
 	Origin  string // as sent; "" when there was none
 	Policy  Policy
 
@@ -62,14 +63,14 @@ type Group struct {
 type Entry struct {
 	group  *Group
 	tunnel tunnel.Tunnel
-	facts  Facts // Route and Backend are guarded by group.mu; the rest never changes
+	record       // route and backend are guarded by group.mu; the rest never changes
 	turn   *turn // guarded by group.mu; nil: not draining
 	told   bool  // guarded by group.mu: its turn has come
 
 	// Guarded by group.mu; see move.go.
 	mayMove bool
 	moved   int  // times
-	bound   bool // facts.Backend is where it is moving to
+	bound   bool // backend is where it is moving to
 	again   bool // and there it may not stay
 }
 
@@ -111,7 +112,7 @@ func (g *Group) Busy() bool { return g.walks.Load() > 0 }
 // and carried out when the tunnel is there. The caller calls Remove when the
 // tunnel has ended, or when it never opened.
 func (g *Group) Reserve(facts Facts) *Entry {
-	e := &Entry{group: g, facts: facts}
+	e := &Entry{group: g, record: recordOf(facts)}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.isEmptyLocked() {
@@ -171,7 +172,7 @@ func (g *Group) isEmptyLocked() bool { return len(g.entries)+g.leaving == 0 }
 func (e *Entry) Route() string {
 	e.group.mu.Lock()
 	defer e.group.mu.Unlock()
-	return e.facts.Route
+	return e.route
 }
 
 // Judge asks for a verdict on every tunnel and acts on it: a tunnel to drain is
@@ -183,7 +184,7 @@ func (g *Group) Judge(verdict func(Facts) Verdict) (kept, draining int) {
 	defer g.walk()()
 	leaving := make(map[departure][]*Entry)
 	for e := range g.entries {
-		v := verdict(e.facts)
+		v := verdict(e.facts())
 		if v.AsBefore {
 			if e.turn != nil {
 				draining++
@@ -192,11 +193,11 @@ func (g *Group) Judge(verdict func(Facts) Verdict) (kept, draining int) {
 			}
 			continue
 		}
-		e.facts.Route, e.facts.Backend = v.Route, v.Backend
+		e.route, e.backend = v.Route, unique.Make(v.Backend)
 		switch {
 		case e.goingLocked() || g.stopping != nil:
 			draining++
-		case !v.Drain || e.facts.Policy.Keep:
+		case !v.Drain || e.policy().Keep:
 			e.again = false
 			e.letOffLocked()
 			kept++
@@ -218,8 +219,8 @@ func (g *Group) Staying(pool string) map[upstream.Identity]int {
 	defer g.walk()()
 	count := make(map[upstream.Identity]int)
 	for e := range g.entries {
-		if e.facts.Backend.Pool == pool && e.turn == nil && !e.told {
-			count[e.facts.Backend]++
+		if id := e.backend.Value(); id.Pool == pool && e.turn == nil && !e.told {
+			count[id]++
 		}
 	}
 	return count
@@ -233,10 +234,10 @@ func (g *Group) Release(backend upstream.Identity, most, keep int, within time.D
 	defer g.walk()()
 	staying, movable := 0, make(map[departure][]*Entry)
 	for e := range g.entries {
-		if e.facts.Backend != backend || e.turn != nil || e.told {
+		if e.backend.Value() != backend || e.turn != nil || e.told {
 			continue
 		}
-		if staying++; !e.facts.Policy.Keep && e.tunnel != nil {
+		if staying++; !e.policy().Keep && e.tunnel != nil {
 			d := e.departureLocked(true)
 			d.policy.Window = within
 			movable[d] = append(movable[d], e)
@@ -281,7 +282,7 @@ func (g *Group) Cut(why tunnel.Reason) {
 func (g *Group) LongestClose() (longest time.Duration) {
 	defer g.walk()()
 	for e := range g.entries {
-		longest = max(longest, e.facts.CloseTimeout)
+		longest = max(longest, e.terms.Value().closeTimeout)
 	}
 	return longest
 }

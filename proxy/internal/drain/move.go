@@ -8,6 +8,8 @@ package drain
 // A move is never in the way of an end: a tunnel that is to end does, wherever it is.
 
 import (
+	"unique"
+
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
@@ -24,7 +26,7 @@ func (e *Entry) MayMove() {
 func (e *Entry) Backend() upstream.Identity {
 	e.group.mu.Lock()
 	defer e.group.mu.Unlock()
-	return e.facts.Backend
+	return e.backend.Value()
 }
 
 // Moving notes that the tunnel is without a backend from now on and looks for
@@ -48,7 +50,7 @@ func (e *Entry) Moving() bool {
 func (e *Entry) Towards(backend upstream.Identity) {
 	e.group.mu.Lock()
 	defer e.group.mu.Unlock()
-	e.facts.Backend, e.bound, e.again = backend, true, false
+	e.backend, e.bound, e.again = unique.Make(backend), true, false
 }
 
 // Moved notes that the tunnel has arrived. Judged meanwhile to leave again, it is
@@ -86,7 +88,7 @@ func (e *Entry) goingLocked() bool { return e.told && !e.turn.move }
 // departureLocked is how the tunnel goes by its own policy; move says that it may
 // stay open if it can.
 func (e *Entry) departureLocked(move bool) departure {
-	return departure{policy: e.facts.Policy, why: tunnel.ReasonDrain, move: move && e.mayMove}
+	return departure{policy: e.policy(), why: tunnel.ReasonDrain, move: move && e.mayMove}
 }
 
 // leavesAlreadyLocked says that the tunnel needs no turn for a departure: it has one,

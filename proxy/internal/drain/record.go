@@ -1,0 +1,56 @@
+package drain
+
+// What an entry keeps of its facts. There is one of these for every open tunnel, so
+// what many tunnels have in common is kept once.
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+	"unique"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+)
+
+// record is a tunnel's Facts in little memory.
+type record struct {
+	route   string
+	backend unique.Handle[upstream.Identity]
+	terms   unique.Handle[terms]
+	client  netip.Addr
+	site    *site // nil for a client that is no browser
+}
+
+// terms are the same for all tunnels of a route's settings.
+type terms struct {
+	policy       Policy
+	closeTimeout time.Duration
+}
+
+type site struct{ host, origin string }
+
+// recordOf copies the texts that are parts of a request's head: they would keep all
+// of it.
+func recordOf(f Facts) record {
+	r := record{
+		route:   f.Route,
+		backend: unique.Make(f.Backend),
+		terms:   unique.Make(terms{policy: f.Policy, closeTimeout: f.CloseTimeout}),
+		client:  f.Client,
+	}
+	if f.Origin != "" {
+		r.site = &site{host: strings.Clone(f.Host), origin: strings.Clone(f.Origin)}
+	}
+	return r
+}
+
+func (r *record) facts() Facts {
+	t := r.terms.Value()
+	f := Facts{Route: r.route, Backend: r.backend.Value(), Client: r.client, Policy: t.policy, CloseTimeout: t.closeTimeout}
+	if r.site != nil {
+		f.Host, f.Origin = r.site.host, r.site.origin
+	}
+	return f
+}
+
+func (r *record) policy() Policy { return r.terms.Value().policy }
