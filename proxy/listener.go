@@ -167,7 +167,7 @@ func (k *socket) acceptLoop() {
 			delay = 0
 			continue
 		}
-		k.slots.release()
+		k.slots.giveBack()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
@@ -358,15 +358,21 @@ func (s *slots) acquire(limit func() int) bool {
 	return false
 }
 
+// release is for a connection that has ended.
 func (s *slots) release() {
-	s.mu.Lock()
-	s.open--
-	s.mu.Unlock()
-	s.freed.Signal()
+	s.giveBack()
 	select {
 	case s.released <- struct{}{}:
 	default:
 	}
+}
+
+// giveBack is for a slot that was not used.
+func (s *slots) giveBack() {
+	s.mu.Lock()
+	s.open--
+	s.mu.Unlock()
+	s.freed.Signal()
 }
 
 func (s *slots) close() {

@@ -129,3 +129,23 @@ func TestClashes(t *testing.T) {
 		}
 	}
 }
+
+// TestSlotsTellOfEndings: an acceptor that is out of descriptors waits for a
+// connection to end, and is not woken by the slot that it gives back itself.
+func TestSlotsTellOfEndings(t *testing.T) {
+	s := slots{released: make(chan struct{}, 1)}
+	s.freed.L = &s.mu
+	any := func() int { return 0 }
+	s.acquire(any)
+	s.giveBack()
+	if len(s.released) > 0 {
+		t.Error("a slot that was not used counts as an ending")
+	}
+	for range 2 {
+		s.acquire(any)
+		s.release()
+	}
+	if len(s.released) == 0 {
+		t.Error("an ending is not told")
+	}
+}
