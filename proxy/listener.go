@@ -234,12 +234,14 @@ func (k *socket) gate(conn net.Conn, l *listener) net.Conn {
 	if l != nil {
 		limits, name = l.limits.head, l.name
 	}
-	return h1gate.Wrap(conn, limits, func(status int, reason string) (id string) {
+	var gate net.Conn
+	gate = h1gate.Wrap(conn, limits, func(status int, reason string) (id string) {
 		id = newID()
 		k.owner.log.Info("request refused", "id", id, "listener", name,
-			"client", clientText(peerAddr(conn.RemoteAddr().String()).Addr()), "status", status, "error", reason)
+			"client", clientText(connAddr(gate).Addr()), "status", status, "error", reason)
 		return id
 	})
+	return gate
 }
 
 // handshakeTLS ends TLS. An HTTP/2 connection stays a plain *tls.Conn, which is

@@ -34,6 +34,7 @@ type visit struct {
 	loop   tunnel.Loop
 	peer   netip.AddrPort
 	near   *tunnel.Watch // the client's connection
+	headBy time.Time      // the request must have come; zero is never
 	timer  *time.Timer
 	turn   int // of the timer: one that fires for an earlier turn is late
 
@@ -103,6 +104,10 @@ func (k *socket) welcomeFD(fd int) {
 		k.slots.release()
 		return
 	}
+	if conn.RemoteAddr() == nil { // it was reset, and has no address any more
+		k.dismiss(conn)
+		return
+	}
 	k.welcome(conn)
 }
 
@@ -118,7 +123,11 @@ func (v *visit) begin(l tunnel.Loop, fd int) {
 		v.dismiss()
 		return
 	}
-	v.within(v.socket.headLimits().HeadTimeout, v.dismiss)
+	timeout := v.socket.headLimits().HeadTimeout
+	if timeout > 0 {
+		v.headBy = time.Now().Add(timeout)
+	}
+	v.within(timeout, v.dismiss)
 }
 
 // guard is around all that runs on the loop: a bug of ours must not end it.
@@ -467,6 +476,7 @@ func (v *visit) leave(goOn func(net.Conn, *h1gate.Conn)) {
 		}
 		conn = k.gate(conn, k.listener())
 		gate := h1gate.From(conn)
+		gate.Inherit(net.TCPAddrFromAddrPort(v.peer), v.headBy)
 		k.newcomers.replace(v, gate)
 		defer k.newcomers.leave(gate)
 		goOn(conn, gate)

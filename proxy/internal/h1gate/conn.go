@@ -61,6 +61,7 @@ type Conn struct {
 
 	limits   Limits
 	onRefuse func(status int, reason string) (id string)
+	peer     net.Addr // see Inherit; nil is the connection's own
 
 	// Only Read uses these.
 	ready  int   // bytes at the front of early that are judged and may be delivered

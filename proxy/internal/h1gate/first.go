@@ -5,9 +5,11 @@
 package h1gate
 
 import (
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // First waits for the head of the connection's first request, before anybody has
@@ -112,6 +114,29 @@ func PlainUpgrade(buf []byte, limits Limits) int {
 // Preload puts bytes that somebody else has read from the connection in front of
 // those that are still to be read. Before First.
 func (c *Conn) Preload(b []byte) { c.keep(b) }
+
+// Inherit tells the gate what is known of a connection that somebody else has had
+// since its beginning: whose it is, which the kernel forgets when the peer resets
+// it, and by when its first head must be there, if that has a limit. Before First,
+// and before others know the Conn.
+func (c *Conn) Inherit(peer net.Addr, headBy time.Time) {
+	c.peer = peer
+	if headBy.IsZero() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.headBy = headBy
+	_ = c.Conn.SetReadDeadline(headBy)
+}
+
+// RemoteAddr returns the peer's address.
+func (c *Conn) RemoteAddr() net.Addr {
+	if c.peer != nil {
+		return c.peer
+	}
+	return c.Conn.RemoteAddr()
+}
 
 // Take takes the head that First returned out of what Reads deliver. What follows
 // it is held, as behind every request for an upgrade, until Detach; a Read of one

@@ -3,10 +3,12 @@ package h1gate
 import (
 	"bufio"
 	"io"
+	"net"
 	"net/http"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 const handshakeHead = "GET /chat?x=1 HTTP/1.1\r\nHost: example.com:80\r\nConnection: keep-alive, Upgrade\r\nupgrade: websocket\r\n" +
@@ -128,5 +130,23 @@ func BenchmarkFirst(b *testing.B) {
 		if _, err := NewRequest(head); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestInherit: somebody else's time counts, and the peer is known even if the
+// connection does not know it.
+func TestInherit(t *testing.T) {
+	client, server := net.Pipe()
+	defer client.Close()
+	g := Wrap(server, Limits{HeadTimeout: time.Hour}, nil).(*Conn)
+	defer g.Close()
+	peer := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}
+	g.Inherit(peer, time.Now().Add(-time.Second))
+	g.Preload([]byte("GET /"))
+	if head, err := g.First(); head != "" || err != nil { // not in an hour
+		t.Errorf("First: %q, %v", head, err)
+	}
+	if got := g.RemoteAddr(); got != peer {
+		t.Errorf("the peer is %v, want %v", got, peer)
 	}
 }
