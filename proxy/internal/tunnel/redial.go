@@ -33,6 +33,7 @@ type redialer struct {
 	again   *ending            // to be leaving, for the backend that is being dialled
 	cancel  context.CancelFunc // of the dial under way
 	back    chan struct{}      // closed when bytes need not wait any more; nil while they do not
+	noticed chan struct{}      // closed when the way from the backend has found out that it has gone; nil while nobody waits
 }
 
 var _ Mover = (*tunnel)(nil)
@@ -177,6 +178,7 @@ func (t *tunnel) partBackend() (ctx context.Context, why Reason, ok bool) {
 	if !out.away {
 		out.awayLocked()
 	}
+	t.redialer.noticeLocked()
 	ctx, t.redialer.cancel = context.WithCancel(context.Background())
 	t.armLocked()
 	return ctx, why, true
@@ -237,6 +239,7 @@ func (t *tunnel) connectLocked(next Next) {
 	in, out, r := &t.ways[fromBackend], &t.ways[fromClient], t.redialer
 	t.phase = phaseOpen
 	in.src, out.dst = next.Backend.Conn, next.Backend.Conn
+	out.watchLine()
 	in.setMeter(next.Meter)
 	out.setMeter(next.Meter)
 	in.heard.Store(int64(t.since()))
@@ -265,6 +268,7 @@ func (t *tunnel) forgetRedialLocked() {
 	if r.back != nil {
 		close(r.back)
 	}
+	r.noticeLocked()
 	r.leaving, r.due, r.dropped, r.again, r.back = nil, 0, false, nil, nil
 }
 

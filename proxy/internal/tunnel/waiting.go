@@ -77,6 +77,55 @@ func (w *way) awayLocked() {
 	w.t.redialer.back = make(chan struct{})
 }
 
+// watchLine has the way notice when a backend at dst hangs up. Called where dst is set.
+func (w *way) watchLine() {
+	if w.from == ByClient {
+		w.line = newHangup(w.dst)
+	}
+}
+
+// awaitLoss waits, outside the turn, while dst is a backend that has hung up and the
+// way that comes from it has not read so far: what it was sent now would be lost,
+// though its end is here already. That way says what it has hung up for, a loss or
+// with a Close frame of its own. Between messages only: with half of one there is
+// nothing to be saved.
+func (w *way) awaitLoss() {
+	for {
+		noticed := w.hungUp()
+		if noticed == nil {
+			return
+		}
+		w.give()
+		<-noticed
+		w.take()
+	}
+}
+
+// hungUp is nil unless dst is to be waited for, by awaitLoss.
+func (w *way) hungUp() (noticed <-chan struct{}) {
+	if w.line == nil || w.away || !w.stand.whole() || !w.line.heard() {
+		return nil
+	}
+	w.t.mu.Lock()
+	defer w.t.mu.Unlock()
+	r := w.t.redialer
+	if w.t.phase != phaseOpen || w.t.other(w).ended {
+		return nil
+	}
+	if r.noticed == nil {
+		r.noticed = make(chan struct{})
+	}
+	return r.noticed
+}
+
+// noticeLocked lets who waits for the backend's end to be noticed go on.
+func (r *redialer) noticeLocked() {
+	if r.noticed != nil {
+		close(r.noticed)
+		r.noticed = nil
+	}
+}
+
 // keep has bytes wait, while there is something to wait for.
 func (w *way) keep(p []byte, messages int64) {
 	w.t.mu.Lock()
@@ -97,6 +146,9 @@ func (w *way) flushWaiting() {
 	p, messages := w.stand.waiting, w.stand.messages
 	w.stand.waiting, w.stand.messages = nil, 0
 	w.t.mu.Unlock()
+	if w.hungUp() != nil { // so soon: the way that comes from it will find out
+		w.goAway()
+	}
 	w.write(p, messages)
 }
 

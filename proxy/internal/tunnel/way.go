@@ -36,6 +36,7 @@ type way struct {
 	token  [8]byte        // payload of our pings to src, whose pongs come this way; set at init
 	held   []byte         // the pump's: an unfinished header or control frame
 	stand  *stand         // nil where the tunnel has no redialer
+	line   hangup         // on dst; set where it is a backend that can be replaced
 
 	// Written with both the turn and t.mu held, so that either is enough to read.
 	told    bool // a Close frame has gone to dst
@@ -72,6 +73,7 @@ func (w *way) init(t *tunnel, from Party, s Spec) {
 	})
 	if t.redialer != nil {
 		w.stand = &stand{walker: w.walker}
+		w.watchLine()
 	}
 	if t.limits.PingClient > 0 || t.limits.PingBackend > 0 {
 		rand.Read(w.token[:])
@@ -151,6 +153,7 @@ func (w *way) give() { <-w.turn }
 func (w *way) pass(p []byte) {
 	w.passing.Store(true)
 	w.take()
+	w.awaitLoss()
 	defer func() {
 		w.noteRoom()
 		w.give()
