@@ -72,8 +72,7 @@ func (e *Entry) Moved() {
 
 // Moving is how many tunnels are between two backends.
 func (g *Group) Moving() (n int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	defer g.walk()()
 	for e := range g.entries {
 		if e.turn != nil && e.turn.move && e.told {
 			n++
