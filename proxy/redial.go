@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	// redialCalm is how long a backend that was redialled must stay of itself, or the
-	// next redial costs as much as a retry.
+	// redialCalm is how long a backend that was redialled must stay of itself. When two
+	// in a row do not, each redial from then on costs as much as a retry.
 	redialCalm = time.Second
 	// longestRedial bounds a redial where the route bounds no handshake.
 	longestRedial = time.Minute
@@ -46,6 +46,7 @@ type redialler struct {
 	request  *http.Request // what a pool looks at
 	captures match.Captures
 	arrived  time.Time // at the present backend; zero: the first one
+	hasty    int       // backends in a row that were lost as soon as they were found
 }
 
 func (a *attempt) redialler(s *story, agreed wsproto.Agreed) *redialler {
@@ -87,7 +88,6 @@ func (d *redialler) redial(ctx context.Context, why tunnel.Reason) (tunnel.Next,
 }
 
 func (d *redialler) arrive(b *upstream.Backend) {
-	b.Succeeded()
 	d.story.backend, d.story.homeless = b, false
 	d.story.redials++
 	d.arrived = time.Now()
@@ -122,7 +122,7 @@ func (d *redialler) find(ctx context.Context, why tunnel.Reason, from *upstream.
 		return nil, errRouteGone
 	case !d.story.entry.Moving():
 		return nil, errOnItsWayOut
-	case why != tunnel.ReasonDrain && time.Since(d.arrived) < redialCalm && !rt.occupancy.retries.spend():
+	case d.isFlapping(why) && !rt.occupancy.retries.spend():
 		return nil, errGoesAgain
 	}
 	rt.occupancy.retries.pay(rt.retry.budget)
@@ -135,43 +135,81 @@ func (d *redialler) find(ctx context.Context, why tunnel.Reason, from *upstream.
 	return f, err
 }
 
-// search asks until there is an answer, or nobody left to be asked.
+// isFlapping says whether backends go as fast as they are found. One may: when two
+// servers are killed, one after the other.
+func (d *redialler) isFlapping(why tunnel.Reason) bool {
+	if why == tunnel.ReasonDrain || time.Since(d.arrived) >= redialCalm {
+		d.hasty = 0
+		return false
+	}
+	d.hasty++
+	return d.hasty > 1
+}
+
+// search asks one backend after the other, each once, until one takes the tunnel, or
+// none is left, or time is over. The route's retries have no say: they are for clients
+// that can be told to come back, and what they would bound, the gate does, and who
+// has just failed is asked last.
 func (d *redialler) search(ctx context.Context, gate *redialGate, from *upstream.Backend) (*found, error) {
-	tried := []*upstream.Backend{from}
+	h := &hunt{ctx: ctx, gate: gate, tried: []*upstream.Backend{from}}
 	for {
-		f, a, err := d.try(ctx, gate, tried)
-		if err == nil || a == nil {
-			return f, err
-		}
-		if !d.mayAskAnother(a, len(tried), err) {
+		f, a, err := d.try(h)
+		switch {
+		case err == nil:
+			return f, nil
+		case a == nil:
+			return nil, h.nobodyElse(err)
+		case ctx.Err() != nil || !mayBlame(err) && !mayDiffer(err):
 			return nil, err
 		}
-		tried = append(tried, a.backend)
+		d.server.log.Warn("trying another backend", "id", d.story.id, "route", a.rt.name,
+			"backend", a.backend.Identity().String(), "error", err)
+		h.tried, h.last = append(h.tried, a.backend), err
 	}
 }
 
+// hunt is one search.
+type hunt struct {
+	ctx   context.Context
+	gate  *redialGate
+	tried []*upstream.Backend // the one that was left first
+	place upstream.Place      // in the line before the pool
+	last  error               // why the last one that was asked does not get the tunnel; nil: none was
+}
+
+// nobodyElse is why there is nobody left to be asked, with what came of asking.
+func (h *hunt) nobodyElse(err error) error {
+	if h.last == nil {
+		return err
+	}
+	return fmt.Errorf("%w (%w)", h.last, err)
+}
+
 // try asks one backend; a is nil where there is none.
-func (d *redialler) try(ctx context.Context, gate *redialGate, tried []*upstream.Backend) (*found, *attempt, error) {
+func (d *redialler) try(h *hunt) (*found, *attempt, error) {
 	for {
-		a, err := d.reserve(ctx, tried)
+		a, err := d.reserve(h)
 		if err != nil {
 			return nil, nil, err
 		}
-		if !gate.enter(ctx) {
+		known := a.backend.Failing()
+		if !h.gate.enter(h.ctx) {
 			a.backend.CloseTunnel()
 			return nil, nil, errTooMany
 		}
-		if !a.backend.Available() { // those in front have found that out
+		if !a.backend.Available() || a.backend.Failing() && !known { // those in front have found that out
 			a.backend.CloseTunnel()
-			gate.leave(false)
+			h.gate.pass()
 			continue
 		}
 		f, err := d.ask(a)
-		if err != nil {
+		if err == nil {
+			a.backend.Succeeded()
+		} else {
 			a.backend.CloseTunnel()
 			d.noteFailure(a, err)
 		}
-		gate.leave(err == nil)
+		h.gate.leave(err == nil)
 		return f, a, err
 	}
 }
@@ -196,18 +234,18 @@ func (d *redialler) route(t *Table) *route {
 
 // reserve has the pool choose, and notes where the tunnel is going, so that no reload
 // can miss it; what it chose under routes that have changed meanwhile does not count.
-func (d *redialler) reserve(ctx context.Context, tried []*upstream.Backend) (*attempt, error) {
+func (d *redialler) reserve(h *hunt) (*attempt, error) {
 	for {
 		t := d.server.current()
 		rt := d.route(t)
 		if rt == nil {
 			return nil, errRouteGone
 		}
-		if rt.to.pool.Keeps(tried[0]) {
+		if rt.to.pool.Keeps(h.tried[0]) {
 			return nil, upstream.ErrStuck
 		}
-		a := d.attempt(ctx, t, rt, tried)
-		backend, err := rt.to.pool.PickOrWait(ctx, a.choice(true))
+		a := d.attempt(h.ctx, t, rt)
+		backend, err := rt.to.pool.PickOrWait(h.ctx, h.choice(a))
 		switch {
 		case errors.Is(err, upstream.ErrMoved):
 			continue
@@ -223,9 +261,16 @@ func (d *redialler) reserve(ctx context.Context, tried []*upstream.Backend) (*at
 	}
 }
 
+// choice keeps the place in line for as long as the hunt takes.
+func (h *hunt) choice(a *attempt) upstream.Choice {
+	c := a.choice(true)
+	c.Exclude, c.Place, c.Wary = h.tried, &h.place, true
+	return c
+}
+
 // attempt is the handshake once more, under the routes of now. It has no client to
 // answer, and no place of its own.
-func (d *redialler) attempt(ctx context.Context, t *Table, rt *route, tried []*upstream.Backend) *attempt {
+func (d *redialler) attempt(ctx context.Context, t *Table, rt *route) *attempt {
 	x := &exchange{
 		server:   d.server,
 		r:        d.request.WithContext(ctx),
@@ -234,7 +279,6 @@ func (d *redialler) attempt(ctx context.Context, t *Table, rt *route, tried []*u
 		table:    t,
 		rt:       rt,
 		captures: d.captures,
-		tried:    tried,
 	}
 	return &attempt{exchange: x, protocol: websocket}
 }
@@ -267,7 +311,10 @@ func (d *redialler) head(a *attempt) []byte {
 
 // notTakenError is why a backend does not get the tunnel, which is not to its blame:
 // its answer is good, but not what the client was told.
-type notTakenError struct{ text string }
+type notTakenError struct {
+	text   string
+	differ bool // another backend may well say something else
+}
 
 func (e *notTakenError) Error() string { return e.text }
 
@@ -275,18 +322,24 @@ func (d *redialler) check(answer *answered) error {
 	switch {
 	case answer.StatusCode != http.StatusSwitchingProtocols:
 		answer.Body.Close()
-		return &notTakenError{fmt.Sprintf("the backend answers %d, wanted 101", answer.StatusCode)}
+		return &notTakenError{
+			text:   fmt.Sprintf("the backend answers %d, wanted 101", answer.StatusCode),
+			differ: answer.StatusCode >= 500,
+		}
 	case !d.agreed.Same(answer.agreed):
-		return &notTakenError{fmt.Sprintf("the backend agrees to subprotocol %q and extensions %q, the client was told %q and %q",
-			answer.agreed.Protocol, answer.agreed.Extensions, d.agreed.Protocol, d.agreed.Extensions)}
+		return &notTakenError{
+			text: fmt.Sprintf("the backend agrees to subprotocol %q and extensions %q, the client was told %q and %q",
+				answer.agreed.Protocol, answer.agreed.Extensions, d.agreed.Protocol, d.agreed.Extensions),
+			differ: true,
+		}
 	}
 	return nil
 }
 
 // noteFailure tells the backend's health of a handshake that failed: before the next
-// redial chooses.
+// redial chooses. One that time or the tunnel's end has broken off says nothing.
 func (d *redialler) noteFailure(a *attempt, err error) {
-	if mayBlame(err) {
+	if a.r.Context().Err() == nil && mayBlame(err) {
 		a.rt.to.pool.Failed(a.backend, err)
 	}
 }
@@ -296,12 +349,9 @@ func mayBlame(err error) bool {
 	return !errors.As(err, &notTaken) && blamesBackend(err)
 }
 
-// mayAskAnother says whether another backend may be tried, after so many.
-func (d *redialler) mayAskAnother(a *attempt, asked int, err error) bool {
-	if !mayBlame(err) || asked > a.rt.retry.others || !a.rt.occupancy.retries.spend() {
-		return false
-	}
-	d.server.log.Warn("trying another backend", "id", d.story.id, "route", a.rt.name,
-		"backend", a.backend.Identity().String(), "error", err)
-	return true
+// mayDiffer says that what was answered to this handshake is not the application's
+// word on it.
+func mayDiffer(err error) bool {
+	var notTaken *notTakenError
+	return errors.As(err, &notTaken) && notTaken.differ
 }

@@ -57,9 +57,23 @@ func (g *redialGate) giveUp(turn chan struct{}) bool {
 func (g *redialGate) leave(well bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.inside--
 	g.wider = min(g.wider+1, mostRedials-fewestRedials)
-	if !well || g.inside == 0 && len(g.waiting) == 0 {
+	if !well {
+		g.wider = 0
+	}
+	g.leaveLocked()
+}
+
+// pass is leave for who has asked nobody.
+func (g *redialGate) pass() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.leaveLocked()
+}
+
+func (g *redialGate) leaveLocked() {
+	g.inside--
+	if g.inside == 0 && len(g.waiting) == 0 {
 		g.wider = 0
 	}
 	g.letInLocked()

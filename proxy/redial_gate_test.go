@@ -52,3 +52,16 @@ func TestRedialGate(t *testing.T) {
 		t.Errorf("%d wider after the last has left", g.wider)
 	}
 }
+
+// TestRedialGatePass: who asks nobody makes room, and the gate is as wide as before.
+func TestRedialGatePass(t *testing.T) {
+	var g redialGate
+	for range fewestRedials {
+		g.enter(t.Context())
+	}
+	g.leave(true)
+	g.pass()
+	if g.inside != fewestRedials-2 || g.wider != 1 {
+		t.Errorf("%d inside and %d wider, want %d and 1", g.inside, g.wider, fewestRedials-2)
+	}
+}

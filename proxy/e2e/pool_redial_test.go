@@ -6,8 +6,10 @@ package e2e
 import (
 	"bufio"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -15,10 +17,12 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
+	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
 // redialling is a routes file with one route, at /, to a pool of these backends
@@ -92,8 +96,9 @@ func TestRedialKilled(t *testing.T) {
 	for name, s := range servers {
 		urls[name] = "ws://" + s.address("web")
 	}
-	// Whoever is dead and not found out yet is asked first, and again: that takes retries.
-	p := start(t, redialling(urls, nil, "", "    retry: {budget: 100%}\n"))
+	// When the second one goes, the first has no tunnels and nobody has complained of it,
+	// so that it is asked first.
+	p := start(t, redialling(urls, nil, "", "    retry: {others: 0, budget: 1%}\n"))
 	conns := dialMany(t, p.ws("/"), tunnels)
 	for _, conn := range conns {
 		echo(t, conn, "before")
@@ -137,6 +142,138 @@ func TestRedialKilled(t *testing.T) {
 			t.Errorf("a tunnel has ended at %q, wanted the last server", l.text("backend"))
 		}
 	}
+}
+
+// TestRedialAllAsked: however many backends are dead, and whatever is known of them,
+// the one that is there is found.
+func TestRedialAllAsked(t *testing.T) {
+	t.Parallel()
+	const tunnels = 40
+	first, last := echoBackend(t, proxytest.EchoOptions{}), echoBackend(t, proxytest.EchoOptions{})
+	busy := proxytest.NewRawBackend(t, func(conn net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			fmt.Fprint(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+		}
+	})
+	urls, tiers := map[string]string{"a": first.WS(), "z": last.WS()}, map[string]string{"z": ", tier: 9"}
+	for i, url := range []string{nobody(t), nobody(t), nobody(t), nobody(t), "ws://" + busy.Addr} {
+		name := fmt.Sprint("dead", i)
+		urls[name], tiers[name] = url, fmt.Sprintf(", tier: %d", i+1)
+	}
+	for name, pool := range map[string]string{
+		"ejected":       "    health: {passive: {fails: 1, at_most: 100%}}\n",
+		"never ejected": "    health: {passive: {fails: off}}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, redialling(urls, tiers, pool, ""))
+			conns := dialMany(t, p.ws("/"), tunnels)
+			for _, conn := range conns {
+				echo(t, conn, "before")
+			}
+			first.CutTunnels()
+			if _, err := p.log.wait(0, tunnels, "tunnel redialled", fields{"backend": "p " + last.WS()}); err != nil {
+				t.Fatal(err)
+			}
+			for _, conn := range conns {
+				echo(t, conn, "after")
+				conn.Close()
+			}
+			p.waitOpen(0)
+		})
+	}
+}
+
+// nobody is a URL at which nobody listens.
+func nobody(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return "ws://" + l.Addr().String()
+}
+
+// TestRedialWaits: what clients say once the proxy has seen that their backend is lost
+// reaches the next one, however long that takes and many they are.
+func TestRedialWaits(t *testing.T) {
+	t.Parallel()
+	const tunnels = 200
+	a, b := server(t, "a"), server(t, "b")
+	url, release := heldUp(t, b.address("web"))
+	p := start(t, redialling(map[string]string{"a": "ws://" + a.address("web"), "b": url}, map[string]string{"b": ", standby: true"},
+		"", "    timeouts: {handshake: 1h}\n"))
+	conns := dialMany(t, p.ws("/"), tunnels)
+	for _, conn := range conns {
+		echo(t, conn, "before")
+	}
+	if err := a.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	p.waitMoving(tunnels)
+	for i, conn := range conns {
+		for part := range 3 {
+			if err := conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, "%d of %d", part, i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	release()
+	for i, conn := range conns {
+		for part := range 3 {
+			want := fmt.Sprintf("%d of %d", part, i)
+			if _, got, err := conn.ReadMessage(); err != nil || string(got) != want {
+				t.Fatalf("%q and %v, wanted %q", got, err, want)
+			}
+		}
+		conn.Close()
+	}
+	p.waitOpen(0)
+}
+
+// waitMoving waits until so many tunnels are between two backends.
+func (p *proxy) waitMoving(n int) {
+	p.t.Helper()
+	for late := time.Now().Add(patience); ; {
+		var status statusapi.Status
+		got := get(p.t, p.http("/status"))
+		if err := json.Unmarshal([]byte(got.body), &status); err != nil {
+			p.t.Fatalf("/status: %d %q: %v", got.status, got.body, err)
+		}
+		if status.Tunnels.Moving == n {
+			return
+		}
+		if time.Now().After(late) {
+			p.t.Fatalf("%d tunnels move after %v, wanted %d", status.Tunnels.Moving, patience, n)
+		}
+	}
+}
+
+// heldUp is a URL in front of an address: connections are taken at once, and their bytes
+// once they are released.
+func heldUp(t *testing.T, address string) (url string, release func()) {
+	released, open := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	backend := proxytest.NewRawBackend(t, func(conn net.Conn) {
+		select {
+		case <-released:
+		case <-open:
+			return
+		}
+		_ = conn.SetDeadline(time.Time{})
+		behind, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		go func() {
+			defer behind.Close()
+			io.Copy(behind, conn)
+		}()
+		io.Copy(conn, behind)
+	})
+	t.Cleanup(func() { close(open) })
+	return "ws://" + backend.Addr, func() { once.Do(func() { close(released) }) }
 }
 
 // TestRedialDrained: a backend that is drained, removed, or replaced in place is left

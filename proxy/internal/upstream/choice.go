@@ -19,6 +19,7 @@ type Choice struct {
 	Captures Captures
 
 	Exclude []*Backend // tried already
+	Wary    bool       // of those that have failed what they were sent last: only where there is nobody else
 
 	// Place is kept by whoever asks PickOrWait again for one and the same request, of
 	// this pool or another one; nil is for who does not.

@@ -41,6 +41,9 @@ func (b *Backend) Succeeded() {
 	}
 }
 
+// Failing says that the backend failed what it was sent last.
+func (b *Backend) Failing() bool { return b.condition.failures.Load() != 0 }
+
 // Failed notes that the backend failed what it was sent before there was an
 // answer: no connection, or no handshake. It may have the backend ejected, as
 // far as the rest of the pool allows. A backend that has only just returned is

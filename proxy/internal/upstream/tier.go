@@ -52,6 +52,16 @@ func (t *tier) add(m *Member) {
 // candidates are those among whom the policy chooses, written into room. Of a
 // pool with nobody the error says whether somebody is merely full.
 func (l *lineup) candidates(c Choice, room []*Member) ([]*Member, error) {
+	if c.Wary {
+		if wary, err := l.gather(c, room); err == nil {
+			return wary, nil
+		}
+		c.Wary = false
+	}
+	return l.gather(c, room)
+}
+
+func (l *lineup) gather(c Choice, room []*Member) ([]*Member, error) {
 	f := field{choice: c, room: room[:0]}
 	for i := range l.tiers {
 		if f.enter(&l.tiers[i]); len(f.room) > 0 {
@@ -86,7 +96,7 @@ func (f *field) add(members []*Member, most int) {
 		switch {
 		case most <= 0:
 			return
-		case !m.open() || slices.Contains(f.choice.Exclude, m.Backend):
+		case !m.open() || slices.Contains(f.choice.Exclude, m.Backend) || f.choice.Wary && m.Backend.Failing():
 		case m.full(f.choice):
 			f.full = true
 		default:

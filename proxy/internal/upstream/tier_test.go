@@ -211,3 +211,36 @@ func TestEditedWeightHoldsAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestWary: who has just failed is chosen where there is nobody else, and whoever else
+// there is goes first, of whatever tier.
+func TestWary(t *testing.T) {
+	for _, test := range []struct{ members, failing, exclude, want string }{
+		{"a b", "", "", "a b"},
+		{"a b", "a", "", "b"},
+		{"a b", "a b", "", "a b"},
+		{"a b", "a b", "b", "a"},
+		{"a b:down", "a", "", "a"},
+		{"a b:full", "a", "", "a"},
+		{"a b:spare c:standby d:tier=1", "a", "", "b"},
+		{"a d:tier=1", "a", "", "d"},
+		{"a d:tier=1", "a d", "", "a"},
+		{"a b", "a b", "a b", ""},
+	} {
+		members := describedPool(t, test.members)
+		c := Choice{Tunnel: true, Wary: true}
+		for i := range members {
+			b := members[i].Backend
+			if strings.Contains(test.failing, b.Identity().Authority) {
+				b.condition.failures.Store(1)
+			}
+			if strings.Contains(test.exclude, b.Identity().Authority) {
+				c.Exclude = append(c.Exclude, b)
+			}
+		}
+		got, err := newLineup(members, nil).candidates(c, nil)
+		if namesOf(got) != test.want || (err == nil) != (test.want != "") {
+			t.Errorf("%q, of which %q fail and %q are tried: %q and %v, want %q", test.members, test.failing, test.exclude, namesOf(got), err, test.want)
+		}
+	}
+}
