@@ -70,11 +70,11 @@ func (b *builder) destinationTLS(d *destination, said *routefile.SetRoute) error
 	d.tls = make(map[*upstream.Backend]upstream.TLS)
 	if found, ok := b.found(said); ok {
 		d.direct = found.Scheme == "ws" || found.Scheme == "http" // they are found by address
-		b.table.direct = b.table.direct || d.direct
+		b.table.direct = b.table.direct || d.direct && said.Resolved.OnBackendLoss != "redial"
 		return b.foundDestinationTLS(d, found, said)
 	}
 	d.direct = d.internal == "" && allDirect(d.pool)
-	b.table.direct = b.table.direct || d.direct
+	b.table.direct = b.table.direct || d.direct && said.Resolved.OnBackendLoss != "redial"
 	own := make(map[upstream.Identity]routefile.TLSSettings)
 	if said.Route.To.Scheme == "pool" {
 		for _, backend := range b.set.Pools[said.Route.To.Host].Backends {

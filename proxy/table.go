@@ -23,7 +23,7 @@ type Table struct {
 	sockets  map[string]*listener // by listener.key
 	trusted  trust
 	shutdown shutdown
-	direct   bool // some destination is, so that visits are worth while
+	direct   bool // some destination is, of a route that does not redial: visits are worth while
 	backends map[upstream.Identity]*upstream.Backend
 	pools    map[string]*upstream.Pool
 	secret   []byte                                // of sticky cookies without one of their own

@@ -724,3 +724,37 @@ routes: {all: {match: {path: /}, `+said+`to: "pool://p"}}
 		}
 	}
 }
+
+// TestRedialBeside: a route that redials and one that does not, on one listener and to
+// the same pool; and tunnels go on as they were opened when an edit exchanges the two.
+func TestRedialBeside(t *testing.T) {
+	t.Parallel()
+	a, b := echoBackend(t, proxytest.EchoOptions{}), echoBackend(t, proxytest.EchoOptions{})
+	routes := func(one, two string) string {
+		return web + fill(`
+pools: {p: {backends: {a: {url: "$a"}, b: {url: "$b", standby: true}}}}
+routes:
+  one: {match: {path: /one}, to: "pool://p/", on_backend_loss: `+one+`}
+  two: {match: {path: /two}, to: "pool://p/", on_backend_loss: `+two+`}
+`+statusRoute, map[string]string{"a": a.WS(), "b": b.WS()})
+	}
+	p := start(t, routes("redial", "close"))
+	stays, ends := dial(t, p.ws("/one")), dial(t, p.ws("/two"))
+	p.edit(routes("close", "redial"))
+	endsToo, staysToo := dial(t, p.ws("/one")), dial(t, p.ws("/two"))
+	for _, conn := range []*websocket.Conn{stays, ends, staysToo, endsToo} {
+		echo(t, conn, "before")
+	}
+	a.CutTunnels()
+	for _, conn := range []*websocket.Conn{ends, endsToo} {
+		if code, reason := closeCode(t, conn); code != 1012 || reason != "backend lost" {
+			t.Errorf("closed with %d %q, wanted 1012", code, reason)
+		}
+	}
+	if _, err := p.log.wait(0, 2, "tunnel redialled", nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, conn := range []*websocket.Conn{stays, staysToo} {
+		echo(t, conn, "after")
+	}
+}

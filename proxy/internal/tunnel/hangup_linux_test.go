@@ -51,7 +51,7 @@ func setLinger(c net.Conn) {
 	}
 }
 
-func connected(t *testing.T, network string) (near, far net.Conn) {
+func connected(t testing.TB, network string) (near, far net.Conn) {
 	address := "127.0.0.1:0"
 	if network == "unix" {
 		address = filepath.Join(t.TempDir(), "s")
@@ -79,5 +79,17 @@ func TestNoHangup(t *testing.T) {
 	defer far.Close()
 	if h := newHangup(near); h != nil {
 		t.Errorf("%T, want nil", h)
+	}
+}
+
+// BenchmarkHangup is what a client's message costs more where a backend can be replaced.
+func BenchmarkHangup(b *testing.B) {
+	near, _ := connected(b, "tcp")
+	h := newHangup(near)
+	b.ReportAllocs()
+	for b.Loop() {
+		if h.heard() {
+			b.Fatal("heard")
+		}
 	}
 }
