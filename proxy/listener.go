@@ -76,7 +76,6 @@ func (s *Server) listen(l *listener) (*socket, error) {
 	k.slots.freed.L, k.slots.released = &k.slots.mu, make(chan struct{}, 1)
 	k.visitors = newVisitors(ln)
 	k.newcomers.gone = make(chan struct{})
-	k.life, k.end = context.WithCancel(s.life)
 	k.server = &http.Server{
 		Handler:     http.HandlerFunc(k.serve),
 		IdleTimeout: 2 * time.Minute,
@@ -122,6 +121,7 @@ func abandoned(path string) bool {
 
 // start begins to accept. It returns at once.
 func (k *socket) start() {
+	k.life, k.end = context.WithCancel(k.owner.life)
 	go k.acceptLoop()
 	go func() { _ = k.server.Serve(socketListener{k}) }()
 }

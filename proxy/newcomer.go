@@ -192,7 +192,7 @@ func (v *vigil) end() {
 	if v.timer.Stop() {
 		return
 	}
-	_ = v.gate.SetReadDeadline(time.Unix(1, 0))
+	_ = v.gate.SetReadDeadline(longAgo)
 	v.reading.Wait()
 	_ = v.gate.SetReadDeadline(time.Time{})
 }
@@ -205,12 +205,13 @@ type newcomers struct {
 
 	mu     sync.Mutex
 	closed bool                  // guarded by mu
+	by     time.Time             // guarded by mu; the silent ones' deadline once closed
 	silent map[newcomer]struct{} // guarded by mu; whose request has not come
 	busy   map[newcomer]struct{} // guarded by mu; the others
 }
 
 // newcomer is what a newcomer's goroutine or event loop can be told: by when it
-// must have heard a request. A deadline that it gets later is the end of it.
+// must have heard a request. longAgo is the end of it even later.
 type newcomer interface{ SetReadDeadline(time.Time) error }
 
 // enter is false, and does nothing, once the socket is closed.
@@ -235,13 +236,17 @@ func (n *newcomers) spoke(c newcomer) {
 	n.busy[c] = struct{}{}
 }
 
-// replace lets a newcomer go on as another, whose request has not come.
+// replace lets a newcomer go on as another, whose request has not come. What the
+// old one was told too late to be heard is the new one's to hear.
 func (n *newcomers) replace(old, new newcomer) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.silent, old)
 	delete(n.busy, old)
 	n.silent[new] = struct{}{}
+	if n.closed {
+		_ = new.SetReadDeadline(n.by)
+	}
 }
 
 func (n *newcomers) leave(c newcomer) {
@@ -256,12 +261,15 @@ func (n *newcomers) leave(c newcomer) {
 // socket is closed: what was on its way is served.
 const lastWords = time.Second
 
+// longAgo is the deadline that ends whatever has one.
+var longAgo = time.Unix(1, 0)
+
 func (n *newcomers) close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.closed = true
+	n.closed, n.by = true, time.Now().Add(lastWords)
 	for c := range n.silent {
-		_ = c.SetReadDeadline(time.Now().Add(lastWords))
+		_ = c.SetReadDeadline(n.by)
 	}
 	n.checkGoneLocked()
 }
@@ -270,9 +278,10 @@ func (n *newcomers) close() {
 func (n *newcomers) cut() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.by = longAgo
 	for _, all := range []map[newcomer]struct{}{n.silent, n.busy} {
 		for c := range all {
-			_ = c.SetReadDeadline(time.Unix(1, 0))
+			_ = c.SetReadDeadline(longAgo)
 		}
 	}
 }

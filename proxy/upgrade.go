@@ -391,7 +391,9 @@ func (a *attempt) hijack() (tunnel.Endpoint, error) {
 	switch {
 	case a.gate == nil:
 		return tunnel.Endpoint{}, errors.New("no connection to take over")
-	case a.w.ResponseWriter != nil: // else net/http has never seen the connection
+	case a.w.ResponseWriter == nil: // net/http, which would do this, has never seen the connection
+		_ = a.gate.SetReadDeadline(time.Time{})
+	default:
 		_, buffered, err := http.NewResponseController(a.w).Hijack()
 		if err != nil {
 			return tunnel.Endpoint{}, err

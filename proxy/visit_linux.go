@@ -13,6 +13,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -34,7 +35,7 @@ type visit struct {
 	loop   tunnel.Loop
 	peer   netip.AddrPort
 	near   *tunnel.Watch // the client's connection
-	headBy time.Time      // the request must have come; zero is never
+	headBy time.Time     // the request must have come; zero is never
 	timer  *time.Timer
 	turn   int // of the timer: one that fires for an earlier turn is late
 
@@ -113,6 +114,7 @@ func (k *socket) welcomeFD(fd int) {
 
 // begin waits for the first request.
 func (v *visit) begin(l tunnel.Loop, fd int) {
+	defer v.contain()
 	var err error
 	v.loop = l
 	if v.near, err = l.Watch(fd, v.guard(v.clientReady)); err != nil {
@@ -175,17 +177,17 @@ func (v *visit) stopTimer() {
 	}
 }
 
-// SetReadDeadline implements newcomer: t is by when a request must have come, and
-// the end of a visit that is past that.
+// SetReadDeadline implements newcomer: t is by when a request must have come. One
+// whose request has come by now has nothing to do with that, unless it is cut.
 func (v *visit) SetReadDeadline(t time.Time) error {
 	v.loop.Run(func() {
 		defer v.contain()
 		switch {
 		case v.near == nil: // it is over
-		case v.attempt != nil:
-			v.gone()
-		default:
+		case v.attempt == nil:
 			v.within(max(time.Until(t), time.Nanosecond), v.dismiss)
+		case t == longAgo:
+			v.gone()
 		}
 	})
 	return nil
@@ -235,11 +237,22 @@ func (v *visit) hear(b []byte) {
 		v.goOn(a.settlePaid)
 		return
 	}
-	if err := a.admit(); err != nil {
+	v.admit()
+}
+
+// admit is attempt.admit for routes that do not change meanwhile: those of after a
+// reload may have it wait.
+func (v *visit) admit() {
+	err := v.reserve()
+	switch {
+	case errors.Is(err, upstream.ErrMoved), err == nil && v.server.current() != v.table:
+		v.withdraw()
+		v.goOn(v.settlePaid)
+	case err != nil:
 		v.goOn(func() settled { return settled{err: err} })
-		return
+	default:
+		v.ask()
 	}
-	v.ask()
 }
 
 // visits says whether the attempt can be made on a loop at all.
@@ -251,7 +264,7 @@ func (a *attempt) visits() bool {
 // machine takes no time: then the request need not wait for an event.
 func (v *visit) ask() {
 	addr, ok := v.backend.Direct()
-	if !ok || v.rt.redials { // a reload was faster
+	if !ok { // what is direct has such backends only
 		v.goOn(v.shakeHands)
 		return
 	}
@@ -389,7 +402,7 @@ func (v *visit) failed(err error) {
 func (v *visit) readOn(b []byte) {
 	a, fd := v.attempt, v.far.Release()
 	v.far = nil
-	v.goOn(func() settled {
+	v.goOnOr(func() { _ = syscall.Close(fd) }, func() settled {
 		conn, err := tunnel.Conn(fd)
 		if err != nil {
 			return settled{err: err}
@@ -436,16 +449,23 @@ func (v *visit) dropFar() {
 // with the bytes that were read.
 func (v *visit) toGate(b []byte) {
 	read := bytes.Clone(b)
-	v.leave(func(conn net.Conn, gate *h1gate.Conn) {
+	v.leave(func() {}, func(conn net.Conn, gate *h1gate.Conn) {
 		gate.Preload(read)
 		v.socket.attend(conn, gate)
 	})
 }
 
 // goOn ends the visit: a goroutine settles the attempt.
-func (v *visit) goOn(settle func() settled) {
+func (v *visit) goOn(settle func() settled) { v.goOnOr(func() {}, settle) }
+
+// goOnOr is goOn where drop is to be called should settle never be.
+func (v *visit) goOnOr(drop func(), settle func() settled) {
 	a, head, early := v.attempt, v.head, v.early
-	v.leave(func(conn net.Conn, gate *h1gate.Conn) {
+	lost := func() {
+		a.withdraw()
+		drop()
+	}
+	v.leave(lost, func(conn net.Conn, gate *h1gate.Conn) {
 		ctx, cancel := context.WithCancel(a.socket.life)
 		defer cancel()
 		gate.Preload([]byte(head))
@@ -458,18 +478,17 @@ func (v *visit) goOn(settle func() settled) {
 }
 
 // leave ends the visit: goOn goes on with the connection, behind a gate now, in a
-// goroutine, and owns it.
-func (v *visit) leave(goOn func(net.Conn, *h1gate.Conn)) {
+// goroutine, and owns it. Or it is lost, for want of a descriptor: then lost is
+// called.
+func (v *visit) leave(lost func(), goOn func(net.Conn, *h1gate.Conn)) {
 	v.stopTimer()
-	k, a, fd := v.socket, v.attempt, v.near.Release()
+	k, fd := v.socket, v.near.Release()
 	v.near = nil
 	go func() {
 		conn, err := tunnel.Conn(fd)
 		if err != nil {
 			k.owner.log.Warn("connection lost", "client", clientText(v.peer.Addr()), "error", err)
-			if a != nil {
-				a.withdraw()
-			}
+			lost()
 			k.newcomers.leave(v)
 			k.slots.release()
 			return
