@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/http"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
@@ -90,7 +91,7 @@ func (a *attempt) tryAnother(err error) bool {
 // what it asked for.
 func blamesBackend(err error) bool {
 	var rf *refusal
-	if errors.As(err, &rf) {
+	if errors.As(err, &rf) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) { // it is we who are out of descriptors
 		return false
 	}
 	status := forward.Status(err)

@@ -4,10 +4,11 @@ package e2e
 // without dying, and serves again.
 
 import (
-	"net"
 	"os/exec"
 	"testing"
 	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 )
 
 // startLimited starts a proxy that may have so few descriptors.
@@ -24,16 +25,28 @@ func startLimited(t *testing.T, descriptors, routes string) *proxy {
 
 func TestDescriptorsExhausted(t *testing.T) {
 	t.Parallel()
+	for name, more := range map[string]string{
+		"by goroutines":  "",
+		"on event loops": "  ws: {match: {path: /ws}, to: \"ws://127.0.0.1:1\"}\n", // where handshakes are made, if there is such a route
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			exhaustDescriptors(t, more)
+		})
+	}
+}
+
+func exhaustDescriptors(t *testing.T, more string) {
 	p := startLimited(t, "64", web+`
 routes:
   echo: {match: {path: /echo}, to: "internal://echo"}
   page: {match: {path: /page}, respond: {body: here}}
-`)
+`+more)
 	conn, held := dial(t, p.ws("/echo")), connect(t, p)
 	ask(t, held, request("GET /page HTTP/1.1", "Host: x"))
-	var idle []net.Conn
+	var idle []*proxytest.Raw
 	for range 100 { // more than it may have: the kernel keeps the rest for it
-		idle = append(idle, connect(t, p).Conn)
+		idle = append(idle, connect(t, p))
 	}
 	p.waitLog("cannot accept connections, waiting", nil)
 
@@ -56,8 +69,14 @@ routes:
 	if n := p.countLog("cannot accept connections, waiting", nil); n != 1 {
 		t.Errorf("said %d times that it cannot accept, wanted once", n)
 	}
-	for _, conn := range idle {
-		conn.Close()
+	// Who was let in is served, though there is nothing left to do it with.
+	for _, client := range idle[:5] {
+		if got := ask(t, client, request("GET /page HTTP/1.1", "Host: x")); got.body != "here" {
+			t.Errorf("a connection that has just come in got %d", got.status)
+		}
+	}
+	for _, client := range idle {
+		client.Conn.Close()
 	}
 	p.waitLog("accepting again", nil)
 	if got := get(t, p.http("/page")); got.body != "here" {

@@ -153,6 +153,7 @@ func (l *loop) run() {
 		for i := range n {
 			l.event(&l.events[i])
 		}
+		l.watches.serve()
 	}
 }
 
@@ -203,7 +204,7 @@ func (l *loop) wait(now int64) int {
 
 // patience is how many milliseconds the loop may wait: -1 is any.
 func (l *loop) patience(now int64) int64 {
-	if len(l.ready) > 0 || len(l.dead) > 0 || l.signaled.Load() {
+	if len(l.ready) > 0 || len(l.dead) > 0 || len(l.watches.told) > 0 || l.signaled.Load() {
 		return 0
 	}
 	tick, ok := l.wheel.next()
@@ -227,7 +228,7 @@ func (l *loop) epoll(ms int64, call func(trap, a1, a2, a3, a4, a5, a6 uintptr) (
 // the one that goes to it.
 func (l *loop) event(e *unix.EpollEvent) {
 	if uint32(e.Fd)&watchLane != 0 {
-		l.watches.tell(e)
+		l.watches.told = append(l.watches.told, *e)
 		return
 	}
 	t, in := l.slab.find(laneKey{gen: uint32(e.Pad), lane: uint32(e.Fd)})

@@ -7,9 +7,11 @@ package tunnel
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -59,6 +61,7 @@ func NewAcceptor(ln *net.TCPListener) (*Acceptor, error) {
 	if e := raw.Control(func(fd uintptr) { dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }); e != nil || err != nil {
 		return nil, cmp.Or(err, e)
 	}
+	reserve.keep()
 	a := &Acceptor{file: os.NewFile(uintptr(dup), "listener")}
 	a.raw, err = a.file.SyscallConn()
 	return a, err
@@ -129,9 +132,50 @@ func dial(to netip.AddrPort) (fd int, err error) {
 }
 
 // Conn makes a connection like any other of a descriptor, which is the connection's
-// from then on, or closed if there is an error.
+// from then on, or closed if there is an error. It takes a second descriptor for a
+// moment: should there be none left, the reserve is one.
 func Conn(fd int) (net.Conn, error) {
 	f := os.NewFile(uintptr(fd), "")
-	defer f.Close() // net.FileConn has a descriptor of its own
-	return net.FileConn(f)
+	conn, err := net.FileConn(f)
+	if err == nil || !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) {
+		f.Close()
+		return conn, err
+	}
+	return reserve.lend(f)
+}
+
+// reserve is a descriptor that is kept for Conn: a client that was let in is not to be
+// sent away because of how it is served.
+var reserve spareDescriptor
+
+type spareDescriptor struct {
+	mu   sync.Mutex
+	file *os.File // nil: there was none to be had
+}
+
+// keep opens it, if it is not open.
+func (s *spareDescriptor) keep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keepLocked()
+}
+
+func (s *spareDescriptor) keepLocked() {
+	if s.file == nil {
+		s.file, _ = os.Open(os.DevNull)
+	}
+}
+
+// lend gives it up for as long as net.FileConn needs it, which closes f's.
+func (s *spareDescriptor) lend(f *os.File) (net.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file != nil {
+		s.file.Close()
+		s.file = nil
+	}
+	conn, err := net.FileConn(f)
+	f.Close()
+	s.keepLocked()
+	return conn, err
 }

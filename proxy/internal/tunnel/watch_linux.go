@@ -7,6 +7,7 @@ package tunnel
 import (
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -165,6 +166,20 @@ type watches struct {
 	all  []*Watch
 	free []uint32
 	gen  uint32
+	told []unix.EpollEvent // edges that wait for their turn
+}
+
+// maxTold is how many watches have a turn between two looks at the tunnels: a
+// handshake's step takes as long as dozens of messages.
+const maxTold = 16
+
+// serve gives some watches their turn.
+func (ws *watches) serve() {
+	n := min(len(ws.told), maxTold)
+	for i := range n {
+		ws.tell(&ws.told[i])
+	}
+	ws.told = slices.Delete(ws.told, 0, n)
 }
 
 func (ws *watches) add(w *Watch) {

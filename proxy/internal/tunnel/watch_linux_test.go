@@ -246,7 +246,6 @@ func TestDialRefused(t *testing.T) {
 // TestWatchWithoutDescriptors: whoever gets an error has no descriptor to close.
 func TestWatchWithoutDescriptors(t *testing.T) {
 	e := New()
-	fd, client := accepted(t)
 	onOneLoop(t, e, func(Loop) {}) // the loop has its own
 	restore := exhaust(t)
 	none := Dispatch(New(), func(Loop) { t.Error("run on a loop without descriptors") })
@@ -255,16 +254,40 @@ func TestWatchWithoutDescriptors(t *testing.T) {
 			t.Errorf("dialling: %v, wanted EMFILE", err)
 		}
 	})
-	_, err := Conn(fd)
 	restore()
 	if none {
 		t.Error("an engine without descriptors has a loop")
 	}
-	if !errors.Is(err, unix.EMFILE) {
-		t.Errorf("a connection: %v, wanted EMFILE", err)
-	}
-	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("the descriptor is not closed: %v", err)
+}
+
+// TestConnTakesTheReserve: a connection can be made though there is no descriptor
+// left; with no reserve either it is closed.
+func TestConnTakesTheReserve(t *testing.T) {
+	for _, want := range []error{nil, unix.EMFILE} {
+		if reserve.file != nil { // its number may be beyond the limit to come
+			reserve.file.Close()
+			reserve.file = nil
+		}
+		reserve.keep()
+		fd, client := accepted(t)
+		restore := exhaust(t)
+		if want != nil {
+			reserve.file.Close()
+			reserve.file = nil
+			again := exhaust(t)
+			defer again()
+		}
+		conn, err := Conn(fd)
+		restore()
+		if !errors.Is(err, want) {
+			t.Fatalf("%v, wanted %v", err, want)
+		}
+		if err == nil {
+			conn.Close()
+		}
+		if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("the descriptor is not closed: %v", err)
+		}
 	}
 }
 
