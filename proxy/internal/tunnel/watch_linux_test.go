@@ -274,8 +274,8 @@ func TestConnTakesTheReserve(t *testing.T) {
 		if want != nil {
 			reserve.file.Close()
 			reserve.file = nil
-			again := exhaust(t)
-			defer again()
+			first, again := restore, exhaust(t)
+			restore = func() { again(); first() }
 		}
 		conn, err := Conn(fd)
 		restore()
