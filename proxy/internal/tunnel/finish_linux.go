@@ -233,6 +233,7 @@ func (l *loop) bury() {
 	if len(l.dead) == 0 {
 		return
 	}
+	words := make([]lastWord, 0, len(l.dead))
 	for _, t := range l.dead {
 		for i := range t.lanes {
 			l.unkeep(&t.lanes[i])
@@ -244,12 +245,27 @@ func (l *loop) bury() {
 		r.handle.ended.Store(true)
 		l.release(t)
 		if r.done != nil {
-			go r.done(s) // which may take its time: it writes a log
+			words = append(words, lastWord{r.done, s})
 		}
 	}
 	clear(l.dead)
 	l.dead = l.dead[:0]
-	runtime.Gosched() // to those goroutines: this one may keep the processor while it waits
+	// Not on the loop: locks may be waited for. And not each in a goroutine: thousands
+	// at once would be kept by the runtime for ever.
+	go sayLastWords(words)
+	runtime.Gosched() // to that goroutine: this one may keep the processor while it waits
+}
+
+// lastWord is what a tunnel's Done is to be told.
+type lastWord struct {
+	done func(Summary)
+	end  Summary
+}
+
+func sayLastWords(words []lastWord) {
+	for _, w := range words {
+		w.done(w.end)
+	}
 }
 
 // release has a tunnel no more.
