@@ -94,8 +94,8 @@ var scenarios = []scenario{
 
 	{name: "reload", about: "100 edits, 2,000 tunnels with traffic", pressure: true, rounds: single, site: site{edit: 1, room: 2000},
 		proxies: []string{product, "nginx", "haproxy", "caddy"}, play: reloading(2000, 100), rows: reloadRows},
-	{name: "reload-few", about: "10 edits, 200 tunnels with traffic", quick: true, standIn: true, pressure: true, rounds: single, site: site{edit: 1},
-		proxies: []string{product, "nginx", "haproxy"}, play: reloading(200, 10), rows: reloadRows},
+	{name: "reload-few", about: "3 edits, 200 tunnels with traffic", quick: true, standIn: true, pressure: true, rounds: single, site: site{edit: 1},
+		proxies: []string{product, "nginx", "haproxy"}, play: reloading(200, 3), rows: reloadRows},
 	{name: "flood", about: "1,000 tunnels at 2,000 messages a second while one floods", pressure: true, relay: true, rounds: single, play: flood, rows: []row{
 		{name: "ratio", about: "their p99 as a multiple of the quiet one", unit: "×", most: atMost(3)},
 		{name: "quiet", about: "quiet p99", unit: "µs"},
