@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -123,18 +122,11 @@ func takeOver(conns ...net.Conn) *taken {
 // duplicate returns another descriptor of c's socket, if c is one of the types
 // that are nothing but a socket.
 func duplicate(c net.Conn) (fd int32, ok bool) {
-	var raw syscall.RawConn
-	var err error
-	switch c := c.(type) {
-	case *net.TCPConn:
-		raw, err = c.SyscallConn()
-	case *net.UnixConn:
-		raw, err = c.SyscallConn()
-	}
-	if raw == nil || err != nil {
+	raw := rawOf(c)
+	if raw == nil {
 		return 0, false
 	}
-	dup := -1
+	dup, err := -1, error(nil)
 	// Not by File, which would make the socket a blocking one, for both.
 	if raw.Control(func(fd uintptr) { dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }) != nil || err != nil {
 		return 0, false

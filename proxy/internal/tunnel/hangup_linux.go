@@ -15,15 +15,8 @@ type pollHangup struct {
 }
 
 func hangupOf(c net.Conn) hangup {
-	var raw syscall.RawConn
-	var err error
-	switch c := c.(type) {
-	case *net.TCPConn:
-		raw, err = c.SyscallConn()
-	case *net.UnixConn:
-		raw, err = c.SyscallConn()
-	}
-	if raw == nil || err != nil {
+	raw := rawOf(c)
+	if raw == nil {
 		return nil
 	}
 	h := &pollHangup{raw: raw}

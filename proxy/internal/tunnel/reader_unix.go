@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// newReader returns the reader that suits c. Only the two types themselves are
-// read by their descriptor: what wraps one may change its bytes.
-func newReader(c net.Conn) reader {
+// rawOf is how to reach the descriptor of a connection that is nothing but a socket;
+// nil for any other, and for one that is closed.
+func rawOf(c net.Conn) syscall.RawConn {
 	var raw syscall.RawConn
 	var err error
 	switch c := c.(type) {
@@ -20,7 +20,17 @@ func newReader(c net.Conn) reader {
 	case *net.UnixConn:
 		raw, err = c.SyscallConn()
 	}
-	if raw == nil || err != nil {
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// newReader returns the reader that suits c. Only the two types themselves are
+// read by their descriptor: what wraps one may change its bytes.
+func newReader(c net.Conn) reader {
+	raw := rawOf(c)
+	if raw == nil {
 		return newPlainReader(c)
 	}
 	r := &lazyReader{raw: raw}
