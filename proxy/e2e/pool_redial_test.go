@@ -6,7 +6,6 @@ package e2e
 import (
 	"bufio"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -234,19 +233,7 @@ func TestRedialWaits(t *testing.T) {
 // waitMoving waits until so many tunnels are between two backends.
 func (p *proxy) waitMoving(n int) {
 	p.t.Helper()
-	for late := time.Now().Add(patience); ; {
-		var status statusapi.Status
-		got := get(p.t, p.http("/status"))
-		if err := json.Unmarshal([]byte(got.body), &status); err != nil {
-			p.t.Fatalf("/status: %d %q: %v", got.status, got.body, err)
-		}
-		if status.Tunnels.Moving == n {
-			return
-		}
-		if time.Now().After(late) {
-			p.t.Fatalf("%d tunnels move after %v, wanted %d", status.Tunnels.Moving, patience, n)
-		}
-	}
+	p.waitStatus("moving", n, func(s statusapi.Status) int { return s.Tunnels.Moving })
 }
 
 // heldUp is a URL in front of an address: connections are taken at once, and their bytes

@@ -256,17 +256,23 @@ const statusRoute = `
 // has let go of and whose end the log has not said yet.
 func (p *proxy) waitOpen(n int) {
 	p.t.Helper()
+	p.waitStatus("open", n, func(s statusapi.Status) int { return s.Tunnels.Open })
+}
+
+// waitStatus asks statusRoute until so many tunnels are counted.
+func (p *proxy) waitStatus(what string, n int, count func(statusapi.Status) int) {
+	p.t.Helper()
 	for late := time.Now().Add(patience); ; {
 		var status statusapi.Status
 		got := get(p.t, p.http("/status"))
 		if err := json.Unmarshal([]byte(got.body), &status); err != nil {
 			p.t.Fatalf("/status: %d %q: %v", got.status, got.body, err)
 		}
-		if status.Tunnels.Open == n {
+		if count(status) == n {
 			return
 		}
 		if time.Now().After(late) {
-			p.t.Fatalf("%d tunnels open after %v, wanted %d", status.Tunnels.Open, patience, n)
+			p.t.Fatalf("%d tunnels %s after %v, wanted %d", count(status), what, patience, n)
 		}
 	}
 }
