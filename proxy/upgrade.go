@@ -183,16 +183,20 @@ func (a *attempt) withdraw() {
 // shakeHands asks one backend, or several, until there is an answer to pass on
 // or nobody left to be asked.
 func (a *attempt) shakeHands() settled {
-	for {
-		conn, answer, err := a.askBackend()
-		if err == nil {
-			a.backend.Succeeded()
-			return settled{conn: conn, answer: answer}
-		}
-		if !a.tryAnother(err) {
-			return settled{err: err}
-		}
+	conn, answer, err := a.askBackend()
+	if err != nil {
+		return a.settleAfter(err) // which asks the next; tryAnother bounds how many
 	}
+	a.backend.Succeeded()
+	return settled{conn: conn, answer: answer}
+}
+
+// settleAfter goes on after a backend that was asked in vain.
+func (a *attempt) settleAfter(err error) settled {
+	if !a.tryAnother(err) {
+		return settled{err: err}
+	}
+	return a.shakeHands()
 }
 
 // askBackend makes the handshake. The connection is the caller's.

@@ -390,12 +390,7 @@ func (v *visit) open(answer *answered, behind []byte) {
 func (v *visit) failed(err error) {
 	v.dropFar()
 	a := v.attempt
-	v.goOn(func() settled {
-		if !a.tryAnother(err) {
-			return settled{err: err}
-		}
-		return a.shakeHands()
-	})
+	v.goOn(func() settled { return a.settleAfter(err) })
 }
 
 // readOn lets a goroutine read the rest of an answer that began with b.
@@ -413,10 +408,7 @@ func (v *visit) readOn(b []byte) {
 			return settled{conn: conn, answer: answer}
 		}
 		conn.Close()
-		if !a.tryAnother(err) {
-			return settled{err: err}
-		}
-		return a.shakeHands()
+		return a.settleAfter(err)
 	})
 }
 
