@@ -96,7 +96,7 @@ func tellHandshake(t *testing.T, p *proxy, way, path string) string {
 		if err != nil {
 			t.Fatalf("%v after %q", err, answer)
 		}
-		answer += string(rune(b))
+		answer += string([]byte{b})
 	}
 	client.CloseWrite()
 	answer += client.Rest()
