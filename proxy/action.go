@@ -201,10 +201,8 @@ func (x *exchange) carry(path, query string, answer *http.Response) {
 // public is how the client sees what the backend calls its own. Only a prefix
 // route maps paths onto paths.
 func (x *exchange) public() forward.Public {
-	p := forward.Public{Scheme: "http", Host: x.r.Host}
-	if x.secure {
-		p.Scheme = "https"
-	}
+	client := x.asks()
+	p := forward.Public{Scheme: client.Proto(), Host: client.PublicHost()}
 	if target, route, ok := x.rt.to.uri.Prefixes(); ok {
 		p.TargetPrefix, p.RoutePrefix = target, route
 	}

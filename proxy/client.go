@@ -3,13 +3,21 @@ package proxy
 // Who is asking: the peer's address, or the one that trusted proxies report.
 
 import (
+	"cmp"
+	"fmt"
+	"iter"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
 )
 
-// trust is the set of networks whose X-Forwarded-* is believed.
+// trust is the set of networks whose X-Forwarded-* and Forwarded are believed.
 type trust []netip.Prefix
 
 func (t trust) contains(a netip.Addr) bool {
@@ -21,43 +29,182 @@ func (t trust) contains(a netip.Addr) bool {
 	return false
 }
 
-// client returns the address of the client behind peer: peer itself unless it
-// is trusted, then the last address in X-Forwarded-For that is not. An entry
-// that is no address ends the walk, since nothing to the left of it can be
-// believed.
-func (t trust) client(peer netip.Addr, h http.Header) netip.Addr {
+// reported reads what the trusted proxies say about a request of peer's, in
+// X-Forwarded-* and in Forwarded. Where both speak they must agree: a proxy that
+// keeps one of them may pass on the other as its client wrote it.
+func (t trust) reported(peer netip.Addr, h http.Header) (forward.Reported, error) {
 	if !t.contains(peer) {
-		return peer
+		return forward.Reported{}, nil
 	}
-	client := peer
-	lines := h["X-Forwarded-For"]
-	for i := len(lines) - 1; i >= 0; i-- {
-		rest := lines[i]
-		for rest != "" {
-			comma := strings.LastIndexByte(rest, ',')
-			a, ok := forwardedAddr(rest[comma+1:])
-			if !ok {
-				return client
-			}
-			client = a
-			if !t.contains(a) {
-				return client
-			}
-			rest = rest[:max(comma, 0)]
-		}
+	x, f := t.xForwarded(h), t.forwarded(h)
+	switch {
+	case x.named && f.named && x.client() != f.client():
+		return forward.Reported{}, contradiction("client", x.client(), f.client())
+	case x.proto != "" && f.proto != "" && x.proto != f.proto:
+		return forward.Reported{}, contradiction("proto", x.proto, f.proto)
+	case x.host != "" && f.host != "" && !sameHost(x.host, f.host):
+		return forward.Reported{}, contradiction("host", x.host, f.host)
 	}
-	return client
+	if !x.named {
+		x.addrs = f.addrs
+	}
+	slices.Reverse(x.addrs)
+	return forward.Reported{For: x.addrs, Proto: cmp.Or(x.proto, f.proto), Host: cmp.Or(x.host, f.host)}, nil
 }
 
-// forwardedAddr reads one element of X-Forwarded-For: an address, by some
-// proxies with a port.
-func forwardedAddr(s string) (netip.Addr, bool) {
-	s = strings.TrimSpace(s)
-	if ap, err := netip.ParseAddrPort(s); err == nil {
-		return ap.Addr().Unmap().WithZone(""), true
+func contradiction(what string, x, f any) error {
+	return fmt.Errorf("X-Forwarded-* and Forwarded contradict each other: %s %v and %v", what, x, f)
+}
+
+func sameHost(a, b string) bool {
+	a, _ = match.NormalizeHost(a)
+	b, _ = match.NormalizeHost(b)
+	return a == b
+}
+
+// report is what one family of headers says, as far as it can be believed.
+type report struct {
+	named bool         // it says who the client is, if only that it is unknown
+	addrs []netip.Addr // of the hops, the nearest first
+	proto string       // http or https
+	host  string
+}
+
+// client is the last address; invalid if the nearest hop has none.
+func (r report) client() netip.Addr {
+	if len(r.addrs) == 0 {
+		return netip.Addr{}
 	}
-	a, err := netip.ParseAddr(strings.Trim(s, "[]"))
-	return a.Unmap().WithZone(""), err == nil
+	return r.addrs[len(r.addrs)-1]
+}
+
+// add takes one hop's node. It says whether the walk goes on: an entry is as
+// good as the proxy that wrote it, which is the hop that the entry before names.
+func (t trust) add(r *report, node string) bool {
+	r.named = true
+	a, ok := forwardedAddr(node)
+	if ok {
+		r.addrs = append(r.addrs, a)
+	}
+	return ok && t.contains(a)
+}
+
+// xForwarded reads X-Forwarded-For from its end. Proxies either replace
+// X-Forwarded-Proto and -Host or append to them: of several values the one as
+// far from the end as the walk has come is the outermost trusted proxy's.
+func (t trust) xForwarded(h http.Header) report {
+	var r report
+	hops := 0
+	for node := range fromTheEnd(h["X-Forwarded-For"], cutComma) {
+		hops++
+		if !t.add(&r, node) {
+			break
+		}
+	}
+	r.proto = knownProto(entryFromTheEnd(h["X-Forwarded-Proto"], hops))
+	r.host = knownHost(entryFromTheEnd(h["X-Forwarded-Host"], hops))
+	return r
+}
+
+// forwarded reads Forwarded from its end. What an outer proxy says of proto and
+// host goes before what an inner one says.
+func (t trust) forwarded(h http.Header) report {
+	var r report
+	for text := range fromTheEnd(h["Forwarded"], forward.CutElement) {
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		e, ok := forward.ParseElement(text)
+		if !ok {
+			r.named = true
+			break
+		}
+		r.proto = cmp.Or(knownProto(e.Proto), r.proto)
+		r.host = cmp.Or(knownHost(e.Host), r.host)
+		if e.For == "" || !t.add(&r, e.For) {
+			break
+		}
+	}
+	return r
+}
+
+// fromTheEnd goes through a list header's entries, the last of the last line first.
+func fromTheEnd(lines []string, cut func(string) (before, last string, more bool)) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range slices.Backward(lines) {
+			for more := line != ""; more; {
+				var entry string
+				if line, entry, more = cut(line); !yield(entry) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func cutComma(s string) (before, last string, more bool) {
+	comma := strings.LastIndexByte(s, ',')
+	return s[:max(comma, 0)], s[comma+1:], comma >= 0
+}
+
+// entryFromTheEnd is the nth entry, or the first if there are fewer.
+func entryFromTheEnd(lines []string, n int) (entry string) {
+	for entry = range fromTheEnd(lines, cutComma) {
+		if n--; n <= 0 {
+			break
+		}
+	}
+	return strings.TrimSpace(entry)
+}
+
+// knownProto is http or https; "" for what is neither, nor a WebSocket's.
+func knownProto(s string) string {
+	switch strings.ToLower(s) {
+	case "http", "ws":
+		return "http"
+	case "https", "wss":
+		return "https"
+	}
+	return ""
+}
+
+// knownHost drops what is no host: it would become part of a Location.
+func knownHost(s string) string {
+	if _, err := match.NormalizeHost(s); err != nil {
+		return ""
+	}
+	return s
+}
+
+// forwardedAddr reads a node of X-Forwarded-For or Forwarded (RFC 7239, section
+// 6): an address, perhaps with a port, which may be obfuscated; IPv6 in brackets,
+// which some proxies leave out. Any other node is not ok, "unknown" among them.
+func forwardedAddr(node string) (a netip.Addr, ok bool) {
+	host, port := strings.TrimSpace(node), ""
+	if inner, bracketed := strings.CutPrefix(host, "["); bracketed {
+		if host, port, ok = strings.Cut(inner, "]"); !ok {
+			return netip.Addr{}, false
+		}
+	} else if i := strings.IndexByte(host, ':'); i >= 0 && i == strings.LastIndexByte(host, ':') {
+		host, port = host[:i], host[i:]
+	}
+	a, err := netip.ParseAddr(host)
+	if err != nil || !isNodePort(port) {
+		return netip.Addr{}, false
+	}
+	return a.Unmap().WithZone(""), true
+}
+
+// isNodePort accepts "", ":80" and ":_hidden".
+func isNodePort(s string) bool {
+	if s == "" {
+		return true
+	}
+	s, ok := strings.CutPrefix(s, ":")
+	if _, err := strconv.ParseUint(s, 10, 16); err == nil {
+		return ok
+	}
+	return ok && len(s) > 1 && s[0] == '_'
 }
 
 // peerAddr reads http.Request.RemoteAddr. The peer of a unix socket has no

@@ -30,12 +30,13 @@ type exchange struct {
 	id     string
 	began  time.Time
 
-	peer    netip.AddrPort
-	trusted bool       // the peer is a trusted proxy
-	client  netip.Addr // the peer, or whom a trusted proxy speaks for
-	secure  bool       // it came over TLS
+	peer   netip.AddrPort
+	secure bool // it came over TLS
 
 	// Set by route; all of one Table.
+	trusted  bool             // the peer is a trusted proxy
+	reported forward.Reported // what trusted proxies say
+	client   netip.Addr       // the peer, or the one that a trusted proxy names
 	table    *Table
 	host     string // normalised
 	path     string // normalised
@@ -142,9 +143,11 @@ func (x *exchange) holdBack(h http.Header) {
 // route finds the request's route in a Table.
 func (x *exchange) route(t *Table) *refusal {
 	x.table, x.rt, x.backend = t, nil, nil
-	x.trusted = t.trusted.contains(x.peer.Addr())
-	x.client = t.trusted.client(x.peer.Addr(), x.r.Header)
+	contradiction := x.identify(t.trusted)
 	x.id = x.requestID()
+	if contradiction != nil {
+		return refuse(http.StatusBadRequest, "X-Forwarded-* and Forwarded contradict each other", contradiction)
+	}
 	if rf := x.checkDoor(); rf != nil {
 		return rf
 	}
@@ -175,6 +178,17 @@ func (x *exchange) route(t *Table) *refusal {
 	x.rt = t.routes[index]
 	x.matched = t.tree.PrefixLen(index)
 	return x.checkHead()
+}
+
+// identify finds out who asks. The error says that trusted proxies contradict
+// themselves.
+func (x *exchange) identify(trusted trust) (err error) {
+	x.trusted, x.client = trusted.contains(x.peer.Addr()), x.peer.Addr()
+	x.reported, err = trusted.reported(x.client, x.r.Header)
+	if len(x.reported.For) > 0 {
+		x.client = x.reported.For[0]
+	}
+	return err
 }
 
 // checkUngated judges a request over HTTP/2, which came by no gate.
@@ -241,7 +255,7 @@ func newID() string { return fmt.Sprintf("%016x", rand.Uint64()) }
 
 // asks is the client in the words of package forward.
 func (x *exchange) asks() forward.Client {
-	c := forward.Client{Addr: x.peer, Trusted: x.trusted, Secure: x.secure, Host: x.r.Host}
+	c := forward.Client{Addr: x.peer, Trusted: x.trusted, Secure: x.secure, Host: x.r.Host, Reported: x.reported}
 	if x.r.TLS != nil && len(x.r.TLS.VerifiedChains) > 0 {
 		c.Certificate = x.r.TLS.PeerCertificates[0]
 	}

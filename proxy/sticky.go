@@ -100,7 +100,7 @@ func cookieSecure(s routefile.Switch) upstream.CookieSecure {
 // answered, behind whatever the route does to the answer's headers: it is the
 // proxy's, not the application's.
 func (x *exchange) stick(h http.Header) {
-	if line := x.rt.to.pool.SetCookie(x.choice(false), x.backend, x.asks().OverTLS(x.r.Header)); line != "" {
+	if line := x.rt.to.pool.SetCookie(x.choice(false), x.backend, x.asks().Proto() == "https"); line != "" {
 		h.Add("Set-Cookie", line)
 	}
 }

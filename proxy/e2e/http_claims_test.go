@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorilla/websocket"
+
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 )
 
@@ -90,6 +92,78 @@ routes:
 		}
 	}
 	p.waitLog("request", fields{"id": "of-the-edge", "path": "/"})
+}
+
+// TestForwardedOfTrusted: one truth about the client for routes, limits, logs,
+// the backend, cookies and rewritten URLs, in whichever header it comes.
+func TestForwardedOfTrusted(t *testing.T) {
+	t.Parallel()
+	b := newWire(t, map[string]script{})
+	b.scripts["/moved"] = keep(request("HTTP/1.1 302 Found", "Content-Length: 0", "Location: http://"+b.Addr+"/there"))
+	p := start(t, web+fill(`
+trusted_proxies: [127.0.0.1]
+pools: {p: {sticky: {cookie: TF}, backends: {b: {url: "http://$b"}}}}
+routes:
+  all:   {match: {path_prefix: /}, to: "pool://p", rewrite_response: true}
+  rfc:   {match: {path_prefix: /rfc}, to: "http://$b", forwarded: rfc7239}
+  inner: {match: {path: /inner, client: [203.0.113.0/24]}, respond: {body: inner}}
+  proxy: {match: {path: /proxy, client: [127.0.0.0/8]}, respond: {body: proxy}}
+  echo:  {match: {path: /echo}, to: "internal://echo", limits: {tunnels_per_client: 1}}
+`, map[string]string{"b": b.Addr}))
+	for name, said := range map[string][]string{
+		"Forwarded":   {`Forwarded: for=6.6.6.6, for="203.0.113.9:1234";proto=https;host=public.example`},
+		"X-Forwarded": {"X-Forwarded-For: 6.6.6.6, 203.0.113.9", "X-Forwarded-Proto: https", "X-Forwarded-Host: public.example"},
+		"both":        {"X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https", "Forwarded: for=203.0.113.9;host=public.example"},
+	} {
+		asked := func(path string) reply {
+			m := p.log.mark()
+			answer := ask(t, connect(t, p), request(append([]string{"GET " + path + " HTTP/1.1", "Host: a"}, said...)...))
+			p.waitLogAfter(m, "request", fields{"path": path, "client": "203.0.113.9"})
+			return answer
+		}
+		if got := asked("/inner"); got.body != "inner" {
+			t.Errorf("%s: the route of the client's network answered %d %q", name, got.status, got.body)
+		}
+		if got := asked("/proxy"); got.body == "proxy" {
+			t.Errorf("%s: the request took a route of the proxy's network", name)
+		}
+		got := asked("/moved")
+		if location := got.header.Get("Location"); location != "https://public.example/there" {
+			t.Errorf("%s: Location %q", name, location)
+		}
+		if cookie := got.header.Get("Set-Cookie"); !strings.HasPrefix(cookie, "TF=") || !strings.Contains(cookie, "Secure") {
+			t.Errorf("%s: Set-Cookie %q, wanted a Secure one", name, cookie)
+		}
+		head := b.last(t)
+		if list := fieldLines(head, "X-Forwarded-For"); !strings.HasSuffix(list, "203.0.113.9, 127.0.0.1") {
+			t.Errorf("%s: X-Forwarded-For %q", name, list)
+		}
+		if proto, host := fieldLines(head, "X-Forwarded-Proto"), fieldLines(head, "X-Forwarded-Host"); proto != "https" || host != "public.example" {
+			t.Errorf("%s: X-Forwarded-Proto %q, -Host %q", name, proto, host)
+		}
+		asked("/rfc")
+		if list := fieldLines(b.last(t), "Forwarded"); !strings.Contains(list, "203.0.113.9") || !strings.HasSuffix(list, ", for=127.0.0.1;host=a;proto=http") {
+			t.Errorf("%s: Forwarded %q", name, list)
+		}
+	}
+
+	one := http.Header{"Forwarded": {"for=203.0.113.9"}}
+	first, _ := dialWith(t, p.ws("/echo"), websocket.Dialer{}, one)
+	if got := refused(t, p.ws("/echo"), http.Header{"X-Forwarded-For": {"203.0.113.9"}}); got.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("the client's second tunnel was answered with %s", describe(got))
+	}
+	second, _ := dialWith(t, p.ws("/echo"), websocket.Dialer{}, http.Header{"Forwarded": {"for=203.0.113.10"}})
+	echo(t, first, "one")
+	echo(t, second, "another")
+
+	two := http.Header{"Forwarded": {"for=203.0.113.11"}, "X-Forwarded-For": {"203.0.113.12"}}
+	if got := refused(t, p.ws("/echo"), two); got.StatusCode != http.StatusBadRequest {
+		t.Errorf("contradicting headers were answered with %s", describe(got))
+	}
+	contradiction := request("GET /get HTTP/1.1", "Host: a", "Forwarded: for=203.0.113.9;proto=http", "X-Forwarded-Proto: https")
+	if got := ask(t, connect(t, p), contradiction); got.status != http.StatusBadRequest || !strings.Contains(got.body, "contradict") {
+		t.Errorf("contradicting headers were answered with %d %q", got.status, got.body)
+	}
 }
 
 // TestHopByHop: what concerns one connection ends there, both ways, and so does

@@ -36,12 +36,6 @@ func (c Client) RequestID(h http.Header) string {
 	return ""
 }
 
-// OverTLS says whether the client came over TLS, here or to a trusted proxy that
-// says so.
-func (c Client) OverTLS(h http.Header) bool {
-	return c.Secure || c.Trusted && strings.EqualFold(h.Get("X-Forwarded-Proto"), "https")
-}
-
 func visible(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }
@@ -51,26 +45,49 @@ func (p *Policy) tellClient(h http.Header, c Client) {
 	case ForwardedX:
 		tellX(h, c)
 	case ForwardedRFC7239:
-		appendLine(h, "Forwarded", forwardedElement(c))
+		tellForwarded(h, c)
 	}
 	if c.Certificate != nil && h.Get("Client-Cert") == "" {
 		h.Set("Client-Cert", ":"+base64.StdEncoding.EncodeToString(c.Certificate.Raw)+":")
 	}
 }
 
-// tellX leaves what a trusted proxy has said and appends its address. Any
-// dropped claims are gone by now, so that what is here is believed.
+// tellX leaves what a trusted proxy has said and appends its address. What it
+// has said in Forwarded alone is translated, or the backend would be told of
+// another client than the proxy goes by. Any dropped claims are gone by now.
 func tellX(h http.Header, c Client) {
+	if h.Get("X-Forwarded-For") == "" {
+		for _, addr := range c.Reported.For {
+			appendLine(h, "X-Forwarded-For", addr.String())
+		}
+	}
 	if addr := clientIP(c.Addr); addr.IsValid() {
 		appendLine(h, "X-Forwarded-For", addr.String())
 	}
-	setDefault(h, "X-Forwarded-Proto", c.proto())
-	setDefault(h, "X-Forwarded-Host", c.Host)
+	setDefault(h, "X-Forwarded-Proto", c.Proto())
+	setDefault(h, "X-Forwarded-Host", c.PublicHost())
 }
 
-// proto is http or https, for WebSockets too: what backends expect, and build
-// their links by.
-func (c Client) proto() string {
+// tellForwarded is tellX in RFC 7239's words: one element for each hop.
+func tellForwarded(h http.Header, c Client) {
+	if r := c.Reported; h.Get("Forwarded") == "" && (len(r.For) > 0 || r.Proto != "" || r.Host != "") {
+		appendLine(h, "Forwarded", forwardedElement(first(r.For), r.Host, r.Proto))
+		for _, addr := range r.For[min(1, len(r.For)):] {
+			appendLine(h, "Forwarded", forwardedElement(addr, "", ""))
+		}
+	}
+	appendLine(h, "Forwarded", forwardedElement(clientIP(c.Addr), c.Host, c.hopProto()))
+}
+
+func first(addrs []netip.Addr) netip.Addr {
+	if len(addrs) == 0 {
+		return netip.Addr{}
+	}
+	return addrs[0]
+}
+
+// hopProto is how the request came here.
+func (c Client) hopProto() string {
 	if c.Secure {
 		return "https"
 	}
@@ -79,17 +96,20 @@ func (c Client) proto() string {
 
 // forwardedElement is one hop in RFC 7239's words: an IPv6 address goes in
 // brackets and quotes (section 6), and so does any host that is not a token.
-func forwardedElement(c Client) string {
+func forwardedElement(addr netip.Addr, host, proto string) string {
 	element := "for=unknown"
-	if addr := clientIP(c.Addr); addr.Is6() {
+	if addr.Is6() {
 		element = `for="[` + addr.String() + `]"`
 	} else if addr.IsValid() {
 		element = "for=" + addr.String()
 	}
-	if c.Host != "" {
-		element += ";host=" + quotedUnlessToken(c.Host)
+	if host != "" {
+		element += ";host=" + quotedUnlessToken(host)
 	}
-	return element + ";proto=" + c.proto()
+	if proto != "" {
+		element += ";proto=" + proto
+	}
+	return element
 }
 
 // clientIP is the address alone, an IPv4 one as such, without the zone that

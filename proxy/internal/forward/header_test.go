@@ -41,6 +41,10 @@ var (
 	neighbor = Client{Addr: netip.MustParseAddrPort("10.0.0.1:4711"), Host: "chat.example.com", Trusted: true}
 )
 
+func reported(c *Client) {
+	c.Reported = Reported{For: []netip.Addr{netip.MustParseAddr("1.1.1.1"), netip.MustParseAddr("10.0.0.2")}, Proto: "https", Host: "public"}
+}
+
 func with(c Client, change func(*Client)) Client {
 	change(&c)
 	return c
@@ -75,6 +79,15 @@ func TestRequestHeader(t *testing.T) {
 		{name: "a trusted proxy's names", client: neighbor, in: "Connection: X-Forwarded-For\nX-Forwarded-For: 1.1.1.1",
 			want: "X-Forwarded-For: 1.1.1.1, 10.0.0.1\nX-Forwarded-Host: chat.example.com\nX-Forwarded-Proto: http\nX-Request-Id: id"},
 		{name: "a trusted proxy's bad id", client: neighbor, policy: Policy{Forwarded: ForwardedOff}, in: "X-Request-Id: a b", want: "X-Request-Id: id"},
+		{name: "a trusted proxy's Forwarded", client: with(neighbor, reported), in: "Forwarded: for=1.1.1.1;proto=https;host=public, for=10.0.0.2",
+			want: "Forwarded: for=1.1.1.1;proto=https;host=public, for=10.0.0.2\nX-Forwarded-For: 1.1.1.1, 10.0.0.2, 10.0.0.1\nX-Forwarded-Host: public\nX-Forwarded-Proto: https\nX-Request-Id: id"},
+		{name: "a trusted proxy's X-Forwarded", client: with(neighbor, reported), policy: Policy{Forwarded: ForwardedRFC7239},
+			in: "X-Forwarded-For: 1.1.1.1, 10.0.0.2\nX-Forwarded-Proto: https\nX-Forwarded-Host: public",
+			want: "Forwarded: for=1.1.1.1;host=public;proto=https, for=10.0.0.2, for=10.0.0.1;host=chat.example.com;proto=http\n" +
+				"X-Forwarded-For: 1.1.1.1, 10.0.0.2\nX-Forwarded-Host: public\nX-Forwarded-Proto: https\nX-Request-Id: id"},
+		{name: "a trusted proxy's X-Forwarded-Proto alone", client: with(neighbor, func(c *Client) { c.Reported.Proto = "https" }),
+			policy: Policy{Forwarded: ForwardedRFC7239}, in: "X-Forwarded-Proto: https",
+			want: "Forwarded: for=unknown;proto=https, for=10.0.0.1;host=chat.example.com;proto=http\nX-Forwarded-Proto: https\nX-Request-Id: id"},
 		{name: "TLS", client: with(stranger, func(c *Client) { c.Secure = true }),
 			want: strings.Replace(told, "http", "https", 1)},
 		{name: "IPv6", client: with(stranger, func(c *Client) { c.Addr = netip.MustParseAddrPort("[fe80::1%eth0]:1") }),

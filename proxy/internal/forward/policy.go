@@ -3,6 +3,7 @@ package forward
 // What one route says about its HTTP, as plain data.
 
 import (
+	"cmp"
 	"crypto/x509"
 	"net/http"
 	"net/netip"
@@ -62,7 +63,22 @@ type Client struct {
 	Secure      bool              // it came over TLS
 	Host        string            // the Host it asked for, as it was sent
 	Certificate *x509.Certificate // its own, verified; nil if none
+	Reported    Reported          // what trusted proxies say of it
 }
+
+// Reported is what trusted proxies say about a request; the zero value, nothing.
+type Reported struct {
+	For   []netip.Addr // the client's address, then those of the trusted proxies behind it, without the peer's
+	Proto string       // http or https: how the client asked; "" if nobody says
+	Host  string       // the Host it asked for; "" if nobody says
+}
+
+// Proto is http or https, for WebSockets too: how the client asked, as far as
+// trusted proxies tell. Backends build their links by it.
+func (c Client) Proto() string { return cmp.Or(c.Reported.Proto, c.hopProto()) }
+
+// PublicHost is the Host that the client asked for, as far as trusted proxies tell.
+func (c Client) PublicHost() string { return cmp.Or(c.Reported.Host, c.Host) }
 
 // RequestHost is the Host header for the backend: what the route sets, the
 // client's own with PreserveHost, else the backend's.
