@@ -146,7 +146,7 @@ func (x *exchange) noBackend(err error) error {
 	case x.r.Context().Err() != nil:
 		return forward.ErrClientGone
 	case errors.Is(err, upstream.ErrFull):
-		return refuse(http.StatusServiceUnavailable, "every backend has all that it may have at once", err)
+		return refuse(http.StatusServiceUnavailable, "all backends are at capacity", err)
 	}
 	return refuse(http.StatusServiceUnavailable, "no backend is available", err)
 }

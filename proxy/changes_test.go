@@ -139,10 +139,10 @@ func TestWhatOutlivesAReload(t *testing.T) {
 	if old.backends[liveTunnel.Backend] != new.backends[liveTunnel.Backend] {
 		t.Error("the backend's counts are lost although its pool and URL stayed")
 	}
-	if old.byName["live"].occupancy != new.byName["live"].occupancy {
+	if old.byName["live"].counts != new.byName["live"].counts {
 		t.Error("the route's counts are lost although its name stayed")
 	}
-	if old.byName["chat"].occupancy != new.byName["talk"].occupancy {
+	if old.byName["chat"].counts != new.byName["talk"].counts {
 		t.Error("the route's counts are lost in a rename")
 	}
 }

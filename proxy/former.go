@@ -3,12 +3,15 @@ package proxy
 // What the routes no longer name while tunnels of it are still open (they wait
 // for their turn, or may stay): its counts, for when it is named again.
 
-import "github.com/tunnelform/tunnelform/proxy/internal/upstream"
+import (
+	"github.com/tunnelform/tunnelform/proxy/internal/limits"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+)
 
 // former is what an earlier Table named. Immutable; its zero value is empty.
 type former struct {
-	backends    map[upstream.Identity]*upstream.Backend
-	occupancies map[string]*occupancy // by route
+	backends map[upstream.Identity]*upstream.Backend
+	counts   map[string]*limits.Route // by route
 }
 
 // formerOf is what next must remember of prev: all that has just left the
@@ -16,7 +19,7 @@ type former struct {
 // of what had left before that which has tunnels open. A renamed route has not
 // left: renamed says which, by their old names.
 func formerOf(prev, next *Table, renamed map[string]string) former {
-	f := former{map[upstream.Identity]*upstream.Backend{}, map[string]*occupancy{}}
+	f := former{map[upstream.Identity]*upstream.Backend{}, map[string]*limits.Route{}}
 	for id, backend := range prev.former.backends {
 		if next.backends[id] == nil && backend.Tunnels() > 0 {
 			f.backends[id] = backend
@@ -37,14 +40,14 @@ func formerOf(prev, next *Table, renamed map[string]string) former {
 			}
 		}
 	}
-	for name, o := range prev.former.occupancies {
-		if next.byName[name] == nil && !o.isEmpty() {
-			f.occupancies[name] = o
+	for name, o := range prev.former.counts {
+		if next.byName[name] == nil && o.Tunnels.Open() > 0 {
+			f.counts[name] = o
 		}
 	}
 	for name, rt := range prev.byName {
 		if next.byName[name] == nil && renamed[name] == "" {
-			f.occupancies[name] = rt.occupancy
+			f.counts[name] = rt.counts
 		}
 	}
 	return f
@@ -58,10 +61,10 @@ func (f former) backend(id upstream.Identity) *upstream.Backend {
 	return upstream.NewBackend(id)
 }
 
-// occupancy is that of the route of that name, as it was.
-func (f former) occupancy(name string) *occupancy {
-	if known := f.occupancies[name]; known != nil {
+// routeCounts is those of the route of that name, as they were.
+func (f former) routeCounts(name string) *limits.Route {
+	if known := f.counts[name]; known != nil {
 		return known
 	}
-	return &occupancy{}
+	return &limits.Route{}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/limits"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
@@ -37,16 +38,16 @@ func TestReturnedBackendCounts(t *testing.T) {
 func TestReturnedRouteCounts(t *testing.T) {
 	client := netip.MustParseAddr("192.0.2.1")
 	first := table(t, nil, baseRoutes)
-	before := first.byName["chat"].occupancy
-	if rf := before.admit(routeLimits{}, client, time.Now()); rf != nil {
-		t.Fatal(rf)
+	before := first.byName["chat"].counts
+	if err := before.Tunnels.Admit(limits.TunnelLimits{}, client, time.Now()); err != nil {
+		t.Fatal(err)
 	}
 	gone := table(t, table(t, first, away), away)
-	if now := table(t, gone, baseRoutes).byName["chat"].occupancy; now != before {
+	if now := table(t, gone, baseRoutes).byName["chat"].counts; now != before {
 		t.Error("the returned route counts anew")
 	}
-	before.release(client)
-	if n := len(table(t, gone, away).former.occupancies); n != 0 {
+	before.Tunnels.Release(client)
+	if n := len(table(t, gone, away).former.counts); n != 0 {
 		t.Errorf("%d routes are remembered without a tunnel", n)
 	}
 }
@@ -64,11 +65,11 @@ routes:
 	first := table(t, nil, named)
 	second := table(t, first, renamed)
 	both := table(t, second, renamed+`  first: {match: {path: /other}, to: "internal://echo"}`+"\n")
-	counts := first.byName["first"].occupancy
-	if second.byName["second"].occupancy != counts || both.byName["second"].occupancy != counts {
+	counts := first.byName["first"].counts
+	if second.byName["second"].counts != counts || both.byName["second"].counts != counts {
 		t.Error("the renamed route counts anew")
 	}
-	if both.byName["first"].occupancy == counts {
+	if both.byName["first"].counts == counts {
 		t.Error("the new route of the old name has the renamed one's counts")
 	}
 }

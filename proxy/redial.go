@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/limits"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
@@ -122,13 +123,13 @@ func (d *redialler) find(ctx context.Context, why tunnel.Reason, from *upstream.
 		return nil, errRouteGone
 	case !d.story.entry.Moving():
 		return nil, errOnItsWayOut
-	case d.isFlapping(why) && !rt.occupancy.retries.spend():
+	case d.isFlapping(why) && !rt.counts.Retries.Spend():
 		return nil, errGoesAgain
 	}
-	rt.occupancy.retries.pay(rt.retry.budget)
+	rt.counts.Retries.Pay(rt.retry.budget)
 	limited, cancel := context.WithTimeout(ctx, rt.redialTimeout())
 	defer cancel()
-	f, err := d.search(limited, &rt.occupancy.redials, from)
+	f, err := d.search(limited, &rt.counts.Redials, from)
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
 		err = fmt.Errorf("no backend within %v: %w", rt.redialTimeout(), err)
 	}
@@ -150,8 +151,8 @@ func (d *redialler) isFlapping(why tunnel.Reason) bool {
 // none is left, or time is over. The route's retries have no say: they are for clients
 // that can be told to come back, and what they would bound, the gate does, and who
 // has just failed is asked last.
-func (d *redialler) search(ctx context.Context, gate *redialGate, from *upstream.Backend) (*found, error) {
-	h := &hunt{ctx: ctx, gate: gate, tried: []*upstream.Backend{from}}
+func (d *redialler) search(ctx context.Context, limit *limits.Redials, from *upstream.Backend) (*found, error) {
+	h := &hunt{ctx: ctx, limit: limit, tried: []*upstream.Backend{from}}
 	for {
 		f, a, err := d.try(h)
 		switch {
@@ -171,7 +172,7 @@ func (d *redialler) search(ctx context.Context, gate *redialGate, from *upstream
 // hunt is one search.
 type hunt struct {
 	ctx   context.Context
-	gate  *redialGate
+	limit *limits.Redials
 	tried []*upstream.Backend // the one that was left first
 	place upstream.Place      // in the line before the pool
 	last  error               // why the last one that was asked does not get the tunnel; nil: none was
@@ -193,13 +194,13 @@ func (d *redialler) try(h *hunt) (*found, *attempt, error) {
 			return nil, nil, err
 		}
 		known := a.backend.Failing()
-		if !h.gate.enter(h.ctx) {
+		if !h.limit.Acquire(h.ctx) {
 			a.backend.CloseTunnel()
 			return nil, nil, errTooMany
 		}
 		if !a.backend.Available() || a.backend.Failing() && !known { // those in front have found that out
 			a.backend.CloseTunnel()
-			h.gate.pass()
+			h.limit.Release()
 			continue
 		}
 		f, err := d.ask(a)
@@ -209,7 +210,7 @@ func (d *redialler) try(h *hunt) (*found, *attempt, error) {
 			a.backend.CloseTunnel()
 			d.noteFailure(a, err)
 		}
-		h.gate.leave(err == nil)
+		h.limit.Done(err == nil)
 		return f, a, err
 	}
 }

@@ -8,7 +8,6 @@ package proxy
 import (
 	"errors"
 	"net/http"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
@@ -21,49 +20,16 @@ type retryRule struct {
 	budget int // percent of the requests that may be tried again
 }
 
-// retryBudget is what a route's retries have cost, less what its requests have
-// paid for, in percent of a retry. The zero value owes nothing. Safe for
-// concurrent use.
-type retryBudget struct{ debt atomic.Int64 }
-
-const (
-	retryCost = 100 // percent: one retry
-	retryLoan = 10  // retries that may be owed at once, so that few requests may be tried again too
-)
-
-// pay is called once a request. One atomic load while nothing is owed.
-func (b *retryBudget) pay(percent int) {
-	for {
-		owed := b.debt.Load()
-		if owed == 0 || b.debt.CompareAndSwap(owed, max(owed-int64(percent), 0)) {
-			return
-		}
-	}
-}
-
-// spend takes one retry, or says that there is none.
-func (b *retryBudget) spend() bool {
-	for {
-		owed := b.debt.Load()
-		if owed+retryCost > retryLoan*retryCost {
-			return false
-		}
-		if b.debt.CompareAndSwap(owed, owed+retryCost) {
-			return true
-		}
-	}
-}
-
 // payForRetries is called once a request, before its backend is picked.
 func (x *exchange) payForRetries() {
 	if x.rt.retry.others > 0 || x.rt.redials {
-		x.rt.occupancy.retries.pay(x.rt.retry.budget)
+		x.rt.counts.Retries.Pay(x.rt.retry.budget)
 	}
 }
 
 // mayTryAnother says whether the request may go to one backend more.
 func (x *exchange) mayTryAnother() bool {
-	return len(x.tried) < x.rt.retry.others && len(x.rt.to.pool.Members()) > 1 && x.rt.occupancy.retries.spend()
+	return len(x.tried) < x.rt.retry.others && len(x.rt.to.pool.Members()) > 1 && x.rt.counts.Retries.Spend()
 }
 
 // tryAnother moves the attempt to another backend; false leaves err to be

@@ -12,14 +12,15 @@ import (
 
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/limits"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-// route is one route of a Table. Immutable, but for occupancy, which is shared
-// with the route of that name in other Tables.
+// route is one route of a Table. Immutable, but for counts, which are
+// shared with the route of that name in other Tables.
 type route struct {
 	name string
 
@@ -33,7 +34,7 @@ type route struct {
 	handshakeTimeout time.Duration
 	lifetimeJitter   time.Duration
 	tunnel           tunnel.Limits
-	limits           routeLimits
+	limits           limits.TunnelLimits
 	retry            retryRule
 	redials          bool  // on_backend_loss
 	headerBytes      int64 // of a request's head; 0 is no limit
@@ -41,8 +42,8 @@ type route struct {
 	drain            drain.Policy
 	policy           *forward.Policy
 
-	clients   []netip.Prefix // match.client, to judge open tunnels by
-	occupancy *occupancy
+	clients []netip.Prefix // match.client, to judge open tunnels by
+	counts  *limits.Route
 
 	// Fingerprints, to tell what a reload has changed: of everything, and of
 	// what makes it the same route under another name.
@@ -73,7 +74,7 @@ func (b *builder) route(said *routefile.SetRoute) (*route, error) {
 		drain:            buildDrainPolicy(settings.Drain),
 		policy:           buildPolicy(settings),
 		clients:          said.Route.Match.Client,
-		occupancy:        b.occupancy(said.Route.Name),
+		counts:           b.counts(said.Route.Name),
 	}
 	rt.whole, rt.shape = fingerprints(said)
 	switch {
@@ -85,12 +86,12 @@ func (b *builder) route(said *routefile.SetRoute) (*route, error) {
 	return rt, err
 }
 
-// occupancy is the counts of the route's open tunnels, which outlive reloads.
-func (b *builder) occupancy(name string) *occupancy {
+// counts is what the route of that name has counted before.
+func (b *builder) counts(name string) *limits.Route {
 	if before := b.prev.byName[name]; before != nil {
-		return before.occupancy
+		return before.counts
 	}
-	return b.prev.former.occupancy(name)
+	return b.prev.former.routeCounts(name)
 }
 
 func buildOrigins(o routefile.Origins) (wsproto.OriginRules, error) {
@@ -135,11 +136,11 @@ func (rt *route) tunnelLimits() tunnel.Limits {
 	return limits
 }
 
-func buildRouteLimits(l routefile.Limits) routeLimits {
-	return routeLimits{
-		tunnels:          l.Tunnels,
-		tunnelsPerClient: l.TunnelsPerClient,
-		handshakesPerSec: l.HandshakesPerSecond,
+func buildRouteLimits(l routefile.Limits) limits.TunnelLimits {
+	return limits.TunnelLimits{
+		Tunnels:             l.Tunnels,
+		TunnelsPerClient:    l.TunnelsPerClient,
+		HandshakesPerSecond: l.HandshakesPerSecond,
 	}
 }
 

@@ -11,19 +11,20 @@ import (
 	"strings"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+	"github.com/tunnelform/tunnelform/proxy/internal/limits"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
 // story is one open tunnel as the log tells it.
 type story struct {
-	server    *Server
-	id        string
-	client    netip.Addr
-	backend   *upstream.Backend
-	entry     *drain.Entry
-	occupancy *occupancy
-	slots     *slots
+	server  *Server
+	id      string
+	client  netip.Addr
+	backend *upstream.Backend
+	entry   *drain.Entry
+	counts  *limits.Route
+	slots   *slots
 
 	redials  int32 // so far
 	homeless bool  // the tunnel counts with no backend: it redials
@@ -31,13 +32,13 @@ type story struct {
 
 func (a *attempt) story() *story {
 	return &story{
-		server:    a.server,
-		id:        strings.Clone(a.id), // a trusted proxy's is a part of the request's head
-		client:    a.client,
-		backend:   a.backend,
-		entry:     a.entry,
-		occupancy: a.rt.occupancy,
-		slots:     &a.socket.slots,
+		server:  a.server,
+		id:      strings.Clone(a.id), // a trusted proxy's is a part of the request's head
+		client:  a.client,
+		backend: a.backend,
+		entry:   a.entry,
+		counts:  a.rt.counts,
+		slots:   &a.socket.slots,
 	}
 }
 
@@ -62,7 +63,7 @@ func (s *story) closed(end tunnel.Summary) {
 	if !s.homeless {
 		s.backend.CloseTunnel()
 	}
-	s.occupancy.release(s.client)
+	s.counts.Tunnels.Release(s.client)
 	defer s.entry.Leave()()
 	attrs := []slog.Attr{
 		slog.String("closed_by", partyText(end.ClosedBy)),

@@ -87,7 +87,7 @@ func Build(set *routefile.Set, prev *Table) (*Table, error) {
 // followRenames lets a renamed route keep its counts.
 func (b *builder) followRenames(renamed map[string]string) {
 	for from, to := range renamed {
-		b.table.byName[to].occupancy = b.prev.byName[from].occupancy
+		b.table.byName[to].counts = b.prev.byName[from].counts
 	}
 }
 

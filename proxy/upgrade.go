@@ -21,6 +21,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/builtin"
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/limits"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
@@ -35,8 +36,8 @@ type attempt struct {
 	offer    wsproto.Offer // WebSocket only
 	asked    question      // of the backend
 	entry    *drain.Entry
-	holds    bool       // what reserve has taken
-	knocked  *occupancy // of the route that has let it knock: once is enough
+	holds    bool          // what reserve has taken
+	charged  *limits.Route // whose handshake rate was charged: an attempt that is routed again is charged once
 }
 
 // openTunnel carries out an attempt: it answers the request, or ends with an open tunnel.
@@ -142,17 +143,17 @@ func (a *attempt) reserve() error {
 	if a.rt.to.pool == nil {
 		return refuse(http.StatusNotFound, "there is no tunnel to internal://"+a.rt.to.internal, nil)
 	}
-	limits := a.rt.limits
-	if a.knocked == a.rt.occupancy {
-		limits.handshakesPerSec = 0
+	allowed := a.rt.limits
+	if a.charged == a.rt.counts {
+		allowed.HandshakesPerSecond = 0
 	}
-	if rf := a.rt.occupancy.admit(limits, a.client, time.Now()); rf != nil {
-		return rf
+	if err := a.rt.counts.Tunnels.Admit(allowed, a.client, time.Now()); err != nil {
+		return overLimit(err)
 	}
-	a.knocked = a.rt.occupancy
+	a.charged = a.rt.counts
 	backend, err := a.pick(true)
 	if err != nil {
-		a.rt.occupancy.release(a.client)
+		a.rt.counts.Tunnels.Release(a.client)
 		return a.noBackend(err)
 	}
 	a.backend, a.holds = backend, true
@@ -169,6 +170,15 @@ func (a *attempt) reserve() error {
 	return nil
 }
 
+// overLimit answers what limits.Tunnels.Admit returned. A full route is the server's
+// state (503); a client that is over its share can do something about it (429).
+func overLimit(err error) *refusal {
+	if errors.Is(err, limits.ErrRouteFull) {
+		return refuse(http.StatusServiceUnavailable, err.Error(), nil)
+	}
+	return refuse(http.StatusTooManyRequests, err.Error(), nil)
+}
+
 // withdraw takes back what reserve has taken, unless a tunnel holds it now.
 func (a *attempt) withdraw() {
 	if !a.holds {
@@ -177,7 +187,7 @@ func (a *attempt) withdraw() {
 	a.holds = false
 	a.entry.Remove()
 	a.backend.CloseTunnel()
-	a.rt.occupancy.release(a.client)
+	a.rt.counts.Tunnels.Release(a.client)
 }
 
 // shakeHands asks one backend, or several, until there is an answer to pass on

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -21,14 +22,15 @@ const visitPatience = proxytest.Patience
 // visited is a socket that accepts, for tests that steer a visit under way.
 type visited struct {
 	*socket
-	now atomic.Pointer[Table]
+	now  atomic.Pointer[Table]
+	look atomic.Pointer[func()] // before each look at the current Table; nil is nothing
 }
 
 func visitable(t *testing.T, routes string) *visited {
 	t.Helper()
 	k := &visited{}
 	k.now.Store(table(t, nil, "listeners: {w: {address: \"127.0.0.1:0\"}}\n"+routes))
-	s := NewServer(Options{Current: k.now.Load, Log: slog.New(slog.DiscardHandler)})
+	s := NewServer(Options{Current: k.current, Log: slog.New(slog.DiscardHandler)})
 	for _, l := range k.now.Load().sockets {
 		var err error
 		if k.socket, err = s.listen(l); err != nil {
@@ -49,6 +51,13 @@ func visitable(t *testing.T, routes string) *visited {
 		}
 	})
 	return k
+}
+
+func (k *visited) current() *Table {
+	if look := k.look.Load(); look != nil {
+		(*look)()
+	}
+	return k.now.Load()
 }
 
 // aVisit is the one visit whose request has come.
@@ -117,13 +126,25 @@ func TestVisitsAreNotToWait(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	counts := old.routes[0].occupancy
-	counts.mu.Lock() // the visit is held up where it counts
+	reloaded := make(chan struct{})
+	var once sync.Once
+	look := func() {
+		if old.routes[0].counts.Tunnels.Open() > 0 { // the visit has a place under the old routes
+			once.Do(func() { k.now.Store(new); close(reloaded) })
+		}
+	}
+	k.look.Store(&look)
 	knock(t, k, "/")
-	v := k.aVisit(t)
-	k.now.Store(new)
-	counts.mu.Unlock()
-	v.onLoop(t, func() {})
+	<-reloaded
+	done := make(chan struct{})
+	if !tunnel.Dispatch(k.owner.engine, func(tunnel.Loop) { close(done) }) {
+		t.Fatal("no loop")
+	}
+	select {
+	case <-done:
+	case <-time.After(visitPatience):
+		t.Error("the loop waits for the pool")
+	}
 	taken.CloseTunnel()
 }
 

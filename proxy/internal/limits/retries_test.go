@@ -1,25 +1,25 @@
-package proxy
+package limits
 
 import (
 	"sync"
 	"testing"
 )
 
-// TestRetryBudget against counting by hand: ten at first, then a part of what comes.
-func TestRetryBudget(t *testing.T) {
+// TestRetries against counting by hand: ten at first, then a part of what comes.
+func TestRetries(t *testing.T) {
 	for _, tt := range []struct{ percent, requests, want int }{
 		{20, 0, 10}, {20, 1, 10}, {20, 5, 11}, {20, 100, 30}, {100, 100, 110}, {1, 99, 10}, {1, 100, 11}, {50, 3, 11},
 	} {
-		var b retryBudget
+		var r Retries
 		got := 0
 		for range 10 {
-			if b.spend() {
+			if r.Spend() {
 				got++
 			}
 		}
 		for range tt.requests {
-			b.pay(tt.percent)
-			for b.spend() {
+			r.Pay(tt.percent)
+			for r.Spend() {
 				got++
 			}
 		}
@@ -29,17 +29,17 @@ func TestRetryBudget(t *testing.T) {
 	}
 }
 
-// TestRetryBudgetSavesNothing: quiet times do not buy a storm.
-func TestRetryBudgetSavesNothing(t *testing.T) {
-	var b retryBudget
+// TestRetriesSavesNothing: quiet times do not buy a storm.
+func TestRetriesSavesNothing(t *testing.T) {
+	var r Retries
 	for range 100_000 {
-		b.pay(100)
+		r.Pay(100)
 	}
 	var got sync.Map
 	var all sync.WaitGroup
 	for i := range 100 {
 		all.Go(func() {
-			if b.spend() {
+			if r.Spend() {
 				got.Store(i, true)
 			}
 		})
@@ -47,7 +47,7 @@ func TestRetryBudgetSavesNothing(t *testing.T) {
 	all.Wait()
 	n := 0
 	got.Range(func(any, any) bool { n++; return true })
-	if n != retryLoan {
-		t.Errorf("%d retries at once, want %d", n, retryLoan)
+	if n != maxOwedRetries {
+		t.Errorf("%d retries at once, want %d", n, maxOwedRetries)
 	}
 }
