@@ -27,6 +27,9 @@ func (x *exchange) act() {
 }
 
 func (x *exchange) toBackend() {
+	if x.endsHere() {
+		return
+	}
 	if protocol := x.rt.upgrade.Protocol(x.r); protocol != "" {
 		x.openTunnel(protocol)
 		return

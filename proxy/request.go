@@ -135,8 +135,12 @@ func (s *Server) logBug(id string, what any) {
 // bytes followed the head of a request for an upgrade, they were meant for a
 // tunnel that did not come to be, and must never be read as a request.
 func (x *exchange) holdBack(h http.Header) {
-	if x.gate != nil && !x.gate.Resume() {
-		h.Set("Connection", "close")
+	if x.gate == nil || x.gate.Resume() {
+		return
+	}
+	h.Set("Connection", "close")
+	if len(h["Upgrade"]) > 0 { // of a 426
+		h.Add("Connection", "Upgrade")
 	}
 }
 
@@ -177,6 +181,9 @@ func (x *exchange) route(t *Table) *refusal {
 	}
 	x.rt = t.routes[index]
 	x.matched = t.tree.PrefixLen(index)
+	if rf := x.checkTrace(); rf != nil {
+		return rf
+	}
 	return x.checkHead()
 }
 

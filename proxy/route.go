@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
@@ -38,6 +39,7 @@ type route struct {
 	retry            retryRule
 	redials          bool  // on_backend_loss
 	headerBytes      int64 // of a request's head; 0 is no limit
+	traces           bool  // match.methods names TRACE
 	origins          wsproto.OriginRules
 	drain            drain.Policy
 	policy           *forward.Policy
@@ -70,6 +72,7 @@ func (b *builder) route(said *routefile.SetRoute) (*route, error) {
 		retry:            retryRule{others: max(settings.Retry.Others, 0), budget: settings.Retry.Budget},
 		redials:          settings.OnBackendLoss == "redial",
 		headerBytes:      max(settings.Limits.HeaderBytes, 0),
+		traces:           slices.Contains(said.Route.Match.Methods, http.MethodTrace),
 		origins:          origins,
 		drain:            buildDrainPolicy(settings.Drain),
 		policy:           buildPolicy(settings),

@@ -41,6 +41,7 @@ type exchange struct {
 	ctx      context.Context
 	clock    *silence
 	trailer  http.Header           // for the backend, filled at the body's end
+	upgrade  []string              // the backend's answer's, which is hop-by-hop
 	bodyErr  atomic.Pointer[error] // why the client's body could not be read to its end
 	answered error                 // why the backend's body could not
 }
@@ -136,6 +137,7 @@ func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 		res, err = x.askAround(r)
 	}
 	if err == nil {
+		x.upgrade = res.Header["Upgrade"]
 		strip(res.Header)
 	}
 	return res, err
@@ -163,6 +165,7 @@ func (x *exchange) modify(res *http.Response) error {
 	policy := x.hop.Policy
 	policy.Rewriting.apply(res.Header, x.hop)
 	policy.ResponseHeader(res.Header)
+	x.keepUpgrade(res)
 	if x.hop.Finish != nil {
 		x.hop.Finish(res.Header)
 	}
@@ -172,6 +175,16 @@ func (x *exchange) modify(res *http.Response) error {
 	res.Body = &responseBody{ReadCloser: res.Body, failed: &x.answered}
 	x.hop.Outcome.Status, x.hop.Outcome.Answered = res.StatusCode, true
 	return nil
+}
+
+// keepUpgrade puts back what a 426 must say (RFC 9110, section 15.5.22): which
+// protocol the client is to ask for. HTTP/2 knows no such header (RFC 9113,
+// section 8.2.2).
+func (x *exchange) keepUpgrade(res *http.Response) {
+	if res.StatusCode == http.StatusUpgradeRequired && len(x.upgrade) > 0 && x.in.ProtoMajor == 1 {
+		res.Header["Upgrade"] = x.upgrade
+		res.Header.Set("Connection", "Upgrade")
+	}
 }
 
 func (x *exchange) fail(err error) {

@@ -49,6 +49,7 @@ func (p *Policy) RequestHeader(in *http.Request, c Client, id string) http.Heade
 	}
 	h.Del("Host")
 	h.Del("Content-Length")
+	countForward(in.Method, h)
 	p.tellClient(h, c)
 	if id != "" && c.RequestID(h) == "" {
 		h.Set("X-Request-Id", id)
@@ -60,7 +61,7 @@ func (p *Policy) RequestHeader(in *http.Request, c Client, id string) http.Heade
 }
 
 // ResponseHeader turns a backend's header into the client's, in place, for every
-// status. On a 101 the caller puts Connection and Upgrade back.
+// status. On a 101 and a 426 the caller puts Connection and Upgrade back.
 func (p *Policy) ResponseHeader(h http.Header) {
 	strip(h)
 	p.Response.apply(h)

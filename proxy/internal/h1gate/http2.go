@@ -51,7 +51,14 @@ func checkHTTP2Host(r *http.Request) error {
 		return errNoHost
 	case len(lines) > 1:
 		return errTwoHosts
-	case len(lines) == 1 && !sameFold([]byte(lines[0]), []byte(r.Host)):
+	case len(lines) == 0:
+		return checkAuthority([]byte(r.Host))
+	}
+	defaultPort := portHTTP
+	if r.TLS != nil {
+		defaultPort = portHTTPS
+	}
+	if checkAuthority([]byte(lines[0])) != nil || !sameAuthority([]byte(lines[0]), []byte(r.Host), defaultPort) {
 		return errOtherHost
 	}
 	return checkAuthority([]byte(r.Host))

@@ -1,6 +1,7 @@
 package h1gate
 
 import (
+	"crypto/tls"
 	"net/http"
 	"testing"
 )
@@ -32,6 +33,12 @@ func TestCheckHTTP2(t *testing.T) {
 		}, errTargetByte},
 		{"fragment", func(r *http.Request) { r.RequestURI = "/a#b" }, errFragment},
 		{"no host", func(r *http.Request) { r.Host = "" }, errNoHost},
+		{"Host with the default port", func(r *http.Request) { r.Host = "a"; r.Header.Set("Host", "a:80") }, nil},
+		{"Host with the default port of TLS", func(r *http.Request) {
+			r.Host, r.TLS = "a:443", new(tls.ConnectionState)
+			r.Header.Set("Host", "a:")
+		}, nil},
+		{"Host with another port", func(r *http.Request) { r.Host = "a"; r.Header.Set("Host", "a:81") }, errOtherHost},
 		{"another Host", func(r *http.Request) { r.Header.Set("Host", "b") }, errOtherHost},
 		{"two Hosts", func(r *http.Request) { r.Header["Host"] = []string{r.Host, r.Host} }, errTwoHosts},
 		{"userinfo", func(r *http.Request) { r.Host = "u@a" }, errUserinfo},

@@ -141,9 +141,8 @@ func cutAuthority(target []byte) (authority, rest []byte, err error) {
 var schemeEnd = []byte("://")
 
 // checkAuthorityForm: an absolute-form target wins over Host (RFC 9112 section
-// 3.2.2), so that a Host that differs, be it by a default port only, is a
-// request that two readers would route differently. The target's spelling
-// becomes the head's Host.
+// 3.2.2), so that a Host that names another authority is a request that two
+// readers would route differently. The target's spelling becomes the head's Host.
 func checkAuthorityForm(target []byte, host *[]byte) error {
 	if target[0] == '/' || target[0] == '*' {
 		return nil
@@ -155,11 +154,36 @@ func checkAuthorityForm(target []byte, host *[]byte) error {
 	if err := checkAuthority(authority); err != nil {
 		return err
 	}
-	if *host != nil && !sameFold(*host, authority) {
+	defaultPort := portHTTP
+	if toLower(target[len("http")]) == 's' {
+		defaultPort = portHTTPS
+	}
+	if *host != nil && !sameAuthority(*host, authority, defaultPort) {
 		return errHostMismatch
 	}
 	*host = authority
 	return nil
+}
+
+var portHTTP, portHTTPS = []byte("80"), []byte("443")
+
+// sameAuthority compares two authorities that were checked. A port that is empty
+// or not there is the scheme's (RFC 9110 section 4.2.3).
+func sameAuthority(a, b, defaultPort []byte) bool {
+	hostA, portA := splitPort(a, defaultPort)
+	hostB, portB := splitPort(b, defaultPort)
+	return sameFold(hostA, hostB) && bytes.Equal(bytes.TrimLeft(portA, "0"), bytes.TrimLeft(portB, "0"))
+}
+
+func splitPort(authority, defaultPort []byte) (host, port []byte) {
+	colon := bytes.LastIndexByte(authority, ':')
+	switch {
+	case colon < 0 || colon < bytes.LastIndexByte(authority, ']'):
+		return authority, defaultPort
+	case colon == len(authority)-1:
+		return authority[:colon], defaultPort
+	}
+	return authority[:colon], authority[colon+1:]
 }
 
 func sameFold(a, b []byte) bool {
@@ -225,9 +249,12 @@ func checkHostName(b []byte) error {
 
 var hostBytes = byteSet("-_." + alphanumeric)
 
-// isPort: 1 to 65535, decimal. An empty port is allowed by RFC 3986 and
-// written by nobody.
+// isPort: 1 to 65535, decimal, or empty, which is the scheme's default (RFC 3986
+// section 3.2.3).
 func isPort(b []byte) bool {
+	if len(b) == 0 {
+		return true
+	}
 	n := 0
 	for _, c := range b {
 		if !isDigit(c) || len(b) > 5 {

@@ -6,7 +6,9 @@ package upstream
 //
 // A bare LF ends a line of the head, as RFC 9112 section 2.2 allows and old
 // backends need: the head is written anew for the client, so that nobody else
-// has to agree on it. In chunked framing it does not.
+// has to agree on it. But the first line's end decides for the head: where LF and
+// CRLF are mixed, a value that the backend took from elsewhere may have brought a
+// line of its own. In chunked framing a bare LF ends nothing.
 
 import (
 	"bytes"
@@ -46,6 +48,7 @@ type answer struct {
 
 	status   int
 	http10   bool
+	bareLF   bool   // ends the head's lines
 	length   string // Content-Length as it stands; "" if none
 	chunked  bool
 	left     int64 // of the body or chunk
@@ -140,8 +143,12 @@ func (a *answer) takeLine(line []byte) error {
 	a.bytes += len(line)
 	switch a.state {
 	case atStatus:
+		a.bareLF = !crlf
 		return a.takeStatus(text)
 	case atHeader:
+		if a.bareLF == crlf {
+			return badAnswer("LF and CRLF mixed in the head, at the line %.80q", text)
+		}
 		return a.takeHeader(text)
 	}
 	if !crlf {

@@ -31,6 +31,14 @@ var answers = []struct {
 	{name: "304 with a length", text: "HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n", rest: "abc"},
 	{name: "interim", text: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na", rest: "x"},
 
+	{name: "bare line feeds in an interim head", text: "HTTP/1.1 103 Early Hints\nLink: </a>\n\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na", rest: "x"},
+
+	{name: "LF among CRLF", text: "HTTP/1.1 200 OK\r\nA: b\nContent-Length: 3\r\n\r\n", want: "mixed"},
+	{name: "CRLF among LF", text: "HTTP/1.1 200 OK\nA: b\r\nContent-Length: 3\n\n", want: "mixed"},
+	{name: "LF behind the head", text: "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\n", want: "mixed"},
+	{name: "CRLF behind the head", text: "HTTP/1.1 200 OK\nContent-Length: 3\n\r\n", want: "mixed"},
+	{name: "LF behind the status line", text: "HTTP/1.1 200 OK\nContent-Length: 3\r\n\r\n", want: "mixed"},
+	{name: "mixed interim head", text: "HTTP/1.1 100 Continue\r\n\nHTTP/1.1 200 OK\r\n\r\n", want: "mixed"},
 	{name: "101", text: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", want: "101"},
 	{name: "no HTTP", text: "SSH-2.0-OpenSSH_9.7\r\n", want: "status line"},
 	{name: "HTTP/2", text: "HTTP/2.0 200 OK\r\n\r\n", want: "want HTTP/1.1"},

@@ -117,7 +117,7 @@ func (r OriginRules) allow(o origin, host string) bool {
 }
 
 func sameHost(o origin, host string) bool {
-	name, _, ok := splitPort(Lower(host))
+	name, _, ok := splitPort(Lower(strings.TrimSuffix(host, ":"))) // an empty port is the scheme's
 	return ok && strings.TrimSuffix(name, ".") == strings.TrimSuffix(o.host, ".")
 }
 

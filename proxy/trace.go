@@ -1,0 +1,64 @@
+package proxy
+
+// TRACE and OPTIONS, which may be about the proxy itself: with Max-Forwards: 0 it
+// is the proxy that answers (RFC 9110, section 7.6.2).
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/h1gate"
+)
+
+// checkTrace refuses a TRACE, unless the route names the method: a backend sends
+// back all that it was sent, and with it what the client must not see.
+func (x *exchange) checkTrace() *refusal {
+	switch {
+	case x.r.Method != http.MethodTrace:
+		return nil
+	case !x.rt.traces:
+		rf := refuse(http.StatusMethodNotAllowed, "TRACE is not allowed here", nil)
+		rf.header = http.Header{"Allow": {h1gate.Methods}}
+		return rf
+	case x.r.ContentLength != 0:
+		return refuse(http.StatusBadRequest, "TRACE with a body", nil)
+	}
+	return nil
+}
+
+// endsHere answers a request that no proxy may pass on any more, and is false for
+// any other.
+func (x *exchange) endsHere() bool {
+	left, ok := forward.MaxForwards(x.r.Method, x.r.Header)
+	if !ok || left > 0 {
+		return false
+	}
+	if x.r.Method == http.MethodTrace {
+		x.w.Header().Set("Content-Type", "message/http")
+		x.write(http.StatusOK, x.traced())
+		return true
+	}
+	x.w.Header().Set("Allow", h1gate.Methods)
+	x.write(http.StatusOK, nil)
+	return true
+}
+
+// secret are the headers that a TRACE's answer leaves out (RFC 9110, section 9.3.8).
+var secret = []string{"Authorization", "Cookie", "Proxy-Authorization"}
+
+// traced is the request as it came, but for its spelling.
+func (x *exchange) traced() []byte {
+	var b strings.Builder
+	b.WriteString(x.r.Method + " " + x.r.RequestURI + " " + x.r.Proto + "\r\nHost: " + x.r.Host + "\r\n")
+	h := x.r.Header.Clone()
+	for name := range h {
+		if slices.Contains(secret, name) || strings.HasPrefix(name, ":") {
+			delete(h, name)
+		}
+	}
+	_ = h.Write(&b) // to memory
+	b.WriteString("\r\n")
+	return []byte(b.String())
+}
