@@ -108,7 +108,7 @@ func (x *exchange) forward() {
 	}
 	x.payForRetries()
 	backend, err := x.pick(false)
-	if errors.Is(err, upstream.ErrMoved) {
+	if errors.Is(err, upstream.ErrReplaced) {
 		x.actAnew()
 		return
 	}
@@ -139,12 +139,12 @@ func (x *exchange) pick(tunnel bool) (*upstream.Backend, error) {
 	return x.rt.to.pool.PickOrWait(x.r.Context(), x.choice(tunnel))
 }
 
-// noBackend says what it means that the pool has nobody: upstream.ErrMoved stays
+// noBackend says what it means that the pool has no backend: upstream.ErrReplaced stays
 // what it is, a client that left while it waited is forward.ErrClientGone, and
 // everything else a *refusal.
 func (x *exchange) noBackend(err error) error {
 	switch {
-	case errors.Is(err, upstream.ErrMoved):
+	case errors.Is(err, upstream.ErrReplaced):
 		return err
 	case x.r.Context().Err() != nil:
 		return forward.ErrClientGone

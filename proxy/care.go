@@ -126,7 +126,7 @@ func (s *Server) watchBackends(t *Table) {
 func dismissWaiting(old, new *Table) {
 	for name, pool := range old.pools {
 		if new.pools[name] != pool {
-			pool.Dismiss()
+			pool.Retire()
 		}
 	}
 }
@@ -145,7 +145,7 @@ func (s *Server) endCare() {
 // tellHealth writes a change of a backend's health to the log.
 func (s *Server) tellHealth(e upstream.HealthEvent) {
 	level := slog.LevelInfo
-	attrs := []slog.Attr{slog.String("backend", e.Backend.Identity().String())}
+	attrs := []slog.Attr{slog.String("backend", e.Backend.Key().String())}
 	if e.What == upstream.WentDown || e.What == upstream.Ejected {
 		level = slog.LevelWarn
 	}
@@ -157,6 +157,6 @@ func (s *Server) tellHealth(e upstream.HealthEvent) {
 	}
 	s.log.LogAttrs(context.Background(), level, "backend "+string(e.What), attrs...)
 	if e.What == upstream.CameUp || e.What == upstream.Returned {
-		s.rebalance(e.Backend.Identity().Pool)
+		s.rebalance(e.Backend.Key().Pool)
 	}
 }

@@ -39,14 +39,14 @@ pools:
 var (
 	chatTunnel = drain.Facts{
 		Route:   "chat",
-		Backend: upstream.Identity{Pool: "chat", Scheme: "ws", Authority: "127.0.0.1:9001"},
+		Backend: upstream.BackendKey{Pool: "chat", Scheme: "ws", Authority: "127.0.0.1:9001"},
 		Client:  netip.MustParseAddr("192.0.2.1"),
 		Host:    "example.com",
 		Origin:  "https://example.com",
 	}
 	liveTunnel = drain.Facts{
 		Route:   "live",
-		Backend: upstream.Identity{Pool: "live", Scheme: "ws", Authority: "127.0.0.1:9002"},
+		Backend: upstream.BackendKey{Pool: "live", Scheme: "ws", Authority: "127.0.0.1:9002"},
 		Client:  netip.MustParseAddr("192.0.2.1"),
 	}
 )

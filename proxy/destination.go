@@ -61,7 +61,7 @@ func (b *builder) poolOfOne(route string, to *routefile.Target) (*upstream.Pool,
 
 // choice is the question that the exchange puts to its route's pool.
 func (x *exchange) choice(tunnel bool) upstream.Choice {
-	return upstream.Choice{Tunnel: tunnel, Client: x.client, Request: x.r, Captures: &x.captures, Exclude: x.tried, Place: &x.place}
+	return upstream.Choice{Tunnel: tunnel, Client: x.client, Request: x.r, Captures: &x.captures, Exclude: x.tried, Ticket: &x.ticket}
 }
 
 // destinationTLS loads how TLS is spoken to each backend: what the backend says
@@ -75,17 +75,17 @@ func (b *builder) destinationTLS(d *destination, said *routefile.SetRoute) error
 	}
 	d.direct = d.internal == "" && allDirect(d.pool)
 	b.table.direct = b.table.direct || d.direct && said.Resolved.OnBackendLoss != "redial"
-	own := make(map[upstream.Identity]routefile.TLSSettings)
+	own := make(map[upstream.BackendKey]routefile.TLSSettings)
 	if said.Route.To.Scheme == "pool" {
 		for _, backend := range b.set.Pools[said.Route.To.Host].Backends {
 			own[identityOf(said.Route.To.Host, &backend.URL)] = backend.TLS
 		}
 	}
 	for _, m := range d.pool.Members() {
-		if !m.Backend.Identity().Secure() {
+		if !m.Backend.Key().Secure() {
 			continue
 		}
-		loaded, err := b.loadTLS(m.Backend, tlsFiles(own[m.Backend.Identity()], said.Resolved.BackendTLS))
+		loaded, err := b.loadTLS(m.Backend, tlsFiles(own[m.Backend.Key()], said.Resolved.BackendTLS))
 		if err != nil {
 			return err
 		}

@@ -79,7 +79,7 @@ func (b *builder) foundBefore(pool string, r *routefile.Resolve) (members []upst
 		return nil
 	}
 	for _, m := range before.Members() {
-		if m.Backend.Identity().Scheme == r.Scheme {
+		if m.Backend.Key().Scheme == r.Scheme {
 			members = append(members, limitedAs(m, r))
 		}
 	}
@@ -157,7 +157,7 @@ func (d *discovery) adopt(pool *upstream.Pool, rule *discoverRule) {
 	}
 	d.watchLocked()
 	for _, b := range rule.roster.all() {
-		b.Retire(func(key string) bool { return slices.Contains(rule.tls, key) })
+		b.RetainTransports(func(key string) bool { return slices.Contains(rule.tls, key) })
 	}
 	if before != nil && before.key == rule.key {
 		return
@@ -178,7 +178,7 @@ func (d *discovery) end(named func(*upstream.Backend) bool) {
 	d.stop()
 	for _, b := range d.rule.roster.all() {
 		if named(b) {
-			b.Call("")
+			b.SetHost("")
 			b.Reopen()
 		} else {
 			b.Close()
@@ -262,7 +262,7 @@ func (d *discovery) take(rule *discoverRule, found []upstream.Found) {
 func (d *discovery) membersLocked(found []upstream.Found) []upstream.Member {
 	members := make([]upstream.Member, 0, len(found))
 	for _, f := range found {
-		id := upstream.Identity{Pool: d.name, Scheme: d.rule.said.Scheme, Authority: f.Authority}
+		id := upstream.BackendKey{Pool: d.name, Scheme: d.rule.said.Scheme, Authority: f.Authority}
 		members = append(members, limitedAs(upstream.Member{
 			Name:    f.Authority,
 			Backend: d.rule.roster.call(id, d.pool.Members(), f.Called),
@@ -285,12 +285,12 @@ func difference(before, after []upstream.Member) (joined, left []string) {
 	was, is := in(before), in(after)
 	for _, m := range after {
 		if !was[m.Backend] {
-			joined = append(joined, m.Backend.Identity().Authority)
+			joined = append(joined, m.Backend.Key().Authority)
 		}
 	}
 	for _, m := range before {
 		if !is[m.Backend] {
-			left = append(left, m.Backend.Identity().Authority)
+			left = append(left, m.Backend.Key().Authority)
 		}
 	}
 	return joined, left

@@ -10,7 +10,7 @@ import (
 
 // former is what an earlier Table named. Immutable; its zero value is empty.
 type former struct {
-	backends map[upstream.Identity]*upstream.Backend
+	backends map[upstream.BackendKey]*upstream.Backend
 	counts   map[string]*limits.Route // by route
 }
 
@@ -19,7 +19,7 @@ type former struct {
 // of what had left before that which has tunnels open. A renamed route has not
 // left: renamed says which, by their old names.
 func formerOf(prev, next *Table, renamed map[string]string) former {
-	f := former{map[upstream.Identity]*upstream.Backend{}, map[string]*limits.Route{}}
+	f := former{map[upstream.BackendKey]*upstream.Backend{}, map[string]*limits.Route{}}
 	for id, backend := range prev.former.backends {
 		if next.backends[id] == nil && backend.Tunnels() > 0 {
 			f.backends[id] = backend
@@ -54,9 +54,9 @@ func formerOf(prev, next *Table, renamed map[string]string) former {
 }
 
 // backend is the backend of that identity, with the counts it had.
-func (f former) backend(id upstream.Identity) *upstream.Backend {
+func (f former) backend(id upstream.BackendKey) *upstream.Backend {
 	if known := f.backends[id]; known != nil {
-		return known.Again()
+		return known.Revive()
 	}
 	return upstream.NewBackend(id)
 }

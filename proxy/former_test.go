@@ -14,7 +14,7 @@ const away = "routes: {}\n"
 // TestReturnedBackendCounts: a backend that is named again counts the tunnels
 // that have stayed open, for as many reloads as they do, and no longer.
 func TestReturnedBackendCounts(t *testing.T) {
-	id := upstream.Identity{Pool: "chat", Scheme: "ws", Authority: "127.0.0.1:9001"}
+	id := upstream.BackendKey{Pool: "chat", Scheme: "ws", Authority: "127.0.0.1:9001"}
 	first := table(t, nil, baseRoutes)
 	first.backends[id].OpenTunnel()
 	gone := table(t, table(t, table(t, first, away), away), away)
@@ -83,13 +83,13 @@ func TestFoundBackendsCount(t *testing.T) {
 		found   = routes + "resolve: {dns: \"p.test:9001\", scheme: ws}}}\n"
 		other   = routes + "resolve: {dns: \"p.test:9001\", scheme: wss}}}\n"
 	)
-	a := upstream.Identity{Pool: "p", Scheme: "ws", Authority: "127.0.0.1:9001"}
-	c := upstream.Identity{Pool: "p", Scheme: "ws", Authority: "127.0.0.1:9003"}
+	a := upstream.BackendKey{Pool: "p", Scheme: "ws", Authority: "127.0.0.1:9001"}
+	c := upstream.BackendKey{Pool: "p", Scheme: "ws", Authority: "127.0.0.1:9003"}
 	answer := func(b *Table, authorities ...string) { // as if a name server had said so
 		rule, pool := b.discoveries["p"], b.pools["p"]
 		var members []upstream.Member
 		for _, authority := range authorities {
-			id := upstream.Identity{Pool: "p", Scheme: rule.said.Scheme, Authority: authority}
+			id := upstream.BackendKey{Pool: "p", Scheme: rule.said.Scheme, Authority: authority}
 			members = append(members, upstream.Member{Name: authority, Backend: rule.roster.call(id, pool.Members(), "p.test:9001")})
 		}
 		pool.SetMembers(members)
@@ -122,7 +122,7 @@ func TestFoundBackendsCount(t *testing.T) {
 	gone := table(t, table(t, second, away), away)
 	again := table(t, gone, found)
 	answer(again, "127.0.0.1:9001", "127.0.0.1:9003")
-	for _, id := range []upstream.Identity{a, c} {
+	for _, id := range []upstream.BackendKey{a, c} {
 		if got := memberOf(again.pools["p"].Members(), id).Tunnels(); got != 1 {
 			t.Errorf("%v counts %d tunnels after the pool has come back, wanted 1", id, got)
 		}

@@ -27,7 +27,7 @@ func turns(t *testing.T, b *Table, n int) string {
 			t.Fatal(err)
 		}
 		backend.Release()
-		_, port, _ := strings.Cut(backend.Identity().Authority, ":")
+		_, port, _ := strings.Cut(backend.Key().Authority, ":")
 		ports = append(ports, port)
 	}
 	return strings.Join(ports, " ")
@@ -54,13 +54,13 @@ func TestPoolsOutliveEdits(t *testing.T) {
 		if got := turns(t, before, 1); got != "9001" {
 			t.Fatalf("the first request goes to %s, want 9001", got)
 		}
-		first := before.backends[upstream.Identity{Pool: "live", Scheme: "ws", Authority: "127.0.0.1:9001"}]
+		first := before.backends[upstream.BackendKey{Pool: "live", Scheme: "ws", Authority: "127.0.0.1:9001"}]
 		first.OpenTunnel()
 		first.Meter().FromClient.Add(42)
 		cookie := before.pools["live"].SetCookie(upstream.Choice{}, first, false)
 
 		after := table(t, before, strings.NewReplacer(tt.edit...).Replace(pooledRoutes))
-		again := after.backends[first.Identity()]
+		again := after.backends[first.Key()]
 		if again != first || again.Tunnels() != 1 || again.Meter().FromClient.Load() != 42 {
 			t.Errorf("%s: the backend is not the one of before", name)
 		}

@@ -49,7 +49,7 @@ func (s *Server) rebalance(pool string) {
 
 func (s *Server) shares(pool *upstream.Pool, least int) ([]upstream.Share, int) {
 	staying := s.tunnels.Staying(pool.Name())
-	return pool.Shares(func(b *upstream.Backend) int { return staying[b.Identity()] }, least)
+	return pool.Shares(func(b *upstream.Backend) int { return staying[b.Key()] }, least)
 }
 
 // stepBalancing does one step for every pool, and comes again while there are any.
@@ -84,8 +84,8 @@ func (s *Server) letGo(pool *upstream.Pool, rule *rebalanceRule, under *balancin
 			continue
 		}
 		due := int(math.Ceil(float64(over) * float64(step) / float64(left)))
-		if n := s.tunnels.Release(share.Backend.Identity(), due, share.Tunnels-over, step); n > 0 {
-			s.log.Info("rebalancing", "pool", pool.Name(), "backend", share.Backend.Identity().String(),
+		if n := s.tunnels.Release(share.Backend.Key(), due, share.Tunnels-over, step); n > 0 {
+			s.log.Info("rebalancing", "pool", pool.Name(), "backend", share.Backend.Key().String(),
 				"tunnels", share.Tunnels, "share", math.Round(share.Fair), "draining", n)
 		}
 	}

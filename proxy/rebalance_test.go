@@ -39,8 +39,8 @@ pools:
     backends: {a: {url: "ws://127.0.0.1:9001"}, b: {url: "ws://127.0.0.1:9002"}, c: {url: "ws://127.0.0.1:9003"}}
 `)
 		s := &Server{tunnels: drain.NewGroup(), log: slog.New(slog.DiscardHandler), balancing: map[string]*balancing{}, adopted: now}
-		id := func(port string) upstream.Identity {
-			return upstream.Identity{Pool: "p", Scheme: "ws", Authority: "127.0.0.1:" + port}
+		id := func(port string) upstream.BackendKey {
+			return upstream.BackendKey{Pool: "p", Scheme: "ws", Authority: "127.0.0.1:" + port}
 		}
 		var gone atomic.Int64
 		for i := range tunnels {

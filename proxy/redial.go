@@ -82,7 +82,7 @@ func (d *redialler) redial(ctx context.Context, why tunnel.Reason) (tunnel.Next,
 	}
 	d.arrive(f.backend)
 	d.story.write("tunnel redialled",
-		slog.String("from", from.Identity().String()),
+		slog.String("from", from.Key().String()),
 		slog.String("reason", string(why)),
 		slog.Float64("duration", time.Since(began).Seconds()))
 	return tunnel.Next{Backend: f.answer.endpoint(f.conn), Meter: f.backend.Meter()}, nil
@@ -164,18 +164,18 @@ func (d *redialler) search(ctx context.Context, limit *limits.Redials, from *ups
 			return nil, err
 		}
 		d.server.log.Warn("trying another backend", "id", d.story.id, "route", a.rt.name,
-			"backend", a.backend.Identity().String(), "error", err)
+			"backend", a.backend.Key().String(), "error", err)
 		h.tried, h.last = append(h.tried, a.backend), err
 	}
 }
 
 // hunt is one search.
 type hunt struct {
-	ctx   context.Context
-	limit *limits.Redials
-	tried []*upstream.Backend // the one that was left first
-	place upstream.Place      // in the line before the pool
-	last  error               // why the last one that was asked does not get the tunnel; nil: none was
+	ctx    context.Context
+	limit  *limits.Redials
+	tried  []*upstream.Backend  // the one that was left first
+	ticket upstream.QueueTicket // in the line before the pool
+	last   error                // why the last one that was asked does not get the tunnel; nil: none was
 }
 
 // nobodyElse is why there is nobody left to be asked, with what came of asking.
@@ -242,20 +242,20 @@ func (d *redialler) reserve(h *hunt) (*attempt, error) {
 		if rt == nil {
 			return nil, errRouteGone
 		}
-		if rt.to.pool.Keeps(h.tried[0]) {
-			return nil, upstream.ErrStuck
+		if rt.to.pool.BindsTo(h.tried[0]) {
+			return nil, upstream.ErrBoundUnavailable
 		}
 		a := d.attempt(h.ctx, t, rt)
 		backend, err := rt.to.pool.PickOrWait(h.ctx, h.choice(a))
 		switch {
-		case errors.Is(err, upstream.ErrMoved):
+		case errors.Is(err, upstream.ErrReplaced):
 			continue
 		case err != nil:
 			return nil, err
 		}
 		a.backend = backend
-		d.story.entry.Towards(backend.Identity())
-		if d.server.current() == t && rt.has(backend.Identity()) {
+		d.story.entry.Towards(backend.Key())
+		if d.server.current() == t && rt.has(backend.Key()) {
 			return a, nil
 		}
 		backend.CloseTunnel()
@@ -265,7 +265,7 @@ func (d *redialler) reserve(h *hunt) (*attempt, error) {
 // choice keeps the place in line for as long as the hunt takes.
 func (h *hunt) choice(a *attempt) upstream.Choice {
 	c := a.choice(true)
-	c.Exclude, c.Place, c.Wary = h.tried, &h.place, true
+	c.Exclude, c.Ticket, c.AvoidFailing = h.tried, &h.ticket, true
 	return c
 }
 

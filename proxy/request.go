@@ -44,11 +44,11 @@ type exchange struct {
 	matched  int    // bytes of path that the route's prefix took
 	captures match.Captures
 
-	backend *upstream.Backend   // picked; for the log
-	tried   []*upstream.Backend // before that, in vain
-	place   upstream.Place      // in the line before its pool
-	cause   error               // what went wrong, with all details; for the log
-	tunnel  bool                // the exchange became a tunnel, which logs for itself
+	backend *upstream.Backend    // picked; for the log
+	tried   []*upstream.Backend  // before that, in vain
+	ticket  upstream.QueueTicket // in the line before its pool
+	cause   error                // what went wrong, with all details; for the log
+	tunnel  bool                 // the exchange became a tunnel, which logs for itself
 }
 
 // serve handles one request that came in on the socket.
@@ -309,7 +309,7 @@ func (x *exchange) logRequest(aborted any) {
 		attrs = append(attrs, slog.String("route", x.rt.name))
 	}
 	if x.backend != nil {
-		attrs = append(attrs, slog.String("backend", x.backend.Identity().String()))
+		attrs = append(attrs, slog.String("backend", x.backend.Key().String()))
 	}
 	attrs = append(attrs, slog.Int("status", x.w.status), slog.Int64("bytes", x.w.bytes),
 		slog.Float64("duration", time.Since(x.began).Seconds()))

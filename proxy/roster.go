@@ -15,7 +15,7 @@ import (
 // reloads for as long as the pool's members are found. Safe for concurrent use.
 type roster struct {
 	mu       sync.Mutex
-	backends map[upstream.Identity]*upstream.Backend // guarded by mu
+	backends map[upstream.BackendKey]*upstream.Backend // guarded by mu
 }
 
 // roster is that of the generation before, or a new one with all that is known of
@@ -24,8 +24,8 @@ func (b *builder) roster(pool string) *roster {
 	if before := b.prev.discoveries[pool]; before != nil {
 		return before.roster
 	}
-	r := &roster{backends: make(map[upstream.Identity]*upstream.Backend)}
-	for _, known := range []map[upstream.Identity]*upstream.Backend{b.prev.former.backends, b.prev.backends} {
+	r := &roster{backends: make(map[upstream.BackendKey]*upstream.Backend)}
+	for _, known := range []map[upstream.BackendKey]*upstream.Backend{b.prev.former.backends, b.prev.backends} {
 		for id, backend := range known {
 			if id.Pool == pool {
 				r.backends[id] = backend
@@ -37,20 +37,20 @@ func (b *builder) roster(pool string) *roster {
 
 // call is the backend of that identity, under the name that it goes by: one of the
 // members, one that has left and comes back with its counts, or a new one.
-func (r *roster) call(id upstream.Identity, members []upstream.Member, name string) *upstream.Backend {
+func (r *roster) call(id upstream.BackendKey, members []upstream.Member, name string) *upstream.Backend {
 	b := memberOf(members, id)
 	if b == nil {
 		b = r.again(id)
 	}
-	b.Call(name)
+	b.SetHost(name)
 	return b
 }
 
-func (r *roster) again(id upstream.Identity) *upstream.Backend {
+func (r *roster) again(id upstream.BackendKey) *upstream.Backend {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if left := r.backends[id]; left != nil {
-		r.backends[id] = left.Again()
+		r.backends[id] = left.Revive()
 	} else {
 		r.backends[id] = upstream.NewBackend(id)
 	}
@@ -74,16 +74,16 @@ func (r *roster) forget(members []upstream.Member) {
 }
 
 // all is a copy.
-func (r *roster) all() map[upstream.Identity]*upstream.Backend {
+func (r *roster) all() map[upstream.BackendKey]*upstream.Backend {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return maps.Clone(r.backends)
 }
 
 // memberOf is the member of that identity, nil if there is none.
-func memberOf(members []upstream.Member, id upstream.Identity) *upstream.Backend {
+func memberOf(members []upstream.Member, id upstream.BackendKey) *upstream.Backend {
 	for _, m := range members {
-		if m.Backend.Identity() == id {
+		if m.Backend.Key() == id {
 			return m.Backend
 		}
 	}
@@ -92,7 +92,7 @@ func memberOf(members []upstream.Member, id upstream.Identity) *upstream.Backend
 
 // foundBackend is the backend of that identity which was found for its pool, nil
 // if none was.
-func (t *Table) foundBackend(id upstream.Identity) *upstream.Backend {
+func (t *Table) foundBackend(id upstream.BackendKey) *upstream.Backend {
 	rule := t.discoveries[id.Pool]
 	if rule == nil {
 		return nil
@@ -101,16 +101,16 @@ func (t *Table) foundBackend(id upstream.Identity) *upstream.Backend {
 		return b
 	}
 	if left := rule.roster.all()[id]; left != nil {
-		return left.Again()
+		return left.Revive()
 	}
 	return nil
 }
 
 // names says whether the file names this very backend.
-func (t *Table) names(b *upstream.Backend) bool { return t.backends[b.Identity()] == b }
+func (t *Table) names(b *upstream.Backend) bool { return t.backends[b.Key()] == b }
 
 // finds says whether it is a member of a pool whose members are found.
 func (t *Table) finds(b *upstream.Backend) bool {
-	id := b.Identity()
+	id := b.Key()
 	return t.discoveries[id.Pool] != nil && memberOf(t.pools[id.Pool].Members(), id) == b
 }

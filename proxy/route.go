@@ -209,12 +209,12 @@ func (rt *route) allowsClient(client netip.Addr) bool {
 
 // has says whether tunnels to that backend may stay: the route's target still
 // contains it, and it is not drained.
-func (rt *route) has(id upstream.Identity) bool {
+func (rt *route) has(id upstream.BackendKey) bool {
 	if rt.to == nil || rt.to.pool == nil {
 		return false
 	}
 	for _, m := range rt.to.pool.Members() {
-		if m.Backend.Identity() == id {
+		if m.Backend.Key() == id {
 			return !m.Drain
 		}
 	}

@@ -207,7 +207,7 @@ func retireBackends(old, new *Table) {
 		switch {
 		case new.names(backend):
 			keys := new.tlsKeys[backend]
-			backend.Retire(func(key string) bool { return slices.Contains(keys, key) })
+			backend.RetainTransports(func(key string) bool { return slices.Contains(keys, key) })
 		case !new.finds(backend): // or whoever finds it sees to it
 			backend.Close()
 		}

@@ -14,20 +14,20 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-func hashKey(h routefile.HashKey) upstream.Key {
+func hashKey(h routefile.HashKey) upstream.RequestKey {
 	switch {
 	case h.Header != "":
-		return upstream.Key{Source: upstream.FromHeader, Name: h.Header}
+		return upstream.RequestKey{Source: upstream.FromHeader, Name: h.Header}
 	case h.Cookie != "":
-		return upstream.Key{Source: upstream.FromCookie, Name: h.Cookie}
+		return upstream.RequestKey{Source: upstream.FromCookie, Name: h.Cookie}
 	case h.Query != "":
-		return upstream.Key{Source: upstream.FromQuery, Name: h.Query}
+		return upstream.RequestKey{Source: upstream.FromQuery, Name: h.Query}
 	case h.Capture != "":
-		return upstream.Key{Source: upstream.FromCapture, Name: h.Capture}
+		return upstream.RequestKey{Source: upstream.FromCapture, Name: h.Capture}
 	case h.Client:
-		return upstream.Key{Source: upstream.FromClient}
+		return upstream.RequestKey{Source: upstream.FromClient}
 	}
-	return upstream.Key{}
+	return upstream.RequestKey{}
 }
 
 func (b *builder) sticky(s *routefile.Sticky) (*upstream.Sticky, error) {

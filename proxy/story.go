@@ -96,7 +96,7 @@ func (s *story) writeOf(level slog.Level, line, route string, attrs ...slog.Attr
 	s.server.log.LogAttrs(context.Background(), level, line, append([]slog.Attr{
 		slog.String("id", s.id),
 		slog.String("route", route),
-		slog.String("backend", s.backend.Identity().String()),
+		slog.String("backend", s.backend.Key().String()),
 		slog.String("client", clientText(s.client)),
 	}, attrs...)...)
 }

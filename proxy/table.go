@@ -24,7 +24,7 @@ type Table struct {
 	trusted  trust
 	shutdown shutdown
 	direct   bool // some destination is, of a route that does not redial: visits are worth while
-	backends map[upstream.Identity]*upstream.Backend
+	backends map[upstream.BackendKey]*upstream.Backend
 	pools    map[string]*upstream.Pool
 	secret   []byte                                // of sticky cookies without one of their own
 	tlsKeys  map[*upstream.Backend][]string        // the TLS settings each backend is reached with
@@ -59,7 +59,7 @@ func Build(set *routefile.Set, prev *Table) (*Table, error) {
 			byName:   make(map[string]*route, len(set.Routes)),
 			sockets:  make(map[string]*listener, len(set.Listeners)),
 			trusted:  set.TrustedProxies,
-			backends: make(map[upstream.Identity]*upstream.Backend),
+			backends: make(map[upstream.BackendKey]*upstream.Backend),
 			pools:    make(map[string]*upstream.Pool),
 			tlsKeys:  make(map[*upstream.Backend][]string),
 			secret:   prev.secret,
@@ -169,7 +169,7 @@ func (b *builder) pools() {
 			b.table.rebalance[name] = &rebalanceRule{within: r.Within, tolerance: r.Tolerance}
 		}
 		if q := p.Queue; q != nil {
-			pool.LetWait(upstream.Queue{Length: q.Length, Wait: q.Wait})
+			pool.SetQueue(upstream.Queue{Length: q.Length, Wait: q.Wait})
 		}
 		b.table.pools[name] = pool
 	}
@@ -177,7 +177,7 @@ func (b *builder) pools() {
 
 // backend is the backend of that identity: the one of the Table before, with
 // all that is known of it, or a new one.
-func (b *builder) backend(id upstream.Identity) *upstream.Backend {
+func (b *builder) backend(id upstream.BackendKey) *upstream.Backend {
 	if known := b.table.backends[id]; known != nil {
 		return known
 	}
@@ -194,8 +194,8 @@ func (b *builder) backend(id upstream.Identity) *upstream.Backend {
 
 // identityOf names the backend of a target. pool is the pool's name, or the
 // route's for a target written in place.
-func identityOf(pool string, target *routefile.Target) upstream.Identity {
-	return upstream.Identity{Pool: pool, Scheme: target.Scheme, Authority: target.Host}
+func identityOf(pool string, target *routefile.Target) upstream.BackendKey {
+	return upstream.BackendKey{Pool: pool, Scheme: target.Scheme, Authority: target.Host}
 }
 
 func (b *builder) routes() {

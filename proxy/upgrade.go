@@ -120,7 +120,7 @@ func (a *attempt) admit() error {
 	for {
 		err := a.reserve()
 		now := a.server.current()
-		if !errors.Is(err, upstream.ErrMoved) && (err != nil || now == a.table) {
+		if !errors.Is(err, upstream.ErrReplaced) && (err != nil || now == a.table) {
 			return err
 		}
 		a.withdraw()
@@ -137,7 +137,7 @@ func (a *attempt) admit() error {
 }
 
 // reserve takes the tunnel's places. The error is a *refusal,
-// forward.ErrClientGone, or upstream.ErrMoved: the routes have changed while the
+// forward.ErrClientGone, or upstream.ErrReplaced: the routes have changed while the
 // attempt waited.
 func (a *attempt) reserve() error {
 	if a.rt.to.pool == nil {
@@ -159,7 +159,7 @@ func (a *attempt) reserve() error {
 	a.backend, a.holds = backend, true
 	a.entry = a.server.tunnels.Reserve(drain.Facts{
 		Route:   a.rt.name,
-		Backend: backend.Identity(),
+		Backend: backend.Key(),
 		Client:  a.client,
 		Host:    a.r.Host,
 		Origin:  a.r.Header.Get("Origin"),

@@ -245,7 +245,7 @@ func (v *visit) hear(b []byte) {
 func (v *visit) admit() {
 	err := v.reserve()
 	switch {
-	case errors.Is(err, upstream.ErrMoved), err == nil && v.server.current() != v.table:
+	case errors.Is(err, upstream.ErrReplaced), err == nil && v.server.current() != v.table:
 		v.withdraw()
 		v.goOn(v.settlePaid)
 	case err != nil:
@@ -257,7 +257,7 @@ func (v *visit) admit() {
 
 // visits says whether the attempt can be made on a loop at all.
 func (a *attempt) visits() bool {
-	return a.rt.to.direct && !a.rt.redials && !a.rt.to.pool.MayWait()
+	return a.rt.to.direct && !a.rt.redials && !a.rt.to.pool.HasQueue()
 }
 
 // ask connects to the backend and sends the handshake. Connecting on the same
@@ -299,7 +299,7 @@ func (v *visit) sent(n int) {
 
 func (v *visit) dialError(err error) error {
 	addr, _ := v.backend.Direct()
-	return &upstream.DialError{Backend: v.backend.Identity(), Stage: upstream.StageConnect,
+	return &upstream.DialError{Backend: v.backend.Key(), Stage: upstream.StageConnect,
 		Err: &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(addr), Err: err}}
 }
 

@@ -26,7 +26,7 @@ type Policy struct {
 // tell whether it would still be let in. It must not pin a routing table.
 type Facts struct {
 	Route   string // the route's name, followed through renames
-	Backend upstream.Identity
+	Backend upstream.BackendKey
 	Client  netip.Addr
 	Host    string // the request's host, lower case, without port: what same-host compares with; forgotten where there was no Origin
 	Origin  string // as sent; "" when there was none
@@ -38,8 +38,8 @@ type Facts struct {
 // Verdict is a reload's judgement of one tunnel.
 type Verdict struct {
 	Drain   bool
-	Route   string            // the route's name from now on
-	Backend upstream.Identity // likewise
+	Route   string              // the route's name from now on
+	Backend upstream.BackendKey // likewise
 
 	// Move says of a tunnel to drain that it is welcome but for its backend: one that
 	// can redial moves to another, and does not end.
@@ -215,9 +215,9 @@ func (g *Group) Judge(verdict func(Facts) Verdict) (kept, draining int) {
 }
 
 // Staying counts the tunnels of a pool that are not on their way out, by backend.
-func (g *Group) Staying(pool string) map[upstream.Identity]int {
+func (g *Group) Staying(pool string) map[upstream.BackendKey]int {
 	defer g.walk()()
-	count := make(map[upstream.Identity]int)
+	count := make(map[upstream.BackendKey]int)
 	for e := range g.entries {
 		if id := e.backend.Value(); id.Pool == pool && e.turn == nil && !e.told {
 			count[id]++
@@ -230,7 +230,7 @@ func (g *Group) Staying(pool string) map[upstream.Identity]int {
 // leaves at least keep of them alone, and those whose policy keeps them too. It
 // returns how many it gave one. A reload that finds them welcome before their turn
 // lets them off, as any other.
-func (g *Group) Release(backend upstream.Identity, most, keep int, within time.Duration) int {
+func (g *Group) Release(backend upstream.BackendKey, most, keep int, within time.Duration) int {
 	defer g.walk()()
 	staying, movable := 0, make(map[departure][]*Entry)
 	for e := range g.entries {

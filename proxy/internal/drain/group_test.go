@@ -50,7 +50,7 @@ func (f *fakeTunnel) endings() []ending {
 var testPolicy = Policy{Window: 10 * time.Second, Code: 1012}
 
 func open(g *Group, route string, p Policy) (*Entry, *fakeTunnel) {
-	e := g.Reserve(Facts{Route: route, Backend: upstream.Identity{Pool: route}, Policy: p})
+	e := g.Reserve(Facts{Route: route, Backend: upstream.BackendKey{Pool: route}, Policy: p})
 	f := newFakeTunnel()
 	e.Opened(f)
 	return e, f
@@ -223,7 +223,7 @@ func TestLongestClose(t *testing.T) {
 func TestRenamesAreFollowed(t *testing.T) {
 	g := NewGroup()
 	e, _ := open(g, "old", testPolicy)
-	g.Judge(func(f Facts) Verdict { return Verdict{Route: "new", Backend: upstream.Identity{Pool: "new"}} })
+	g.Judge(func(f Facts) Verdict { return Verdict{Route: "new", Backend: upstream.BackendKey{Pool: "new"}} })
 	if e.Route() != "new" {
 		t.Errorf("route %q after the rename, want new", e.Route())
 	}
@@ -289,7 +289,7 @@ func TestWaitAwaitsTheLastWord(t *testing.T) {
 func TestRelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGroup()
-		here := upstream.Identity{Pool: "p", Authority: "here"}
+		here := upstream.BackendKey{Pool: "p", Authority: "here"}
 		told := func(fakes []*fakeTunnel) (n int) {
 			for _, f := range fakes {
 				n += len(f.endings())
@@ -315,7 +315,7 @@ func TestRelease(t *testing.T) {
 				t.Errorf("Release(%d, %d) = %d, want %d", tt.most, tt.keep, got, tt.want)
 			}
 		}
-		if got := g.Staying("p"); got[here] != 10 || got[upstream.Identity{Pool: "p", Authority: "there"}] != 10 || len(got) != 2 {
+		if got := g.Staying("p"); got[here] != 10 || got[upstream.BackendKey{Pool: "p", Authority: "there"}] != 10 || len(got) != 2 {
 			t.Errorf("staying: %v, want those that are kept and those elsewhere", got)
 		}
 		if stay, draining := g.Judge(func(Facts) Verdict { return Verdict{AsBefore: true} }); stay != 20 || draining != 10 {

@@ -23,7 +23,7 @@ func (e *Entry) MayMove() {
 
 // Backend is the tunnel's backend, in the pool that the last reload says, or the one
 // that it is moving to.
-func (e *Entry) Backend() upstream.Identity {
+func (e *Entry) Backend() upstream.BackendKey {
 	e.group.mu.Lock()
 	defer e.group.mu.Unlock()
 	return e.backend.Value()
@@ -47,7 +47,7 @@ func (e *Entry) Moving() bool {
 
 // Towards notes where the tunnel is moving to. Whatever is judged from now on is
 // judged of that backend.
-func (e *Entry) Towards(backend upstream.Identity) {
+func (e *Entry) Towards(backend upstream.BackendKey) {
 	e.group.mu.Lock()
 	defer e.group.mu.Unlock()
 	e.backend, e.bound, e.again = unique.Make(backend), true, false

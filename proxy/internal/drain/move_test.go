@@ -41,8 +41,8 @@ func openMover(g *Group, p Policy) (*Entry, *fakeMover) {
 	return e, f
 }
 
-func at(authority string) upstream.Identity {
-	return upstream.Identity{Pool: "p", Authority: authority}
+func at(authority string) upstream.BackendKey {
+	return upstream.BackendKey{Pool: "p", Authority: authority}
 }
 
 // leave is a judgement that nobody may stay at these backends.

@@ -15,7 +15,7 @@ import (
 // record is a tunnel's Facts in little memory.
 type record struct {
 	route   string
-	backend unique.Handle[upstream.Identity]
+	backend unique.Handle[upstream.BackendKey]
 	terms   unique.Handle[terms]
 	client  netip.Addr
 	site    *site // nil for a client that is no browser

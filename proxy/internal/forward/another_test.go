@@ -17,7 +17,7 @@ import (
 func TestAnother(t *testing.T) {
 	mirror := proxytest.Mirror(t)
 	backendAt := func(authority string) *upstream.Backend {
-		b := upstream.NewBackend(upstream.Identity{Pool: "p", Scheme: "http", Authority: authority})
+		b := upstream.NewBackend(upstream.BackendKey{Pool: "p", Scheme: "http", Authority: authority})
 		t.Cleanup(b.Close)
 		return b
 	}

@@ -30,7 +30,7 @@ type front struct {
 func newFront(t testing.TB, scheme, authority string, policy Policy) *front {
 	t.Helper()
 	f := &front{
-		backend: upstream.NewBackend(upstream.Identity{Pool: "p", Scheme: scheme, Authority: authority}),
+		backend: upstream.NewBackend(upstream.BackendKey{Pool: "p", Scheme: scheme, Authority: authority}),
 		policy:  policy, outcomes: make(chan Outcome, 1000),
 	}
 	f.Server = proxytest.Serve(t, f)
@@ -290,7 +290,7 @@ func TestAnswerAsTheClientSeesIt(t *testing.T) {
 
 func TestHTTP2Client(t *testing.T) {
 	f := &front{
-		backend:  upstream.NewBackend(upstream.Identity{Pool: "p", Scheme: "http", Authority: proxytest.Mirror(t).Addr}),
+		backend:  upstream.NewBackend(upstream.BackendKey{Pool: "p", Scheme: "http", Authority: proxytest.Mirror(t).Addr}),
 		outcomes: make(chan Outcome, 10),
 	}
 	t.Cleanup(f.backend.Close)
@@ -315,7 +315,7 @@ func TestHTTP2Client(t *testing.T) {
 // An answer that is there already goes the same way as any other, and nobody
 // is dialled.
 func TestAnswerAtHand(t *testing.T) {
-	nobody := upstream.NewBackend(upstream.Identity{Pool: "p", Scheme: "ws", Authority: "nobody.invalid"})
+	nobody := upstream.NewBackend(upstream.BackendKey{Pool: "p", Scheme: "ws", Authority: "nobody.invalid"})
 	for _, tt := range []struct {
 		path string
 		want int

@@ -141,7 +141,7 @@ func TestResponseHeader(t *testing.T) {
 }
 
 func TestRequestHost(t *testing.T) {
-	b := upstream.NewBackend(upstream.Identity{Pool: "p", Scheme: "ws", Authority: "10.0.0.1:9000"})
+	b := upstream.NewBackend(upstream.BackendKey{Pool: "p", Scheme: "ws", Authority: "10.0.0.1:9000"})
 	for _, tt := range []struct {
 		policy Policy
 		want   string

@@ -80,7 +80,7 @@ func (hop Hop) isBackend(scheme, authority string) bool {
 		return false
 	}
 	authority = withPort(scheme, authority)
-	id := hop.Backend.Identity()
+	id := hop.Backend.Key()
 	return authority == withPort(id.Scheme, id.Host()) ||
 		authority == withPort(scheme, hop.Policy.RequestHost(hop.Client, hop.Backend))
 }

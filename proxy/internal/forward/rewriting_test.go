@@ -46,7 +46,7 @@ func TestLocation(t *testing.T) {
 	} {
 		scheme, authority, _ := splitURL(tt.backend)
 		hop := Hop{
-			Backend: upstream.NewBackend(upstream.Identity{Pool: "p", Scheme: scheme, Authority: authority}),
+			Backend: upstream.NewBackend(upstream.BackendKey{Pool: "p", Scheme: scheme, Authority: authority}),
 			Policy:  &Policy{Rewriting: Rewriting{Location: true}}, Public: tt.public,
 		}
 		for _, name := range []string{"Location", "Content-Location", "Uri"} {
@@ -62,7 +62,7 @@ func TestLocation(t *testing.T) {
 // A backend that builds its links from the Host it was sent is mapped as well.
 func TestLocationOfPreservedHost(t *testing.T) {
 	hop := Hop{
-		Backend: upstream.NewBackend(upstream.Identity{Pool: "p", Scheme: "http", Authority: "10.0.0.1:9000"}),
+		Backend: upstream.NewBackend(upstream.BackendKey{Pool: "p", Scheme: "http", Authority: "10.0.0.1:9000"}),
 		Policy:  &Policy{PreserveHost: true}, Client: Client{Host: "www.example.com"},
 		Public: Public{Scheme: "https", Host: "www.example.com", TargetPrefix: "/app", RoutePrefix: "/shop"},
 	}

@@ -228,7 +228,7 @@ func TestClientGoesWhileAnswered(t *testing.T) {
 }
 
 func TestRefusedRequests(t *testing.T) {
-	backend := upstream.NewBackend(upstream.Identity{Pool: "p", Scheme: "http", Authority: "nobody.invalid"})
+	backend := upstream.NewBackend(upstream.BackendKey{Pool: "p", Scheme: "http", Authority: "nobody.invalid"})
 	for _, tt := range []struct {
 		method, path, query string
 		want                int

@@ -15,19 +15,19 @@ import (
 // is named. All methods are safe for concurrent use. Whoever stops naming it
 // calls Close.
 type Backend struct {
-	id     Identity
+	id     BackendKey
 	direct netip.AddrPort // see Direct; invalid if it is not
 	*counts
 
 	condition condition
-	called    atomic.Pointer[string] // see Call
+	host      atomic.Pointer[string] // see SetHost
 
 	mu         sync.Mutex            // guards the two below
 	transports map[string]*transport // by TLS.Key
 	closed     bool
 }
 
-// counts is what is known of a backend's load: its own until Again shares it.
+// counts is what is known of a backend's load: shared with the backends that Revive makes of it.
 type counts struct {
 	meter    tunnel.Meter
 	tunnels  atomic.Int64
@@ -38,44 +38,44 @@ type counts struct {
 }
 
 // NewBackend makes a backend that nothing is known of yet. It dials nothing.
-func NewBackend(id Identity) *Backend {
+func NewBackend(id BackendKey) *Backend {
 	return newBackend(id, &counts{})
 }
 
-func newBackend(id Identity, c *counts) *Backend {
+func newBackend(id BackendKey, c *counts) *Backend {
 	b := &Backend{id: id, counts: c, transports: map[string]*transport{}}
 	b.direct, _ = id.direct()
 	return b
 }
 
-// Again makes a backend of the same identity and counts: for one that is named
-// again after it was not, and was closed, while tunnels to it have stayed open.
-func (b *Backend) Again() *Backend {
+// Revive makes a backend with the same key and counts: for one that the routes
+// file names again after it was removed, and closed, while tunnels to it stayed open.
+func (b *Backend) Revive() *Backend {
 	return newBackend(b.id, b.counts)
 }
 
-// Identity names the backend. Immutable.
-func (b *Backend) Identity() Identity { return b.id }
+// Key identifies the backend. Immutable.
+func (b *Backend) Key() BackendKey { return b.id }
 
 // Direct is the address of a backend to which connecting is all there is: plain
 // TCP, to an address that needs no resolving. False for any other.
 func (b *Backend) Direct() (netip.AddrPort, bool) { return b.direct, b.direct.IsValid() }
 
-// Call says by which host:port the backend is known where its address says
-// another: in the Host header and in TLS. "" is its identity's own.
-func (b *Backend) Call(authority string) { b.called.Store(&authority) }
+// SetHost sets the host:port that the Host header and TLS use for a backend that
+// was found by address. "" means the key's own.
+func (b *Backend) SetHost(authority string) { b.host.Store(&authority) }
 
-// named is the identity, under the name that Call gave.
-func (b *Backend) named() Identity {
+// keyWithHost is the key with the host that SetHost set.
+func (b *Backend) keyWithHost() BackendKey {
 	id := b.id
-	if name := b.called.Load(); name != nil && *name != "" {
+	if name := b.host.Load(); name != nil && *name != "" {
 		id.Authority = *name
 	}
 	return id
 }
 
 // Host is what the Host header says by default.
-func (b *Backend) Host() string { return b.named().Host() }
+func (b *Backend) Host() string { return b.keyWithHost().Host() }
 
 // Meter sums the bytes of this backend's tunnels, live; given to each tunnel's Spec.
 func (b *Backend) Meter() *tunnel.Meter { return &b.meter }
@@ -137,7 +137,7 @@ func (b *Backend) RoundTripper(t TLS) http.RoundTripper {
 
 // Retire drops every RoundTripper whose TLS key is no longer wanted, with its
 // idle connections. Requests in flight finish.
-func (b *Backend) Retire(keep func(key string) bool) {
+func (b *Backend) RetainTransports(keep func(key string) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for key, rt := range b.transports {
@@ -168,5 +168,5 @@ func (b *Backend) Close() {
 	b.closed = true
 	b.mu.Unlock()
 	b.endCare()
-	b.Retire(func(string) bool { return false })
+	b.RetainTransports(func(string) bool { return false })
 }

@@ -18,12 +18,12 @@ type Choice struct {
 	Request  *http.Request
 	Captures Captures
 
-	Exclude []*Backend // tried already
-	Wary    bool       // of those that have failed what they were sent last: only where there is nobody else
+	Exclude      []*Backend // tried already
+	AvoidFailing bool       // pick a backend whose last request failed only if there is no other
 
-	// Place is kept by whoever asks PickOrWait again for one and the same request, of
-	// this pool or another one; nil is for who does not.
-	Place *Place
+	// Ticket keeps the position in the queue of a request that calls PickOrWait again, of
+	// this pool or another. nil: the request will not.
+	Ticket *QueueTicket
 }
 
 // Captures is what a route's pattern captured: *match.Captures.
@@ -34,8 +34,8 @@ type Captures interface {
 
 // Why Pick has nobody.
 var (
-	ErrUnavailable = errors.New("no backend is available")
-	ErrFull        = errors.New("every available backend has all that it may have at once")
-	ErrMoved       = errors.New("another generation of the pool has come while waiting") // of PickOrWait: ask that one
-	ErrStuck       = errors.New("the backend that the client is bound to is not available")
+	ErrUnavailable      = errors.New("no backend is available")
+	ErrFull             = errors.New("all backends are at capacity")
+	ErrReplaced         = errors.New("the pool was replaced while the request waited") // by PickOrWait: ask the new pool
+	ErrBoundUnavailable = errors.New("the client's sticky backend is not available")
 )

@@ -27,7 +27,7 @@ const (
 // DialError is a connection that did not come to be. Error names the backend
 // and its address: for logs, never for a client.
 type DialError struct {
-	Backend Identity
+	Backend BackendKey
 	Stage   Stage
 	Err     error
 }
@@ -101,7 +101,7 @@ func (b *Backend) Dial(ctx context.Context, t TLS) (net.Conn, error) {
 	if !b.id.Secure() {
 		return conn, nil
 	}
-	secured := tls.Client(tunnel.Under(conn), t.clientConfig(b.named().hostname()))
+	secured := tls.Client(tunnel.Under(conn), t.clientConfig(b.keyWithHost().hostname()))
 	if err := secured.HandshakeContext(ctx); err != nil {
 		conn.Close()
 		return nil, &DialError{Backend: b.id, Stage: StageTLS, Err: err}

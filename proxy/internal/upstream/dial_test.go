@@ -63,7 +63,7 @@ func TestDialStages(t *testing.T) {
 			if tt.timeout {
 				ctx = WithConnectTimeout(ctx, 50*time.Millisecond)
 			}
-			b := NewBackend(Identity{"p", tt.scheme, tt.authority})
+			b := NewBackend(BackendKey{"p", tt.scheme, tt.authority})
 			conn, err := b.Dial(ctx, mustLoad(t, tt.tls))
 			if err == nil {
 				conn.Close()
@@ -91,7 +91,7 @@ func TestDialStages(t *testing.T) {
 func TestDialCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err := NewBackend(Identity{"p", "ws", "127.0.0.1:1"}).Dial(ctx, TLS{})
+	_, err := NewBackend(BackendKey{"p", "ws", "127.0.0.1:1"}).Dial(ctx, TLS{})
 	var dial *DialError
 	if !errors.As(err, &dial) || dial.Timeout() {
 		t.Errorf("got %v, want a DialError that is no timeout", err)
@@ -100,7 +100,7 @@ func TestDialCanceled(t *testing.T) {
 
 func TestDialUnix(t *testing.T) {
 	server := proxytest.ServeUnix(t, http.HandlerFunc(hello))
-	conn, err := NewBackend(Identity{"p", "unix+ws", server.Addr}).Dial(context.Background(), TLS{})
+	conn, err := NewBackend(BackendKey{"p", "unix+ws", server.Addr}).Dial(context.Background(), TLS{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestMutualTLS(t *testing.T) {
 	server := proxytest.ServeTLS(t, leaf, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name <- r.TLS.PeerCertificates[0].Subject.CommonName + " over " + r.TLS.NegotiatedProtocol
 	}))
-	b := NewBackend(Identity{"p", "https", server.Addr})
+	b := NewBackend(BackendKey{"p", "https", server.Addr})
 	t.Cleanup(b.Close)
 
 	us := authority.Issue([]string{"proxy.internal"})

@@ -25,7 +25,7 @@ type crowd struct {
 }
 
 func newCrowd(t *testing.T, policy string, ms []Member, seed uint64) *crowd {
-	s := Settings{Balance: policy, Key: Key{Source: FromCapture, Name: "1"}}
+	s := Settings{Balance: policy, Key: RequestKey{Source: FromCapture, Name: "1"}}
 	p, err := NewPool("pool", s, ms, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -286,7 +286,7 @@ func TestRoundRobinAgainstNginx(t *testing.T) {
 			}
 			current[best] -= total
 			if got := w.arrive(); got != ms[best].Backend {
-				t.Fatalf("choice %d: got %v, want %v", n, got.Identity(), ms[best].Backend.Identity())
+				t.Fatalf("choice %d: got %v, want %v", n, got.Key(), ms[best].Backend.Key())
 			}
 		}
 	}
@@ -360,19 +360,19 @@ func TestHashMovesNothingElse(t *testing.T) {
 		gone := ms[i].Backend
 		down(gone, true)
 		if from, _ := moved(whole, owners(ms)); !all(from, gone) {
-			t.Errorf("without %v keys of others moved too", gone.Identity())
+			t.Errorf("without %v keys of others moved too", gone.Key())
 		}
 		down(gone, false)
 		if from, _ := moved(whole, owners(ms)); len(from) > 0 {
-			t.Errorf("%v is back, and %d keys stand elsewhere than before", gone.Identity(), len(from))
+			t.Errorf("%v is back, and %d keys stand elsewhere than before", gone.Key(), len(from))
 		}
 		if _, to := moved(owners(slices.Delete(slices.Clone(ms), i, i+1)), whole); !all(to, gone) {
-			t.Errorf("when %v joins, keys move between others", gone.Identity())
+			t.Errorf("when %v joins, keys move between others", gone.Key())
 		}
 		heavier := slices.Clone(ms)
 		heavier[i].Weight++
 		if _, to := moved(whole, owners(heavier)); !all(to, gone) {
-			t.Errorf("when %v gains weight, keys move between others", gone.Identity())
+			t.Errorf("when %v gains weight, keys move between others", gone.Key())
 		}
 	}
 	if from, _ := moved(whole, owners([]Member{ms[4], ms[2], ms[0], ms[3], ms[1]})); len(from) > 0 {
@@ -383,7 +383,7 @@ func TestHashMovesNothingElse(t *testing.T) {
 // TestHashWithoutKey: requests without the key are spread, not thrown on one.
 func TestHashWithoutKey(t *testing.T) {
 	ms := members(1, 1, 1)
-	p, err := NewPool("pool", Settings{Balance: "hash", Key: Key{Source: FromHeader, Name: "X-User"}}, ms, nil)
+	p, err := NewPool("pool", Settings{Balance: "hash", Key: RequestKey{Source: FromHeader, Name: "X-User"}}, ms, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -394,7 +394,7 @@ func TestHashWithoutKey(t *testing.T) {
 	}
 	for _, m := range ms {
 		if got := m.Backend.Tunnels(); got != 3 {
-			t.Errorf("%v has %d of 9 tunnels, want 3", m.Backend.Identity(), got)
+			t.Errorf("%v has %d of 9 tunnels, want 3", m.Backend.Key(), got)
 		}
 	}
 }
@@ -410,7 +410,7 @@ func TestLeastBytesAgainstHistory(t *testing.T) {
 			bytes float64
 		}
 		r := rand.New(rand.NewPCG(13, 14))
-		b := NewBackend(Identity{"pool", "ws", "a"})
+		b := NewBackend(BackendKey{"pool", "ws", "a"})
 		l := newLeastBytes(Settings{}).(*leastBytes)
 		l.account(b, time.Now())
 		var history []part
@@ -443,12 +443,12 @@ func TestLeastBytesFades(t *testing.T) {
 		ms[0].Backend.Meter().FromBackend.Add(1 << 40)
 		for range 2 {
 			if got := w.arrive(); got != ms[1].Backend {
-				t.Fatalf("while a's bytes flow: got %v, want b", got.Identity())
+				t.Fatalf("while a's bytes flow: got %v, want b", got.Key())
 			}
 		}
 		time.Sleep(time.Hour)
 		if a, b := w.arrive(), w.arrive(); a == b {
-			t.Errorf("an hour later both newcomers go to %v", a.Identity())
+			t.Errorf("an hour later both newcomers go to %v", a.Key())
 		}
 	})
 }

@@ -47,7 +47,7 @@ func TestBadAnswerIsNotReused(t *testing.T) {
 		}
 		t.Run(tt.name, func(t *testing.T) {
 			backend := proxytest.NewRawBackend(t, proxytest.Answer(tt.text))
-			b := NewBackend(Identity{"p", "http", backend.Addr})
+			b := NewBackend(BackendKey{"p", "http", backend.Addr})
 			defer b.Close()
 			for range 3 {
 				_, _, err := ask(b.RoundTripper(TLS{}), request(t, "GET", ""))
@@ -69,7 +69,7 @@ func TestGoodConnectionsAreReused(t *testing.T) {
 			continue
 		}
 		backend := proxytest.NewRawBackend(t, proxytest.Answer(tt.text))
-		b := NewBackend(Identity{"p", "http", backend.Addr})
+		b := NewBackend(BackendKey{"p", "http", backend.Addr})
 		for range 3 {
 			if _, _, err := ask(b.RoundTripper(TLS{}), request(t, "GET", "")); err != nil {
 				t.Errorf("%s: %v", tt.name, err)
@@ -94,7 +94,7 @@ func TestBytesBehindAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			backend := proxytest.NewRawBackend(t, proxytest.Answer(tt.text+poison))
-			b := NewBackend(Identity{"p", "http", backend.Addr})
+			b := NewBackend(BackendKey{"p", "http", backend.Addr})
 			defer b.Close()
 			for range 20 {
 				_, body, err := ask(b.RoundTripper(TLS{}), request(t, tt.method, ""))
@@ -136,7 +136,7 @@ func isAnswerError(err error) bool {
 
 func dialRaw(t *testing.T, addr string) net.Conn {
 	t.Helper()
-	conn, err := NewBackend(Identity{"p", "http", addr}).Dial(context.Background(), TLS{})
+	conn, err := NewBackend(BackendKey{"p", "http", addr}).Dial(context.Background(), TLS{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestEarlyAnswerIsHeard(t *testing.T) {
 		conn.(*net.TCPConn).CloseWrite()
 		io.Copy(io.Discard, conn) // so that no reset overtakes the answer
 	})
-	b := NewBackend(Identity{"p", "http", backend.Addr})
+	b := NewBackend(BackendKey{"p", "http", backend.Addr})
 	defer b.Close()
 	body := &endless{release: make(chan struct{})}
 	defer close(body.release)
@@ -201,7 +201,7 @@ func TestWriteFailsLate(t *testing.T) {
 // A backend that closes idle connections without saying so costs no request.
 func TestIdleConnectionClosedByBackend(t *testing.T) {
 	backend := proxytest.NewRawBackend(t, proxytest.AnswerOnce("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"))
-	b := NewBackend(Identity{"p", "http", backend.Addr})
+	b := NewBackend(BackendKey{"p", "http", backend.Addr})
 	defer b.Close()
 	for range 50 {
 		if _, body, err := ask(b.RoundTripper(TLS{}), request(t, "GET", "")); body != "hi" || err != nil {
@@ -212,7 +212,7 @@ func TestIdleConnectionClosedByBackend(t *testing.T) {
 
 func BenchmarkRoundTrip(b *testing.B) {
 	server := proxytest.Serve(b, http.HandlerFunc(hello))
-	backend := NewBackend(Identity{"p", "http", server.Addr})
+	backend := NewBackend(BackendKey{"p", "http", server.Addr})
 	defer backend.Close()
 	rt := backend.RoundTripper(TLS{})
 	b.ReportAllocs()

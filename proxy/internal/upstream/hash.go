@@ -10,7 +10,7 @@ package upstream
 import "math"
 
 type hashing struct {
-	key   Key
+	key   RequestKey
 	spare leastTunnels // for requests without the key
 }
 
@@ -32,7 +32,7 @@ func (h *hashing) Pick(c Choice, candidates []*Member) int {
 }
 
 // Keep has nothing to forget.
-func (h *hashing) Keep([]Member) {}
+func (h *hashing) KeepOnly([]Member) {}
 
 // draw is a number from an exponential distribution whose rate is the weight:
 // the odds that the least one is a given backend's are its share of the weights.
@@ -42,4 +42,4 @@ func (m *Member) draw(key uint64) float64 {
 }
 
 // seedOf is what a backend brings to the draw: where it is, whatever pool it is in.
-func seedOf(id Identity) uint64 { return hashText(id.Scheme + " " + id.Authority) }
+func seedOf(id BackendKey) uint64 { return hashText(id.Scheme + " " + id.Authority) }

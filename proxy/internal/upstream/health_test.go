@@ -52,7 +52,7 @@ func scripted(script string) Probe {
 }
 
 func backendNamed(authority string) *Backend {
-	return NewBackend(Identity{Pool: "p", Scheme: "ws", Authority: authority})
+	return NewBackend(BackendKey{Pool: "p", Scheme: "ws", Authority: authority})
 }
 
 // TestVerdicts: what a run of answers comes to, after each of them.

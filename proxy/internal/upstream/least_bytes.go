@@ -97,4 +97,4 @@ func (a *account) charge(bytes float64) {
 }
 
 // Keep forgets those that have gone.
-func (l *leastBytes) Keep(members []Member) { keepOnly(l.accounts, members) }
+func (l *leastBytes) KeepOnly(members []Member) { keepOnly(l.accounts, members) }

@@ -25,7 +25,7 @@ func (l *leastTunnels) Pick(_ Choice, candidates []*Member) int {
 }
 
 // Keep has nothing to forget.
-func (l *leastTunnels) Keep([]Member) {}
+func (l *leastTunnels) KeepOnly([]Member) {}
 
 func leastLoaded(candidates []*Member, start int) int {
 	loads, weights := int64(1), int64(0) // with the newcomer

@@ -13,8 +13,8 @@ import (
 
 // Settings is how a pool chooses. Plain data; the zero value is the default.
 type Settings struct {
-	Balance string // a policy's name; "" is DefaultPolicy
-	Key     Key    // hash: of what
+	Balance string     // a policy's name; "" is DefaultPolicy
+	Key     RequestKey // hash: of what
 	Sticky  *Sticky
 }
 
@@ -26,7 +26,7 @@ type Policy interface {
 	// caller's: it may not be kept.
 	Pick(c Choice, candidates []*Member) int
 	// Keep forgets every backend that is not among the members.
-	Keep(members []Member)
+	KeepOnly(members []Member)
 }
 
 // policies by their name in the routes file.
@@ -50,7 +50,7 @@ type Pool struct {
 	policy   Policy // asked in turn only
 	lineup   atomic.Pointer[lineup]
 	queue    Queue
-	gone     atomic.Bool // see Dismiss
+	retired  atomic.Bool // see Retire
 }
 
 // turn lets one choice after another be made and counted, so that each sees the
@@ -112,7 +112,7 @@ func (p *Pool) SetMembers(members []Member) { p.setMembers(members, members) }
 func (p *Pool) setMembers(members, remembered []Member) {
 	p.lineup.Store(newLineup(members, p.settings.Sticky))
 	p.turn.mu.Lock()
-	p.policy.Keep(remembered)
+	p.policy.KeepOnly(remembered)
 	p.turn.mu.Unlock()
 	for _, m := range members {
 		m.Backend.lines.Store(&p.turn.lines)
@@ -122,7 +122,7 @@ func (p *Pool) setMembers(members, remembered []Member) {
 
 // Pick chooses a backend and counts what it was chosen for: the caller gives it
 // back, with one CloseTunnel for a tunnel and one Release for a request. Retries
-// exclude what they have tried. The error is ErrUnavailable, ErrFull or ErrStuck.
+// exclude what they have tried. The error is ErrUnavailable, ErrFull or ErrBoundUnavailable.
 func (p *Pool) Pick(c Choice) (*Backend, error) {
 	p.turn.mu.Lock()
 	defer p.turn.mu.Unlock()

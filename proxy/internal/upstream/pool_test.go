@@ -14,7 +14,7 @@ func members(weights ...int) []Member {
 	var ms []Member
 	for i, w := range weights {
 		name := string(rune('a' + i))
-		ms = append(ms, Member{Backend: NewBackend(Identity{"pool", "ws", name}), Weight: w})
+		ms = append(ms, Member{Backend: NewBackend(BackendKey{"pool", "ws", name}), Weight: w})
 	}
 	return ms
 }
@@ -45,7 +45,7 @@ func picks(t *testing.T, p *Pool, n int, exclude ...*Backend) string {
 	var names []string
 	for range n {
 		b := pick(t, p, exclude...)
-		names = append(names, b.Identity().Authority)
+		names = append(names, b.Key().Authority)
 	}
 	return strings.Join(names, " ")
 }
@@ -180,7 +180,7 @@ func TestLeastTunnelsAgainstDivision(t *testing.T) {
 		chosen := ms[slices.IndexFunc(ms, func(m Member) bool { return m.Backend == b })]
 		for _, m := range ms {
 			if perWeight(m) < perWeight(chosen)-1e-9 {
-				t.Fatalf("picked %v at %v, %v is at %v", b.Identity(), perWeight(chosen), m.Backend.Identity(), perWeight(m))
+				t.Fatalf("picked %v at %v, %v is at %v", b.Key(), perWeight(chosen), m.Backend.Key(), perWeight(m))
 			}
 		}
 		b.OpenTunnel()

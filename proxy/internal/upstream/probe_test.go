@@ -21,7 +21,7 @@ func probed(t *testing.T, server *proxytest.Server, scheme string, p Probe) erro
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	return p(ctx, NewBackend(Identity{Pool: "p", Scheme: scheme, Authority: server.Addr}))
+	return p(ctx, NewBackend(BackendKey{Pool: "p", Scheme: scheme, Authority: server.Addr}))
 }
 
 func wantError(t *testing.T, err error, part string) {
@@ -135,7 +135,7 @@ func TestProbeWebSocket(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	b := NewBackend(Identity{Pool: "p", Scheme: "ws", Authority: server.Addr})
+	b := NewBackend(BackendKey{Pool: "p", Scheme: "ws", Authority: server.Addr})
 	wantError(t, ProbeWebSocket(WebSocketQuestion{Target: "/silent"}, TLS{})(ctx, b), "waiting for the pong")
 }
 
@@ -159,7 +159,7 @@ func TestProbesEndInTime(t *testing.T) {
 	}()
 	for name, probe := range map[string]Probe{"http": ProbeHTTP(HTTPQuestion{}, TLS{}), "websocket": ProbeWebSocket(WebSocketQuestion{}, TLS{})} {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		b := NewBackend(Identity{Pool: "p", Scheme: "ws", Authority: listener.Addr().String()})
+		b := NewBackend(BackendKey{Pool: "p", Scheme: "ws", Authority: listener.Addr().String()})
 		if err := probe(ctx, b); err == nil {
 			t.Errorf("%s: well, although nothing was said", name)
 		}

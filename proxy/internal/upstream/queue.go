@@ -19,15 +19,15 @@ type Queue struct {
 	Wait   time.Duration // for one; then it is refused
 }
 
-// Place is when somebody has begun to wait: who is sent away with ErrMoved comes
-// back to where it stood, and waits no longer in all. The zero value has not waited
-// yet. It belongs to one caller at a time.
-type Place struct {
+// QueueTicket is a request's position in the queue. It keeps the position and the
+// deadline when PickOrWait returns ErrReplaced and is called again, on another pool.
+// The zero value has not waited yet. It belongs to one caller at a time.
+type QueueTicket struct {
 	number uint64 // by arrival
 	until  time.Time
 }
 
-// arrivals numbers places: of all pools, as who waits at one may be sent to another.
+// arrivals numbers the tickets of all pools, as a request may move to another pool.
 var arrivals atomic.Uint64
 
 // lines are who waits for a place for a tunnel, and for a request's. The pools
@@ -54,18 +54,18 @@ type line struct {
 type waiter struct {
 	pool   *Pool
 	choice Choice
-	place  *Place
+	ticket *QueueTicket
 	served chan *Backend // takes one without blocking; nil: dismissed
 }
 
-// LetWait sets who may wait at the pool. Before the pool is in use only.
-func (p *Pool) LetWait(q Queue) { p.queue = q }
+// SetQueue lets requests wait at the pool. It must be called before the pool is in use.
+func (p *Pool) SetQueue(q Queue) { p.queue = q }
 
-// Dismiss sends away who waits at the pool, with ErrMoved, and lets nobody wait
-// any more: for when another generation of it has taken its place. Otherwise who
-// waits for this one's members would stand in the way of who could have the new one's.
-func (p *Pool) Dismiss() {
-	p.gone.Store(true)
+// Retire ends the waiting at a pool that another generation has replaced: every waiting
+// and every later PickOrWait returns ErrReplaced. Otherwise requests that wait for this
+// pool's members would hold up those that could have the new pool's.
+func (p *Pool) Retire() {
+	p.retired.Store(true)
 	for _, l := range []*line{&p.turn.lines.tunnels, &p.turn.lines.requests} {
 		l.mu.Lock()
 		l.waiters = slices.DeleteFunc(l.waiters, func(w *waiter) bool {
@@ -80,7 +80,7 @@ func (p *Pool) Dismiss() {
 }
 
 // PickOrWait is Pick, and where nobody can be picked it waits for somebody as the
-// pool's Queue allows. It returns what Pick does, ErrMoved, or ctx's error.
+// pool's Queue allows. It returns what Pick does, ErrReplaced, or ctx's error.
 func (p *Pool) PickOrWait(ctx context.Context, c Choice) (*Backend, error) {
 	if p.queue.Length <= 0 {
 		return p.Pick(c)
@@ -94,9 +94,9 @@ func (p *Pool) PickOrWait(ctx context.Context, c Choice) (*Backend, error) {
 			return b, nil
 		}
 	}
-	w := &waiter{pool: p, choice: c, place: c.Place, served: make(chan *Backend, 1)}
-	if w.place == nil {
-		w.place = new(Place)
+	w := &waiter{pool: p, choice: c, ticket: c.Ticket, served: make(chan *Backend, 1)}
+	if w.ticket == nil {
+		w.ticket = new(QueueTicket)
 	}
 	if err := l.join(w); err != nil {
 		return nil, err
@@ -104,8 +104,8 @@ func (p *Pool) PickOrWait(ctx context.Context, c Choice) (*Backend, error) {
 	return l.wait(ctx, w)
 }
 
-// MayWait says that PickOrWait may have to wait.
-func (p *Pool) MayWait() bool { return p.queue.Length > 0 }
+// HasQueue reports whether PickOrWait may wait.
+func (p *Pool) HasQueue() bool { return p.queue.Length > 0 }
 
 // join puts w behind the others, or where it stood before, unless it is new and
 // there are too many already. A backend's place may have been given back since the
@@ -114,15 +114,15 @@ func (l *line) join(w *waiter) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case w.pool.gone.Load():
-		return ErrMoved
-	case w.place.number != 0: // it had a place
+	case w.pool.retired.Load():
+		return ErrReplaced
+	case w.ticket.number != 0: // it had a place
 	case len(l.waiters) >= w.pool.queue.Length:
 		return ErrFull
 	default:
-		*w.place = Place{number: arrivals.Add(1), until: time.Now().Add(w.pool.queue.Wait)}
+		*w.ticket = QueueTicket{number: arrivals.Add(1), until: time.Now().Add(w.pool.queue.Wait)}
 	}
-	at, _ := slices.BinarySearchFunc(l.waiters, w, func(a, b *waiter) int { return cmp.Compare(a.place.number, b.place.number) })
+	at, _ := slices.BinarySearchFunc(l.waiters, w, func(a, b *waiter) int { return cmp.Compare(a.ticket.number, b.ticket.number) })
 	l.waiters = slices.Insert(l.waiters, at, w)
 	l.waiting.Store(int32(len(l.waiters)))
 	l.serveLocked()
@@ -130,7 +130,7 @@ func (l *line) join(w *waiter) error {
 }
 
 func (l *line) wait(ctx context.Context, w *waiter) (*Backend, error) {
-	timer := time.NewTimer(time.Until(w.place.until))
+	timer := time.NewTimer(time.Until(w.ticket.until))
 	defer timer.Stop()
 	select {
 	case b := <-w.served:
@@ -149,7 +149,7 @@ func (l *line) wait(ctx context.Context, w *waiter) (*Backend, error) {
 
 func orMoved(b *Backend) (*Backend, error) {
 	if b == nil {
-		return nil, ErrMoved
+		return nil, ErrReplaced
 	}
 	return b, nil
 }
@@ -189,7 +189,7 @@ func (l *line) serveLocked() {
 		}
 		b, err := w.pool.Pick(w.choice)
 		if err != nil {
-			ended = err != ErrStuck && len(w.choice.Exclude) == 0
+			ended = err != ErrBoundUnavailable && len(w.choice.Exclude) == 0
 			return false
 		}
 		w.served <- b

@@ -16,7 +16,7 @@ func queuedPool(t *testing.T, q Queue, members ...Member) *Pool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.LetWait(q)
+	p.SetQueue(q)
 	return p
 }
 
@@ -155,22 +155,22 @@ func TestQueueMoves(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		next.LetWait(q)
+		next.SetQueue(q)
 		picked := make(chan *Backend, 1)
 		go func() {
 			got, _ := next.PickOrWait(t.Context(), Choice{Tunnel: true})
 			picked <- got
 		}()
 		synctest.Wait()
-		old.Dismiss()
-		if err := <-told; err != ErrMoved {
-			t.Errorf("who waited was told %v, want ErrMoved", err)
+		old.Retire()
+		if err := <-told; err != ErrReplaced {
+			t.Errorf("who waited was told %v, want ErrReplaced", err)
 		}
 		if got := <-picked; got != b {
 			t.Errorf("who came to the new pool got %v, want its new member", got)
 		}
-		if _, err := old.PickOrWait(t.Context(), Choice{Tunnel: true}); err != ErrMoved {
-			t.Errorf("who comes too late is told %v, want ErrMoved", err)
+		if _, err := old.PickOrWait(t.Context(), Choice{Tunnel: true}); err != ErrReplaced {
+			t.Errorf("who comes too late is told %v, want ErrReplaced", err)
 		}
 	})
 }
@@ -186,7 +186,7 @@ func TestQueueKeepsPlaces(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p.LetWait(q)
+			p.SetQueue(q)
 			return p
 		}
 		var now atomic.Pointer[Pool]
@@ -196,9 +196,9 @@ func TestQueueKeepsPlaces(t *testing.T) {
 		}
 		served, refused := make(chan int, 10), make(chan time.Time, 10)
 		wait := func(i int) {
-			c := Choice{Tunnel: true, Place: new(Place)}
-			err := ErrMoved
-			for err == ErrMoved {
+			c := Choice{Tunnel: true, Ticket: new(QueueTicket)}
+			err := ErrReplaced
+			for err == ErrReplaced {
 				_, err = now.Load().PickOrWait(t.Context(), c)
 			}
 			if err != nil {
@@ -218,7 +218,7 @@ func TestQueueKeepsPlaces(t *testing.T) {
 			now.Store(generation(old))
 			go wait(9) // who comes between finds the line full of those who were there
 			synctest.Wait()
-			old.Dismiss()
+			old.Retire()
 			synctest.Wait()
 			if at := <-refused; at != time.Now() {
 				t.Errorf("refused at %v", at)

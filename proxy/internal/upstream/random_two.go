@@ -47,4 +47,4 @@ func (r *randomTwo) draw(candidates []*Member, total int64, but int) int {
 }
 
 // Keep has nothing to forget.
-func (r *randomTwo) Keep([]Member) {}
+func (r *randomTwo) KeepOnly([]Member) {}

@@ -28,4 +28,4 @@ func (r *roundRobin) Pick(_ Choice, candidates []*Member) int {
 }
 
 // Keep forgets the credit of those that have gone.
-func (r *roundRobin) Keep(members []Member) { keepOnly(r.credit, members) }
+func (r *roundRobin) KeepOnly(members []Member) { keepOnly(r.credit, members) }

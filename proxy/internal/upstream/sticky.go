@@ -23,9 +23,9 @@ type Sticky struct {
 	Cookie *Cookie // the proxy's own; nil: the application's key
 	// Key finds what the application says. The whole of it is a route, or what
 	// follows any Separator in it.
-	Key       Key
+	Key       RequestKey
 	Separator string
-	// Refuse has clients refused whose backend cannot be used, with ErrStuck;
+	// Refuse has clients refused whose backend cannot be used, with ErrBoundUnavailable;
 	// else they get another. Clients of backends that are gone get another.
 	Refuse bool
 }
@@ -170,14 +170,14 @@ func (b *binding) choose(c Choice) (*Member, error) {
 		return m, nil
 	}
 	if b.Refuse {
-		return nil, ErrStuck
+		return nil, ErrBoundUnavailable
 	}
 	return nil, nil
 }
 
-// Keeps says that a client which has been told of b by the proxy's own cookie may have
-// nobody else, as long as b is in the pool. (By an application's key Pick tells.)
-func (p *Pool) Keeps(b *Backend) bool {
+// BindsTo reports whether the proxy's own sticky cookie allows its client no backend
+// but b. (An application's key is looked up by Pick.)
+func (p *Pool) BindsTo(b *Backend) bool {
 	bound := p.lineup.Load().bound
 	return bound != nil && bound.Refuse && bound.lines[b] != nil
 }

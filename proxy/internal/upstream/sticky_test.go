@@ -56,7 +56,7 @@ func TestCookieLeadsBack(t *testing.T) {
 		for range 5 {
 			b, err := p.Pick(back)
 			if b != m.Backend {
-				t.Fatalf("got %v, %v, want %v", b, err, m.Backend.Identity())
+				t.Fatalf("got %v, %v, want %v", b, err, m.Backend.Key())
 			}
 		}
 		if again := p.SetCookie(back, m.Backend, false); again != "" {
@@ -110,7 +110,7 @@ func TestMaxAgeSlides(t *testing.T) {
 func TestCookieValues(t *testing.T) {
 	c := ownCookie().Cookie
 	member := func(pool, scheme, authority, name, route string) *Member {
-		return &Member{Backend: NewBackend(Identity{pool, scheme, authority}), Name: name, Route: route}
+		return &Member{Backend: NewBackend(BackendKey{pool, scheme, authority}), Name: name, Route: route}
 	}
 	base := c.value(member("p", "ws", "10.0.0.1:80", "a", ""))
 	for what, m := range map[string]*Member{
@@ -152,7 +152,7 @@ func TestCookieOfAnotherPool(t *testing.T) {
 	whole, part := stickyPool(t, ownCookie(), all), stickyPool(t, ownCookie(), all[:2])
 	line := whole.SetCookie(withCookies(), all[2].Backend, false)
 	if m := part.lineup.Load().bound.bound(withCookies(valueOf(line))); m != nil {
-		t.Errorf("bound to %v, who is not in the pool", m.Backend.Identity())
+		t.Errorf("bound to %v, who is not in the pool", m.Backend.Key())
 	}
 	got := map[*Backend]bool{}
 	for range 4 {
@@ -172,27 +172,27 @@ func TestApplicationsKeys(t *testing.T) {
 	ms[0].Name, ms[1].Name, ms[2].Name = "a", "b", "c"
 	ms[2].Route = "node.3"
 	for _, tt := range []struct {
-		key       Key
+		key       RequestKey
 		separator string
 		choice    Choice
 		want      string // the backend's name; "" is nobody
 	}{
-		{Key{FromCookie, "JSESSIONID"}, ".", withCookies("JSESSIONID=5A1B.a"), "a"},
-		{Key{FromCookie, "JSESSIONID"}, ".", withCookies("JSESSIONID=5A.1B.b"), "b"},
-		{Key{FromCookie, "JSESSIONID"}, ".", withCookies("JSESSIONID=5A1B.node.3"), "c"},
-		{Key{FromCookie, "JSESSIONID"}, ".", withCookies("JSESSIONID=5A1B.c"), ""}, // it has a route, which goes before its name
-		{Key{FromCookie, "JSESSIONID"}, ".", withCookies("JSESSIONID=b"), "b"},
-		{Key{FromCookie, "JSESSIONID"}, ".", withCookies("JSESSIONID=5A1B.z; JSESSIONID=5A1B.b"), "b"},
-		{Key{FromCookie, "JSESSIONID"}, ".", withCookies("JSESSIONID=5A1B!a"), ""},
-		{Key{FromCookie, "JSESSIONID"}, "", withCookies("JSESSIONID=5A1B.a"), ""},
-		{Key{FromCookie, "JSESSIONID"}, "", withCookies("JSESSIONID=a"), "a"},
-		{Key{FromCookie, "JSESSIONID"}, "::", withCookies("JSESSIONID=x::a"), "a"},
-		{Key{FromCookie, "JSESSIONID"}, ".", withCookies("JSESSIONID=."), ""},
-		{Key{FromCookie, "JSESSIONID"}, ".", withCookies(), ""},
-		{Key{FromHeader, "X-Route"}, ".", asking("/", http.Header{"X-Route": {"a"}}), "a"},
-		{Key{FromQuery, "jsessionid"}, ".", asking("/?jsessionid=1%2Eb", nil), "b"},
-		{Key{FromQuery, "jsessionid"}, ".", asking("/?jsessionid=1.x", nil), ""},
-		{Key{FromHeader, "X-Route"}, ".", Choice{}, ""},
+		{RequestKey{FromCookie, "JSESSIONID"}, ".", withCookies("JSESSIONID=5A1B.a"), "a"},
+		{RequestKey{FromCookie, "JSESSIONID"}, ".", withCookies("JSESSIONID=5A.1B.b"), "b"},
+		{RequestKey{FromCookie, "JSESSIONID"}, ".", withCookies("JSESSIONID=5A1B.node.3"), "c"},
+		{RequestKey{FromCookie, "JSESSIONID"}, ".", withCookies("JSESSIONID=5A1B.c"), ""}, // it has a route, which goes before its name
+		{RequestKey{FromCookie, "JSESSIONID"}, ".", withCookies("JSESSIONID=b"), "b"},
+		{RequestKey{FromCookie, "JSESSIONID"}, ".", withCookies("JSESSIONID=5A1B.z; JSESSIONID=5A1B.b"), "b"},
+		{RequestKey{FromCookie, "JSESSIONID"}, ".", withCookies("JSESSIONID=5A1B!a"), ""},
+		{RequestKey{FromCookie, "JSESSIONID"}, "", withCookies("JSESSIONID=5A1B.a"), ""},
+		{RequestKey{FromCookie, "JSESSIONID"}, "", withCookies("JSESSIONID=a"), "a"},
+		{RequestKey{FromCookie, "JSESSIONID"}, "::", withCookies("JSESSIONID=x::a"), "a"},
+		{RequestKey{FromCookie, "JSESSIONID"}, ".", withCookies("JSESSIONID=."), ""},
+		{RequestKey{FromCookie, "JSESSIONID"}, ".", withCookies(), ""},
+		{RequestKey{FromHeader, "X-Route"}, ".", asking("/", http.Header{"X-Route": {"a"}}), "a"},
+		{RequestKey{FromQuery, "jsessionid"}, ".", asking("/?jsessionid=1%2Eb", nil), "b"},
+		{RequestKey{FromQuery, "jsessionid"}, ".", asking("/?jsessionid=1.x", nil), ""},
+		{RequestKey{FromHeader, "X-Route"}, ".", Choice{}, ""},
 	} {
 		p := stickyPool(t, &Sticky{Key: tt.key, Separator: tt.separator}, ms)
 		m := p.lineup.Load().bound.bound(tt.choice)
@@ -227,8 +227,8 @@ func TestBoundToWhoCannotBeUsed(t *testing.T) {
 			spoil(&ms[0], &c)
 			b, err := stickyPool(t, s, ms).Pick(c)
 			switch {
-			case refuse && err != ErrStuck:
-				t.Errorf("%s: got %v, %v, want %v", name, b, err, ErrStuck)
+			case refuse && err != ErrBoundUnavailable:
+				t.Errorf("%s: got %v, %v, want %v", name, b, err, ErrBoundUnavailable)
 			case !refuse && b != ms[1].Backend:
 				t.Errorf("%s: got %v, %v, want the other", name, b, err)
 			}
@@ -248,15 +248,15 @@ func TestKeeps(t *testing.T) {
 		"refused":     {func(s *Sticky) { s.Refuse = true }, ms[0].Backend, true},
 		"another":     {func(*Sticky) {}, ms[0].Backend, false},
 		"gone":        {func(s *Sticky) { s.Refuse = true }, gone[0].Backend, false},
-		"application": {func(s *Sticky) { *s = Sticky{Refuse: true, Key: Key{Source: FromHeader, Name: "X"}} }, ms[0].Backend, false},
+		"application": {func(s *Sticky) { *s = Sticky{Refuse: true, Key: RequestKey{Source: FromHeader, Name: "X"}} }, ms[0].Backend, false},
 	} {
 		s := ownCookie()
 		tt.change(s)
-		if got := stickyPool(t, s, ms).Keeps(tt.b); got != tt.want {
+		if got := stickyPool(t, s, ms).BindsTo(tt.b); got != tt.want {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}
-	if stickyPool(t, nil, ms).Keeps(ms[0].Backend) {
+	if stickyPool(t, nil, ms).BindsTo(ms[0].Backend) {
 		t.Error("a pool without stickiness keeps its clients")
 	}
 }
@@ -269,7 +269,7 @@ func TestBoundAcrossTiers(t *testing.T) {
 	for _, m := range ms {
 		line := p.SetCookie(withCookies(), m.Backend, false)
 		if b, err := p.Pick(withCookies(valueOf(line))); b != m.Backend {
-			t.Errorf("got %v, %v, want %v", b, err, m.Backend.Identity())
+			t.Errorf("got %v, %v, want %v", b, err, m.Backend.Key())
 		}
 	}
 }
@@ -314,9 +314,9 @@ func FuzzSticky(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line, separator string) {
 		ms := members(1, 1, 1)
 		for i := range ms {
-			ms[i].Name = ms[i].Backend.Identity().Authority
+			ms[i].Name = ms[i].Backend.Key().Authority
 		}
-		b := (&Sticky{Key: Key{FromCookie, "JSESSIONID"}, Separator: separator}).bind(ms)
+		b := (&Sticky{Key: RequestKey{FromCookie, "JSESSIONID"}, Separator: separator}).bind(ms)
 		got := ""
 		if m := b.bound(withCookies(line)); m != nil {
 			got = m.Name

@@ -52,11 +52,11 @@ func (t *tier) add(m *Member) {
 // candidates are those among whom the policy chooses, written into room. Of a
 // pool with nobody the error says whether somebody is merely full.
 func (l *lineup) candidates(c Choice, room []*Member) ([]*Member, error) {
-	if c.Wary {
+	if c.AvoidFailing {
 		if wary, err := l.gather(c, room); err == nil {
 			return wary, nil
 		}
-		c.Wary = false
+		c.AvoidFailing = false
 	}
 	return l.gather(c, room)
 }
@@ -96,7 +96,7 @@ func (f *field) add(members []*Member, most int) {
 		switch {
 		case most <= 0:
 			return
-		case !m.open() || slices.Contains(f.choice.Exclude, m.Backend) || f.choice.Wary && m.Backend.Failing():
+		case !m.open() || slices.Contains(f.choice.Exclude, m.Backend) || f.choice.AvoidFailing && m.Backend.Failing():
 		case m.full(f.choice):
 			f.full = true
 		default:

@@ -11,7 +11,7 @@ import (
 func namesOf(members []*Member) string {
 	var names []string
 	for _, m := range members {
-		names = append(names, m.Backend.Identity().Authority)
+		names = append(names, m.Backend.Key().Authority)
 	}
 	return strings.Join(names, " ")
 }
@@ -23,7 +23,7 @@ func describedPool(t *testing.T, text string) []Member {
 	var ms []Member
 	for word := range strings.FieldsSeq(text) {
 		name, marks, _ := strings.Cut(word, ":")
-		m := Member{Backend: NewBackend(Identity{"pool", "ws", name})}
+		m := Member{Backend: NewBackend(BackendKey{"pool", "ws", name})}
 		for mark := range strings.SplitSeq(marks, ",") {
 			switch mark {
 			case "":
@@ -101,7 +101,7 @@ func TestWhoComesIntoQuestion(t *testing.T) {
 		c := Choice{Tunnel: true}
 		ms := describedPool(t, tt.members)
 		for _, m := range ms {
-			if slices.Contains(strings.Fields(tt.exclude), m.Backend.Identity().Authority) {
+			if slices.Contains(strings.Fields(tt.exclude), m.Backend.Key().Authority) {
 				c.Exclude = append(c.Exclude, m.Backend)
 			}
 		}
@@ -142,7 +142,7 @@ func candidatesByRules(ms []Member) string {
 		missing := 0
 		for _, m := range ms {
 			usable := m.Backend.Available() && !m.Drain && !m.Disabled && (m.MaxTunnels == 0 || m.Backend.Tunnels() < int64(m.MaxTunnels))
-			name := m.Backend.Identity().Authority
+			name := m.Backend.Key().Authority
 			switch {
 			case m.Tier != tier:
 			case !usable && !m.Spare && !m.Standby:
@@ -228,13 +228,13 @@ func TestWary(t *testing.T) {
 		{"a b", "a b", "a b", ""},
 	} {
 		members := describedPool(t, test.members)
-		c := Choice{Tunnel: true, Wary: true}
+		c := Choice{Tunnel: true, AvoidFailing: true}
 		for i := range members {
 			b := members[i].Backend
-			if strings.Contains(test.failing, b.Identity().Authority) {
+			if strings.Contains(test.failing, b.Key().Authority) {
 				b.condition.failures.Store(1)
 			}
-			if strings.Contains(test.exclude, b.Identity().Authority) {
+			if strings.Contains(test.exclude, b.Key().Authority) {
 				c.Exclude = append(c.Exclude, b)
 			}
 		}

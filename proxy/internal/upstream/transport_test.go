@@ -59,12 +59,12 @@ func counted(t *testing.T, certificate *proxytest.Certificate) (addr string, eve
 func TestConnectionsOutliveReloads(t *testing.T) {
 	authority := proxytest.NewAuthority(t)
 	addr, ever, open, closed := counted(t, authority.Issue([]string{"127.0.0.1"}))
-	b := NewBackend(Identity{"p", "https", addr})
+	b := NewBackend(BackendKey{"p", "https", addr})
 	defer b.Close()
 
 	for range 100 { // reloads that change nothing here: the files are read anew each time
 		with := mustLoad(t, TLSFiles{CA: authority.File})
-		b.Retire(func(key string) bool { return key == with.Key })
+		b.RetainTransports(func(key string) bool { return key == with.Key })
 		if got := get(t, b, with); got != "hello" {
 			t.Fatalf("got %q", got)
 		}
@@ -75,7 +75,7 @@ func TestConnectionsOutliveReloads(t *testing.T) {
 
 	for i := range 100 { // reloads that change the TLS settings each time
 		with := mustLoad(t, TLSFiles{CA: authority.File, ServerName: "127.0.0.1", Insecure: i%2 == 0})
-		b.Retire(func(key string) bool { return key == with.Key })
+		b.RetainTransports(func(key string) bool { return key == with.Key })
 		get(t, b, with)
 		<-closed // the former one
 	}
@@ -86,7 +86,7 @@ func TestConnectionsOutliveReloads(t *testing.T) {
 
 func TestClosedBackendKeepsNothing(t *testing.T) {
 	addr, _, _, closed := counted(t, nil)
-	b := NewBackend(Identity{"p", "http", addr})
+	b := NewBackend(BackendKey{"p", "http", addr})
 	rt := b.RoundTripper(TLS{})
 	get(t, b, TLS{})
 	b.Close()
@@ -113,7 +113,7 @@ func TestRequestOnTheWire(t *testing.T) {
 		heads <- string(buf[:n])
 		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nhi")
 	})
-	b := NewBackend(Identity{"p", "http", backend.Addr})
+	b := NewBackend(BackendKey{"p", "http", backend.Addr})
 	defer b.Close()
 	req, _ := http.NewRequest("GET", "http://ignored/", nil)
 	req.Host = ""

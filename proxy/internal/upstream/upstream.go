@@ -1,6 +1,6 @@
 // Package upstream is the other side of the proxy: pools and their backends.
 //
-// A [Backend] is one server, known by its [Identity]: pool name, scheme and
+// A [Backend] is one server, known by its [BackendKey]: pool name, scheme and
 // authority. It outlives reloads: whoever builds a new table takes the backends
 // that are still named from the old one, so that counts of open tunnels, and
 // whatever else was learned of a server, survive every edit that does not touch

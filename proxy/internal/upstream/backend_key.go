@@ -1,6 +1,6 @@
 package upstream
 
-// What a backend is called, and what that says about reaching it.
+// What identifies a backend, and how its key says to reach it.
 
 import (
 	"net"
@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// Identity names one backend. Two are the same backend if and only if they are
-// equal: it is comparable, and made to be a map's key.
-type Identity struct {
+// BackendKey identifies one backend: two with equal keys are the same. It is
+// comparable, to be a map's key.
+type BackendKey struct {
 	Pool      string // the pool's name, or the route's for a target written in place
 	Scheme    string // ws, wss, http, https, unix+ws or unix+http
 	Authority string // host[:port] in lower case; the socket's path for the unix schemes
 }
 
 // String is for logs and the admin API; never for a client.
-func (id Identity) String() string {
+func (id BackendKey) String() string {
 	sep := "://"
 	if id.unix() {
 		sep = ":"
@@ -28,7 +28,7 @@ func (id Identity) String() string {
 
 // Host is what the Host header says by default: the authority, or localhost
 // for a socket, which has no name of its own.
-func (id Identity) Host() string {
+func (id BackendKey) Host() string {
 	if id.unix() {
 		return "localhost"
 	}
@@ -36,19 +36,19 @@ func (id Identity) Host() string {
 }
 
 // Secure says that TLS is spoken to the backend.
-func (id Identity) Secure() bool { return id.Scheme == "wss" || id.Scheme == "https" }
+func (id BackendKey) Secure() bool { return id.Scheme == "wss" || id.Scheme == "https" }
 
-func (id Identity) unix() bool { return strings.HasPrefix(id.Scheme, "unix+") }
+func (id BackendKey) unix() bool { return strings.HasPrefix(id.Scheme, "unix+") }
 
 // network and address are what net.Dial wants.
-func (id Identity) network() string {
+func (id BackendKey) network() string {
 	if id.unix() {
 		return "unix"
 	}
 	return "tcp"
 }
 
-func (id Identity) address() string {
+func (id BackendKey) address() string {
 	if id.unix() {
 		return id.Authority
 	}
@@ -59,7 +59,7 @@ func (id Identity) address() string {
 }
 
 // hostname is the authority without its port, an IPv6 address without brackets.
-func (id Identity) hostname() string {
+func (id BackendKey) hostname() string {
 	host := strings.TrimSuffix(id.Authority, ":")
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		return h
@@ -70,7 +70,7 @@ func (id Identity) hostname() string {
 // direct is the address of a backend that is reached over TCP without TLS and
 // named by its address: there is nothing to resolve, and connecting is all there
 // is to it.
-func (id Identity) direct() (netip.AddrPort, bool) {
+func (id BackendKey) direct() (netip.AddrPort, bool) {
 	if id.unix() || id.Secure() || id.Scheme == "internal" {
 		return netip.AddrPort{}, false
 	}
@@ -86,7 +86,7 @@ func (id Identity) direct() (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(addr.Unmap(), uint16(n)), true
 }
 
-func (id Identity) defaultPort() string {
+func (id BackendKey) defaultPort() string {
 	if id.Secure() {
 		return "443"
 	}

@@ -26,13 +26,13 @@ const (
 )
 
 // Key is a part of the request. Plain data, comparable; the zero value finds nothing.
-type Key struct {
+type RequestKey struct {
 	Source Source
 	Name   string // of all but FromClient
 }
 
 // text is the key's value in a request; false if it has none, or an empty one.
-func (k Key) text(c Choice) (string, bool) {
+func (k RequestKey) text(c Choice) (string, bool) {
 	value := ""
 	switch {
 	case k.Source == FromClient && c.Client.IsValid():
@@ -50,7 +50,7 @@ func (k Key) text(c Choice) (string, bool) {
 	return value, value != ""
 }
 
-func (k Key) capture(c Captures) string {
+func (k RequestKey) capture(c Captures) string {
 	if number, err := strconv.Atoi(k.Name); err == nil {
 		value, _ := c.Index(number)
 		return value
@@ -60,7 +60,7 @@ func (k Key) capture(c Captures) string {
 }
 
 // header finds Host too, which net/http keeps apart.
-func (k Key) header(r *http.Request) string {
+func (k RequestKey) header(r *http.Request) string {
 	name := textproto.CanonicalMIMEHeaderKey(k.Name)
 	if name == "Host" {
 		return r.Host
@@ -118,7 +118,7 @@ func parameterOf(query, name string) string {
 }
 
 // hash is the key's value as a number, the same in every proxy.
-func (k Key) hash(c Choice) (uint64, bool) {
+func (k RequestKey) hash(c Choice) (uint64, bool) {
 	if k.Source == FromClient && c.Client.IsValid() {
 		a := c.Client.As16()
 		return mix(binary.BigEndian.Uint64(a[:8])*prime64 ^ mix(binary.BigEndian.Uint64(a[8:]))), true

@@ -40,26 +40,26 @@ func TestKeys(t *testing.T) {
 	}
 	c := Choice{Client: netip.MustParseAddr("2001:db8::1"), Request: request, Captures: roomCapture{}}
 	for _, tt := range []struct {
-		key  Key
+		key  RequestKey
 		want string // "" is none
 	}{
-		{Key{}, ""},
-		{Key{FromClient, ""}, "2001:db8::1"},
-		{Key{FromHeader, "x-user"}, "ann"},
-		{Key{FromHeader, "host"}, "chat.example.com"},
-		{Key{FromHeader, "X-Room"}, ""},
-		{Key{FromCookie, "one"}, "1"},
-		{Key{FromCookie, "two"}, "2"},
-		{Key{FromCookie, "three"}, ""},
-		{Key{FromCookie, "four"}, "a=b"},
-		{Key{FromCookie, "One"}, ""},
-		{Key{FromQuery, "a"}, "x y/"},
-		{Key{FromQuery, "b"}, "1"},
-		{Key{FromQuery, "c"}, ""},
-		{Key{FromCapture, "1"}, "numbered"},
-		{Key{FromCapture, "2"}, ""},
-		{Key{FromCapture, "room"}, "named"},
-		{Key{FromCapture, "hall"}, ""},
+		{RequestKey{}, ""},
+		{RequestKey{FromClient, ""}, "2001:db8::1"},
+		{RequestKey{FromHeader, "x-user"}, "ann"},
+		{RequestKey{FromHeader, "host"}, "chat.example.com"},
+		{RequestKey{FromHeader, "X-Room"}, ""},
+		{RequestKey{FromCookie, "one"}, "1"},
+		{RequestKey{FromCookie, "two"}, "2"},
+		{RequestKey{FromCookie, "three"}, ""},
+		{RequestKey{FromCookie, "four"}, "a=b"},
+		{RequestKey{FromCookie, "One"}, ""},
+		{RequestKey{FromQuery, "a"}, "x y/"},
+		{RequestKey{FromQuery, "b"}, "1"},
+		{RequestKey{FromQuery, "c"}, ""},
+		{RequestKey{FromCapture, "1"}, "numbered"},
+		{RequestKey{FromCapture, "2"}, ""},
+		{RequestKey{FromCapture, "room"}, "named"},
+		{RequestKey{FromCapture, "hall"}, ""},
 	} {
 		got, ok := tt.key.text(c)
 		if got != tt.want || ok != (tt.want != "") {
@@ -78,8 +78,8 @@ func TestKeys(t *testing.T) {
 // themselves are part of the contract.
 func TestHashIsForEver(t *testing.T) {
 	four, six := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("::ffff:192.0.2.1")
-	a, _ := Key{FromClient, ""}.hash(Choice{Client: four})
-	b, _ := Key{FromClient, ""}.hash(Choice{Client: six})
+	a, _ := RequestKey{FromClient, ""}.hash(Choice{Client: four})
+	b, _ := RequestKey{FromClient, ""}.hash(Choice{Client: six})
 	if a != b {
 		t.Errorf("one address in two forms: %x and %x", a, b)
 	}
@@ -103,11 +103,11 @@ func FuzzKeys(f *testing.F) {
 	f.Fuzz(func(t *testing.T, cookie, query string) {
 		r := &http.Request{URL: &url.URL{RawQuery: query}, Header: http.Header{"Cookie": {cookie}}}
 		c := Choice{Request: r}
-		gotCookie, _ := Key{FromCookie, "a"}.text(c)
+		gotCookie, _ := RequestKey{FromCookie, "a"}.text(c)
 		if known, err := r.Cookie("a"); err == nil && strings.Trim(known.Value, " \t") != strings.Trim(gotCookie, " \t") {
 			t.Errorf("cookie %q: got %q, net/http has %q", cookie, gotCookie, known.Value)
 		}
-		gotQuery, _ := Key{FromQuery, "a"}.text(c)
+		gotQuery, _ := RequestKey{FromQuery, "a"}.text(c)
 		if known, err := url.ParseQuery(query); err == nil && known.Get("a") != gotQuery {
 			t.Errorf("query %q: got %q, net/url has %q", query, gotQuery, known.Get("a"))
 		}
