@@ -305,7 +305,7 @@ func (d *redialler) ask(a *attempt) (*found, error) {
 func (d *redialler) head(a *attempt) []byte {
 	h := d.asked.header.Clone()
 	h.Set("Sec-Websocket-Key", wsproto.NewKey())
-	a.offer = wsproto.OfferOf(h)
+	a.offer = wsproto.OfferOf(h, a.rt.lenient)
 	host := d.policy.RequestHost(forward.Client{Host: d.request.Host}, a.backend)
 	return question{target: d.asked.target, header: h}.head(http.MethodGet, host)
 }

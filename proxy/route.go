@@ -41,6 +41,7 @@ type route struct {
 	headerBytes      int64 // of a request's head; 0 is no limit
 	traces           bool  // match.methods names TRACE
 	origins          wsproto.OriginRules
+	lenient          wsproto.Lenient
 	drain            drain.Policy
 	policy           *forward.Policy
 
@@ -74,6 +75,7 @@ func (b *builder) route(said *routefile.SetRoute) (*route, error) {
 		headerBytes:      max(settings.Limits.HeaderBytes, 0),
 		traces:           slices.Contains(said.Route.Match.Methods, http.MethodTrace),
 		origins:          origins,
+		lenient:          settings.Leniency(),
 		drain:            buildDrainPolicy(settings.Drain),
 		policy:           buildPolicy(settings),
 		clients:          said.Route.Match.Client,

@@ -13,7 +13,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/textproto"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -105,7 +107,7 @@ func (a *attempt) check() *refusal {
 
 func (a *attempt) checkRequest() *wsproto.Refusal {
 	if a.isWebSocket() {
-		return wsproto.CheckRequest(a.r)
+		return wsproto.CheckRequest(a.r, a.rt.lenient)
 	}
 	if a.r.ContentLength != 0 || len(a.r.TransferEncoding) > 0 {
 		return &wsproto.Refusal{Status: http.StatusBadRequest, Text: "a request for an upgrade must not have a body"}
@@ -249,7 +251,7 @@ func (a *attempt) requestHead() ([]byte, *refusal) {
 	h.Set("Upgrade", a.protocol)
 	if a.isWebSocket() {
 		h.Set("Upgrade", websocket)
-		a.offer = wsproto.OfferOf(h)
+		a.offer = wsproto.OfferOf(h, a.rt.lenient)
 	}
 	a.asked = question{target: path, header: h}
 	return a.asked.head(a.r.Method, a.rt.policy.RequestHost(a.asks(), a.backend)), nil
@@ -314,7 +316,7 @@ func (a *attempt) readAnswer(from io.Reader) (*answered, error) {
 	rest := answerReaders.Get().(*bufio.Reader)
 	rest.Reset(upstream.NewHandshakeReader(from, a.r.Method))
 	for {
-		resp, err := http.ReadResponse(rest, &http.Request{Method: a.r.Method})
+		resp, err := readResponse(rest, a.r.Method)
 		if err != nil {
 			answerReaders.Put(rest)
 			return nil, a.orGone(fmt.Errorf("reading the handshake's answer: %w", noAnswer(err)))
@@ -324,6 +326,35 @@ func (a *attempt) readAnswer(from io.Reader) (*answered, error) {
 			return &answered{Response: resp, rest: rest, agreed: agreed}, err
 		}
 	}
+}
+
+// readResponse is http.ReadResponse, but for 1xx answers: they end with their head,
+// whatever it says of a body (RFC 9112 section 6.3), and net/http refuses some that
+// say it oddly.
+func readResponse(from *bufio.Reader, method string) (*http.Response, error) {
+	const informational = "HTTP/1.1 1"
+	if begins, _ := from.Peek(len(informational)); string(begins) != informational {
+		return http.ReadResponse(from, &http.Request{Method: method})
+	}
+	head := textproto.NewReader(from)
+	line, err := head.ReadLine()
+	if err != nil {
+		return nil, err
+	}
+	_, status, _ := strings.Cut(line, " ")
+	code, _, _ := strings.Cut(status, " ")
+	resp := &http.Response{Status: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody}
+	if resp.StatusCode, err = strconv.Atoi(code); err != nil {
+		return nil, fmt.Errorf("malformed status %q", code)
+	}
+	header, err := head.ReadMIMEHeader()
+	if err != nil {
+		return nil, err
+	}
+	resp.Header = http.Header(header)
+	resp.Header.Del("Content-Length")
+	resp.Header.Del("Transfer-Encoding")
+	return resp, nil
 }
 
 // noAnswer says in words what an end of file means here.
@@ -361,9 +392,7 @@ func (a *attempt) verify(resp *http.Response) (none wsproto.Agreed, err error) {
 	case resp.StatusCode != http.StatusSwitchingProtocols:
 		return none, nil
 	case a.isWebSocket():
-		return wsproto.CheckHTTPResponse(resp, a.offer)
-	case len(resp.TransferEncoding) > 0:
-		return none, errors.New("a 101 with Transfer-Encoding")
+		return wsproto.CheckResponse(resp.StatusCode, resp.Header, a.offer)
 	}
 	return none, wsproto.CheckUpgradeResponse(resp.Header, a.protocol)
 }
@@ -435,6 +464,7 @@ func (a *attempt) head101(resp *http.Response) []byte {
 	a.rt.policy.ResponseHeader(resp.Header)
 	resp.Header.Set("Connection", "Upgrade")
 	resp.Header.Set("Upgrade", upgrade)
+	dropEmpty(resp.Header, "Sec-Websocket-Protocol", "Sec-Websocket-Extensions")
 	if a.rt.to.pool.SetsCookies() {
 		a.stick(resp.Header)
 	}
@@ -443,6 +473,17 @@ func (a *attempt) head101(resp *http.Response) []byte {
 	_ = resp.Header.Write(&b) // to memory
 	b.WriteString("\r\n")
 	return b.Bytes()
+}
+
+// dropEmpty removes empty lines, which choose nothing: browsers take an empty
+// Sec-WebSocket-Protocol for one that they did not offer.
+func dropEmpty(h http.Header, names ...string) {
+	for _, name := range names {
+		lines := slices.DeleteFunc(h[name], func(line string) bool { return line == "" })
+		if h[name] = lines; len(lines) == 0 {
+			delete(h, name)
+		}
+	}
 }
 
 // spec is the tunnel to be opened, but for its connections: what it has taken is

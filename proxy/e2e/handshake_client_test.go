@@ -4,6 +4,10 @@ package e2e
 // dialled, or not an attempt at all and forwarded as HTTP.
 
 import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
 	"strings"
 	"testing"
 
@@ -42,7 +46,6 @@ routes:
 		"15 bytes":                {changed(key("AAAAAAAAAAAAAAAAAAAA")), 400},
 		"17 bytes":                {changed(key("AAAAAAAAAAAAAAAAAAAAAAA=")), 400},
 		"no base64":               {changed(key("dGhlIHNhbXBsZSBub25jZ!==")), 400},
-		"loose bits":              {changed(key("dGhlIHNhbXBsZSBub25jZR==")), 400},
 		"two keys":                {changed(nil, "Sec-WebSocket-Key: "+proxytest.SampleKey), 400},
 		"two different keys":      {changed(nil, "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="), 400},
 		"listed keys":             {changed(key(proxytest.SampleKey + ", " + proxytest.SampleKey)), 400},
@@ -52,14 +55,10 @@ routes:
 		"version 13, 8":           {changed(version("13, 8")), 426},
 		"two versions":            {changed(nil, "Sec-WebSocket-Version: 13"), 400},
 		"two different versions":  {changed(nil, "Sec-WebSocket-Version: 8"), 400},
-		"Content-Length: 0":       {changed(nil, "Content-Length: 0"), 400},
 		"a body":                  {proxytest.Handshake{Extra: []string{"Content-Length: 5"}, Body: "hello"}, 400},
 		"chunked":                 {proxytest.Handshake{Extra: []string{"Transfer-Encoding: chunked"}, Body: "0\r\n\r\n"}, 400},
 		"Expect":                  {changed(nil, "Expect: 100-continue"), 400},
 		"Trailer":                 {changed(nil, "Trailer: X-Sum"), 400},
-		"subprotocol twice":       {changed(nil, "Sec-WebSocket-Protocol: a, a"), 400},
-		"subprotocol, bad":        {changed(nil, "Sec-WebSocket-Protocol: a b"), 400},
-		"extensions, bad":         {changed(nil, "Sec-WebSocket-Extensions: =;"), 400},
 		"two Hosts":               {changed(nil, "Host: other.example"), 400},
 		"websocket, h2c and POST": {proxytest.Handshake{Method: "POST", Change: map[string]string{"Upgrade": "h2c, websocket"}}, 400},
 	} {
@@ -109,6 +108,11 @@ routes: {all: {match: {path_prefix: /}, to: "ws://$b"}}
 		"h2c, websocket":        changed(upgrade("h2c, websocket"), "HTTP2-Settings: AAMAAABkAAQAAP__"),
 		"TLS/1.0, websocket":    changed(upgrade("TLS/1.0, websocket")),
 		"two Upgrade lines":     changed(upgrade("h2c"), "Upgrade: websocket"),
+		"Content-Length: 0":     changed(nil, "Content-Length: 0"),
+		"empty offers":          changed(nil, "Sec-WebSocket-Protocol:", "Sec-WebSocket-Extensions:"),
+		"odd subprotocols":      changed(nil, "Sec-WebSocket-Protocol: a, a, b c"),
+		"odd extensions":        changed(nil, "Sec-WebSocket-Extensions: =;"),
+		"TR-369":                changed(nil, `Sec-WebSocket-Extensions: bbf-usp-protocol; eid="proto::serial-1"`),
 		"Connection names more": changed(connection("Upgrade, HTTP2-Settings, Sec-WebSocket-Key, Host, X-Hop"), "HTTP2-Settings: AAMAAABkAAQAAP__", "X-Hop: 1"),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -120,13 +124,35 @@ routes: {all: {match: {path_prefix: /}, to: "ws://$b"}}
 			head := b.headOf(t, path)
 			for field, want := range map[string]string{
 				"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": proxytest.SampleKey,
-				"Sec-WebSocket-Version": "13", "HTTP2-Settings": "", "X-Hop": "", "Host": b.Addr,
+				"Sec-WebSocket-Version": "13", "HTTP2-Settings": "", "X-Hop": "", "Host": b.Addr, "Content-Length": "",
+				"Sec-WebSocket-Extensions": fieldLines(asking.String(), "Sec-WebSocket-Extensions"),
+				"Sec-WebSocket-Protocol":   fieldLines(asking.String(), "Sec-WebSocket-Protocol"),
 			} {
 				if got := fieldLines(head, field); got != want {
 					t.Errorf("the backend got %s: %q, wanted %q", field, got, want)
 				}
 			}
 		})
+	}
+}
+
+// TestSpareBits: a key is 22 characters, of which the last has four bits too many.
+// Clients that draw the characters set them, and the proof is made of the characters.
+func TestSpareBits(t *testing.T) {
+	t.Parallel()
+	const key = "dGhlIHNhbXBsZSBub25jZR=="
+	b := newWire(t, map[string]script{"/": func(conn net.Conn, in *bufio.Reader, head string) bool {
+		fmt.Fprint(conn, proxytest.Switching(proxytest.HeaderValue(head, "Sec-WebSocket-Key")))
+		io.Copy(conn, in)
+		return false
+	}})
+	p := start(t, web+fill(`
+routes: {all: {match: {path_prefix: /}, to: "ws://$b"}}
+`, map[string]string{"b": b.Addr}))
+	client := connect(t, p)
+	got := ask(t, client, changed(map[string]string{"Sec-WebSocket-Key": key}).String())
+	if got.status != 101 || got.header.Get("Sec-WebSocket-Accept") != proxytest.Accept(key) {
+		t.Errorf("%d %v, wanted 101", got.status, got.header)
 	}
 }
 

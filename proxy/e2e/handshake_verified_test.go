@@ -4,6 +4,10 @@ package e2e
 // it is 502, and the client's connection goes on as HTTP.
 
 import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
 	"strings"
 	"testing"
 
@@ -30,6 +34,15 @@ var right = map[string]string{
 	"deflate, no context":  switching("Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=12; server_no_context_takeover; client_no_context_takeover"),
 	"another extension":    switching("Sec-WebSocket-Extensions: x-known; how=ever"),
 	"two extensions":       switching("Sec-WebSocket-Extensions: x-known, permessage-deflate; server_max_window_bits=12"),
+	"deflate, not offered": switching("Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=13; colour=red; =;"),
+	"a quoted value":       switching(`Sec-WebSocket-Extensions: x-known; eid="proto::serial-1, x"`),
+	"Content-Length":       switching("Content-Length: 0"),
+	"Content-Length 5":     switching("Content-Length: 5"),
+	"Content-Length x":     switching("Content-Length: x", "Content-Length: 3"),
+	"chunked":              switching("Transfer-Encoding: chunked"),
+	"identity":             switching("Transfer-Encoding: identity"),
+	"both":                 switching("Content-Length: 0", "Transfer-Encoding: chunked"),
+	"framed before":        "HTTP/1.1 103 Early Hints\r\nContent-Length: 2\r\nTransfer-Encoding: gzip\r\n\r\n" + switching(),
 	"100 before":           "HTTP/1.1 100 Continue\r\n\r\n" + switching(),
 	"103 before":           "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n" + switching(),
 	"many interim answers": strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 20) + switching(),
@@ -53,14 +66,9 @@ var wrong = map[string]struct{ answer, because string }{
 	"two subprotocols":        {switching("Sec-WebSocket-Protocol: chat.v1, chat.v2"), "chat.v1, chat.v2"},
 	"two subprotocol lines":   {switching("Sec-WebSocket-Protocol: chat.v1", "Sec-WebSocket-Protocol: chat.v2"), "Protocol"},
 	"unoffered extension":     {switching("Sec-WebSocket-Extensions: x-unheard-of"), "x-unheard-of"},
+	"unclosed quote":          {switching(`Sec-WebSocket-Extensions: x-known; a="b, x-unheard-of`), "quote"},
+	"no extension":            {switching("Sec-WebSocket-Extensions: ;;"), "not offered"},
 	"extension twice":         {switching("Sec-WebSocket-Extensions: x-known, x-known"), "x-known"},
-	"deflate, too large":      {switching("Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=13"), "permessage-deflate"},
-	"deflate, missing bits":   {switching("Sec-WebSocket-Extensions: permessage-deflate"), "permessage-deflate"},
-	"deflate, out of range":   {switching("Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=7"), "server_max_window_bits"},
-	"deflate, unknown":        {switching("Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=12; colour=red"), "colour"},
-	"extensions, garbage":     {switching("Sec-WebSocket-Extensions: ;;"), "xtension"},
-	"Content-Length":          {switching("Content-Length: 0"), "Content-Length"},
-	"Transfer-Encoding":       {switching("Transfer-Encoding: chunked"), "Transfer-Encoding"},
 	"HTTP/1.0":                {strings.Replace(switching(), "1.1", "1.0", 1), "HTTP/1.0"},
 	"space before a colon":    {switching("X-Odd : 1"), "header"},
 	"folded line":             {switching("X-Odd: 1\r\n more"), "header"},
@@ -93,6 +101,11 @@ routes: {all: {match: {path_prefix: /}, to: "ws://$b"}}
 					t.Errorf("%s: %q, wanted %q", said, got.header.Get(said), want)
 				}
 			}
+			for _, framing := range []string{"Content-Length", "Transfer-Encoding"} {
+				if got.header.Values(framing) != nil {
+					t.Errorf("the 101 has %s: %q", framing, got.header.Values(framing))
+				}
+			}
 			echoBytes(t, client, "\x82\x81\x01\x02\x03\x04\x05")
 		})
 	}
@@ -117,6 +130,71 @@ routes: {all: {match: {path_prefix: /}, to: "ws://$b"}}
 // slug is a name that can stand in a path.
 func slug(name string) string {
 	return strings.NewReplacer(" ", "-", ",", "", "/", "").Replace(name)
+}
+
+// TestEmptyChoice: an empty line chooses nothing, and does not reach the client,
+// which would take it for a choice.
+func TestEmptyChoice(t *testing.T) {
+	t.Parallel()
+	b := newWire(t, map[string]script{"/": repeat(switching("Sec-WebSocket-Protocol:", "Sec-WebSocket-Extensions:"))})
+	p := start(t, web+fill(`
+routes: {all: {match: {path_prefix: /}, to: "ws://$b"}}
+`, map[string]string{"b": b.Addr}))
+	for _, path := range []string{"/first", "/next"} {
+		client := connect(t, p)
+		if path == "/next" {
+			ask(t, client, request("GET /plain HTTP/1.1", "Host: a"))
+		}
+		got := ask(t, client, changed(nil).String())
+		if got.status != 101 || got.header.Values("Sec-WebSocket-Protocol") != nil || got.header.Values("Sec-WebSocket-Extensions") != nil {
+			t.Errorf("%s: %d %v, wanted 101 and no choice", path, got.status, got.header)
+		}
+	}
+}
+
+// TestLenientHandshakes: what lenient names is forgiven, and what it does not name
+// is not.
+func TestLenientHandshakes(t *testing.T) {
+	t.Parallel()
+	b := newWire(t, map[string]script{
+		"/": func(conn net.Conn, in *bufio.Reader, head string) bool {
+			fmt.Fprint(conn, proxytest.Switching(proxytest.HeaderValue(head, "Sec-WebSocket-Key"), "Sec-WebSocket-Protocol: ocpp1.6"))
+			io.Copy(conn, in)
+			return false
+		},
+	})
+	p := start(t, web+fill(`
+defaults: {lenient: [key]}
+routes:
+  key:  {match: {path: /key}, to: "ws://$b"}
+  both: {match: {path: /both}, to: "ws://$b", lenient: [subprotocol, key]}
+  sub:  {match: {path: /sub}, to: "ws://$b", lenient: subprotocol}
+  none: {match: {path: /none}, to: "ws://$b", lenient: []}
+`, map[string]string{"b": b.Addr}))
+	const odd = "not-base64"
+	for _, tt := range []struct {
+		path, key, offer string
+		status           int
+	}{
+		{"/key", odd, "ocpp1.6", 101},
+		{"/key", odd, "ocpp2.0", 502},
+		{"/both", odd, "ocpp2.0", 101},
+		{"/sub", proxytest.SampleKey, "ocpp2.0", 101},
+		{"/sub", odd, "ocpp1.6", 400},
+		{"/none", odd, "ocpp1.6", 400},
+		{"/none", proxytest.SampleKey, "ocpp2.0", 502},
+		{"/none", proxytest.SampleKey, "ocpp1.6", 101},
+	} {
+		asking := changed(map[string]string{"Sec-WebSocket-Key": tt.key}, "Sec-WebSocket-Protocol: "+tt.offer)
+		asking.Target = tt.path
+		got := ask(t, connect(t, p), asking.String())
+		if got.status != tt.status {
+			t.Errorf("%+v: %d %q", tt, got.status, got.body)
+		}
+		if got.status == 101 && (got.header.Get("Sec-WebSocket-Protocol") != "ocpp1.6" || got.header.Get("Sec-WebSocket-Accept") != proxytest.Accept(tt.key)) {
+			t.Errorf("%+v: %v", tt, got.header)
+		}
+	}
 }
 
 // TestUnasked101 is answered as what it is, a wrong answer to plain HTTP.

@@ -439,6 +439,7 @@ func TestRedialContext(t *testing.T) {
 	for _, extensions := range []string{
 		"permessage-deflate", "permessage-deflate; server_no_context_takeover",
 		"permessage-deflate; client_no_context_takeover", "x-unknown",
+		"permessage-deflate; server_no_context_takeover; client_no_context_takeover; x-new=1",
 	} {
 		cut := make(chan struct{})
 		script := func(conn net.Conn) {

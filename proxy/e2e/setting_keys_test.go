@@ -150,6 +150,7 @@ var shownBy = map[string]string{
 	"keepalive.client":               "TestPings",
 	"keepalive.backend":              "TestPings",
 	"strict":                         "TestViolations",
+	"lenient":                        "TestLenientHandshakes",
 	"limits.tunnels":                 "TestTunnelLimits",
 	"limits.tunnels_per_client":      "TestTunnelsPerClient",
 	"limits.handshakes_per_second":   "TestRateLimit",

@@ -182,6 +182,7 @@ func (f *fieldNodes) settings(s *Settings) {
 	f.part("timeouts", encodeTimeouts(&s.Timeouts))
 	f.part("keepalive", encodeKeepalive(&s.Keepalive))
 	f.toggle("strict", s.Strict)
+	f.texts("lenient", s.Lenient)
 	f.part("limits", encodeLimits(&s.Limits))
 	switch s.Origins.Mode {
 	case "list":

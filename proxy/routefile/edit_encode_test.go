@@ -37,6 +37,7 @@ func fullRoute() *Route {
 			},
 			Keepalive: Keepalive{Ping: -1, Pong: time.Second, Client: On, Backend: Off},
 			Strict:    On,
+			Lenient:   []string{"subprotocol", "key"},
 			Limits: Limits{Tunnels: -1, TunnelsPerClient: 5, HandshakesPerSecond: 0.5, MessageSize: 1 << 20, FrameSize: 1000,
 				HeaderBytes: 4097, BodyBytes: -1},
 			Origins:         Origins{Mode: "list", Allow: []string{"same-host", "https://*.a.test"}},

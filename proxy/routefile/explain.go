@@ -186,7 +186,7 @@ func carriage(said *SetRoute, q Question) string {
 	attempts := wsproto.NewAttempts(said.Resolved.Upgrade.Mode, said.Resolved.Upgrade.Protocols)
 	request := &http.Request{Method: q.Method, Host: q.URL.Host, Header: q.Header, ProtoMajor: 1, ProtoMinor: 1}
 	if protocol := attempts.Protocol(request); protocol != "" {
-		if rf := refusedAttempt(request, protocol, said.Resolved.Origins); rf != nil {
+		if rf := refusedAttempt(request, protocol, &said.Resolved); rf != nil {
 			return fmt.Sprintf("answers %d %s: %s; a tunnel would go to ", rf.Status, http.StatusText(rf.Status), rf.Error())
 		}
 		return "opens a tunnel (" + tunnelText(said, strings.ToLower(protocol)) + ") to "
@@ -206,15 +206,15 @@ func tunnelText(said *SetRoute, protocol string) string {
 }
 
 // refusedAttempt judges an attempt at a tunnel as the proxy does before it dials.
-func refusedAttempt(r *http.Request, protocol string, said Origins) *wsproto.Refusal {
+func refusedAttempt(r *http.Request, protocol string, said *Settings) *wsproto.Refusal {
 	if strings.EqualFold(protocol, "websocket") {
-		if rf := wsproto.CheckRequest(r); rf != nil {
+		if rf := wsproto.CheckRequest(r, said.Leniency()); rf != nil {
 			return rf
 		}
 	}
-	allow := said.Allow
-	if said.Mode != "list" {
-		allow = []string{said.Mode}
+	allow := said.Origins.Allow
+	if said.Origins.Mode != "list" {
+		allow = []string{said.Origins.Mode}
 	}
 	rules, err := wsproto.ParseOrigins(allow)
 	if err != nil {
@@ -225,6 +225,14 @@ func refusedAttempt(r *http.Request, protocol string, said Origins) *wsproto.Ref
 		rf = &wsproto.Refusal{Status: rf.Status, Text: rf.Hint}
 	}
 	return rf
+}
+
+// Leniency is what Lenient says.
+func (s *Settings) Leniency() wsproto.Lenient {
+	return wsproto.Lenient{
+		Subprotocol: slices.Contains(s.Lenient, "subprotocol"),
+		Key:         slices.Contains(s.Lenient, "key"),
+	}
 }
 
 func targetText(set *Set, to *Target, path, query string) string {

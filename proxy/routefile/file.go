@@ -212,7 +212,8 @@ type Settings struct {
 	HTTPFallback    Switch // default On
 	Timeouts        Timeouts
 	Keepalive       Keepalive
-	Strict          Switch // default Off
+	Strict          Switch   // default Off
+	Lenient         []string // default []; of "subprotocol" and "key"
 	Limits          Limits
 	Origins         Origins
 	Drain           DrainPolicy

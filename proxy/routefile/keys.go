@@ -35,7 +35,7 @@ type Key struct {
 	Meaning  string   // one or two plain sentences
 	Default  string   // YAML of the built-in default; "" when there is none
 	Example  string   // YAML that may stand at the key
-	Enum     []string // the only values of a text; nil is any
+	Enum     []string // the only values of a text, or of each in a list; nil is any
 	Pattern  string   // RE2 that a text fits, for the schema; "" is any
 	Required bool     // its mapping is wrong without it
 	Reserved bool     // known, but refused as not supported yet

@@ -81,7 +81,9 @@ func writeRow(b *strings.Builder, k *Key, base string) {
 func (k *Key) forms() string {
 	text := string(k.Kind)
 	if k.Enum != nil {
-		text = codes(k.Enum)
+		if text = codes(k.Enum); k.Kind == KindTexts {
+			text = string(KindTexts) + ": " + text
+		}
 	}
 	if k.Zero {
 		text += " or " + code("off")

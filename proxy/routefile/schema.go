@@ -125,11 +125,12 @@ func (k *Key) orOff(s object) []object {
 
 // textsForms is a list, or one text where no short form says more of it.
 func (k *Key) textsForms() []object {
-	list := listOfSchema(object{"type": "string"}, k.Filled)
+	item := withEnum(object{"type": "string"}, k.Enum)
+	list := listOfSchema(item, k.Filled)
 	if len(k.Short) > 0 {
 		return []object{list}
 	}
-	return []object{{"type": "string"}, list}
+	return []object{item, list}
 }
 
 func listOfSchema(item object, filled bool) object {

@@ -279,6 +279,8 @@ func settingsKeys() []*Key {
 			mapping(func(s *Settings) *Keepalive { return &s.Keepalive }, keepaliveKeys()...), example("{ping: 20s}"), shortKeepalive),
 		key("strict", "Ends a tunnel with 1002 at the first frame that breaks RFC 6455; otherwise such bytes are passed on untouched.",
 			toggle(func(s *Settings) *Switch { return &s.Strict }), byDefault("false"), example("true")),
+		key("lenient", "What is forgiven in a WebSocket handshake: subprotocol lets the backend choose one that the client did not offer, key takes any Sec-WebSocket-Key, 16 bytes in base64 or not. Nothing else can be forgiven.",
+			texts(func(s *Settings) *[]string { return &s.Lenient }, nil), enum("subprotocol", "key"), byDefault("[]"), example("[subprotocol]")),
 		key("limits", "What one route takes.",
 			mapping(func(s *Settings) *Limits { return &s.Limits }, limitKeys()...), example("{tunnels: 1000}")),
 		key("origins", "Which pages may open a tunnel: a list of origins, same-host, or any. Requests without Origin pass.",

@@ -252,7 +252,7 @@ func TestDefaults(t *testing.T) {
 	want := Settings{
 		Upgrade: Upgrade{Mode: "websocket"}, HTTPFallback: On,
 		Timeouts:  Timeouts{5 * time.Second, 10 * time.Second, time.Minute, off, off, off, off, off},
-		Keepalive: Keepalive{30 * time.Second, 10 * time.Second, On, On}, Strict: Off,
+		Keepalive: Keepalive{30 * time.Second, 10 * time.Second, On, On}, Strict: Off, Lenient: []string{},
 		Limits:       Limits{off, off, off, off, off, off, off},
 		Origins:      Origins{Mode: "same-host"},
 		Drain:        DrainPolicy{Window: 30 * time.Second, Code: 1012, CloseTimeout: 5 * time.Second, Keep: Off},

@@ -154,7 +154,7 @@ func texts[T any](field func(*T) *[]string, check func(string) error) *Key {
 	return &Key{Kind: KindTexts, set: func(p *parser, k *Key, n node, dst any) {
 		list := []string{}
 		p.items(k, n, func(item node) {
-			if p.wantText(item) && p.passes(item, check) {
+			if p.wantText(item) && p.wantEnum(k, item) && p.passes(item, check) {
 				list = append(list, item.Value)
 			}
 		})

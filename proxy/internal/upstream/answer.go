@@ -205,6 +205,7 @@ func (a *answer) takeHeader(text []byte) error {
 		return err
 	}
 	switch {
+	case a.status < 200: // it ends with its head, whatever it says (RFC 9112, section 6.3)
 	case equalFold(name, "content-length"):
 		return a.takeLength(value)
 	case equalFold(name, "transfer-encoding"):

@@ -29,6 +29,7 @@ func TestHandshakeReader(t *testing.T) {
 	}{
 		{name: "101", text: "HTTP/1.1 101 Switching Protocols\r\nA: b\r\n\r\n\x81\x00" + frames, passes: "HTTP/1.1 101 Switching Protocols\r\nA: b\r\n\r\n\x81\x00" + frames, end: errBeyond},
 		{name: "after interim", text: "HTTP/1.1 103 x\r\n\r\nHTTP/1.1 101 x\r\n\r\n\x00", passes: "HTTP/1.1 103 x\r\n\r\nHTTP/1.1 101 x\r\n\r\n\x00", end: errBeyond},
+		{name: "framed 101", text: "HTTP/1.1 103 x\r\nContent-Length: y\r\n\r\nHTTP/1.1 101 x\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n\x00", passes: "HTTP/1.1 103 x\r\nContent-Length: y\r\n\r\nHTTP/1.1 101 x\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n\x00", end: errBeyond},
 		{name: "403", text: "HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno", passes: "HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno"},
 		{name: "403 and more", text: "HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nnoHTTP/1.1 101 x\r\n\r\n", passes: "HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno"},
 		{name: "403 and 101", text: "HTTP/1.1 403 No\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", want: "beside"},

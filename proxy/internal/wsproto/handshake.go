@@ -8,6 +8,7 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"net/http"
+	"strings"
 )
 
 // Version is the only value of Sec-WebSocket-Version there is (RFC 6455
@@ -48,14 +49,18 @@ func AsksUpgrade(r *http.Request) bool {
 }
 
 // CheckRequest returns nil when r is a valid WebSocket opening handshake over
-// HTTP/1.1 (RFC 6455 section 4.2.1): GET, a Host, one canonical key, version
-// 13, well-formed subprotocols and extensions, and no body: not even a header
-// that could announce one, because a backend that frames such a request
-// differently would see a second request in the tunnel's bytes.
+// HTTP/1.1 (RFC 6455 section 4.2.1): GET, a Host, one key, version 13, and no
+// body: nor a header that could announce one, but for a Content-Length of zero,
+// because a backend that frames such a request differently would see a second
+// request in the tunnel's bytes.
+//
+// Subprotocols and extensions are not looked at: what the client offers is for
+// the backend to judge, and what the backend chooses is compared with the offer
+// in [CheckResponse].
 //
 // It does not look at Connection and Upgrade: see [AsksUpgrade]. A route whose
 // upgrade is "unchecked" requires neither, yet everything here.
-func CheckRequest(r *http.Request) *Refusal {
+func CheckRequest(r *http.Request, l Lenient) *Refusal {
 	switch {
 	case r.Method != http.MethodGet:
 		return badRequest("a WebSocket handshake must be a GET")
@@ -70,14 +75,18 @@ func CheckRequest(r *http.Request) *Refusal {
 	if ref := CheckVersion(r.Header); ref != nil {
 		return ref
 	}
-	if ref := checkKey(r.Header); ref != nil {
-		return ref
-	}
-	return CheckOffer(r.Header)
+	return checkKey(r.Header, l)
+}
+
+// Lenient is what a route forgives. Each field concerns the two ends alone:
+// nothing that decides where a message ends can be forgiven.
+type Lenient struct {
+	Subprotocol bool // the backend may choose a subprotocol that was not offered
+	Key         bool // the client's key need not be 16 bytes in base64
 }
 
 // framingHeaders may not stand in a handshake, whatever their value.
-var framingHeaders = [...]string{"Content-Length", "Transfer-Encoding", "Trailer", "Expect"}
+var framingHeaders = [...]string{"Transfer-Encoding", "Trailer", "Expect"}
 
 // checkNoBody also looks at the fields into which net/http moves some of the
 // framing headers.
@@ -85,6 +94,11 @@ func checkNoBody(r *http.Request) *Refusal {
 	for _, name := range framingHeaders {
 		if len(r.Header[name]) > 0 {
 			return badRequest("a WebSocket handshake must not have " + name)
+		}
+	}
+	for _, length := range r.Header["Content-Length"] {
+		if strings.Trim(length, "0") != "" || length == "" {
+			return badRequest("a WebSocket handshake must not have a Content-Length other than 0")
 		}
 	}
 	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 || len(r.Trailer) > 0 {
@@ -111,23 +125,24 @@ func CheckVersion(h http.Header) *Refusal {
 	}
 }
 
-func checkKey(h http.Header) *Refusal {
+func checkKey(h http.Header, l Lenient) *Refusal {
 	lines := h["Sec-Websocket-Key"]
 	switch {
 	case len(lines) == 0:
 		return badRequest("missing Sec-WebSocket-Key")
 	case len(lines) > 1:
 		return badRequest("more than one Sec-WebSocket-Key")
+	case l.Key && lines[0] != "":
+		return nil
 	case !ValidKey(lines[0]):
 		return badRequest("Sec-WebSocket-Key must be 16 bytes in base64")
 	}
 	return nil
 }
 
-// keyEncoding refuses non-zero trailing bits: each key has one spelling.
-var keyEncoding = base64.StdEncoding.Strict()
-
-// ValidKey reports whether key is 16 bytes in canonical base64, 24 characters.
+// ValidKey reports whether key is 16 bytes in base64, 24 characters. The spare
+// bits of the last one may be set: clients that fill a key with random characters
+// set them, and the proof is made of the characters.
 func ValidKey(key string) bool {
 	if len(key) != 24 {
 		return false
@@ -135,7 +150,7 @@ func ValidKey(key string) bool {
 	// 24 characters may stand for 18 bytes; Decode skips line ends, so a
 	// shorter result is possible as well.
 	var raw [18]byte
-	n, err := keyEncoding.Decode(raw[:], []byte(key))
+	n, err := base64.StdEncoding.Decode(raw[:], []byte(key))
 	return err == nil && n == 16
 }
 
@@ -152,48 +167,3 @@ func AcceptKey(key string) string {
 	sum := sha1.Sum([]byte(key + keyGUID))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
-
-// CheckOffer checks what a client offers on top of the bare handshake:
-// Sec-WebSocket-Protocol is a list of different tokens and
-// Sec-WebSocket-Extensions follows its grammar. It holds for every HTTP
-// version.
-func CheckOffer(h http.Header) *Refusal {
-	if ref := checkProtocols(h); ref != nil {
-		return ref
-	}
-	if _, err := ParseExtensions(h); err != nil {
-		return badRequest(err.Error())
-	}
-	return nil
-}
-
-// checkProtocols: a name that is offered twice is refused (RFC 6455 section
-// 4.1, item 10), for it would leave open which of the two was agreed.
-func checkProtocols(h http.Header) *Refusal {
-	if len(h["Sec-Websocket-Protocol"]) == 0 {
-		return nil
-	}
-	var seen []string
-	for token := range Tokens(h, "Sec-Websocket-Protocol") {
-		if !isToken(token) {
-			return badRequest("Sec-WebSocket-Protocol must be a list of tokens")
-		}
-		for _, s := range seen {
-			if s == token {
-				return badRequest("a subprotocol is offered twice")
-			}
-		}
-		seen = append(seen, token)
-		if len(seen) > maxOffered {
-			return badRequest("too many subprotocols")
-		}
-	}
-	if len(seen) == 0 {
-		return badRequest("empty Sec-WebSocket-Protocol")
-	}
-	return nil
-}
-
-// maxOffered bounds subprotocols and extensions in one handshake, because each
-// is compared with the others.
-const maxOffered = 64

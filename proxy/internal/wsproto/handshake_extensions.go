@@ -1,11 +1,11 @@
-// Sec-WebSocket-Extensions: its grammar (RFC 6455 section 9.1) and the
-// parameters of permessage-deflate (RFC 7692 section 7.1).
+// Sec-WebSocket-Extensions (RFC 6455 section 9.1) and the parameters of
+// permessage-deflate (RFC 7692 section 7.1). Names are what the proxy compares;
+// parameters are between the two ends, so that any syntax passes in them.
 
 package wsproto
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -17,9 +17,9 @@ type Extension struct {
 	Params []Param
 }
 
-// Param is one parameter of an extension. A parameter without a value and one
-// with an empty value differ, but the latter is no valid syntax: so Value is
-// "" exactly where there is none.
+// Param is one parameter of an extension. Value is "" exactly where there is
+// none: a parameter that is not of the form name or name=value, both of them
+// tokens, is a Name as it stands.
 type Param struct {
 	Name  string
 	Value string // unquoted
@@ -43,192 +43,124 @@ func (p Param) String() string {
 	return p.Name + "=" + p.Value
 }
 
-// ParseExtensions reads every Sec-WebSocket-Extensions line of h, in order.
-// No line is no error; a line without any extension is.
-func ParseExtensions(h http.Header) ([]Extension, error) {
+// maxAgreed bounds the extensions of one answer, because each is compared with
+// the others.
+const maxAgreed = 64
+
+var (
+	errQuote             = errors.New("bad Sec-WebSocket-Extensions: unclosed quote")
+	errTooManyExtensions = errors.New("too many extensions")
+)
+
+// extensionNames are the names of the extensions that are offered, in order.
+func extensionNames(h http.Header) []string {
+	var names []string
+	for _, line := range h["Sec-Websocket-Extensions"] {
+		for more := true; more; {
+			var element string
+			element, line, more, _ = cutUnquoted(line, ',')
+			name, _, _ := strings.Cut(element, ";")
+			if name = trimOWS(name); name != "" {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// parseExtensions reads what an answer agrees to. Empty elements and empty lines
+// are none. The error is of a line whose elements cannot be told apart.
+func parseExtensions(h http.Header) ([]Extension, error) {
 	var all []Extension
 	for _, line := range h["Sec-Websocket-Extensions"] {
-		p := extensionParser{rest: line}
-		list, err := p.list()
-		if err != nil {
-			return nil, fmt.Errorf("bad Sec-WebSocket-Extensions: %w", err)
-		}
-		if all = append(all, list...); len(all) > maxOffered {
-			return nil, errors.New("too many extensions")
+		for more := true; more; {
+			var element string
+			var closed bool
+			element, line, more, closed = cutUnquoted(line, ',')
+			switch element = trimOWS(element); {
+			case !closed:
+				return nil, errQuote
+			case element == "":
+			case len(all) == maxAgreed:
+				return nil, errTooManyExtensions
+			default:
+				all = append(all, parseExtension(element))
+			}
 		}
 	}
 	return all, nil
 }
 
-// extensionParser reads one line from left to right.
-type extensionParser struct{ rest string }
-
-func (p *extensionParser) list() ([]Extension, error) {
-	var list []Extension
-	for p.space(); p.rest != ""; p.space() {
-		if p.take(',') {
-			continue // an empty element (RFC 9110 section 5.6.1.2)
-		}
-		ext, err := p.extension()
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, ext)
-		if p.space(); p.rest != "" && !p.take(',') {
-			return nil, fmt.Errorf("%q where a comma was expected", p.rest[:1])
-		}
+func parseExtension(element string) Extension {
+	name, rest, more, _ := cutUnquoted(element, ';')
+	ext := Extension{Name: trimOWS(name)}
+	for more {
+		var param string
+		param, rest, more, _ = cutUnquoted(rest, ';')
+		ext.Params = append(ext.Params, parseParam(trimOWS(param)))
 	}
-	if list == nil {
-		return nil, errors.New("no extension")
-	}
-	return list, nil
+	return ext
 }
 
-func (p *extensionParser) extension() (Extension, error) {
-	name, err := p.token()
-	ext := Extension{Name: name}
-	for err == nil {
-		if p.space(); !p.take(';') {
-			return ext, nil
-		}
-		var param Param
-		param, err = p.param()
-		ext.Params = append(ext.Params, param)
+func parseParam(text string) Param {
+	name, value, _ := strings.Cut(text, "=")
+	name, value = trimOWS(name), trimOWS(value)
+	if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
+		value = value[1 : len(value)-1]
 	}
-	return Extension{}, err
+	if !isToken(name) || !isToken(value) {
+		return Param{Name: text}
+	}
+	return Param{Name: name, Value: value}
 }
 
-func (p *extensionParser) param() (Param, error) {
-	p.space()
-	name, err := p.token()
-	if err != nil {
-		return Param{}, err
-	}
-	p.space()
-	if !p.take('=') {
-		return Param{Name: name}, nil
-	}
-	p.space()
-	value, err := p.value()
-	return Param{Name: name, Value: value}, err
-}
-
-// value is a token, plain or quoted: what is inside the quotes must be one,
-// too (RFC 6455 section 9.1).
-func (p *extensionParser) value() (string, error) {
-	if !p.take('"') {
-		return p.token()
-	}
-	var b strings.Builder
-	for p.rest != "" {
-		if p.take('"') {
-			if !isToken(b.String()) {
-				return "", fmt.Errorf("quoted value %q is no token", b.String())
-			}
-			return b.String(), nil
-		}
-		p.take('\\')
-		if p.rest != "" {
-			b.WriteByte(p.rest[0])
-			p.rest = p.rest[1:]
+// cutUnquoted cuts s at the first sep that is not in a quoted string (RFC 9110
+// section 5.6.4). closed says that before ends no quoted string in the middle.
+func cutUnquoted(s string, sep byte) (before, after string, found, closed bool) {
+	quoted := false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '"':
+			quoted = !quoted
+		case quoted && s[i] == '\\':
+			i++
+		case !quoted && s[i] == sep:
+			return s[:i], s[i+1:], true, true
 		}
 	}
-	return "", errors.New("unclosed quote")
-}
-
-func (p *extensionParser) token() (string, error) {
-	n := 0
-	for n < len(p.rest) && isTokenByte(p.rest[n]) {
-		n++
-	}
-	if n == 0 {
-		return "", fmt.Errorf("%.1q where a token was expected", p.rest)
-	}
-	token := p.rest[:n]
-	p.rest = p.rest[n:]
-	return token, nil
-}
-
-func (p *extensionParser) space() { p.rest = strings.TrimLeft(p.rest, " \t") }
-
-func (p *extensionParser) take(c byte) bool {
-	if p.rest == "" || p.rest[0] != c {
-		return false
-	}
-	p.rest = p.rest[1:]
-	return true
+	return s, "", false, !quoted
 }
 
 // deflateName is the extension that owns RSV1 (RFC 7692 section 6).
 const deflateName = "permessage-deflate"
 
-// deflate holds permessage-deflate's parameters. A window is 8 to 15 bits; 0
-// where the parameter is absent, and -1 where a client offers
-// client_max_window_bits without a value.
-type deflate struct {
-	serverNoTakeover, clientNoTakeover bool
-	serverBits, clientBits             int
-}
-
-// parseDeflate checks names, values and repetitions (RFC 7692 section 7.1).
-// Only in an offer may client_max_window_bits stand without a value.
-func parseDeflate(params []Param, offer bool) (deflate, error) {
-	var d deflate
+// forgets reports whether permessage-deflate with these parameters, as an answer
+// has them, keeps nothing from one message to the next either way. A parameter
+// that is unknown, has a value that it cannot have, or stands twice may mean
+// anything.
+func forgets(params []Param) bool {
+	server, client := false, false
 	for i, p := range params {
 		if slices.ContainsFunc(params[:i], func(q Param) bool { return q.Name == p.Name }) {
-			return d, fmt.Errorf("%s: %q repeated", deflateName, p.Name)
+			return false
 		}
-		if !d.set(p, offer) {
-			return d, fmt.Errorf("%s: bad parameter %q", deflateName, p)
+		switch p.Name {
+		case "server_no_context_takeover":
+			server = p.Value == ""
+		case "client_no_context_takeover":
+			client = p.Value == ""
+		case "server_max_window_bits", "client_max_window_bits":
+			if !isWindowBits(p.Value) {
+				return false
+			}
+		default:
+			return false
 		}
 	}
-	return d, nil
+	return server && client
 }
 
-func (d *deflate) set(p Param, offer bool) bool {
-	switch p.Name {
-	case "server_no_context_takeover":
-		d.serverNoTakeover = true
-		return p.Value == ""
-	case "client_no_context_takeover":
-		d.clientNoTakeover = true
-		return p.Value == ""
-	case "server_max_window_bits":
-		d.serverBits = windowBits(p.Value)
-		return d.serverBits != 0
-	case "client_max_window_bits":
-		if d.clientBits = windowBits(p.Value); offer && p.Value == "" {
-			d.clientBits = -1
-		}
-		return d.clientBits != 0
-	}
-	return false
-}
-
-// windowBits reads 8 to 15 without leading zeros; 0 for anything else.
-func windowBits(s string) int {
-	switch {
-	case s == "8" || s == "9":
-		return int(s[0] - '0')
-	case len(s) == 2 && s[0] == '1' && '0' <= s[1] && s[1] <= '5':
-		return 10 + int(s[1]-'0')
-	}
-	return 0
-}
-
-// answers reports whether a server may answer offer with d (RFC 7692 sections
-// 7.1.1 and 7.1.2): what the client asked of the server is granted, and the
-// client's window is limited only where it said that it can.
-func (d deflate) answers(offer deflate) bool {
-	switch {
-	case offer.serverNoTakeover && !d.serverNoTakeover:
-		return false
-	case offer.serverBits != 0 && (d.serverBits == 0 || d.serverBits > offer.serverBits):
-		return false
-	case d.clientBits != 0 && offer.clientBits == 0:
-		return false
-	case offer.clientBits > 0 && d.clientBits > offer.clientBits:
-		return false
-	}
-	return true
+// isWindowBits accepts 8 to 15 without leading zeros (RFC 7692 section 7.1.2).
+func isWindowBits(s string) bool {
+	return s == "8" || s == "9" || len(s) == 2 && s[0] == '1' && '0' <= s[1] && s[1] <= '5'
 }

@@ -16,18 +16,17 @@ import (
 type Offer struct {
 	Key        string
 	Protocols  []string
-	Extensions []Extension
+	Extensions []string // names
+	Lenient    Lenient
 }
 
 // OfferOf reads the offer from the request's header as sent to the backend.
-// The header is expected to satisfy [CheckOffer]; extensions that do not parse
-// are not offered.
-func OfferOf(h http.Header) Offer {
-	exts, _ := ParseExtensions(h)
+func OfferOf(h http.Header, l Lenient) Offer {
 	return Offer{
 		Key:        h.Get("Sec-WebSocket-Key"),
 		Protocols:  ListTokens(h, "Sec-WebSocket-Protocol"),
-		Extensions: exts,
+		Extensions: extensionNames(h),
+		Lenient:    l,
 	}
 }
 
@@ -55,11 +54,11 @@ func (e Extension) same(other Extension) bool {
 
 // Forgets reports whether no extension remembers anything from one message to the
 // next, either way: none at all, or permessage-deflate without context takeover
-// (RFC 7692 section 7.1.1). Of others nothing is known.
+// (RFC 7692 section 7.1.1). Of other extensions, and of parameters that are not
+// known here, nothing is known.
 func (a Agreed) Forgets() bool {
 	for _, ext := range a.Extensions {
-		d, err := parseDeflate(ext.Params, false)
-		if ext.Name != deflateName || err != nil || !d.serverNoTakeover || !d.clientNoTakeover {
+		if ext.Name != deflateName || !forgets(ext.Params) {
 			return false
 		}
 	}
@@ -70,8 +69,9 @@ func (a Agreed) Forgets() bool {
 // when it returns no error may a tunnel begin; the error says which check
 // failed.
 //
-// h is the header as received. [http.ReadResponse] moves Transfer-Encoding out
-// of the header: a caller that used it calls [CheckHTTPResponse].
+// Whatever h says of a body means nothing: a 101 ends with its head (RFC 9112
+// section 6.3), and servers do send Content-Length: 0 or Transfer-Encoding. Not to
+// pass them on is for the caller.
 func CheckResponse(status int, h http.Header, o Offer) (Agreed, error) {
 	if status != http.StatusSwitchingProtocols {
 		return Agreed{}, fmt.Errorf("status %d, wanted 101", status)
@@ -82,7 +82,7 @@ func CheckResponse(status int, h http.Header, o Offer) (Agreed, error) {
 	if err := checkAccept(h, o.Key); err != nil {
 		return Agreed{}, err
 	}
-	protocol, err := agreedProtocol(h, o.Protocols)
+	protocol, err := agreedProtocol(h, o)
 	if err != nil {
 		return Agreed{}, err
 	}
@@ -93,21 +93,9 @@ func CheckResponse(status int, h http.Header, o Offer) (Agreed, error) {
 	return Agreed{Protocol: protocol, Extensions: exts, RSV: rsv}, nil
 }
 
-// CheckHTTPResponse is [CheckResponse] for an answer that net/http has parsed.
-func CheckHTTPResponse(resp *http.Response, o Offer) (Agreed, error) {
-	if len(resp.TransferEncoding) > 0 {
-		return Agreed{}, errFramed
-	}
-	return CheckResponse(resp.StatusCode, resp.Header, o)
-}
-
-var errFramed = errors.New("a 101 with Content-Length or Transfer-Encoding")
-
 // CheckUpgradeResponse verifies what every 101 must have, WebSocket or not:
-// Upgrade is exactly the one protocol that was asked for, Connection has the
-// token upgrade, and nothing announces a body, which a 101 cannot have
-// (RFC 9110 sections 8.6 and 15.2, RFC 9112 section 6.1). See [CheckResponse]
-// for Transfer-Encoding after http.ReadResponse.
+// Upgrade is exactly the one protocol that was asked for, and Connection has the
+// token upgrade.
 func CheckUpgradeResponse(h http.Header, token string) error {
 	upgrade := ListTokens(h, "Upgrade")
 	switch {
@@ -117,8 +105,6 @@ func CheckUpgradeResponse(h http.Header, token string) error {
 		return fmt.Errorf("the 101's Upgrade is %q, wanted %q", upgrade, token)
 	case !HasToken(h, "Connection", "upgrade"):
 		return errors.New("no Connection: upgrade in the 101")
-	case len(h["Content-Length"]) > 0 || len(h["Transfer-Encoding"]) > 0:
-		return errFramed
 	}
 	return nil
 }
@@ -137,31 +123,37 @@ func checkAccept(h http.Header, key string) error {
 }
 
 // agreedProtocol compares byte by byte, as browsers do: RFC 6455 section 4.1
-// asks for one of the offered names and says nothing of case.
-func agreedProtocol(h http.Header, offered []string) (string, error) {
-	lines := h["Sec-Websocket-Protocol"]
-	switch {
-	case len(lines) == 0:
-		return "", nil
-	case len(lines) > 1:
-		return "", errors.New("more than one Sec-WebSocket-Protocol in the 101")
-	case !slices.Contains(offered, lines[0]):
-		return "", fmt.Errorf("subprotocol %q in the 101 was not offered", lines[0])
+// asks for one of the offered names and says nothing of case. An empty line
+// chooses none.
+func agreedProtocol(h http.Header, o Offer) (string, error) {
+	chosen := ""
+	for _, line := range h["Sec-Websocket-Protocol"] {
+		switch {
+		case line == "":
+		case chosen != "":
+			return "", errors.New("more than one Sec-WebSocket-Protocol in the 101")
+		case !slices.Contains(o.Protocols, line) && !(o.Lenient.Subprotocol && isToken(line)):
+			return "", fmt.Errorf("subprotocol %q in the 101 was not offered", line)
+		default:
+			chosen = line
+		}
 	}
-	return lines[0], nil
+	return chosen, nil
 }
 
-func agreedExtensions(h http.Header, offered []Extension) (exts []Extension, rsv byte, err error) {
-	exts, err = ParseExtensions(h)
+// agreedExtensions verifies the names alone. Which parameters answer which offer
+// is between the two ends, whose rules differ from RFC 7692 in practice.
+func agreedExtensions(h http.Header, offered []string) (exts []Extension, rsv byte, err error) {
+	exts, err = parseExtensions(h)
 	if err != nil {
 		return nil, 0, err
 	}
 	for i, ext := range exts {
-		if slices.ContainsFunc(exts[:i], ext.sameName) {
+		switch {
+		case slices.ContainsFunc(exts[:i], ext.sameName):
 			return nil, 0, fmt.Errorf("extension %q twice in the 101", ext.Name)
-		}
-		if err := checkAgreed(ext, offered); err != nil {
-			return nil, 0, err
+		case !slices.Contains(offered, ext.Name):
+			return nil, 0, fmt.Errorf("extension %q in the 101 was not offered", ext.Name)
 		}
 		rsv |= reservedBits(ext.Name)
 	}
@@ -169,38 +161,6 @@ func agreedExtensions(h http.Header, offered []Extension) (exts []Extension, rsv
 }
 
 func (e Extension) sameName(other Extension) bool { return e.Name == other.Name }
-
-// checkAgreed: of permessage-deflate a client may offer several variants, and
-// the answer must fit one of them (RFC 7692 section 7). Of other extensions
-// only the name is known.
-func checkAgreed(ext Extension, offered []Extension) error {
-	var answer deflate
-	var err error
-	if ext.Name == deflateName {
-		if answer, err = parseDeflate(ext.Params, false); err != nil {
-			return err
-		}
-	}
-	named := false
-	for _, o := range offered {
-		if !ext.sameName(o) {
-			continue
-		}
-		named = true
-		if ext.Name != deflateName {
-			return nil
-		}
-		// An offer with a parameter that does not exist must be declined, so
-		// that no answer fits it (RFC 7692 section 7.1).
-		if offer, err := parseDeflate(o.Params, true); err == nil && answer.answers(offer) {
-			return nil
-		}
-	}
-	if !named {
-		return fmt.Errorf("extension %q in the 101 was not offered", ext.Name)
-	}
-	return fmt.Errorf("extension %q in the 101 does not fit the offer", ext.String())
-}
 
 func reservedBits(extension string) byte {
 	if extension == deflateName {
