@@ -1,6 +1,9 @@
 # Thin aliases only: every line is a command that may as well be typed.
 .PHONY: build run test race lint generate image ci acceptance install-provider
 
+# Take the toolchain that go.mod names when the installed one is older, also where the machine says local.
+export GOTOOLCHAIN := auto
+
 build:    ; CGO_ENABLED=0 go build -trimpath -o tunnelform .
 run:      ; go run . serve routes.example.yaml
 test:     ; go test ./...
