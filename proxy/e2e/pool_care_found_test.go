@@ -113,7 +113,7 @@ routes:
 	}
 }
 
-// TestDiscoverySRV: targets, ports, and priorities as tiers.
+// TestDiscoverySRV: targets that only the server knows, ports, and priorities as tiers.
 func TestDiscoverySRV(t *testing.T) {
 	t.Parallel()
 	names := proxytest.NewNameServer(t)
@@ -122,8 +122,9 @@ func TestDiscoverySRV(t *testing.T) {
 		_, port, _ := net.SplitHostPort(of.authority())
 		var number uint16
 		fmt.Sscan(port, &number)
-		return proxytest.Service{Target: "localhost.", Port: number, Priority: priority, Weight: 1}
+		return proxytest.Service{Target: "node.test.", Port: number, Priority: priority, Weight: 1}
 	}
+	names.SetAddresses("node.test.", "127.0.0.1")
 	names.SetServices("_ws._tcp.chat.test.", service(a, 10), service(b, 20))
 	p := start(t, web+`
 pools:
@@ -149,6 +150,14 @@ routes:
 	p.waitLogAfter(m, "backends found", fields{"backends": float64(1)})
 	if got := who(t, dial(t, p.ws("/"))); got != "b" {
 		t.Errorf("the tunnel leads to %s, wanted the one that is left", got)
+	}
+	m = p.log.mark()
+	names.SetServices("_ws._tcp.chat.test.", service(b, 1), proxytest.Service{Target: "node.test.", Port: 0})
+	if line := p.waitLogAfter(m, "lookup failed", fields{"backends": float64(1)}); !strings.Contains(line.text("error"), names.Addr) {
+		t.Errorf("the log says %q, wanted the server that was asked", line.text("error"))
+	}
+	if got := who(t, dial(t, p.ws("/"))); got != "b" {
+		t.Errorf("the tunnel leads to %s after a mistaken answer, wanted the one before", got)
 	}
 }
 

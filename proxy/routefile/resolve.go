@@ -34,7 +34,7 @@ func resolveKeys() []*Key {
 			text(func(r *Resolve) *string { return &r.DNS }, checkHostPort), example(`"chat.internal:9000"`)),
 		key("srv", "Every SRV record of this name is a backend: its target, port and weight, its priority as tier.",
 			text(func(r *Resolve) *string { return &r.SRV }, checkService), example("_ws._tcp.chat.internal")),
-		key("server", "The name server to ask, host:port, instead of the system's.",
+		key("server", "The name server to ask, host:port, instead of the system's, by complete names. It is asked for the addresses of SRV targets too, and each is a backend.",
 			text(func(r *Resolve) *string { return &r.Server }, checkHostPort), example(`"127.0.0.1:8600"`)),
 		key("scheme", "How the backends are spoken to.",
 			text(func(r *Resolve) *string { return &r.Scheme }, nil), enum("ws", "wss", "http", "https"), byDefault("ws"), example("wss")),

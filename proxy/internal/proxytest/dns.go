@@ -3,6 +3,8 @@ package proxytest
 // A name server: what it answers is a test's to say, and to change.
 
 import (
+	"encoding/binary"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -20,7 +22,7 @@ type Service struct {
 	Weight   uint16
 }
 
-// NameServer answers over UDP. Its methods may be called concurrently. It ends
+// NameServer answers over UDP and TCP. Its methods may be called concurrently. It ends
 // with the test.
 type NameServer struct {
 	Addr string // host:port
@@ -29,23 +31,37 @@ type NameServer struct {
 	addresses map[string][]string
 	services  map[string][]Service
 	broken    bool
+	failing   map[string]bool
+	truncates bool
 }
 
 // NewNameServer starts one that knows no names.
 func NewNameServer(t testing.TB) *NameServer {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &NameServer{Addr: conn.LocalAddr().String(), addresses: map[string][]string{}, services: map[string][]Service{}}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.serve(conn)
-	}()
-	t.Cleanup(func() { conn.Close(); <-done })
+	conn, listener := listenBoth(t)
+	s := &NameServer{Addr: conn.LocalAddr().String(), addresses: map[string][]string{}, services: map[string][]Service{}, failing: map[string]bool{}}
+	var serving sync.WaitGroup
+	serving.Go(func() { s.serve(conn) })
+	serving.Go(func() { s.serveTCP(listener) })
+	t.Cleanup(func() { conn.Close(); listener.Close(); serving.Wait() })
 	return s
+}
+
+// listenBoth takes one port for both protocols.
+func listenBoth(t testing.TB) (conn net.PacketConn, listener net.Listener) {
+	t.Helper()
+	for range 100 {
+		var err error
+		if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		if conn, err = net.ListenPacket("udp", listener.Addr().String()); err == nil {
+			return conn, listener
+		}
+		listener.Close()
+	}
+	t.Fatal("no port is free for both UDP and TCP")
+	return nil, nil
 }
 
 // SetAddresses says which addresses a name, with its last dot, has; none: no such name.
@@ -69,6 +85,20 @@ func (s *NameServer) Break(broken bool) {
 	s.broken = broken
 }
 
+// Fail has every question about a name, with its last dot, answered as Break does.
+func (s *NameServer) Fail(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failing[name] = true
+}
+
+// Truncate has every answer over UDP say that the rest is to be had over TCP.
+func (s *NameServer) Truncate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.truncates = true
+}
+
 func (s *NameServer) serve(conn net.PacketConn) {
 	buf := make([]byte, 4096)
 	for {
@@ -76,15 +106,49 @@ func (s *NameServer) serve(conn net.PacketConn) {
 		if err != nil {
 			return
 		}
-		var question dnsmessage.Message
-		if question.Unpack(buf[:n]) != nil || len(question.Questions) != 1 {
-			continue
-		}
-		answer, err := s.answer(question).Pack()
-		if err == nil {
+		if answer := s.reply(buf[:n], s.isTruncating()); answer != nil {
 			conn.WriteTo(answer, from)
 		}
 	}
+}
+
+// serveTCP answers one question a connection.
+func (s *NameServer) serveTCP(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		var size uint16
+		if binary.Read(conn, binary.BigEndian, &size) == nil {
+			buf := make([]byte, size)
+			if _, err := io.ReadFull(conn, buf); err == nil {
+				answer := s.reply(buf, false)
+				conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...))
+			}
+		}
+		conn.Close()
+	}
+}
+
+func (s *NameServer) isTruncating() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.truncates
+}
+
+// reply is nil for what is no question.
+func (s *NameServer) reply(text []byte, truncated bool) []byte {
+	var question dnsmessage.Message
+	if question.Unpack(text) != nil || len(question.Questions) != 1 {
+		return nil
+	}
+	m := s.answer(question)
+	if truncated {
+		m.Truncated, m.Answers = true, nil
+	}
+	answer, _ := m.Pack()
+	return answer
 }
 
 func (s *NameServer) answer(m dnsmessage.Message) *dnsmessage.Message {
@@ -95,11 +159,11 @@ func (s *NameServer) answer(m dnsmessage.Message) *dnsmessage.Message {
 		Header:    dnsmessage.Header{ID: m.ID, Response: true, Authoritative: true, RecursionAvailable: true},
 		Questions: m.Questions,
 	}
-	if s.broken {
+	name := strings.ToLower(q.Name.String())
+	if s.broken || s.failing[name] {
 		answer.RCode = dnsmessage.RCodeServerFailure
 		return answer
 	}
-	name := strings.ToLower(q.Name.String())
 	known := len(s.addresses[name]) + len(s.services[name])
 	if known == 0 {
 		answer.RCode = dnsmessage.RCodeNameError
