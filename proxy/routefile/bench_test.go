@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"gopkg.in/yaml.v3"
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // manyRoutes is a file of n routes as people write them: hosts, prefixes, some settings.
@@ -37,8 +37,8 @@ func BenchmarkFile(b *testing.B) {
 		}
 		b.Run(fmt.Sprintf("yaml/%d", n), func(b *testing.B) {
 			for b.Loop() {
-				var doc yaml.Node
-				if err := yaml.Unmarshal(data, &doc); err != nil {
+				var doc yamledit.Node
+				if err := yamledit.Unmarshal(data, &doc); err != nil {
 					b.Fatal(err)
 				}
 			}

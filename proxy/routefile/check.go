@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // Check: the mistakes that only show when records are looked at together. The
@@ -69,7 +71,7 @@ func gather[T interface{ pos() Pos }](c *checker, what string, section func(*Fil
 	return all
 }
 
-func recordOf(what, name string) string { return fmt.Sprintf("%s %q", what, clip(name)) }
+func recordOf(what, name string) string { return fmt.Sprintf("%s %q", what, yamledit.Clip(name)) }
 
 func (c *checker) note(pos Pos, key, record, format string, args ...any) {
 	c.errs = append(c.errs, &Error{Pos: pos, Key: key, Record: record, Text: fmt.Sprintf(format, args...)})
@@ -205,7 +207,7 @@ func (c *checker) checkRoutes() {
 		}
 		for _, t := range templatesOf(r.it) {
 			if err := t.check(r.it.Match.pattern(), r.it.spoilt); err != nil {
-				c.at(r.file, []string{"routes", name, t.key, t.below}, recordOf("route", name), "%s %q: %v", t.key, clip(t.raw), err)
+				c.at(r.file, []string{"routes", name, t.key, t.below}, recordOf("route", name), "%s %q: %v", t.key, yamledit.Clip(t.raw), err)
 			}
 		}
 	}
@@ -234,7 +236,7 @@ func (c *checker) checkPoolOf(r placed[*Route]) {
 	if len(c.pools) > 0 {
 		hint = c.hint(to.Host)
 	}
-	c.at(r.file, []string{"routes", r.it.Name, "to"}, recordOf("route", r.it.Name), "to %q: unknown pool %q%s", clip(to.Raw), to.Host, hint)
+	c.at(r.file, []string{"routes", r.it.Name, "to"}, recordOf("route", r.it.Name), "to %q: unknown pool %q%s", yamledit.Clip(to.Raw), to.Host, hint)
 }
 
 // maxHints bounds the search for near names: ten thousand unknown pools among

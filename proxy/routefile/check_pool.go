@@ -1,6 +1,10 @@
 package routefile
 
-import "github.com/tunnelform/tunnelform/proxy/internal/match"
+import (
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
+)
 
 // What Check asks of a pool's own keys, and of the routes that send to it.
 
@@ -26,7 +30,7 @@ func (c *checker) checkHashedCapture(r placed[*Route]) {
 	}
 	if checkCaptured(pool.Hash.Capture, r.it.Match.pattern()) != nil {
 		c.at(r.file, []string{"routes", r.it.Name, "to"}, recordOf("route", r.it.Name),
-			"to %q: the pool hashes the capture %q, which the route's path does not have", clip(r.it.To.Raw), pool.Hash.Capture)
+			"to %q: the pool hashes the capture %q, which the route's path does not have", yamledit.Clip(r.it.To.Raw), pool.Hash.Capture)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // CheckFiles: the mistakes that only this machine can know of, and the list of
@@ -59,7 +61,7 @@ type readFile struct {
 func (c *fileChecker) note(record string, keys []string, value string, err error) {
 	c.errs = append(c.errs, &Error{
 		Pos: c.file.nearestPos(keys...), Key: strings.Join(keys, "."), Record: record,
-		Text: fmt.Sprintf("%s %q: %v", keys[len(keys)-1], clip(value), err),
+		Text: fmt.Sprintf("%s %q: %v", keys[len(keys)-1], yamledit.Clip(value), err),
 	})
 }
 

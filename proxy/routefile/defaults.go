@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"reflect"
 
-	"gopkg.in/yaml.v3"
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // Defaults: the built-in ones, read from the table of keys, and how one layer
@@ -59,9 +59,9 @@ func fill(k *Key, dst any) {
 }
 
 func (k *Key) readDefault(dst any) {
-	var doc yaml.Node
+	var doc yamledit.Node
 	p := &parser{file: &File{lines: 1}, path: []string{k.Name}}
-	if err := yaml.Unmarshal([]byte(k.Default), &doc); err != nil {
+	if err := yamledit.Unmarshal([]byte(k.Default), &doc); err != nil {
 		panic(fmt.Sprintf("routefile: default of %s: %v", k.Path, err))
 	}
 	if p.value(k, doc.Content[0], dst); len(p.errs) > 0 {

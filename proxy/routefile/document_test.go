@@ -21,7 +21,7 @@ func TestDocumentKeepsMeaning(t *testing.T) {
 			t.Errorf("%s: once more: %v\n%s", path, errs, out)
 			continue
 		}
-		for _, s := range sectionOrder {
+		for _, s := range sections {
 			for name := range again.named(s) {
 				if f.Fingerprint(s, name) != again.Fingerprint(s, name) {
 					t.Errorf("%s: %s means something else", path, s.record(name))

@@ -2,7 +2,6 @@ package routefile
 
 import (
 	"cmp"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -26,14 +25,6 @@ func (e *Error) Error() string {
 		return e.Pos.String() + ": " + e.Text
 	}
 	return e.Pos.String() + ": " + e.Record + ": " + e.Text
-}
-
-// String gives "file:line:col"; a position without a line is the file's name alone.
-func (p Pos) String() string {
-	if p.Line == 0 {
-		return p.File
-	}
-	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
 }
 
 // Errors is every mistake of a file or a set of files: sorted by position,

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"gopkg.in/yaml.v3"
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // File is one parsed routes file: plain data, owned by the caller, immutable
@@ -23,7 +23,7 @@ type File struct {
 	Pools          map[string]*Pool
 	Routes         map[string]*Route
 
-	node *yaml.Node // the document's mapping, for KeyPos
+	node node // the document's mapping, for KeyPos
 	data []byte
 	errs Errors // what Parse found, for Check
 
@@ -32,17 +32,13 @@ type File struct {
 }
 
 // Pos is a place in a routes file. Line and Col are 1-based; Col counts characters.
-type Pos struct {
-	File string
-	Line int
-	Col  int
-}
+type Pos = yamledit.Pos
 
 // Record is what every named part of a file has in common.
 type Record struct {
 	Name string // its key
 	Pos  Pos    // of the key
-	node *yaml.Node
+	node node
 
 	spoilt bool // Parse found mistakes in it: Check does not judge what was half read
 }

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"gopkg.in/yaml.v3"
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // FuzzParse feeds any bytes to Parse and what it made of them to everything
@@ -59,7 +59,7 @@ var fuzzSchema = sync.OnceValue(func() (s map[string]any) {
 // checkSchema holds that the schema accepts what Parse accepted.
 func checkSchema(t *testing.T, data []byte) {
 	var v, back any
-	if err := yaml.Unmarshal(bytes.TrimPrefix(data, []byte(bom)), &v); err != nil {
+	if err := yamledit.Unmarshal(bytes.TrimPrefix(data, []byte(bom)), &v); err != nil {
 		return // yaml.v3's own limit on aliases
 	}
 	text, err := json.Marshal(v)

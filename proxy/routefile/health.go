@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // What a pool says of its backends' health, of those who wait for them, and of
@@ -79,9 +81,9 @@ func healthKeys() []*Key {
 		key("tcp", "Asks whether the backend takes a connection, with TLS where its URL says so. Only true may be written.",
 			onlyTrue(func(h *Health) *bool { return &h.TCP }, "leave it out where nothing is to be asked"), example("true")),
 		key("http", "Asks in HTTP.",
-			mapping(func(h *Health) *HTTPHealth { h.HTTP = orNew(h.HTTP); return h.HTTP }, httpHealthKeys()...), example("{path: /health}")),
+			optional(func(h *Health) **HTTPHealth { return &h.HTTP }, httpHealthKeys()...), example("{path: /health}")),
 		key("websocket", "Asks with a WebSocket handshake and a ping, which must be ponged.",
-			mapping(func(h *Health) *WebSocketHealth { h.WebSocket = orNew(h.WebSocket); return h.WebSocket }, webSocketHealthKeys()...), example("{path: /ws}")),
+			optional(func(h *Health) **WebSocketHealth { return &h.WebSocket }, webSocketHealthKeys()...), example("{path: /ws}")),
 		key("interval", "From an answer to the next question, give or take a tenth.",
 			duration(func(h *Health) *dur { return &h.Interval }, false), byDefault("10s"), example("5s")),
 		key("timeout", "How long an answer may take.",
@@ -154,7 +156,7 @@ func queueKeys() []*Key {
 
 // onlyTrue reads a switch of which only true means anything.
 func onlyTrue[T any](field func(*T) *bool, why string) *Key {
-	return &Key{Kind: KindSwitch, Enum: []string{"true"}, set: func(p *parser, k *Key, n node, dst any) {
+	return &Key{Kind: KindSwitch, Enum: []string{"true"}, write: writes(field, word(strconv.FormatBool)), set: func(p *parser, k *Key, n node, dst any) {
 		on, ok := p.boolean(n)
 		if ok && !on {
 			p.bad(n, "only true may be written; %s", why)
@@ -167,7 +169,7 @@ const percentPattern = `^(100|[1-9][0-9]?)%$`
 
 // percent reads 1% to 100%.
 func percent[T any](field func(*T) *int) *Key {
-	return &Key{Kind: KindText, Pattern: percentPattern, set: func(p *parser, k *Key, n node, dst any) {
+	return &Key{Kind: KindText, Pattern: percentPattern, write: writes(field, func(n int) node { return yamledit.TextNode(strconv.Itoa(n) + "%") }), set: func(p *parser, k *Key, n node, dst any) {
 		if !p.wantText(n) {
 			return
 		}
@@ -261,82 +263,5 @@ func (c *checker) checkHealth(p placed[*Pool]) {
 	if h := p.it.Health.HTTP; h != nil && h.Body != "" && h.Method == "HEAD" {
 		c.at(p.file, slices.Concat(keys, []string{"http", "body"}), recordOf("pool", p.it.Name),
 			"health.http.body without effect: the answer to HEAD has none")
-	}
-}
-
-func encodeHealth(h *Health) fieldNodes {
-	var f fieldNodes
-	f.set("tcp", h.TCP)
-	if h.HTTP != nil {
-		f.add("http", encodeHTTPHealth(h.HTTP).mapping())
-	}
-	if h.WebSocket != nil {
-		f.add("websocket", encodeWebSocketHealth(h.WebSocket).mapping())
-	}
-	f.duration("interval", h.Interval)
-	f.duration("timeout", h.Timeout)
-	f.count("passes", h.Passes)
-	f.count("fails", h.Fails)
-	f.text("initial", h.Initial)
-	f.duration("slow_start", h.SlowStart)
-	f.part("passive", encodePassiveHealth(&h.Passive))
-	return f
-}
-
-func encodeHTTPHealth(h *HTTPHealth) *fieldNodes {
-	f := new(fieldNodes)
-	f.text("method", h.Method)
-	f.text("path", h.Path)
-	f.text("host", h.Host)
-	f.headerValues("headers", h.Headers)
-	f.texts("statuses", h.Statuses)
-	f.text("body", h.Body)
-	return f
-}
-
-func encodeWebSocketHealth(h *WebSocketHealth) *fieldNodes {
-	f := new(fieldNodes)
-	f.text("path", h.Path)
-	f.text("host", h.Host)
-	f.headerValues("headers", h.Headers)
-	f.text("subprotocol", h.Subprotocol)
-	return f
-}
-
-func encodePassiveHealth(h *PassiveHealth) fieldNodes {
-	var f fieldNodes
-	f.count("fails", h.Fails)
-	f.duration("eject", h.Eject)
-	f.duration("max", h.Max)
-	f.percent("at_most", h.AtMost)
-	return f
-}
-
-func encodeRetry(r *Retry) fieldNodes {
-	var f fieldNodes
-	f.count("others", r.Others)
-	f.percent("budget", r.Budget)
-	return f
-}
-
-func encodeQueue(q *Queue) *fieldNodes {
-	f := new(fieldNodes)
-	f.count("length", q.Length)
-	f.duration("wait", q.Wait)
-	return f
-}
-
-// headerValues writes names to one value each.
-func (f *fieldNodes) headerValues(name string, list []Header) {
-	var part fieldNodes
-	for _, h := range list {
-		part.add(h.Name, textNode(h.Value))
-	}
-	f.part(name, part)
-}
-
-func (f *fieldNodes) percent(name string, n int) {
-	if n != 0 {
-		f.add(name, textNode(strconv.Itoa(n)+"%"))
 	}
 }

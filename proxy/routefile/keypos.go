@@ -1,6 +1,6 @@
 package routefile
 
-import "gopkg.in/yaml.v3"
+import "github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 
 // Where a key stands: looking up nodes by name, aliases and merge keys followed.
 
@@ -42,7 +42,7 @@ func (f *File) find(keys ...string) node {
 // childOf returns the value of a key in a mapping, nil when there is none.
 func childOf(n node, key string) node {
 	_, value := lookUp(n, key)
-	return deref(value)
+	return yamledit.Deref(value)
 }
 
 // keyOf returns the node of the key itself.
@@ -51,37 +51,30 @@ func keyOf(n node, key string) node {
 	return k
 }
 
-func deref(n node) node {
-	if n != nil && n.Kind == yaml.AliasNode {
-		return n.Alias
-	}
-	return n
-}
-
 // maxLookUp bounds how many mappings one look-up visits: merge keys may contain themselves.
 const maxLookUp = 1000
 
 // lookUp finds a key of a mapping, its own before those of its merge keys.
 func lookUp(n node, name string) (key, value node) {
 	budget := maxLookUp
-	return lookUpIn(deref(n), name, &budget)
+	return lookUpIn(yamledit.Deref(n), name, &budget)
 }
 
 func lookUpIn(n node, name string, budget *int) (key, value node) {
-	if *budget--; n == nil || n.Kind != yaml.MappingNode || *budget < 0 {
+	if *budget--; n == nil || n.Kind != yamledit.MappingNode || *budget < 0 {
 		return nil, nil
 	}
 	var bases []node
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		switch k := deref(n.Content[i]); {
-		case isMerge(k):
+		switch k := yamledit.Deref(n.Content[i]); {
+		case yamledit.IsMerge(k):
 			bases = append(bases, basesOf(n.Content[i+1])...)
-		case k.Kind == yaml.ScalarNode && k.Value == name:
+		case k.Kind == yamledit.ScalarNode && k.Value == name:
 			return n.Content[i], n.Content[i+1]
 		}
 	}
 	for _, base := range bases {
-		if key, value = lookUpIn(deref(base), name, budget); key != nil {
+		if key, value = lookUpIn(yamledit.Deref(base), name, budget); key != nil {
 			return key, value
 		}
 	}
@@ -90,7 +83,7 @@ func lookUpIn(n node, name string, budget *int) (key, value node) {
 
 // basesOf is what `<<: *a` or `<<: [*a, *b]` merges.
 func basesOf(n node) []node {
-	if n = deref(n); n.Kind == yaml.SequenceNode {
+	if n = yamledit.Deref(n); n.Kind == yamledit.SequenceNode {
 		return n.Content
 	}
 	return []node{n}

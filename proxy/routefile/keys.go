@@ -1,6 +1,9 @@
 package routefile
 
-import "strings"
+import (
+	"iter"
+	"strings"
+)
 
 // What a key of the routes file is. The table of all keys stands in table.go;
 // the parser (walk.go), the schema and the reference are driven by it.
@@ -55,8 +58,15 @@ type Key struct {
 	set    func(p *parser, k *Key, n node, dst any)              // all other kinds
 	short  func(p *parser, k *Key, n node, dst any) (taken bool) // a short form, if n is one
 	after  func(p *parser, k *Key, n node, dst any)              // KindMapping, KindNamed: checks across its keys
-	keys   []*Key
-	index  map[string]*Key
+
+	// Of the way back, from records to YAML:
+	get      func(src any) any                    // KindMapping: what open opens, without changing src; nil: not there
+	optional bool                                 // KindMapping: an empty one means something
+	all      func(src any) iter.Seq2[string, any] // KindNamed, KindList: the entries of src
+	write    func(src any) node                   // all other kinds, and mappings in their short form; nil: not there
+
+	keys  []*Key
+	index map[string]*Key
 }
 
 // Short is a form other than its kind that may stand at a key: `keepalive: off`.
@@ -75,6 +85,17 @@ func Keys() []Key {
 		}
 	})
 	return all
+}
+
+// child returns the key for name below k, nil if there is none.
+func (k *Key) child(name string) *Key {
+	if k == nil {
+		return nil
+	}
+	if one := k.index["*"]; one != nil {
+		return one
+	}
+	return k.index[name]
 }
 
 // walkKeys visits k and everything below it.

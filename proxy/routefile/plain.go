@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strconv"
 
-	"gopkg.in/yaml.v3"
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // Records as plain values, for those who know a record's keys from the table
@@ -38,14 +38,14 @@ const ConditionValue = "value"
 // wrong kind is left out: Parse has named it.
 func (f *File) Plain(s Section, name string) Plain {
 	n := f.recordNode(s, name)
-	if n == nil || followed(n).Kind != yaml.MappingNode {
+	if n == nil || yamledit.Deref(n).Kind != yamledit.MappingNode {
 		return nil
 	}
 	return s.plain(n)
 }
 
 // recordNode is a record's value, nil when it is not there.
-func (f *File) recordNode(s Section, name string) *yaml.Node {
+func (f *File) recordNode(s Section, name string) node {
 	switch s {
 	case InRoutes:
 		if r := f.Routes[name]; r != nil {
@@ -78,7 +78,7 @@ func (f *File) Fingerprint(s Section, name string) string {
 // it, nor are its name, the file's defaults and the directory that its paths start from.
 func (s Section) Fingerprint(p Plain) string {
 	n := s.FromPlain(p)
-	if meant := meaning(s, n); meant != nil {
+	if meant := s.normal(n); meant != nil {
 		n = meant
 	}
 	text, err := s.Print("record", n)
@@ -92,18 +92,18 @@ func (s Section) Fingerprint(p Plain) string {
 // InWordsOf returns what p says in the words of old where the two mean the same:
 // 60s stays 60s where p has 1m.
 func (s Section) InWordsOf(old, p Plain) Plain {
-	return s.plain(settle(s, s.FromPlain(old), s.FromPlain(p)))
+	return s.plain(keepSpelling(s, s.FromPlain(old), s.FromPlain(p)))
 }
 
-func (s Section) plain(n *yaml.Node) Plain {
+func (s Section) plain(n node) Plain {
 	budget := maxAliased
 	p, _ := plainOf(s.key(), n, &budget).(Plain)
 	return p
 }
 
 // plainOf is n, which stands at k, in plain values; nil if it is of the wrong kind.
-func plainOf(k *Key, n *yaml.Node, budget *int) any {
-	if n = followed(n); n == nil || isNull(n) {
+func plainOf(k *Key, n node, budget *int) any {
+	if n = yamledit.Deref(n); n == nil || yamledit.IsNull(n) {
 		return nil
 	}
 	if *budget--; *budget < 0 {
@@ -113,24 +113,24 @@ func plainOf(k *Key, n *yaml.Node, budget *int) any {
 	case KindMapping:
 		return plainMapping(k, n, budget)
 	case KindNamed:
-		return plainEntries(n, func(_ string, v *yaml.Node) any { return plainOf(k.index["*"], v, budget) })
+		return plainEntries(n, func(_ string, v node) any { return plainOf(k.index["*"], v, budget) })
 	case KindValues:
-		return plainEntries(n, func(_ string, v *yaml.Node) any { return plainWord(v) })
+		return plainEntries(n, func(_ string, v node) any { return plainWord(v) })
 	case KindValueLists:
-		return plainEntries(n, func(_ string, v *yaml.Node) any { return plainTexts(v) })
+		return plainEntries(n, func(_ string, v node) any { return plainTexts(v) })
 	case KindList:
-		return plainItems(n, func(v *yaml.Node) any { return plainOf(k.index["[]"], v, budget) })
+		return plainItems(n, func(v node) any { return plainOf(k.index["[]"], v, budget) })
 	case KindTexts, KindNetworks:
 		return plainTexts(n)
 	}
 	return plainScalar(k.Kind, n)
 }
 
-func plainMapping(k *Key, n *yaml.Node, budget *int) any {
-	if n.Kind == yaml.ScalarNode {
+func plainMapping(k *Key, n node, budget *int) any {
+	if n.Kind == yamledit.ScalarNode {
 		return plainShort(k, n)
 	}
-	return plainEntries(n, func(name string, v *yaml.Node) any {
+	return plainEntries(n, func(name string, v node) any {
 		below := k.index[name]
 		if below == nil || below.Reserved {
 			return nil
@@ -140,7 +140,7 @@ func plainMapping(k *Key, n *yaml.Node, budget *int) any {
 }
 
 // plainShort writes the short forms of mappings out.
-func plainShort(k *Key, n *yaml.Node) any {
+func plainShort(k *Key, n node) any {
 	switch {
 	case k.Name == "*":
 		return Plain{ConditionValue: n.Value}
@@ -156,12 +156,12 @@ func plainShort(k *Key, n *yaml.Node) any {
 	return nil
 }
 
-func plainEntries(n *yaml.Node, value func(string, *yaml.Node) any) any {
-	if n.Kind != yaml.MappingNode {
+func plainEntries(n node, value func(string, node) any) any {
+	if n.Kind != yamledit.MappingNode {
 		return nil
 	}
 	all := Plain{}
-	for name, v := range fields(n) {
+	for name, v := range yamledit.Fields(n) {
 		if one := value(name, v); one != nil {
 			all[name] = one
 		}
@@ -169,8 +169,8 @@ func plainEntries(n *yaml.Node, value func(string, *yaml.Node) any) any {
 	return all
 }
 
-func plainItems(n *yaml.Node, value func(*yaml.Node) any) any {
-	if n.Kind != yaml.SequenceNode {
+func plainItems(n node, value func(node) any) any {
+	if n.Kind != yamledit.SequenceNode {
 		return nil
 	}
 	all := []any{}
@@ -183,23 +183,23 @@ func plainItems(n *yaml.Node, value func(*yaml.Node) any) any {
 }
 
 // plainTexts is a list of texts; one text is a list of one.
-func plainTexts(n *yaml.Node) any {
-	n = followed(n)
-	if n.Kind == yaml.ScalarNode {
+func plainTexts(n node) any {
+	n = yamledit.Deref(n)
+	if n.Kind == yamledit.ScalarNode {
 		return []any{n.Value}
 	}
 	return plainItems(n, plainWord)
 }
 
-func plainWord(n *yaml.Node) any {
-	if n = followed(n); n.Kind != yaml.ScalarNode || isNull(n) {
+func plainWord(n node) any {
+	if n = yamledit.Deref(n); n.Kind != yamledit.ScalarNode || yamledit.IsNull(n) {
 		return nil
 	}
 	return n.Value
 }
 
-func plainScalar(kind Kind, n *yaml.Node) any {
-	if n.Kind != yaml.ScalarNode {
+func plainScalar(kind Kind, n node) any {
+	if n.Kind != yamledit.ScalarNode {
 		return nil
 	}
 	switch kind {
@@ -222,57 +222,57 @@ func plainScalar(kind Kind, n *yaml.Node) any {
 // FromPlain gives a record as Set wants it, its keys in the order of the
 // reference. Values of the wrong kind and unknown keys are written all the
 // same, so that Parse can name them.
-func (s Section) FromPlain(p Plain) *yaml.Node {
-	return ordered(fromPlain(s.key(), p), s.key())
+func (s Section) FromPlain(p Plain) node {
+	return yamledit.Ordered(fromPlain(s.key(), p), keyOrder{s.key()})
 }
 
-func fromPlain(k *Key, v any) *yaml.Node {
+func fromPlain(k *Key, v any) node {
 	switch v := v.(type) {
 	case Plain:
 		return fromMapping(k, v)
 	case []any:
 		return fromList(k, v)
 	case bool:
-		return wordNode(strconv.FormatBool(v))
+		return yamledit.WordNode(strconv.FormatBool(v))
 	case int64:
-		return wordNode(strconv.FormatInt(v, 10))
+		return yamledit.WordNode(strconv.FormatInt(v, 10))
 	case string:
 		return fromText(k, v)
 	}
-	return textNode(fmt.Sprint(v))
+	return yamledit.TextNode(fmt.Sprint(v))
 }
 
 // numeral is what may stand without quotes where a number is wanted.
 var numeral = regexp.MustCompile(`^[+-]?[0-9]+(\.[0-9]+)?$`)
 
-func fromText(k *Key, text string) *yaml.Node {
+func fromText(k *Key, text string) node {
 	if k != nil && slices.Contains([]Kind{KindCount, KindRate, KindSize, KindWhole, KindDuration}, k.Kind) && numeral.MatchString(text) {
-		return wordNode(text)
+		return yamledit.WordNode(text)
 	}
-	return textNode(text)
+	return yamledit.TextNode(text)
 }
 
-func fromMapping(k *Key, p Plain) *yaml.Node {
+func fromMapping(k *Key, p Plain) node {
 	if value, ok := p[ConditionValue].(string); ok && len(p) == 1 && k != nil && k.Name == "*" && len(k.Short) > 0 {
-		return textNode(value)
+		return yamledit.TextNode(value)
 	}
-	var all fieldNodes
+	var all yamledit.Mapping
 	for _, name := range sortedNames(p) {
-		all.add(name, fromPlain(below(k, name), p[name]))
+		all.Add(name, fromPlain(k.child(name), p[name]))
 	}
-	return all.mapping()
+	return all.Node()
 }
 
 // fromList writes a list, and the one word of a list of one where the word has a
 // meaning of its own that no list may contain: `upgrade: any`.
-func fromList(k *Key, list []any) *yaml.Node {
+func fromList(k *Key, list []any) node {
 	if word, ok := onlyText(list); ok && k != nil && (k.Name == "upgrade" && known(word, upgradeWords) ||
 		k.Name == "origins" && (word == "same-host" || word == "any")) {
-		return textNode(word)
+		return yamledit.TextNode(word)
 	}
-	n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+	n := yamledit.ListNode()
 	for _, item := range list {
-		n.Content = append(n.Content, fromPlain(below(k, "[]"), item))
+		n.Content = append(n.Content, fromPlain(k.child("[]"), item))
 	}
 	return n
 }

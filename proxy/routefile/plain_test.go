@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // samples are files that read without mistakes: the tour and what the printers are tested with.
@@ -34,8 +36,8 @@ func TestPlainKeepsMeaning(t *testing.T) {
 			for _, name := range names {
 				seen++
 				p := f.Plain(s, name)
-				before, after := meaning(s, followed(f.recordNode(s, name))), meaning(s, s.FromPlain(p))
-				if before == nil || after == nil || !sameValue(before, after) {
+				before, after := s.normal(yamledit.Deref(f.recordNode(s, name))), s.normal(s.FromPlain(p))
+				if before == nil || after == nil || !yamledit.Same(before, after) {
 					t.Errorf("%s: %s changes its meaning: %v", path, s.record(name), p)
 				}
 				if again := s.plain(s.FromPlain(p)); !reflect.DeepEqual(again, p) {

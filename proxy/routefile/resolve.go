@@ -111,23 +111,3 @@ func (c *checker) checkRebalance(p placed[*Pool]) {
 	c.at(p.file, []string{"pools", p.it.Name, "rebalance"}, recordOf("pool", p.it.Name),
 		"rebalance stands beside %s, which sends the clients back to where they were", why)
 }
-
-func encodeResolve(r *Resolve) *fieldNodes {
-	f := new(fieldNodes)
-	f.text("dns", r.DNS)
-	f.text("srv", r.SRV)
-	f.text("server", r.Server)
-	f.text("scheme", r.Scheme)
-	f.duration("every", r.Every)
-	f.count("max_tunnels", r.MaxTunnels)
-	f.count("max_requests", r.MaxRequests)
-	f.part("tls", encodeTLS(&r.TLS))
-	return f
-}
-
-func encodeRebalance(r *Rebalance) *fieldNodes {
-	f := new(fieldNodes)
-	f.duration("within", r.Within)
-	f.percent("tolerance", r.Tolerance)
-	return f
-}

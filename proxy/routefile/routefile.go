@@ -5,7 +5,7 @@
 //
 //	bytes -Parse-> *File -Check-> Errors -NewSet-> *Set (defaults resolved)
 //
-// Parse walks yaml.Node itself, because yaml.v3's strict decoder reports Go
+// Parse walks yamledit.Node itself, because yaml.v3's strict decoder reports Go
 // type names and no columns. One table (table.go) names every key, its kind, its
 // meaning and its default; the parser, the JSON Schema (Schema) and the
 // reference (Reference) are all made from it.

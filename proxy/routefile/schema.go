@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"gopkg.in/yaml.v3"
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // The JSON Schema (draft-07), made from the table of keys: editors complete and
@@ -247,7 +247,7 @@ func yamlValue(text string) any {
 		return n
 	}
 	var v any
-	if err := yaml.Unmarshal([]byte(text), &v); err != nil {
+	if err := yamledit.Unmarshal([]byte(text), &v); err != nil {
 		panic(fmt.Sprintf("routefile: the table's %q: %v", text, err))
 	}
 	return v

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"gopkg.in/yaml.v3"
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // fits is a slow and obvious reader of the part of JSON Schema that Schema uses.
@@ -149,7 +149,7 @@ func schemaObject(t *testing.T) map[string]any {
 func asJSON(t *testing.T, text string) any {
 	t.Helper()
 	var v, back any
-	if err := yaml.Unmarshal([]byte(text), &v); err != nil {
+	if err := yamledit.Unmarshal([]byte(text), &v); err != nil {
 		t.Fatal(err)
 	}
 	data, err := json.Marshal(v)

@@ -3,12 +3,14 @@ package routefile
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
-	"gopkg.in/yaml.v3"
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // Keys that are read in a way of their own: records, conditions, headers, and
@@ -20,20 +22,41 @@ type (
 )
 
 // named makes a mapping of names, each of which opens one U with the keys.
-func named[T, U any](open func(p *parser, dst *T, name string, key node) *U, keys []*Key, more ...func(*Key)) *Key {
-	one := &Key{Name: "*", Kind: KindMapping, keys: keys, open: func(dst any) any { return dst }}
+func named[T, U any](section func(*T) map[string]*U, open func(p *parser, dst *T, name string, key node) *U, keys []*Key, more ...func(*Key)) *Key {
+	one := &Key{Name: "*", Kind: KindMapping, keys: keys, optional: true, open: same, get: same}
 	for _, m := range more {
 		m(one)
 	}
 	return &Key{Kind: KindNamed, keys: []*Key{one}, each: func(p *parser, dst any, name string, key node) any {
 		return open(p, dst.(*T), name, key)
+	}, all: func(src any) iter.Seq2[string, any] {
+		records := section(src.(*T))
+		return func(yield func(string, any) bool) {
+			for _, name := range sortedNames(records) {
+				if !yield(name, records[name]) {
+					return
+				}
+			}
+		}
 	}}
 }
 
+// same is the destination of an entry, which its keys fill themselves.
+func same(dst any) any { return dst }
+
 // listOf makes a list of mappings.
-func listOf[T, U any](open func(p *parser, dst *T, item node) *U, item *Key) *Key {
+func listOf[T, U any](list func(*T) []U, open func(p *parser, dst *T, item node) *U, item *Key) *Key {
 	return &Key{Kind: KindList, keys: []*Key{item}, each: func(p *parser, dst any, _ string, n node) any {
 		return open(p, dst.(*T), n)
+	}, all: func(src any) iter.Seq2[string, any] {
+		items := list(src.(*T))
+		return func(yield func(string, any) bool) {
+			for i := range items {
+				if !yield("", &items[i]) {
+					return
+				}
+			}
+		}
 	}}
 }
 
@@ -47,7 +70,7 @@ func (p *parser) begin(what, name string, key node) Record {
 
 func (p *parser) checkName(what, name string, key node) {
 	if err := checkName(name); err != nil {
-		p.note(key, fmt.Sprintf("name %q of a %s: %v", clip(name), what, err))
+		p.note(key, fmt.Sprintf("name %q of a %s: %v", yamledit.Clip(name), what, err))
 	}
 }
 
@@ -87,7 +110,8 @@ func newCertificate(p *parser, t *ListenerTLS, item node) *CertificateFiles {
 
 // addressKey reads a listener's address; a socket's path is resolved against the routes file.
 func addressKey() *Key {
-	return &Key{Kind: KindText, set: func(p *parser, k *Key, n node, dst any) {
+	write := writes(func(l *Listener) *string { return &l.Address }, yamledit.TextNode)
+	return &Key{Kind: KindText, write: write, set: func(p *parser, k *Key, n node, dst any) {
 		if !p.wantText(n) || !p.passes(n, CheckAddress) {
 			return
 		}
@@ -110,16 +134,22 @@ func versionKey() *Key {
 
 // plainSwitch reads true or false where unsaid is false.
 func plainSwitch[T any](field func(*T) *bool) *Key {
-	return &Key{Kind: KindSwitch, set: func(p *parser, k *Key, n node, dst any) {
+	return &Key{Kind: KindSwitch, write: writes(field, word(strconv.FormatBool)), set: func(p *parser, k *Key, n node, dst any) {
 		if on, ok := p.boolean(n); ok {
 			*field(dst.(*T)) = on
 		}
 	}}
 }
 
-// targetKey reads a target with its position.
-func targetKey[T any](field func(*T) *Target, parse func(string) (Target, error)) *Key {
-	return &Key{Kind: KindText, set: func(p *parser, k *Key, n node, dst any) {
+// targetKey reads a target with its position. get returns nil where there is none.
+func targetKey[T any](parse func(string) (Target, error), get func(*T) *Target, put func(*T, Target)) *Key {
+	write := func(src any) node {
+		if t := get(src.(*T)); t != nil {
+			return yamledit.TextNode(t.Raw)
+		}
+		return nil
+	}
+	return &Key{Kind: KindText, write: write, set: func(p *parser, k *Key, n node, dst any) {
 		if !p.wantText(n) {
 			return
 		}
@@ -128,7 +158,7 @@ func targetKey[T any](field func(*T) *Target, parse func(string) (Target, error)
 			p.bad(n, "%v", err)
 		}
 		t.Pos = p.file.pos(n)
-		*field(dst.(*T)) = t
+		put(dst.(*T), t)
 	}}
 }
 
@@ -142,7 +172,7 @@ func finishRespond(p *parser, n node, r *Respond) {
 // statusKey reads one of a few statuses.
 func statusKey[T any](field func(*T) *int, statuses ...int) *Key {
 	words := strings.Fields(strings.Trim(fmt.Sprint(statuses), "[]"))
-	return &Key{Kind: KindWhole, Enum: words, set: func(p *parser, k *Key, n node, dst any) {
+	return &Key{Kind: KindWhole, Enum: words, write: writes(field, word(strconv.Itoa)), set: func(p *parser, k *Key, n node, dst any) {
 		if !p.wantScalar(n) {
 			return
 		}
@@ -157,7 +187,8 @@ func statusKey[T any](field func(*T) *int, statuses ...int) *Key {
 }
 
 func closeCodeKey() *Key {
-	return &Key{Kind: KindWhole, Min: 1000, Max: 4999, set: func(p *parser, k *Key, n node, dst any) {
+	write := writes(func(d *DrainPolicy) *int { return &d.Code }, word(strconv.Itoa))
+	return &Key{Kind: KindWhole, Min: 1000, Max: 4999, write: write, set: func(p *parser, k *Key, n node, dst any) {
 		code, ok := p.number(n, k.Min, k.Max)
 		if !ok {
 			return
@@ -172,8 +203,16 @@ func closeCodeKey() *Key {
 
 // headerValues reads names to one value each, sorted by name.
 func headerValues[T any](field func(*T) *[]Header) *Key {
-	start := func(t *T) { *field(t) = []Header{} }
-	k := values(start, func(p *parser, dst *T, key, value node) {
+	return headersOf(field, nil)
+}
+
+// headerEdits is headerValues where an empty mapping hides what the defaults say.
+func headerEdits[T any](field func(*T) *[]Header) *Key {
+	return headersOf(field, []Header{})
+}
+
+func headersOf[T any](field func(*T) *[]Header, empty []Header) *Key {
+	k := values(func(t *T) { *field(t) = empty }, func(p *parser, dst *T, key, value node) {
 		p.header(field(dst), key, value)
 	})
 	return sortedHeaders(k, field)
@@ -202,6 +241,7 @@ func (p *parser) header(list *[]Header, key, value node) {
 // sortedHeaders sorts what k read by name, keeping the values of one name in order.
 func sortedHeaders[T any](k *Key, field func(*T) *[]Header) *Key {
 	set := k.set
+	k.write = writes(field, headerMapping)
 	k.set = func(p *parser, k *Key, n node, dst any) {
 		set(p, k, n, dst)
 		slices.SortStableFunc(*field(dst.(*T)), func(a, b Header) int { return strings.Compare(a.Name, b.Name) })
@@ -212,7 +252,7 @@ func sortedHeaders[T any](k *Key, field func(*T) *[]Header) *Key {
 // textMap reads texts to texts.
 func textMap[T any](field func(*T) *map[string]string, check func(from, to string) error) *Key {
 	start := func(t *T) { *field(t) = map[string]string{} }
-	return values(start, func(p *parser, dst *T, key, value node) {
+	k := values(start, func(p *parser, dst *T, key, value node) {
 		if !p.wantText(value) {
 			return
 		}
@@ -222,6 +262,16 @@ func textMap[T any](field func(*T) *map[string]string, check func(from, to strin
 		}
 		(*field(dst))[key.Value] = value.Value
 	})
+	k.write = writes(field, textMapping)
+	return k
+}
+
+func textMapping(texts map[string]string) node {
+	var m yamledit.Mapping
+	for _, from := range sortedNames(texts) {
+		m.Add(from, yamledit.TextNode(texts[from]))
+	}
+	return m.Node()
 }
 
 func checkCookiePath(from, to string) error {
@@ -272,6 +322,20 @@ func eachCondition(check func(string) error, field func(*Match) *[]Condition) fu
 	}
 }
 
+// allConditions yields the conditions of a match, which are sorted by name.
+func allConditions(field func(*Match) *[]Condition) func(src any) iter.Seq2[string, any] {
+	return func(src any) iter.Seq2[string, any] {
+		return func(yield func(string, any) bool) {
+			list := *field(src.(*Match))
+			for i := range list {
+				if !yield(list[i].Name, &list[i]) {
+					return
+				}
+			}
+		}
+	}
+}
+
 func sortConditions(field func(*Match) *[]Condition) func(*parser, node, *Match) {
 	return func(_ *parser, _ node, m *Match) {
 		slices.SortStableFunc(*field(m), func(a, b Condition) int { return strings.Compare(a.Name, b.Name) })
@@ -282,11 +346,17 @@ func sortConditions(field func(*Match) *[]Condition) func(*parser, node, *Match)
 func shortValue(k *Key) {
 	k.Short = []Short{{Kind: KindValue, Meaning: "the value is exactly this"}}
 	k.short = func(p *parser, k *Key, n node, dst any) bool {
-		if n.Kind != yaml.ScalarNode || isNull(n) {
+		if n.Kind != yamledit.ScalarNode || yamledit.IsNull(n) {
 			return false
 		}
 		dst.(*Condition).Value = n.Value
 		return true
+	}
+	k.write = func(src any) node {
+		if c := src.(*Condition); c.Regex == "" && !c.Present {
+			return yamledit.TextNode(c.Value)
+		}
+		return nil
 	}
 }
 
@@ -298,7 +368,7 @@ func presentKey() *Key {
 func shortKeepalive(k *Key) {
 	k.Short = []Short{{Kind: KindText, Enum: []string{"off"}, Meaning: "no pings"}}
 	k.short = func(p *parser, k *Key, n node, dst any) bool {
-		if n.Kind != yaml.ScalarNode || n.Value != "off" {
+		if n.Kind != yamledit.ScalarNode || n.Value != "off" {
 			return false
 		}
 		k.open(dst).(*Keepalive).Ping = -1
@@ -310,7 +380,7 @@ func shortKeepalive(k *Key) {
 func shortRewrite(k *Key) {
 	k.Short = []Short{{Kind: KindSwitch, Meaning: "true is {location: true}, false turns all of it off"}}
 	k.short = func(p *parser, k *Key, n node, dst any) bool {
-		if n.Kind != yaml.ScalarNode || isNull(n) {
+		if n.Kind != yamledit.ScalarNode || yamledit.IsNull(n) {
 			return false
 		}
 		on, ok := p.boolean(n)
@@ -328,9 +398,13 @@ func shortRewrite(k *Key) {
 // upgradeKey reads one of upgradeWords, another protocol, or a list of protocols.
 func upgradeKey() *Key {
 	return &Key{Kind: KindTexts, Short: []Short{{Kind: KindText, Meaning: "websocket, any, none, unchecked or one other protocol"}},
+		write: func(src any) node {
+			u := &src.(*Settings).Upgrade
+			return textsOrWord(u.Mode, u.Protocols)
+		},
 		set: func(p *parser, k *Key, n node, dst any) {
 			u := &dst.(*Settings).Upgrade
-			if n.Kind == yaml.ScalarNode && known(n.Value, upgradeWords) {
+			if n.Kind == yamledit.ScalarNode && known(n.Value, upgradeWords) {
 				*u = Upgrade{Mode: n.Value}
 				return
 			}
@@ -341,9 +415,13 @@ func upgradeKey() *Key {
 // originsKey reads same-host, any, one origin, or a list of origins.
 func originsKey() *Key {
 	return &Key{Kind: KindTexts, Short: []Short{{Kind: KindText, Meaning: "same-host, any or one origin"}},
+		write: func(src any) node {
+			o := &src.(*Settings).Origins
+			return textsOrWord(o.Mode, o.Allow)
+		},
 		set: func(p *parser, k *Key, n node, dst any) {
 			o := &dst.(*Settings).Origins
-			if n.Kind == yaml.ScalarNode && (n.Value == "same-host" || n.Value == "any") {
+			if n.Kind == yamledit.ScalarNode && (n.Value == "same-host" || n.Value == "any") {
 				*o = Origins{Mode: n.Value}
 				return
 			}

@@ -73,24 +73,6 @@ func checkStickyPath(s string) error {
 	return nil
 }
 
-func (s *Sticky) encode() fieldNodes {
-	var f fieldNodes
-	f.text("cookie", s.Cookie)
-	f.text("app_cookie", s.AppCookie)
-	f.text("header", s.Header)
-	f.text("query", s.Query)
-	f.text("separator", s.Separator)
-	f.text("on_unavailable", s.OnUnavailable)
-	f.text("path", s.Path)
-	f.text("domain", s.Domain)
-	f.toggle("secure", s.Secure)
-	f.toggle("http_only", s.HTTPOnly)
-	f.text("same_site", s.SameSite)
-	f.duration("max_age", s.MaxAge)
-	f.text("secret", s.Secret)
-	return f
-}
-
 // own names the keys that are said though they mean something for a cookie of the
 // proxy's only.
 func (s *Sticky) own() []string {

@@ -45,7 +45,7 @@ func TestEncodeSticky(t *testing.T) {
 	own.AppCookie, own.Header, own.Query = "", "", ""
 	for _, want := range []Sticky{own, {AppCookie: "A", Separator: "!", OnUnavailable: "refuse"}, {Header: "B"}, {Query: "c"}} {
 		pool := &Pool{Sticky: &want, Backends: map[string]*Backend{"a": {URL: Target{Raw: "ws://a"}, Route: "r"}}}
-		got := parseOne(t, InPools, EncodePool(pool)).Pools["x"]
+		got := parseOne(t, InPools, InPools.encode(pool)).Pools["x"]
 		if *got.Sticky != want || got.Backends["a"].Route != "r" {
 			t.Errorf("got %+v, route %q, want %+v", got.Sticky, got.Backends["a"].Route, want)
 		}

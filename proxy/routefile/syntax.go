@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // Syntax errors: yaml.v3 reports them in its scanner's words, without a column,
@@ -105,7 +107,7 @@ const maxRetried = 1 << 20
 // between them do not). Every try reads the file anew, so there are few.
 func lineNoticed(data []byte, problem string) int {
 	r := &drip{data: data}
-	decodeFrom(r)
+	yamledit.Decode(r)
 	line := 1 + bytes.Count(data[:r.at], []byte("\n"))
 	if len(data) > maxRetried || line == 1 || !fails(firstLines(data, line-1), problem) {
 		return line
@@ -129,7 +131,7 @@ func (d *drip) Read(b []byte) (int, error) {
 }
 
 func fails(data []byte, problem string) bool {
-	_, _, err := decode(data)
+	_, _, err := yamledit.Decode(bytes.NewReader(data))
 	if err == nil {
 		return false
 	}
@@ -174,9 +176,9 @@ func explain(problem, text string) string {
 		return fmt.Sprintf("nests deeper than %d levels", maxDepth)
 	}
 	if word := quotedWord(problem); strings.HasPrefix(problem, "unknown anchor") {
-		return fmt.Sprintf("*%s is the alias of an anchor that is not there", clip(word))
+		return fmt.Sprintf("*%s is the alias of an anchor that is not there", yamledit.Clip(word))
 	}
-	return clip(problem)
+	return yamledit.Clip(problem)
 }
 
 func badStart(text string) string {

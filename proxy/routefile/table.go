@@ -48,28 +48,20 @@ func topKeys() []*Key {
 		key("version", "The format of the file. Always 1.",
 			versionKey(), required, example("1")),
 		key("listeners", "The addresses to accept connections on, by name. A set of files without any has one, web, on :8080.",
-			named(newListener, listenerKeys()), pattern(namePattern), example(`{web: {address: ":8080"}}`)),
+			named(func(f *File) map[string]*Listener { return f.Listeners }, newListener, listenerKeys()), pattern(namePattern), example(`{web: {address: ":8080"}}`)),
 		key("trusted_proxies", "Networks of the proxies in front, whose X-Forwarded-* and Forwarded headers are believed; everyone else's are dropped. One file of a set may say it.",
 			networks(func(f *File) *[]prefix { return &f.TrustedProxies }), example("[10.0.0.0/8]")),
 		key("defaults", "What every route of this file starts from, field by field.",
-			mapping(func(f *File) *Settings { f.Defaults = orNew(f.Defaults); return f.Defaults }, settingsKeys()...),
+			optional(func(f *File) **Settings { return &f.Defaults }, settingsKeys()...),
 			example("{timeouts: {connect: 3s}}")),
 		key("shutdown", "What SIGTERM does. One file of a set may say it.",
-			mapping(func(f *File) *Shutdown { f.Shutdown = orNew(f.Shutdown); return f.Shutdown }, shutdownKeys()...),
+			optional(func(f *File) **Shutdown { return &f.Shutdown }, shutdownKeys()...),
 			example("{delay: 5s, window: 15s}")),
 		key("pools", "Sets of backends, by name. A route's target pool://NAME sends to one of them.",
-			named(newPool, poolKeys(), exactlyOne("backends", "resolve")), pattern(namePattern), example(`{rooms: {backends: {a: {url: "ws://10.0.0.1:9000"}}}}`)),
+			named(func(f *File) map[string]*Pool { return f.Pools }, newPool, poolKeys(), exactlyOne("backends", "resolve")), pattern(namePattern), example(`{rooms: {backends: {a: {url: "ws://10.0.0.1:9000"}}}}`)),
 		key("routes", "The routes, by name. Their order means nothing. Write {} to serve nothing.",
-			named(newRoute, routeKeys(), exactlyOne("to", "redirect", "respond")), afterwards(routesWritten), pattern(namePattern), example(`{echo: {match: {path: /echo}, to: "internal://echo"}}`)),
+			named(func(f *File) map[string]*Route { return f.Routes }, newRoute, routeKeys(), exactlyOne("to", "redirect", "respond")), afterwards(routesWritten), pattern(namePattern), example(`{echo: {match: {path: /echo}, to: "internal://echo"}}`)),
 	}
-}
-
-// orNew keeps what is there: a key that stands twice was reported already.
-func orNew[T any](t *T) *T {
-	if t == nil {
-		return new(T)
-	}
-	return t
 }
 
 func shutdownKeys() []*Key {
@@ -86,7 +78,7 @@ func listenerKeys() []*Key {
 		key("address", "Where to accept: host:port, :port for every address, or unix:/path. Port 0 takes any free one.",
 			addressKey(), required, example(`"127.0.0.1:8080"`)),
 		key("tls", "Ends TLS here.",
-			mapping(func(l *Listener) *ListenerTLS { l.TLS = orNew(l.TLS); return l.TLS }, listenerTLSKeys()...),
+			optional(func(l *Listener) **ListenerTLS { return &l.TLS }, listenerTLSKeys()...),
 			example("{certificates: [{certificate: site.crt, key: site.key}]}")),
 		key("limits", "What the listener takes before any route is asked.",
 			mapping(func(l *Listener) *ListenerLimits { return &l.Limits }, listenerLimitKeys()...), example("{headers: 50}")),
@@ -105,7 +97,7 @@ func listenerTLSKeys() []*Key {
 	), example("{certificate: site.crt, key: site.key}"))
 	return []*Key{
 		key("certificates", "Certificates, chosen by the name that the client asks for (SNI); the first is the default. The files are watched.",
-			listOf(newCertificate, item), required, filled, example("[{certificate: site.crt, key: site.key}]")),
+			listOf(func(t *ListenerTLS) []CertificateFiles { return t.Certificates }, newCertificate, item), required, filled, example("[{certificate: site.crt, key: site.key}]")),
 		key("client_ca", "PEM file of the authorities that client certificates must come from. Clients without one are refused.",
 			file(func(t *ListenerTLS) *string { return &t.ClientCA }), example("tls/clients.crt")),
 	}
@@ -131,17 +123,17 @@ func poolKeys() []*Key {
 		key("hash", "What balance: hash goes by. A request that does not have it goes where the fewest tunnels are.",
 			mapping(func(p *Pool) *HashKey { return &p.Hash }, hashKeys()...), exactlyOne("header", "cookie", "query", "capture", "client"), example("{header: X-User}")),
 		key("backends", "The servers, by name.",
-			named(newBackend, backendKeys()), pattern(namePattern), example(`{a: {url: "ws://10.0.0.1:9000"}}`)),
+			named(func(p *Pool) map[string]*Backend { return p.Backends }, newBackend, backendKeys()), pattern(namePattern), example(`{a: {url: "ws://10.0.0.1:9000"}}`)),
 		key("sticky", "Sends a client back to the backend that it had.",
-			mapping(func(p *Pool) *Sticky { p.Sticky = orNew(p.Sticky); return p.Sticky }, stickyKeys()...), exactlyOne("cookie", "app_cookie", "header", "query"), example("{cookie: TUNNELFORM}")),
+			optional(func(p *Pool) **Sticky { return &p.Sticky }, stickyKeys()...), exactlyOne("cookie", "app_cookie", "header", "query"), example("{cookie: TUNNELFORM}")),
 		key("health", "How the backends are found to be well or not.",
 			mapping(func(p *Pool) *Health { return &p.Health }, healthKeys()...), atMostOne("tcp", "http", "websocket"), example("{websocket: {path: /ws}, interval: 5s}")),
 		key("resolve", "Finds the backends by a name: those that join it join the pool, those that leave it are drained.",
-			mapping(func(p *Pool) *Resolve { p.Resolve = orNew(p.Resolve); return p.Resolve }, resolveKeys()...), exactlyOne("dns", "srv"), example(`{dns: "chat.internal:9000"}`)),
+			optional(func(p *Pool) **Resolve { return &p.Resolve }, resolveKeys()...), exactlyOne("dns", "srv"), example(`{dns: "chat.internal:9000"}`)),
 		key("rebalance", "After a backend has come, or come back, drains tunnels of those that have more than their share, by their routes' drain policy and a few at a time.",
-			mapping(func(p *Pool) *Rebalance { p.Rebalance = orNew(p.Rebalance); return p.Rebalance }, rebalanceKeys()...), example("{within: 5m}")),
+			optional(func(p *Pool) **Rebalance { return &p.Rebalance }, rebalanceKeys()...), example("{within: 5m}")),
 		key("queue", "Lets those wait whom no backend can take, because none is available or all have what they may have. First come, first served. Without it they get 503 at once.",
-			mapping(func(p *Pool) *Queue { p.Queue = orNew(p.Queue); return p.Queue }, queueKeys()...), example("{length: 50}")),
+			optional(func(p *Pool) **Queue { return &p.Queue }, queueKeys()...), example("{length: 50}")),
 	}
 }
 
@@ -163,7 +155,7 @@ func hashKeys() []*Key {
 func backendKeys() []*Key {
 	return []*Key{
 		key("url", "Where the server is: scheme://host[:port] without a path, the scheme ws, wss, http, https, unix+ws or unix+http.",
-			targetKey(func(b *Backend) *Target { return &b.URL }, parseBackendURL), required, example(`"ws://10.0.0.1:9000"`)),
+			targetKey(parseBackendURL, func(b *Backend) *Target { return &b.URL }, func(b *Backend, t Target) { b.URL = t }), required, example(`"ws://10.0.0.1:9000"`)),
 		key("weight", "Its share among the others: a backend of weight 2 gets twice as much as one of weight 1.",
 			whole(func(b *Backend) *int { return &b.Weight }, 1, 1000), byDefault("1"), example("2")),
 		key("drain", "Takes nothing new and ends the open tunnels by their routes' drain policy.",
@@ -192,12 +184,12 @@ func routeKeys() []*Key {
 		key("match", "The conditions, all of which must hold. Without any, every request is matched.",
 			mapping(func(r *Route) *Match { return &r.Match }, matchKeys()...), atMostOne("path", "path_prefix", "path_regex"), example("{path_prefix: /}")),
 		key("to", "Sends to a target: scheme://host[:port][/path], the scheme ws, wss, http, https, unix+ws, unix+http, pool or internal. Captures may stand in the path and query: $1, {name}.",
-			targetKey(func(r *Route) *Target { r.To = orNew(r.To); return r.To }, parseTarget), example(`"ws://backend.example.com:9080/$1"`)),
+			targetKey(parseTarget, func(r *Route) *Target { return r.To }, func(r *Route, t Target) { r.To = &t }), example(`"ws://backend.example.com:9080/$1"`)),
 		key("redirect", "Answers with another place to go.",
-			mapping(func(r *Route) *Redirect { r.Redirect = orNew(r.Redirect); return r.Redirect }, redirectKeys()...),
+			optional(func(r *Route) **Redirect { return &r.Redirect }, redirectKeys()...),
 			example("{to: /new}")),
 		key("respond", "Answers by itself.",
-			mapping(func(r *Route) *Respond { r.Respond = orNew(r.Respond); return r.Respond }, respondKeys()...), afterwards(finishRespond),
+			optional(func(r *Route) **Respond { return &r.Respond }, respondKeys()...), afterwards(finishRespond),
 			example("{status: 403}")),
 	}
 	own = append(own, under(settingsKeys(), func(r *Route) *Settings { return &r.Settings })...)
@@ -263,7 +255,7 @@ func conditionsKey(name, meaning string, checkName func(string) error, shown str
 		key("present", "It is there, whatever its value. Only true may be written.",
 			presentKey(), example("true")),
 	), example("blue"), shortValue, exactlyOne("regex", "present"))
-	k := &Key{Kind: KindNamed, keys: []*Key{one}, each: eachCondition(checkName, field)}
+	k := &Key{Kind: KindNamed, keys: []*Key{one}, each: eachCondition(checkName, field), all: allConditions(field)}
 	return key(name, meaning, k, example(shown), afterwards(sortConditions(field)))
 }
 
@@ -387,7 +379,7 @@ func headerEditsKeys() []*Key {
 func headerEditKeys() []*Key {
 	return []*Key{
 		key("set", "Headers to set, in place of those that are there.",
-			headerValues(func(h *HeaderEdit) *[]Header { return &h.Set }), example("{X-Env: prod}")),
+			headerEdits(func(h *HeaderEdit) *[]Header { return &h.Set }), example("{X-Env: prod}")),
 		key("add", "Header lines to add to those that are there.",
 			headerLists(func(h *HeaderEdit) *[]Header { return &h.Add }), example("{Vary: [Origin, Cookie]}")),
 		key("remove", "Headers to remove.",

@@ -1,6 +1,7 @@
 package routefile
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"go/ast"
@@ -13,8 +14,6 @@ import (
 	"testing"
 	"time"
 	"unicode"
-
-	"gopkg.in/yaml.v3"
 )
 
 var update = flag.Bool("update", false, "write the files that are generated from the table of keys")
@@ -96,7 +95,7 @@ func documentWith(t *testing.T, k *Key, with bool) string {
 		}
 		table = below
 	}
-	data, err := yaml.Marshal(root)
+	data, err := json.Marshal(root) // which is YAML
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,8 +219,8 @@ listeners:
 routes: {}
 `)
 	want := []CertificateFiles{
-		{Certificate: "/e/a", Key: "/e/b", Pos: Pos{"/e/r.yaml", 3, 43}},
-		{Certificate: "/e/c", Key: "/e/d", Pos: Pos{"/e/r.yaml", 3, 69}},
+		{Certificate: "/e/a", Key: "/e/b", Pos: Pos{File: "/e/r.yaml", Line: 3, Col: 43}},
+		{Certificate: "/e/c", Key: "/e/d", Pos: Pos{File: "/e/r.yaml", Line: 3, Col: 69}},
 	}
 	if got := f.Listeners["x"].TLS.Certificates; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)

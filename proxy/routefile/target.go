@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // Targets: where a route sends its requests, read from one text.
@@ -25,7 +27,7 @@ func parseTarget(raw string) (Target, error) {
 	}
 	t.Scheme = strings.ToLower(scheme)
 	if !known(t.Scheme, targetSchemes) {
-		return t, fmt.Errorf("unknown scheme %q%s", clip(scheme), didYouMeanOr(t.Scheme, targetSchemes))
+		return t, fmt.Errorf("unknown scheme %q%s", yamledit.Clip(scheme), didYouMeanOr(t.Scheme, targetSchemes))
 	}
 	if err := checkTargetBytes(rest); err != nil {
 		return t, err
@@ -125,7 +127,7 @@ func (t *Target) readHost(s string) error {
 
 func (t *Target) checkInternal() error {
 	if !known(t.Host, internalNames) {
-		return fmt.Errorf("unknown internal target %q: wanted internal://%s", clip(t.Host), strings.Join(internalNames, " or internal://"))
+		return fmt.Errorf("unknown internal target %q: wanted internal://%s", yamledit.Clip(t.Host), strings.Join(internalNames, " or internal://"))
 	}
 	if t.Path != "" || t.Query != "" {
 		return fmt.Errorf("an internal target has no path or query: write internal://%s", t.Host)

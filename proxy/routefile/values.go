@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"gopkg.in/yaml.v3"
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // Single values: how each kind of key is read into its field. Every function
@@ -16,12 +16,29 @@ import (
 
 // mapping opens the part of T that the keys fill.
 func mapping[T, U any](part func(*T) *U, keys ...*Key) *Key {
-	return &Key{Kind: KindMapping, keys: keys, open: func(dst any) any { return part(dst.(*T)) }}
+	open := func(dst any) any { return part(dst.(*T)) }
+	return &Key{Kind: KindMapping, keys: keys, open: open, get: open}
+}
+
+// optional opens a part of T that is nil where the key is not written.
+func optional[T, U any](part func(*T) **U, keys ...*Key) *Key {
+	return &Key{Kind: KindMapping, keys: keys, optional: true, open: func(dst any) any {
+		at := part(dst.(*T))
+		if *at == nil { // a key that is repeated was reported already
+			*at = new(U)
+		}
+		return *at
+	}, get: func(src any) any {
+		if at := part(src.(*T)); *at != nil {
+			return *at
+		}
+		return nil
+	}}
 }
 
 // text reads a text that check accepts; nil accepts any.
 func text[T any](field func(*T) *string, check func(string) error) *Key {
-	return &Key{Kind: KindText, set: func(p *parser, k *Key, n node, dst any) {
+	return &Key{Kind: KindText, write: writes(field, yamledit.TextNode), set: func(p *parser, k *Key, n node, dst any) {
 		if p.wantText(n) && p.wantEnum(k, n) && p.passes(n, check) {
 			*field(dst.(*T)) = n.Value
 		}
@@ -30,7 +47,7 @@ func text[T any](field func(*T) *string, check func(string) error) *Key {
 
 // file reads the path of a file and resolves it against the routes file.
 func file[T any](field func(*T) *string) *Key {
-	return &Key{Kind: KindText, set: func(p *parser, k *Key, n node, dst any) {
+	return &Key{Kind: KindText, write: writes(field, yamledit.TextNode), set: func(p *parser, k *Key, n node, dst any) {
 		if p.wantText(n) && p.passes(n, checkFilePath) {
 			*field(dst.(*T)) = p.file.resolve(n.Value)
 		}
@@ -39,7 +56,7 @@ func file[T any](field func(*T) *string) *Key {
 
 // value reads a text that may look like a number or a boolean: it is taken as written.
 func value[T any](field func(*T) *string, check func(string) error) *Key {
-	return &Key{Kind: KindValue, set: func(p *parser, k *Key, n node, dst any) {
+	return &Key{Kind: KindValue, write: writes(field, yamledit.TextNode), set: func(p *parser, k *Key, n node, dst any) {
 		if p.wantScalar(n) && p.passes(n, check) {
 			*field(dst.(*T)) = n.Value
 		}
@@ -48,7 +65,7 @@ func value[T any](field func(*T) *string, check func(string) error) *Key {
 
 // toggle reads true or false.
 func toggle[T any](field func(*T) *Switch) *Key {
-	return &Key{Kind: KindSwitch, set: func(p *parser, k *Key, n node, dst any) {
+	return &Key{Kind: KindSwitch, write: writes(field, word(formatSwitch)), set: func(p *parser, k *Key, n node, dst any) {
 		if on, ok := p.boolean(n); ok {
 			*field(dst.(*T)) = switchOf(on)
 		}
@@ -64,7 +81,7 @@ func switchOf(on bool) Switch {
 
 // whole reads a whole number between low and high.
 func whole[T any](field func(*T) *int, low, high int) *Key {
-	return &Key{Kind: KindWhole, Min: low, Max: high, set: func(p *parser, k *Key, n node, dst any) {
+	return &Key{Kind: KindWhole, Min: low, Max: high, write: writes(field, word(strconv.Itoa)), set: func(p *parser, k *Key, n node, dst any) {
 		if v, ok := p.number(n, k.Min, k.Max); ok {
 			*field(dst.(*T)) = v
 		}
@@ -73,7 +90,7 @@ func whole[T any](field func(*T) *int, low, high int) *Key {
 
 // count reads a whole number from 1 on, or off where zero is set.
 func count[T any](field func(*T) *int, zero bool) *Key {
-	return &Key{Kind: KindCount, Min: 1, Max: math.MaxInt32, Zero: zero, set: func(p *parser, k *Key, n node, dst any) {
+	return &Key{Kind: KindCount, Min: 1, Max: math.MaxInt32, Zero: zero, write: writes(field, word(FormatCount)), set: func(p *parser, k *Key, n node, dst any) {
 		if k.Zero && isOff(n) {
 			*field(dst.(*T)) = -1
 		} else if v, ok := p.number(n, k.Min, k.Max); ok {
@@ -84,7 +101,7 @@ func count[T any](field func(*T) *int, zero bool) *Key {
 
 // rate reads a number above zero that may have a fraction, or off.
 func rate[T any](field func(*T) *float64) *Key {
-	return &Key{Kind: KindRate, Zero: true, set: func(p *parser, k *Key, n node, dst any) {
+	return &Key{Kind: KindRate, Zero: true, write: writes(field, word(formatRate)), set: func(p *parser, k *Key, n node, dst any) {
 		if isOff(n) {
 			*field(dst.(*T)) = -1
 			return
@@ -103,7 +120,7 @@ func rate[T any](field func(*T) *float64) *Key {
 
 // duration reads a duration, or off where zero is set.
 func duration[T any](field func(*T) *time.Duration, zero bool) *Key {
-	return &Key{Kind: KindDuration, Zero: zero, set: func(p *parser, k *Key, n node, dst any) {
+	return &Key{Kind: KindDuration, Zero: zero, write: writes(field, word(FormatDuration)), set: func(p *parser, k *Key, n node, dst any) {
 		if k.Zero && isOff(n) {
 			*field(dst.(*T)) = -1
 			return
@@ -127,7 +144,7 @@ func duration[T any](field func(*T) *time.Duration, zero bool) *Key {
 
 // size reads a number of bytes, or off where zero is set.
 func size[T any](field func(*T) *int64, zero bool) *Key {
-	return &Key{Kind: KindSize, Zero: zero, set: func(p *parser, k *Key, n node, dst any) {
+	return &Key{Kind: KindSize, Zero: zero, write: writes(field, word(FormatSize)), set: func(p *parser, k *Key, n node, dst any) {
 		if k.Zero && isOff(n) {
 			*field(dst.(*T)) = -1
 			return
@@ -151,7 +168,7 @@ func size[T any](field func(*T) *int64, zero bool) *Key {
 
 // texts reads a list of texts that each pass check; one text is a list of one.
 func texts[T any](field func(*T) *[]string, check func(string) error) *Key {
-	return &Key{Kind: KindTexts, set: func(p *parser, k *Key, n node, dst any) {
+	return &Key{Kind: KindTexts, write: writes(field, textList), set: func(p *parser, k *Key, n node, dst any) {
 		list := []string{}
 		p.items(k, n, func(item node) {
 			if p.wantText(item) && p.wantEnum(k, item) && p.passes(item, check) {
@@ -164,7 +181,7 @@ func texts[T any](field func(*T) *[]string, check func(string) error) *Key {
 
 // networks reads a list of CIDRs and bare addresses.
 func networks[T any](field func(*T) *[]netip.Prefix) *Key {
-	return &Key{Kind: KindNetworks, set: func(p *parser, k *Key, n node, dst any) {
+	return &Key{Kind: KindNetworks, write: writes(field, networkList), set: func(p *parser, k *Key, n node, dst any) {
 		list := []netip.Prefix{}
 		p.items(k, n, func(item node) {
 			if !p.wantText(item) {
@@ -181,10 +198,18 @@ func networks[T any](field func(*T) *[]netip.Prefix) *Key {
 	}}
 }
 
+func networkList(list []netip.Prefix) node {
+	texts := make([]string, len(list))
+	for i, p := range list {
+		texts[i] = p.String()
+	}
+	return textList(texts)
+}
+
 // values reads names to one value each; keep stores one.
 func values[T any](start func(*T), keep func(p *parser, dst *T, key, value node)) *Key {
 	return &Key{Kind: KindValues, set: func(p *parser, k *Key, n node, dst any) {
-		if !p.wantKind(k, n, yaml.MappingNode) {
+		if !p.wantKind(k, n, yamledit.MappingNode) {
 			return
 		}
 		start(dst.(*T))
@@ -203,7 +228,7 @@ func values[T any](start func(*T), keep func(p *parser, dst *T, key, value node)
 
 // items yields the items of a list, or n itself when it is one text.
 func (p *parser) items(k *Key, n node, yield func(item node)) {
-	if n.Kind == yaml.ScalarNode {
+	if n.Kind == yamledit.ScalarNode {
 		yield(n)
 		return
 	}
@@ -222,7 +247,7 @@ func (p *parser) items(k *Key, n node, yield func(item node)) {
 
 // wantList notes a mistake unless n is a list, with items where some are needed.
 func (p *parser) wantList(k *Key, n node) bool {
-	if !p.wantKind(k, n, yaml.SequenceNode) {
+	if !p.wantKind(k, n, yamledit.SequenceNode) {
 		return false
 	}
 	if k.Filled && len(n.Content) == 0 {
@@ -235,14 +260,14 @@ func (p *parser) wantList(k *Key, n node) bool {
 // wantText notes a mistake unless n is a text. What YAML reads as something
 // else is refused with the fix: nobody should need to know what `1.10` becomes.
 func (p *parser) wantText(n node) bool {
-	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" {
+	if n.Kind == yamledit.ScalarNode && n.ShortTag() == "!!str" {
 		return true
 	}
 	if oddTag(n) {
 		return false // inspect has noted it
 	}
-	if n.Kind == yaml.ScalarNode && !isNull(n) {
-		p.fail(n, "%s, wanted a text: write %q", describe(n), clip(n.Value))
+	if n.Kind == yamledit.ScalarNode && !yamledit.IsNull(n) {
+		p.fail(n, "%s, wanted a text: write %q", describe(n), yamledit.Clip(n.Value))
 		return false
 	}
 	p.fail(n, "%s, wanted a text", describe(n))
@@ -251,7 +276,7 @@ func (p *parser) wantText(n node) bool {
 
 // wantScalar notes a mistake unless n is a single value.
 func (p *parser) wantScalar(n node) bool {
-	if n.Kind == yaml.ScalarNode && !isNull(n) {
+	if n.Kind == yamledit.ScalarNode && !yamledit.IsNull(n) {
 		return true
 	}
 	p.fail(n, "%s, wanted a single value", describe(n))
@@ -344,5 +369,5 @@ func isNumber(n node) bool {
 
 // isOff says whether n is the word off, or a bare 0.
 func isOff(n node) bool {
-	return n.Kind == yaml.ScalarNode && (n.Value == "off" || n.Value == "0" && isNumber(n))
+	return n.Kind == yamledit.ScalarNode && (n.Value == "off" || n.Value == "0" && isNumber(n))
 }

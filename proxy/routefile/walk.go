@@ -7,14 +7,14 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"gopkg.in/yaml.v3"
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // The walk: a document's nodes against the table of keys, filling the records.
 // Every mistake is noted and the walk goes on.
 
 // node is a value with its aliases followed.
-type node = *yaml.Node
+type node = *yamledit.Node
 
 const (
 	// maxDepth bounds how deep values may nest, aliases followed.
@@ -51,7 +51,7 @@ func (p *parser) fail(n node, format string, args ...any) {
 
 // bad notes that the scalar n does not fit: `host "a..b": empty label`.
 func (p *parser) bad(n node, format string, args ...any) {
-	p.note(n, fmt.Sprintf("%s %q: %s", p.name(), clip(n.Value), fmt.Sprintf(format, args...)))
+	p.note(n, fmt.Sprintf("%s %q: %s", p.name(), yamledit.Clip(n.Value), fmt.Sprintf(format, args...)))
 }
 
 // note keeps a mistake as it is worded.
@@ -75,21 +75,6 @@ func (p *parser) name() string {
 	return strings.Join(path, ".")
 }
 
-// maxClip is how many bytes of a value a mistake repeats.
-const maxClip = 80
-
-// clip bounds how much of a value a mistake repeats.
-func clip(s string) string {
-	if len(s) <= maxClip {
-		return s
-	}
-	end := maxClip
-	for end > 0 && !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + "..."
-}
-
 // value reads n as what stands at k into dst.
 func (p *parser) value(k *Key, n node, dst any) {
 	n, leave := p.enter(n)
@@ -102,7 +87,7 @@ func (p *parser) value(k *Key, n node, dst any) {
 	}
 	switch {
 	case k.short != nil && k.short(p, k, n, dst):
-	case isNull(n):
+	case yamledit.IsNull(n):
 		p.null(k, n)
 	case k.Kind == KindMapping:
 		p.mapping(k, n, k.open(dst))
@@ -120,7 +105,7 @@ func (p *parser) enter(n node) (node, func()) {
 	if p.spent {
 		return nil, nil
 	}
-	alias := n.Kind == yaml.AliasNode
+	alias := n.Kind == yamledit.AliasNode
 	if alias {
 		n = n.Alias
 		p.through++
@@ -163,7 +148,7 @@ func (p *parser) null(k *Key, n node) {
 
 // mapping reads n's keys into dst.
 func (p *parser) mapping(k *Key, n node, dst any) {
-	if !p.wantKind(k, n, yaml.MappingNode) {
+	if !p.wantKind(k, n, yamledit.MappingNode) {
 		return
 	}
 	p.entries(n, func(key, value node) {
@@ -226,7 +211,7 @@ func (p *parser) entry(k *Key, key, value node, dst any) {
 	below, ok := k.index[key.Value]
 	switch {
 	case !ok:
-		p.note(key, fmt.Sprintf("unknown key %q%s", clip(key.Value), didYouMean(key.Value, k.names())))
+		p.note(key, fmt.Sprintf("unknown key %q%s", yamledit.Clip(key.Value), didYouMean(key.Value, k.names())))
 	case below.Reserved:
 		p.note(key, fmt.Sprintf("%q is not supported yet", key.Value))
 	default:
@@ -236,14 +221,14 @@ func (p *parser) entry(k *Key, key, value node, dst any) {
 
 // inKey runs f one key deeper.
 func (p *parser) inKey(key string, f func()) {
-	p.path = append(p.path, clip(key))
+	p.path = append(p.path, yamledit.Clip(key))
 	f()
 	p.path = p.path[:len(p.path)-1]
 }
 
 // named reads a mapping of names: each entry's own keys stand at the "*" below k.
 func (p *parser) named(k *Key, n node, dst any) {
-	if !p.wantKind(k, n, yaml.MappingNode) {
+	if !p.wantKind(k, n, yamledit.MappingNode) {
 		return
 	}
 	one := k.index["*"]
@@ -303,13 +288,13 @@ func (p *parser) eachEntry(n node, seen map[string]bool, yield func(key, value n
 	var merges []node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		if key.Kind == yaml.AliasNode {
+		if key.Kind == yamledit.AliasNode {
 			key = key.Alias
 		}
 		switch {
-		case isMerge(key):
+		case yamledit.IsMerge(key):
 			merges = append(merges, value)
-		case key.Kind == yaml.ScalarNode && !seen[key.Value] && !p.spent:
+		case key.Kind == yamledit.ScalarNode && !seen[key.Value] && !p.spent:
 			seen[key.Value] = true
 			yield(key, value)
 		}
@@ -327,9 +312,9 @@ func (p *parser) merge(n node, seen map[string]bool, yield func(key, value node)
 	}
 	defer leave()
 	switch {
-	case n.Kind == yaml.MappingNode:
+	case n.Kind == yamledit.MappingNode:
 		p.eachEntry(n, seen, yield)
-	case n.Kind == yaml.SequenceNode:
+	case n.Kind == yamledit.SequenceNode:
 		for _, base := range n.Content {
 			p.merge(base, seen, yield)
 		}
@@ -339,7 +324,7 @@ func (p *parser) merge(n node, seen map[string]bool, yield func(key, value node)
 }
 
 // wantKind notes a mistake and says false when n is not of the kind that k wants.
-func (p *parser) wantKind(k *Key, n node, kind yaml.Kind) bool {
+func (p *parser) wantKind(k *Key, n node, kind yamledit.Kind) bool {
 	if n.Kind == kind {
 		return true
 	}
@@ -363,11 +348,11 @@ func (k *Key) wantedForms() string {
 // describe is what a node is, in YAML's words.
 func describe(n node) string {
 	switch {
-	case n.Kind == yaml.MappingNode:
+	case n.Kind == yamledit.MappingNode:
 		return "is a mapping"
-	case n.Kind == yaml.SequenceNode:
+	case n.Kind == yamledit.SequenceNode:
 		return "is a list"
-	case isNull(n):
+	case yamledit.IsNull(n):
 		return "has no value"
 	case n.ShortTag() == "!!bool":
 		return "is true or false"
@@ -378,10 +363,6 @@ func describe(n node) string {
 	}
 	return "is a text"
 }
-
-func isNull(n node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
-
-func isMerge(n node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!merge" }
 
 // pos is where n stands in f.
 func (f *File) pos(n node) Pos {

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // Small grammars: what a name, a header, an origin, an address or a close code
@@ -244,7 +246,7 @@ func checkLabel(s string) error {
 		return errors.New("empty label in the host")
 	}
 	if len(s) > 63 {
-		return fmt.Errorf("label %q is longer than 63 characters", clip(s))
+		return fmt.Errorf("label %q is longer than 63 characters", yamledit.Clip(s))
 	}
 	for _, r := range s {
 		if r >= utf8.RuneSelf || !isAlnum(byte(r)) && r != '-' && r != '_' {

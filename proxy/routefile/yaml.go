@@ -2,22 +2,20 @@ package routefile
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"unicode/utf8"
 
-	"gopkg.in/yaml.v3"
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // From bytes to nodes: everything that is wrong with a file as YAML is found
 // here, before the walk asks what its keys mean.
 
 // MaxBytes is the largest routes file that is read.
-const MaxBytes = 16 << 20
+const MaxBytes = yamledit.MaxBytes
 
 // bom is the byte order mark that some editors write in front.
-const bom = "\ufeff"
+const bom = yamledit.ByteOrderMark
 
 // load returns the document's mapping; nil when there is none, which was then noted.
 func (p *parser) load(data []byte) node {
@@ -29,7 +27,7 @@ func (p *parser) load(data []byte) node {
 		return nil
 	}
 	data = bytes.TrimPrefix(data, []byte(bom))
-	doc, second, err := decode(data)
+	doc, second, err := yamledit.Decode(bytes.NewReader(data))
 	if err != nil {
 		p.syntax(data, err)
 		return nil
@@ -38,32 +36,6 @@ func (p *parser) load(data []byte) node {
 		p.note(second, "a second document begins here, wanted one document in a file")
 	}
 	return p.top(doc)
-}
-
-// decode reads the first document and the second one's first node, if there is
-// one. yaml.v3 reports its own bugs by panicking, so a panic is a syntax error too.
-func decode(data []byte) (first, second node, err error) {
-	return decodeFrom(bytes.NewReader(data))
-}
-
-func decodeFrom(r io.Reader) (first, second node, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("yaml: cannot be read: %v", v)
-		}
-	}()
-	dec := yaml.NewDecoder(r)
-	var a, b yaml.Node
-	if err := dec.Decode(&a); err != nil && !errors.Is(err, io.EOF) {
-		return nil, nil, err
-	}
-	switch err := dec.Decode(&b); {
-	case errors.Is(err, io.EOF):
-		return &a, nil, nil
-	case err != nil:
-		return nil, nil, err
-	}
-	return &a, &b, nil
 }
 
 // plainText refuses what no editor shows as a line of text: it would make
@@ -103,12 +75,12 @@ func odd(r rune, n int, data []byte) string {
 
 // top returns the mapping of the document.
 func (p *parser) top(doc node) node {
-	if doc == nil || len(doc.Content) == 0 || isNull(doc.Content[0]) {
+	if doc == nil || len(doc.Content) == 0 || yamledit.IsNull(doc.Content[0]) {
 		p.noteAt(1, 1, "the file is empty, wanted version: 1 and routes")
 		return nil
 	}
 	n := doc.Content[0]
-	if n.Kind != yaml.MappingNode {
+	if n.Kind != yamledit.MappingNode {
 		p.note(n, fmt.Sprintf("the document %s, wanted a mapping that begins with version: 1", describe(n)))
 		return nil
 	}
@@ -131,11 +103,11 @@ func (p *parser) inspect(n node, depth int) {
 		return
 	}
 	p.checkTag(n)
-	if n.Kind == yaml.MappingNode {
+	if n.Kind == yamledit.MappingNode {
 		p.checkKeys(n)
 	}
 	for i, child := range n.Content {
-		if n.Kind == yaml.MappingNode && i%2 == 1 {
+		if n.Kind == yamledit.MappingNode && i%2 == 1 {
 			p.enterKey(n.Content[i-1].Value, depth)
 		}
 		p.inspect(child, depth+1)
@@ -148,7 +120,7 @@ var recordsIn = map[string]string{"listeners": "listener", "pools": "pool", "rou
 
 // enterKey keeps the path to what inspect looks at, and its record.
 func (p *parser) enterKey(key string, depth int) {
-	p.path = append(p.path[:min(len(p.path), depth-1)], clip(key))
+	p.path = append(p.path[:min(len(p.path), depth-1)], yamledit.Clip(key))
 	if depth <= 2 {
 		p.record = ""
 	}
@@ -165,26 +137,26 @@ var coreTags = map[string]bool{
 
 func (p *parser) checkTag(n node) {
 	if oddTag(n) {
-		p.note(n, fmt.Sprintf("unknown tag %q: leave it out", clip(n.Tag)))
+		p.note(n, fmt.Sprintf("unknown tag %q: leave it out", yamledit.Clip(n.Tag)))
 	}
 }
 
-func oddTag(n node) bool { return n.Style&yaml.TaggedStyle != 0 && !coreTags[n.Tag] }
+func oddTag(n node) bool { return n.Style&yamledit.TaggedStyle != 0 && !coreTags[n.Tag] }
 
 // checkKeys notes the keys of one mapping that stand in it twice, with both places.
 func (p *parser) checkKeys(n node) {
 	first := make(map[string]node, len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i]
-		if key.Kind == yaml.AliasNode {
+		if key.Kind == yamledit.AliasNode {
 			key = key.Alias
 		}
-		if key.Kind != yaml.ScalarNode {
+		if key.Kind != yamledit.ScalarNode {
 			p.note(key, fmt.Sprintf("a key %s, wanted a text", describe(key)))
 			continue
 		}
 		if before, twice := first[key.Value]; twice {
-			p.note(n.Content[i], fmt.Sprintf("the key %q stands twice, first at %s", clip(key.Value), p.file.pos(before)))
+			p.note(n.Content[i], fmt.Sprintf("the key %q stands twice, first at %s", yamledit.Clip(key.Value), p.file.pos(before)))
 			continue
 		}
 		first[key.Value] = n.Content[i]

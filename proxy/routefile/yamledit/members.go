@@ -1,9 +1,7 @@
-package routefile
+package yamledit
 
 import (
 	"bytes"
-
-	"gopkg.in/yaml.v3"
 )
 
 // Which lines belong to which key of a block mapping: the lines of its value,
@@ -12,7 +10,7 @@ import (
 
 // member is one key of a block mapping. Lines count from 0.
 type member struct {
-	key, value *yaml.Node
+	key, value *Node
 	head       int // first line of the comment directly above, or line
 	line       int // the key's own
 	last       int // last line of the value
@@ -22,7 +20,7 @@ type member struct {
 }
 
 // members lists the keys of the block mapping m, whose lines end before limit.
-func (l *layout) members(m *yaml.Node, limit int) ([]member, error) {
+func (l *layout) members(m *Node, limit int) ([]member, error) {
 	list := make([]member, 0, len(m.Content)/2)
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		key, value := m.Content[i], m.Content[i+1]
@@ -42,14 +40,14 @@ func (l *layout) members(m *yaml.Node, limit int) ([]member, error) {
 
 // refuseKey refuses keys that do not begin their line: `? key`, and mappings
 // that begin on the line of a list's dash.
-func (l *layout) refuseKey(m, key *yaml.Node) error {
-	if key.Kind != yaml.ScalarNode {
-		return l.refuse(key, "this key is no plain name: write it out")
+func (l *layout) refuseKey(m, key *Node) error {
+	if key.Kind != ScalarNode {
+		return l.refuse(key, "this key is not a plain text: write it out")
 	}
 	at := l.places[key]
-	before := bytes.TrimPrefix(l.data[l.starts[l.lineOf(at.props)]:at.props], utf8BOM)
+	before := bytes.TrimPrefix(l.data[l.starts[l.lineOf(at.props)]:at.props], byteOrderMark)
 	if len(bytes.Trim(before, " ")) > 0 || l.lineOf(at.end-1) != l.lineOf(at.props) {
-		return l.refuse(key, "the key %q does not stand alone at the start of its line: write it as `key: value`", clip(key.Value))
+		return l.refuse(key, "the key %q does not stand alone at the start of its line: write it as `key: value`", Clip(key.Value))
 	}
 	return nil
 }
@@ -114,17 +112,17 @@ func (l *layout) headStart(from, to, col int) int {
 }
 
 // isBlock says whether n is a block mapping that may be edited key by key.
-func isBlock(n *yaml.Node) bool {
-	return n.Kind == yaml.MappingNode && n.Style&yaml.FlowStyle == 0 && len(n.Content) > 0
+func isBlock(n *Node) bool {
+	return n.Kind == MappingNode && n.Style&FlowStyle == 0 && len(n.Content) > 0
 }
 
 // isFlow says whether n is a mapping in braces.
-func isFlow(n *yaml.Node) bool {
-	return n.Kind == yaml.MappingNode && !isBlock(n)
+func isFlow(n *Node) bool {
+	return n.Kind == MappingNode && !isBlock(n)
 }
 
 // colon is the offset behind the colon that follows a key.
-func (l *layout) colon(key *yaml.Node) int {
+func (l *layout) colon(key *Node) int {
 	at := l.places[key].end
 	for at < len(l.data) && l.data[at] != ':' {
 		at++

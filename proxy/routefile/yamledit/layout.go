@@ -1,47 +1,64 @@
-package routefile
+package yamledit
 
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"sort"
-	"strings"
 	"unicode/utf8"
-
-	"gopkg.in/yaml.v3"
 )
 
 // Where things stand in a file's bytes. yaml.v3 gives each node the line and
 // the column (in characters) at which it starts and nothing of where it ends;
 // an edit that splices bytes needs both ends, and every comment's place.
 
-// LayoutError is a place in a routes file that cannot be edited without
-// touching what the edit does not name. The text says what to do about it;
-// some of it Editor.Reformat does by itself.
+// LayoutError is a place in a document that cannot be edited without changing
+// what the edit does not name. Editor.Reformat mends some of them.
 type LayoutError struct {
 	Pos    Pos
-	Record string // whose place it is: `route "chat"`; "" outside of records
-	Text   string // what is in the way, then the way out
+	Record string // the record that the place belongs to, `route "chat"`; "" outside of records
+	Text   string // the problem, then what to do about it
 }
 
-// Error gives the place and the way out: `routes.yaml:3:9: routes is ...`.
+// Error returns the place and the text: `routes.yaml:3:9: the section routes is ...`.
 func (e *LayoutError) Error() string {
-	return (&Error{Pos: e.Pos, Record: e.Record, Text: e.Text}).Error()
+	if e.Record == "" {
+		return e.Pos.String() + ": " + e.Text
+	}
+	return e.Pos.String() + ": " + e.Record + ": " + e.Text
+}
+
+// Pos is a place in a file. Line and Col are 1-based; Col counts characters.
+type Pos struct {
+	File string
+	Line int
+	Col  int
+}
+
+// String returns "file:line:col"; a position without a line is the file's name alone.
+func (p Pos) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
 }
 
 // layout is a parsed file together with the place of everything in it.
 // Read-only once made.
 type layout struct {
+	schema *Schema
 	data   []byte
-	starts []int      // offset of each line's first byte, and len(data) behind the last
-	eol    string     // how the file ends its lines
-	root   *yaml.Node // the document's mapping; nil in a file without any value
-	limit  int        // the line behind the document: that of "...", or the file's end
+	starts []int  // offset of each line's first byte, and len(data) behind the last
+	eol    string // how the file ends its lines
+	root   *Node  // the document's mapping; nil in a file without any value
+	limit  int    // the line behind the document: that of "...", or the file's end
 
-	places   map[*yaml.Node]place
+	records  map[*Node]bool // the values of the sections
+	places   map[*Node]place
 	comments []comment // in the order of the file
 	remarked map[int]*comment
-	kept     map[int]bool                // blank lines that belong to a block scalar
-	aliases  map[*yaml.Node][]*yaml.Node // who refers to an anchored node
+	kept     map[int]bool      // blank lines that belong to a block scalar
+	aliases  map[*Node][]*Node // who refers to an anchored node
 
 	at    int  // while measuring: everything before it is measured
 	found spot // while measuring: the last node
@@ -63,15 +80,15 @@ type comment struct {
 }
 
 // newLayout parses data and measures it.
-func newLayout(data []byte) (*layout, error) {
+func (s *Schema) newLayout(data []byte) (*layout, error) {
 	l := &layout{
-		data: data, starts: lineStarts(data), eol: lineEnd(data),
-		places: map[*yaml.Node]place{}, remarked: map[int]*comment{}, kept: map[int]bool{}, aliases: map[*yaml.Node][]*yaml.Node{},
+		schema: s, data: data, starts: lineStarts(data), eol: lineEnd(data),
+		records: map[*Node]bool{}, places: map[*Node]place{}, remarked: map[int]*comment{}, kept: map[int]bool{}, aliases: map[*Node][]*Node{},
 	}
 	if err := l.refuseOddBytes(); err != nil {
 		return nil, err
 	}
-	doc, err := oneDocument(data)
+	doc, err := parseDocument(data)
 	if err != nil {
 		return nil, err
 	}
@@ -91,44 +108,28 @@ func newLayout(data []byte) (*layout, error) {
 
 // takeRoot keeps the document's mapping. A document whose only value is null is
 // as good as empty if the null is not written.
-func (l *layout) takeRoot(doc *yaml.Node) error {
+func (l *layout) takeRoot(doc *Node) error {
 	if doc == nil {
 		return nil
 	}
 	root := doc.Content[0]
-	if root.Kind == yaml.ScalarNode && root.Value == "" && root.Style == 0 {
+	if root.Kind == ScalarNode && root.Value == "" && root.Style == 0 {
 		return nil
 	}
-	if root.Kind != yaml.MappingNode {
-		return l.refuse(root, "the file is no mapping: wanted keys such as version and routes")
+	if root.Kind != MappingNode {
+		return l.refuse(root, "the file is not a mapping: wanted keys, each followed by a colon")
 	}
 	l.root = root
+	for _, one := range Pairs(root) {
+		if slices.Contains(l.schema.Sections, one.Key.Value) {
+			l.records[one.Value] = true
+		}
+	}
 	return nil
 }
 
-// oneDocument parses data as one document, nil if there is none.
-func oneDocument(data []byte) (*yaml.Node, error) {
-	if len(data) > MaxBytes {
-		return nil, fmt.Errorf("the file has %s, wanted at most %s", FormatSize(int64(len(data))), FormatSize(MaxBytes))
-	}
-	doc, second, err := decode(bytes.TrimPrefix(data, utf8BOM))
-	if err != nil {
-		return nil, fmt.Errorf("not readable as yaml: %s", strings.TrimPrefix(err.Error(), "yaml: "))
-	}
-	if second != nil {
-		return nil, &LayoutError{
-			Pos:  Pos{Line: max(second.Line, 1), Col: max(second.Column, 1)},
-			Text: "a second document begins here: a routes file is one document",
-		}
-	}
-	if len(doc.Content) == 0 {
-		return nil, nil
-	}
-	return doc, nil
-}
-
 // refuse makes the error for a place that is in the way.
-func (l *layout) refuse(n *yaml.Node, format string, args ...any) error {
+func (l *layout) refuse(n *Node, format string, args ...any) error {
 	return &LayoutError{Pos: Pos{Line: n.Line, Col: n.Column}, Text: fmt.Sprintf(format, args...)}
 }
 
@@ -205,15 +206,13 @@ func (l *layout) lastLine(end int) int {
 // column is the 1-based column of an offset, in characters.
 func (l *layout) column(offset int) int {
 	text := l.data[l.starts[l.lineOf(offset)]:offset]
-	return utf8.RuneCount(bytes.TrimPrefix(text, utf8BOM)) + 1
+	return utf8.RuneCount(bytes.TrimPrefix(text, byteOrderMark)) + 1
 }
-
-var utf8BOM = []byte(bom)
 
 // offset is where a node's first character stands. A byte order mark has no column.
 // The nodes of one line are asked for from left to right, so that each is found
 // from the one before it: a file may be one line.
-func (l *layout) offset(n *yaml.Node) int {
+func (l *layout) offset(n *Node) int {
 	if n.Line < 1 || n.Line > l.lineCount() {
 		return len(l.data)
 	}
@@ -230,8 +229,8 @@ func (l *layout) offset(n *yaml.Node) int {
 // lineSpot is where a line, counted from 1, begins.
 func (l *layout) lineSpot(line int) spot {
 	at := l.starts[line-1]
-	if line == 1 && bytes.HasPrefix(l.data, utf8BOM) {
-		at += len(utf8BOM)
+	if line == 1 && bytes.HasPrefix(l.data, byteOrderMark) {
+		at += len(byteOrderMark)
 	}
 	return spot{line, 1, at}
 }

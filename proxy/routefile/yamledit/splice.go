@@ -1,12 +1,10 @@
-package routefile
+package yamledit
 
 import (
 	"bytes"
 	"cmp"
 	"slices"
 	"strings"
-
-	"gopkg.in/yaml.v3"
 )
 
 // Splicing: what happens to the keys of a mapping, as replacements of bytes.
@@ -21,16 +19,16 @@ type hunk struct {
 type splicer struct {
 	*layout
 	hunks []hunk
-	gone  []*yaml.Node // the values that are cut or exchanged
-	step  int          // spaces by which this file indents
-	whole bool         // replace a changed record as a whole instead of key by key
+	gone  []*Node // the values that are cut or exchanged
+	step  int     // spaces by which this file indents
+	whole bool    // replace a changed record as a whole instead of key by key
 }
 
 // slot is what becomes of one key of a mapping.
 type slot struct {
 	old     *member // nil: a new key
 	name    string
-	want    *yaml.Node // nil: the value stays
+	want    *Node // nil: the value stays
 	dropped bool
 	after   *member // a new key's place: behind this one; nil: the end
 	first   bool    // a new key's place: before all others
@@ -112,7 +110,7 @@ func (s *splicer) applyOne(one *slot, col int) error {
 		at := s.places[one.old.key]
 		s.replace(at.start, at.end, keyText(one.name))
 	}
-	if one.want == nil || sameValue(one.old.value, one.want) {
+	if one.want == nil || Same(one.old.value, one.want) {
 		return nil
 	}
 	return s.change(one.old, one.want, col)
@@ -155,7 +153,7 @@ func (s *splicer) onlyBlank(from, to int) bool {
 
 // checkAnchors refuses to remove an anchor that something refers to which stays.
 func (s *splicer) checkAnchors() error {
-	leaving := map[*yaml.Node]bool{}
+	leaving := map[*Node]bool{}
 	for _, n := range s.gone {
 		mark(n, leaving)
 	}
@@ -167,14 +165,14 @@ func (s *splicer) checkAnchors() error {
 	return nil
 }
 
-func mark(n *yaml.Node, leaving map[*yaml.Node]bool) {
+func mark(n *Node, leaving map[*Node]bool) {
 	leaving[n] = true
 	for _, c := range n.Content {
 		mark(c, leaving)
 	}
 }
 
-func (s *splicer) checkAnchor(n *yaml.Node, leaving map[*yaml.Node]bool) error {
+func (s *splicer) checkAnchor(n *Node, leaving map[*Node]bool) error {
 	for _, alias := range s.aliases[n] {
 		if !leaving[alias] {
 			return s.refuse(n, "the anchor &%s is used in line %d: write its value out there first", n.Anchor, alias.Line)
@@ -217,31 +215,31 @@ func (s *splicer) addAll(slots []slot, col int) {
 }
 
 // keepsBlank says whether n ends in a block scalar that keeps the blank lines behind it.
-func (s *splicer) keepsBlank(n *yaml.Node) bool {
+func (s *splicer) keepsBlank(n *Node) bool {
 	for len(n.Content) > 0 {
 		n = n.Content[len(n.Content)-1]
 	}
 	at := s.places[n].start
 	header := s.data[at:min(len(s.data), at+3)]
-	return n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 && bytes.IndexByte(header, '+') >= 0
+	return n.Style&(LiteralStyle|FoldedStyle) != 0 && bytes.IndexByte(header, '+') >= 0
 }
 
 // newKey prints a key that is added to a record.
 func (s *splicer) newKey(one slot, col int) []string {
 	p := printer{step: s.step}
-	p.pair(nameNode(one.name), one.want, nil, col-1)
-	return textOf(p.lines)
+	p.pair(TextNode(one.name), one.want, nil, col-1)
+	return alignedLines(p.lines)
 }
 
 // canonical prints a record as the canonical layout has it: as a block, so that
 // a later change of one key is one line of a diff.
-func (s *splicer) canonical(name string, value *yaml.Node, col int) []string {
+func (s *splicer) canonical(name string, value *Node, col int) []string {
 	p := printer{step: s.step}
 	if len(value.Content) == 0 {
-		p.pair(nameNode(name), value, nil, col-1)
-		return textOf(p.lines)
+		p.pair(TextNode(name), value, nil, col-1)
+		return alignedLines(p.lines)
 	}
 	p.put(col-1, keyText(name)+":", "")
 	p.children(value, nil, col-1+s.step)
-	return textOf(p.lines)
+	return alignedLines(p.lines)
 }

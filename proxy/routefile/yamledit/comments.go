@@ -1,10 +1,8 @@
-package routefile
+package yamledit
 
 import (
 	"bytes"
 	"sort"
-
-	"gopkg.in/yaml.v3"
 )
 
 // Whose a comment is, for a layout that moves keys. yaml.v3's own attribution
@@ -35,11 +33,11 @@ func (l *layout) beginsLine(at int) bool {
 // giver hands comments out.
 type giver struct {
 	*layout
-	remarks map[*yaml.Node]*remark
+	remarks map[*Node]*remark
 }
 
 // of is a node's remark, made when first asked for.
-func (g giver) of(n *yaml.Node) *remark {
+func (g giver) of(n *Node) *remark {
 	if g.remarks[n] == nil {
 		g.remarks[n] = &remark{}
 	}
@@ -48,13 +46,13 @@ func (g giver) of(n *yaml.Node) *remark {
 
 // sibling is one pair of a mapping or item of a list.
 type sibling struct {
-	owner, value *yaml.Node // the key, or the item itself; the value
-	start, end   int        // bytes
+	owner, value *Node // the key, or the item itself; the value
+	start, end   int   // bytes
 }
 
-func (g giver) siblings(n *yaml.Node) []sibling {
+func (g giver) siblings(n *Node) []sibling {
 	var list []sibling
-	if n.Kind == yaml.SequenceNode {
+	if n.Kind == SequenceNode {
 		for _, item := range n.Content {
 			at := g.places[item]
 			list = append(list, sibling{item, item, at.props, at.end})
@@ -69,7 +67,7 @@ func (g giver) siblings(n *yaml.Node) []sibling {
 }
 
 // children gives out the comments in and around the parts of a collection.
-func (g giver) children(n *yaml.Node, list []comment) {
+func (g giver) children(n *Node, list []comment) {
 	all := g.siblings(n)
 	for i, s := range all {
 		stop := len(g.data)
@@ -145,7 +143,7 @@ func (g giver) foot(s sibling, list *[]comment, final bool) {
 }
 
 // note gives a comment to the end of a sibling's line; a second one goes above it.
-func (g giver) note(owner *yaml.Node, c comment) {
+func (g giver) note(owner *Node, c comment) {
 	r, text := g.of(owner), string(g.data[c.start:c.end])
 	if r.note == "" {
 		r.note = text

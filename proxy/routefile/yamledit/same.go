@@ -1,30 +1,31 @@
-package routefile
-
-import (
-	"gopkg.in/yaml.v3"
-)
+package yamledit
 
 // When two values mean the same, and when two nodes are the same.
 
-// maxCompared bounds how deep two values are compared: an alias can contain itself.
-const maxCompared = 200
+const (
+	// maxCompared bounds how deep two values are compared: an alias can contain itself.
+	maxCompared = 200
+	// maxVisited bounds how many nodes one comparison visits: aliases let a
+	// small file hold billions.
+	maxVisited = 1_000_000
+)
 
 // sameValue says whether a and b mean the same: aliases and merge keys followed,
 // whatever the style and the order of keys.
-func sameValue(a, b *yaml.Node) bool {
-	budget := maxAliased
+func Same(a, b *Node) bool {
+	budget := maxVisited
 	return sameWithin(a, b, 0, &budget)
 }
 
-func sameWithin(a, b *yaml.Node, depth int, budget *int) bool {
-	a, b = followed(a), followed(b)
+func sameWithin(a, b *Node, depth int, budget *int) bool {
+	a, b = Deref(a), Deref(b)
 	if *budget--; *budget < 0 || depth > maxCompared || a.Kind != b.Kind {
 		return false
 	}
 	switch a.Kind {
-	case yaml.ScalarNode:
+	case ScalarNode:
 		return sameScalar(a, b)
-	case yaml.MappingNode:
+	case MappingNode:
 		return sameMapping(a, b, depth, budget)
 	}
 	if len(a.Content) != len(b.Content) {
@@ -38,8 +39,8 @@ func sameWithin(a, b *yaml.Node, depth int, budget *int) bool {
 	return true
 }
 
-func sameMapping(a, b *yaml.Node, depth int, budget *int) bool {
-	in, other := fields(a), fields(b)
+func sameMapping(a, b *Node, depth int, budget *int) bool {
+	in, other := Fields(a), Fields(b)
 	if len(in) != len(other) {
 		return false
 	}
@@ -52,7 +53,7 @@ func sameMapping(a, b *yaml.Node, depth int, budget *int) bool {
 }
 
 // sameScalar compares what two scalars mean: 0x10 is 16, "16" is not.
-func sameScalar(a, b *yaml.Node) bool {
+func sameScalar(a, b *Node) bool {
 	if a.ShortTag() != b.ShortTag() {
 		return false
 	}
@@ -67,55 +68,15 @@ func sameScalar(a, b *yaml.Node) bool {
 	return false
 }
 
-// followed is what an alias stands for.
-func followed(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode {
-		return n.Alias
-	}
-	return n
-}
-
-// fields are a mapping's keys with their values, those of merge keys included
-// where the mapping has none itself. The first of two equal keys counts.
-func fields(n *yaml.Node) map[string]*yaml.Node {
-	all := make(map[string]*yaml.Node, len(n.Content)/2)
-	collect(n, all, 0)
-	return all
-}
-
-func collect(n *yaml.Node, all map[string]*yaml.Node, depth int) {
-	n = followed(n)
-	if depth > maxCompared {
-		return
-	}
-	if n.Kind == yaml.SequenceNode {
-		for _, base := range n.Content {
-			collect(base, all, depth+1)
-		}
-		return
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := followed(n.Content[i])
-		if key.Kind == yaml.ScalarNode && !isMerge(key) && all[key.Value] == nil {
-			all[key.Value] = n.Content[i+1]
-		}
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if isMerge(followed(n.Content[i])) {
-			collect(n.Content[i+1], all, depth+1)
-		}
-	}
-}
-
 // identical says whether two trees are the same to the last style and anchor.
 // Only positions and comments may differ: bytes vouch for those. budget bounds
 // what is compared through aliases.
-func identical(a, b *yaml.Node, budget *int) bool {
+func identical(a, b *Node, budget *int) bool {
 	if a.Kind != b.Kind || a.Tag != b.Tag || a.Value != b.Value || a.Anchor != b.Anchor ||
 		a.Style != b.Style || len(a.Content) != len(b.Content) {
 		return false
 	}
-	if a.Kind == yaml.AliasNode && !sameWithin(a.Alias, b.Alias, 0, budget) {
+	if a.Kind == AliasNode && !sameWithin(a.Alias, b.Alias, 0, budget) {
 		return false
 	}
 	for i := range a.Content {

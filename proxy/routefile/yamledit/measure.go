@@ -1,10 +1,8 @@
-package routefile
+package yamledit
 
 import (
 	"bytes"
 	"unicode/utf8"
-
-	"gopkg.in/yaml.v3"
 )
 
 // Measuring: one walk in the order of the file that finds where each node ends.
@@ -21,7 +19,7 @@ func (l *layout) measureAll() {
 
 // lost notes that the bytes are not what the nodes promise. It never happens
 // unless yaml.v3 reads a file in a way not foreseen here; then nothing is written.
-func (l *layout) lost(n *yaml.Node) {
+func (l *layout) lost(n *Node) {
 	if l.err == nil {
 		l.err = l.refuse(n, "this value's end cannot be found: write it on one line")
 	}
@@ -35,7 +33,7 @@ func (l *layout) gap(to int) {
 			break
 		}
 		l.at += i
-		if l.at > 0 && !bytes.ContainsRune([]byte(" \t\n\r"), rune(l.data[l.at-1])) && !bytes.HasSuffix(l.data[:l.at], utf8BOM) {
+		if l.at > 0 && !bytes.ContainsRune([]byte(" \t\n\r"), rune(l.data[l.at-1])) && !bytes.HasSuffix(l.data[:l.at], byteOrderMark) {
 			l.at++
 			continue
 		}
@@ -48,7 +46,7 @@ func (l *layout) gap(to int) {
 func (l *layout) takeComment() {
 	line := l.lineOf(l.at)
 	end := l.starts[line] + len(l.text(line))
-	before := bytes.TrimPrefix(l.data[l.starts[line]:l.at], utf8BOM)
+	before := bytes.TrimPrefix(l.data[l.starts[line]:l.at], byteOrderMark)
 	l.comments = append(l.comments, comment{
 		start: l.at, end: end, line: line, col: l.column(l.at),
 		alone: len(bytes.Trim(before, " \t")) == 0,
@@ -57,7 +55,7 @@ func (l *layout) takeComment() {
 }
 
 // measure finds n's place and its children's.
-func (l *layout) measure(n *yaml.Node) {
+func (l *layout) measure(n *Node) {
 	if l.err != nil {
 		return
 	}
@@ -66,7 +64,7 @@ func (l *layout) measure(n *yaml.Node) {
 		l.lost(n)
 		return
 	}
-	if unwritten(n) && n.Anchor == "" && n.Style&yaml.TaggedStyle == 0 {
+	if unwritten(n) && n.Anchor == "" && n.Style&TaggedStyle == 0 {
 		l.places[n] = place{l.at, l.at, l.at}
 		return
 	}
@@ -77,20 +75,20 @@ func (l *layout) measure(n *yaml.Node) {
 }
 
 // unwritten says whether n is a null that takes no bytes.
-func unwritten(n *yaml.Node) bool {
-	return n.Kind == yaml.ScalarNode && n.Value == "" && n.Style&^yaml.TaggedStyle == 0
+func unwritten(n *Node) bool {
+	return n.Kind == ScalarNode && n.Value == "" && n.Style&^TaggedStyle == 0
 }
 
 // measureValue finds the end of the value that starts here, its properties skipped.
-func (l *layout) measureValue(n *yaml.Node, props int) int {
+func (l *layout) measureValue(n *Node, props int) int {
 	start, end := l.at, 0
 	switch {
-	case n.Kind == yaml.AliasNode:
+	case n.Kind == AliasNode:
 		end = start + 1 + len(n.Value)
 		l.aliases[n.Alias] = append(l.aliases[n.Alias], n)
-	case n.Kind == yaml.ScalarNode:
+	case n.Kind == ScalarNode:
 		end = l.scalarEnd(n, start)
-	case n.Style&yaml.FlowStyle != 0 || len(n.Content) == 0:
+	case n.Style&FlowStyle != 0 || len(n.Content) == 0:
 		end = l.flowEnd(n)
 	default:
 		for _, c := range n.Content {
@@ -108,8 +106,8 @@ func (l *layout) measureValue(n *yaml.Node, props int) int {
 
 // skipProperties moves behind n's anchor and tag. A block collection's first
 // key may have its own, so the node is asked.
-func (l *layout) skipProperties(n *yaml.Node) {
-	anchor, tag := n.Anchor != "", n.Style&yaml.TaggedStyle != 0 || n.Kind == yaml.ScalarNode
+func (l *layout) skipProperties(n *Node) {
+	anchor, tag := n.Anchor != "", n.Style&TaggedStyle != 0 || n.Kind == ScalarNode
 	for l.at < len(l.data) {
 		b := l.data[l.at]
 		if !(b == '&' && anchor) && !(b == '!' && tag) {
@@ -154,15 +152,15 @@ func (l *layout) skipSpace(at int) int {
 }
 
 // scalarEnd is where the scalar that starts at an offset ends.
-func (l *layout) scalarEnd(n *yaml.Node, at int) int {
+func (l *layout) scalarEnd(n *Node, at int) int {
 	switch {
 	case unwritten(n):
 		return at
-	case n.Style&yaml.DoubleQuotedStyle != 0:
+	case n.Style&DoubleQuotedStyle != 0:
 		return l.quotedEnd(n, at, '"')
-	case n.Style&yaml.SingleQuotedStyle != 0:
+	case n.Style&SingleQuotedStyle != 0:
 		return l.quotedEnd(n, at, '\'')
-	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+	case n.Style&(LiteralStyle|FoldedStyle) != 0:
 		return l.blockScalarEnd(n, at)
 	}
 	return l.plainEnd(n, at)
@@ -170,7 +168,7 @@ func (l *layout) scalarEnd(n *yaml.Node, at int) int {
 
 // quotedEnd is behind the closing quote: in single quotes a doubled one, in
 // double quotes an escaped one does not close (YAML 1.1, 5.7 and 9.1).
-func (l *layout) quotedEnd(n *yaml.Node, at int, quote byte) int {
+func (l *layout) quotedEnd(n *Node, at int, quote byte) int {
 	if at >= len(l.data) || l.data[at] != quote {
 		l.lost(n)
 		return at
@@ -192,7 +190,7 @@ func (l *layout) quotedEnd(n *yaml.Node, at int, quote byte) int {
 
 // plainEnd matches the value against the bytes. A plain scalar has no escapes;
 // only where it is folded do its spaces and newlines stand for other space.
-func (l *layout) plainEnd(n *yaml.Node, at int) int {
+func (l *layout) plainEnd(n *Node, at int) int {
 	for _, r := range n.Value {
 		if r == '\n' || r == ' ' && (at >= len(l.data) || l.data[at] != ' ' || l.restIsSpace(at)) {
 			at = l.skipFold(at)
@@ -231,7 +229,7 @@ func (l *layout) skipFold(at int) int {
 
 // blockScalarEnd is the end of a literal's or folded scalar's last line, its
 // line break excluded. Blank lines behind it belong to it only if they are kept (|+).
-func (l *layout) blockScalarEnd(n *yaml.Node, at int) int {
+func (l *layout) blockScalarEnd(n *Node, at int) int {
 	header := l.lineOf(at)
 	headerEnd := l.starts[header] + len(l.text(header))
 	if i := bytes.Index(l.data[at:headerEnd], []byte(" #")); i >= 0 {
@@ -297,9 +295,9 @@ func trimmedEmpty(value string) bool {
 }
 
 // flowEnd measures a flow collection's children and is behind its closing bracket.
-func (l *layout) flowEnd(n *yaml.Node) int {
+func (l *layout) flowEnd(n *Node) int {
 	if l.at >= len(l.data) || l.data[l.at] != '{' && l.data[l.at] != '[' {
-		if l.at >= len(l.data) || n.Kind != yaml.MappingNode || len(n.Content) != 2 {
+		if l.at >= len(l.data) || n.Kind != MappingNode || len(n.Content) != 2 {
 			l.lost(n)
 			return l.at
 		}
@@ -328,7 +326,7 @@ func (l *layout) flowEnd(n *yaml.Node) int {
 }
 
 // pairEnd measures a single pair in a flow list: `[a: b]`.
-func (l *layout) pairEnd(n *yaml.Node) int {
+func (l *layout) pairEnd(n *Node) int {
 	l.measure(n.Content[0])
 	l.measure(n.Content[1])
 	return l.at

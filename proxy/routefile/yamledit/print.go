@@ -1,12 +1,10 @@
-package routefile
+package yamledit
 
 import (
 	"cmp"
 	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"gopkg.in/yaml.v3"
 )
 
 // The canonical layout, printed from nodes. With a layout behind them nodes
@@ -24,11 +22,11 @@ const (
 // printer collects lines. Not for concurrent use.
 type printer struct {
 	lines   []printed
-	step    int                    // spaces a level
-	src     *layout                // where the nodes stand; nil: nowhere
-	remarks map[*yaml.Node]*remark // by a pair's key or a list's item
-	unsort  bool                   // keep the order of keys
-	shown   int                    // comments printed
+	step    int               // spaces a level
+	src     *layout           // where the nodes stand; nil: nowhere
+	remarks map[*Node]*remark // by a pair's key or a list's item
+	unsort  bool              // keep the order of keys
+	shown   int               // comments printed
 }
 
 // printed is one line and the comment at its end.
@@ -42,7 +40,7 @@ type remark struct {
 }
 
 // textOf is the lines with their comments, those of neighbouring lines aligned.
-func textOf(lines []printed) []string {
+func alignedLines(lines []printed) []string {
 	all := make([]string, len(lines))
 	for i := 0; i < len(lines); {
 		n, width := 0, 0
@@ -87,7 +85,7 @@ func (p *printer) comments(indent int, texts []string) {
 	}
 }
 
-func (p *printer) remark(n *yaml.Node) *remark {
+func (p *printer) remark(n *Node) *remark {
 	if r := p.remarks[n]; r != nil {
 		return r
 	}
@@ -95,7 +93,7 @@ func (p *printer) remark(n *yaml.Node) *remark {
 }
 
 // pair prints one key and its value, indented. k is the table's key for it; nil: unknown.
-func (p *printer) pair(key, value *yaml.Node, k *Key, indent int) {
+func (p *printer) pair(key, value *Node, k Keys, indent int) {
 	r := p.remark(key)
 	p.comments(indent, r.lead)
 	text := p.scalar(key) + ":"
@@ -110,15 +108,15 @@ func (p *printer) pair(key, value *yaml.Node, k *Key, indent int) {
 
 // value is what stands behind a key's colon and on the lines below it. used is
 // how much of the line is taken.
-func (p *printer) value(n *yaml.Node, k *Key, indent, used int) (string, []printed) {
+func (p *printer) value(n *Node, k Keys, indent, used int) (string, []printed) {
 	props := p.properties(n)
 	switch {
-	case n.Kind == yaml.AliasNode:
+	case n.Kind == AliasNode:
 		return "*" + n.Value, nil
-	case n.Kind == yaml.ScalarNode && p.isText(n):
+	case n.Kind == ScalarNode && p.isText(n):
 		header, body := p.blockText(n, indent)
 		return props + header, body
-	case n.Kind == yaml.ScalarNode:
+	case n.Kind == ScalarNode:
 		return strings.TrimSpace(props + p.scalar(n)), nil
 	}
 	if p.staysFlow(n, k) {
@@ -143,20 +141,20 @@ func (p *printer) width() int {
 // for the sections of the top level: an edit needs those as blocks. What
 // was not written stands on one line if it holds nothing but single values and
 // lists of them.
-func (p *printer) staysFlow(n *yaml.Node, k *Key) bool {
+func (p *printer) staysFlow(n *Node, k Keys) bool {
 	switch {
 	case len(n.Content) == 0:
 		return true
 	case p.src == nil:
 		return shallow(n)
-	case k != nil && k.Kind == KindNamed && !strings.Contains(k.Path, "."):
+	case p.src.records[n]:
 		return false
 	}
-	return n.Style&yaml.FlowStyle != 0 && !p.remarked(n)
+	return n.Style&FlowStyle != 0 && !p.remarked(n)
 }
 
 // remarked says whether comments stand between the parts of n.
-func (p *printer) remarked(n *yaml.Node) bool {
+func (p *printer) remarked(n *Node) bool {
 	for _, c := range n.Content {
 		if r := p.remark(c); r.note != "" || hasText(r.lead) || hasText(r.foot) || p.remarked(c) {
 			return true
@@ -170,10 +168,10 @@ func hasText(lines []string) bool {
 }
 
 // shallow says whether n holds nothing but values of one line and lists of them.
-func shallow(n *yaml.Node) bool {
+func shallow(n *Node) bool {
 	for _, c := range n.Content {
-		list := c.Kind == yaml.SequenceNode && n.Kind == yaml.MappingNode && shallow(c)
-		if c.Kind != yaml.ScalarNode && !list || c.Kind == yaml.ScalarNode && fitsLiteral(c.Value) {
+		list := c.Kind == SequenceNode && n.Kind == MappingNode && shallow(c)
+		if c.Kind != ScalarNode && !list || c.Kind == ScalarNode && fitsLiteral(c.Value) {
 			return false
 		}
 	}
@@ -181,8 +179,8 @@ func shallow(n *yaml.Node) bool {
 }
 
 // children prints the parts of a collection as a block.
-func (p *printer) children(n *yaml.Node, k *Key, indent int) {
-	if n.Kind == yaml.SequenceNode {
+func (p *printer) children(n *Node, k Keys, indent int) {
+	if n.Kind == SequenceNode {
 		for _, item := range n.Content {
 			p.item(item, below(k, "[]"), indent)
 		}
@@ -193,43 +191,28 @@ func (p *printer) children(n *yaml.Node, k *Key, indent int) {
 	}
 }
 
-// below is the table's key for name below k.
-func below(k *Key, name string) *Key {
-	if k == nil {
-		return nil
-	}
-	if one := k.index["*"]; one != nil {
-		return one
-	}
-	return k.index[name]
-}
-
 // order is the indexes of n's keys in the order of the table; names of the
 // writer's choice, and keys that the table lacks, stay in theirs. Merge keys stand first.
-func (p *printer) order(n *yaml.Node, k *Key) []int {
+func (p *printer) order(n *Node, k Keys) []int {
 	at := make([]int, 0, len(n.Content)/2)
 	for i := 0; i < len(n.Content); i += 2 {
 		at = append(at, i)
 	}
-	if k == nil || k.index["*"] != nil || p.unsort {
+	if k == nil || p.unsort {
 		return at
 	}
 	rank := func(i int) int {
-		if isMerge(n.Content[i]) {
+		if IsMerge(n.Content[i]) {
 			return -1
 		}
-		r := slices.IndexFunc(k.keys, func(one *Key) bool { return one.Name == n.Content[i].Value })
-		if r < 0 {
-			return len(k.keys)
-		}
-		return r
+		return k.Rank(n.Content[i].Value)
 	}
 	slices.SortStableFunc(at, func(a, b int) int { return cmp.Compare(rank(a), rank(b)) })
 	return at
 }
 
 // item prints one item of a list: its first key stands on the line of the dash.
-func (p *printer) item(n *yaml.Node, k *Key, indent int) {
+func (p *printer) item(n *Node, k Keys, indent int) {
 	r := p.remark(n)
 	p.comments(indent, r.lead)
 	inline, rest := p.value(n, k, indent, indent+2)
@@ -252,15 +235,15 @@ func isCommentLine(text string) bool {
 func (p *printer) afterDash() string { return strings.Repeat(" ", max(0, p.step-2)) }
 
 // flow prints n on one line.
-func (p *printer) flow(n *yaml.Node, k *Key) string {
+func (p *printer) flow(n *Node, k Keys) string {
 	var parts []string
 	props := p.properties(n)
 	switch n.Kind {
-	case yaml.AliasNode:
+	case AliasNode:
 		return "*" + n.Value
-	case yaml.ScalarNode:
+	case ScalarNode:
 		return props + p.flowScalar(n)
-	case yaml.SequenceNode:
+	case SequenceNode:
 		for _, item := range n.Content {
 			parts = append(parts, p.flow(item, below(k, "[]")))
 		}
@@ -274,7 +257,7 @@ func (p *printer) flow(n *yaml.Node, k *Key) string {
 }
 
 // flowText is n on one line without a layout behind it.
-func flowText(n *yaml.Node) string {
+func flowText(n *Node) string {
 	p := printer{}
 	return p.flow(n, nil)
 }

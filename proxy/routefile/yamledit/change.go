@@ -1,9 +1,7 @@
-package routefile
+package yamledit
 
 import (
 	"strings"
-
-	"gopkg.in/yaml.v3"
 )
 
 // Changing a value in place: as little as can be. A mapping is changed key by
@@ -11,9 +9,9 @@ import (
 // exchanged within that line.
 
 // change makes m's value want. col is m's key's column.
-func (s *splicer) change(m *member, want *yaml.Node, col int) error {
+func (s *splicer) change(m *member, want *Node, col int) error {
 	old := m.value
-	if !s.whole && old.Kind == yaml.MappingNode && want.Kind == yaml.MappingNode && len(want.Content) > 0 {
+	if !s.whole && old.Kind == MappingNode && want.Kind == MappingNode && len(want.Content) > 0 {
 		switch {
 		case isBlock(old):
 			if ok, err := s.changeBlock(m, want); ok || err != nil {
@@ -29,7 +27,7 @@ func (s *splicer) change(m *member, want *yaml.Node, col int) error {
 
 // changeBlock changes a block mapping key by key. It says false when that
 // cannot be: a key to be removed comes from a merge key.
-func (s *splicer) changeBlock(m *member, want *yaml.Node) (bool, error) {
+func (s *splicer) changeBlock(m *member, want *Node) (bool, error) {
 	own, err := s.members(m.value, m.end)
 	if err != nil {
 		return false, err
@@ -42,8 +40,8 @@ func (s *splicer) changeBlock(m *member, want *yaml.Node) (bool, error) {
 }
 
 // plan lays the wanted keys over those that are there.
-func plan(own []member, old, want *yaml.Node) ([]slot, bool) {
-	wanted, present := fields(want), fields(old)
+func plan(own []member, old, want *Node) ([]slot, bool) {
+	wanted, present := Fields(want), Fields(old)
 	var slots []slot
 	at := make(map[string]*member, len(own))
 	for i := range own {
@@ -53,7 +51,7 @@ func plan(own []member, old, want *yaml.Node) ([]slot, bool) {
 		}
 		at[name] = &own[i]
 		value, keep := wanted[name]
-		keep = keep || isMerge(own[i].key)
+		keep = keep || IsMerge(own[i].key)
 		slots = append(slots, slot{old: &own[i], name: name, want: value, dropped: !keep})
 	}
 	for name := range present {
@@ -65,7 +63,7 @@ func plan(own []member, old, want *yaml.Node) ([]slot, bool) {
 }
 
 // additions are the wanted keys that are not there, each behind the key it follows in want.
-func additions(at map[string]*member, present map[string]*yaml.Node, want *yaml.Node) []slot {
+func additions(at map[string]*member, present map[string]*Node, want *Node) []slot {
 	var slots []slot
 	var before *member
 	for i := 0; i+1 < len(want.Content); i += 2 {
@@ -74,7 +72,7 @@ func additions(at map[string]*member, present map[string]*yaml.Node, want *yaml.
 			before = at[name]
 			continue
 		}
-		if there := present[name]; there == nil || !sameValue(there, value) {
+		if there := present[name]; there == nil || !Same(there, value) {
 			slots = append(slots, slot{name: name, want: value, after: before, first: before == nil})
 		}
 	}
@@ -83,17 +81,17 @@ func additions(at map[string]*member, present map[string]*yaml.Node, want *yaml.
 
 // changeFlow changes a mapping in braces key by key. It says false when the
 // keys are not to be told apart safely, or none would stay.
-func (s *splicer) changeFlow(old, want *yaml.Node) bool {
-	wanted, kept := fields(want), 0
-	for _, one := range pairs(old) {
-		if one.key.Kind != yaml.ScalarNode || isMerge(one.key) || s.places[one.value].start == s.places[one.value].end {
+func (s *splicer) changeFlow(old, want *Node) bool {
+	wanted, kept := Fields(want), 0
+	for _, one := range Pairs(old) {
+		if one.Key.Kind != ScalarNode || IsMerge(one.Key) || s.places[one.Value].start == s.places[one.Value].end {
 			return false
 		}
-		if wanted[one.key.Value] != nil {
+		if wanted[one.Key.Value] != nil {
 			kept++
 		}
 	}
-	if kept == 0 || len(fields(old)) != len(old.Content)/2 {
+	if kept == 0 || len(Fields(old)) != len(old.Content)/2 {
 		return false
 	}
 	s.addToFlow(old, want)
@@ -102,7 +100,7 @@ func (s *splicer) changeFlow(old, want *yaml.Node) bool {
 }
 
 // keepInFlow changes the values of a flow mapping and cuts the keys that go.
-func (s *splicer) keepInFlow(old *yaml.Node, wanted map[string]*yaml.Node) {
+func (s *splicer) keepInFlow(old *Node, wanted map[string]*Node) {
 	kept := false // is there a key before this one that stays
 	for i := 0; i+1 < len(old.Content); i += 2 {
 		value, want := old.Content[i+1], wanted[old.Content[i].Value]
@@ -111,7 +109,7 @@ func (s *splicer) keepInFlow(old *yaml.Node, wanted map[string]*yaml.Node) {
 			continue
 		}
 		kept = true
-		if !sameValue(value, want) {
+		if !Same(value, want) {
 			s.changeInFlow(value, want)
 		}
 	}
@@ -119,7 +117,7 @@ func (s *splicer) keepInFlow(old *yaml.Node, wanted map[string]*yaml.Node) {
 
 // cutFromFlow cuts the i-th node's pair with one comma: the one before it where
 // a pair stays before it, else the one behind it.
-func (s *splicer) cutFromFlow(old *yaml.Node, i int, kept bool) {
+func (s *splicer) cutFromFlow(old *Node, i int, kept bool) {
 	s.gone = append(s.gone, old.Content[i+1])
 	if kept {
 		s.replace(s.places[old.Content[i-1]].end, s.places[old.Content[i+1]].end, "")
@@ -128,8 +126,8 @@ func (s *splicer) cutFromFlow(old *yaml.Node, i int, kept bool) {
 	s.replace(s.places[old.Content[i]].props, s.places[old.Content[i+2]].props, "")
 }
 
-func (s *splicer) changeInFlow(old, want *yaml.Node) {
-	mappings := isFlow(old) && want.Kind == yaml.MappingNode && len(want.Content) > 0
+func (s *splicer) changeInFlow(old, want *Node) {
+	mappings := isFlow(old) && want.Kind == MappingNode && len(want.Content) > 0
 	if mappings && s.changeFlow(old, want) {
 		return
 	}
@@ -139,8 +137,8 @@ func (s *splicer) changeInFlow(old, want *yaml.Node) {
 }
 
 // addToFlow adds the keys of want that old lacks behind old's last pair that stays.
-func (s *splicer) addToFlow(old, want *yaml.Node) {
-	there, wanted := fields(old), fields(want)
+func (s *splicer) addToFlow(old, want *Node) {
+	there, wanted := Fields(old), Fields(want)
 	var text strings.Builder
 	for i := 0; i+1 < len(want.Content); i += 2 {
 		name := want.Content[i].Value
@@ -159,7 +157,7 @@ func (s *splicer) addToFlow(old, want *yaml.Node) {
 
 // exchange puts want in the place of m's whole value. The comment behind the
 // value, or behind the key of a block, stays.
-func (s *splicer) exchange(m *member, want *yaml.Node, col int) {
+func (s *splicer) exchange(m *member, want *Node, col int) {
 	s.gone = append(s.gone, m.value)
 	p := printer{step: s.step}
 	inline, below := p.value(want, nil, col-1, col+len(keyText(m.key.Value)))
@@ -173,11 +171,11 @@ func (s *splicer) exchange(m *member, want *yaml.Node, col int) {
 	switch {
 	case isBlockCollection(m.value):
 		s.replace(colon, s.propertiesEnd(m.value, colon), inline)
-		s.addLines(m.line+1, textOf(below))
+		s.addLines(m.line+1, alignedLines(below))
 		s.cutLines(m.line+1, m.last+1)
 	case len(below) > 0:
 		s.replace(colon, max(colon, at.end), inline)
-		s.addLines(m.last+1, textOf(below))
+		s.addLines(m.last+1, alignedLines(below))
 	case at.end > at.props:
 		s.replace(at.props, at.end, inline[1:])
 	default:
@@ -185,13 +183,13 @@ func (s *splicer) exchange(m *member, want *yaml.Node, col int) {
 	}
 }
 
-func isBlockCollection(n *yaml.Node) bool {
-	return len(n.Content) > 0 && n.Style&yaml.FlowStyle == 0
+func isBlockCollection(n *Node) bool {
+	return len(n.Content) > 0 && n.Style&FlowStyle == 0
 }
 
 // propertiesEnd is behind the anchor and tag of a block collection, or at colon if it has none.
-func (s *splicer) propertiesEnd(n *yaml.Node, colon int) int {
-	if n.Anchor == "" && n.Style&yaml.TaggedStyle == 0 {
+func (s *splicer) propertiesEnd(n *Node, colon int) int {
+	if n.Anchor == "" && n.Style&TaggedStyle == 0 {
 		return colon
 	}
 	line := s.lineOf(s.places[n].props)

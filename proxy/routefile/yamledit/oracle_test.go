@@ -1,4 +1,4 @@
-package routefile
+package yamledit
 
 import (
 	"fmt"
@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"gopkg.in/yaml.v3"
 )
 
 // The editor against an obvious oracle: random files as people write them,
@@ -18,7 +16,7 @@ import (
 type writer struct {
 	*rand.Rand
 	step    int
-	records map[Section]map[string]string // the bytes of each record, from its key on
+	records map[string]map[string]string // the bytes of each record, from its key on
 }
 
 func (w *writer) pick(of ...string) string { return of[w.IntN(len(of))] }
@@ -77,13 +75,13 @@ func (w *writer) record(name, indent string) string {
 	return text
 }
 
-func (w *writer) section(sec Section) string {
+func (w *writer) section(sec string) string {
 	n := w.IntN(5)
 	if n == 0 {
-		return string(sec) + ":" + w.pick(" {}", "", " ~", " { }") + w.maybe(" # empty") + "\n"
+		return sec + ":" + w.pick(" {}", "", " ~", " { }") + w.maybe(" # empty") + "\n"
 	}
 	indent := strings.Repeat(" ", w.step)
-	text := string(sec) + ":" + w.maybe(" # records") + "\n"
+	text := sec + ":" + w.maybe(" # records") + "\n"
 	for i := range n {
 		name := fmt.Sprintf("r%d", i)
 		record := w.record(name, indent)
@@ -95,9 +93,9 @@ func (w *writer) section(sec Section) string {
 
 func (w *writer) file() string {
 	w.step = 2 + w.IntN(3)
-	w.records = map[Section]map[string]string{}
+	w.records = map[string]map[string]string{}
 	parts := []string{w.maybe("# head\n\n") + "version: 1\n", "defaults: {a: 1}\n"}
-	for _, sec := range sectionOrder {
+	for _, sec := range testSchema.Sections {
 		w.records[sec] = map[string]string{}
 		if w.IntN(4) > 0 {
 			parts = append(parts, w.section(sec))
@@ -112,39 +110,39 @@ func (w *writer) file() string {
 }
 
 // oracle is what should stand in the sections.
-type oracle map[Section]map[string]any
+type oracle map[string]map[string]any
 
 func readOracle(t *testing.T, data []byte) (oracle, map[string]any) {
 	t.Helper()
 	var all map[string]any
-	if err := yaml.Unmarshal(data, &all); err != nil {
+	if err := Unmarshal(data, &all); err != nil {
 		t.Fatalf("%v:\n%s", err, data)
 	}
 	o := oracle{}
-	for _, sec := range sectionOrder {
-		o[sec], _ = all[string(sec)].(map[string]any)
+	for _, sec := range testSchema.Sections {
+		o[sec], _ = all[sec].(map[string]any)
 		if o[sec] == nil {
 			o[sec] = map[string]any{}
 		}
-		delete(all, string(sec))
+		delete(all, sec)
 	}
 	return o, all
 }
 
 // operate makes a random operation and does the same to the oracle.
 func (w *writer) operate(t *testing.T, o oracle) Op {
-	sec := sectionOrder[w.IntN(len(sectionOrder))]
+	sec := testSchema.Sections[w.IntN(len(testSchema.Sections))]
 	name := fmt.Sprintf("r%d", w.IntN(7))
 	delete(w.records[sec], name)
 	_, there := o[sec][name]
 	switch kind := w.IntN(5); {
 	case kind == 0:
 		delete(o[sec], name)
-		return sec.Drop(name)
+		return Drop(sec, name)
 	case kind == 1 && there && o[sec]["new"] == nil:
 		o[sec]["new"] = o[sec][name]
 		delete(o[sec], name)
-		return sec.Rename(name, "new")
+		return Rename(sec, name, "new")
 	}
 	text := fmt.Sprintf("{a: %s, b: %s}", w.flow(2), w.flow(1))
 	if w.IntN(2) == 0 {
@@ -156,7 +154,7 @@ func (w *writer) operate(t *testing.T, o oracle) Op {
 		t.Fatal(err)
 	}
 	o[sec][name] = want
-	return sec.Set(name, n)
+	return Set(sec, name, n)
 }
 
 func TestEditAgainstOracle(t *testing.T) {
@@ -170,7 +168,7 @@ func TestEditAgainstOracle(t *testing.T) {
 		for range 1 + w.IntN(4) {
 			ops = append(ops, w.operate(t, want))
 		}
-		out, err := Edit(data, ops...)
+		out, err := testEditor.Edit(data, ops...)
 		if err != nil {
 			t.Fatalf("seed %d: %v\n%s", seed, err, in)
 		}
@@ -179,9 +177,9 @@ func TestEditAgainstOracle(t *testing.T) {
 			t.Fatalf("seed %d: got %v\nwant %v\nin:\n%s\nout:\n%s", seed, got, want, in, out)
 		}
 		w.checkUntouched(t, seed, in, strings.ReplaceAll(string(out), eol, "\n"))
-		if again, err := Edit(out, slices.DeleteFunc(ops, func(op Op) bool { return op.kind != opSet || got[op.section][op.name] == nil })...); err != nil {
+		if again, err := testEditor.Edit(out, slices.DeleteFunc(ops, func(op Op) bool { return op.kind != opSet || got[op.section][op.name] == nil })...); err != nil {
 			t.Fatalf("seed %d: again: %v", seed, err)
-		} else if formatted, err := Format(again); err != nil {
+		} else if formatted, err := testSchema.Format(again); err != nil {
 			t.Fatalf("seed %d: format: %v\n%s", seed, err, again)
 		} else {
 			checkFormatted(t, again, formatted)
@@ -192,7 +190,7 @@ func TestEditAgainstOracle(t *testing.T) {
 // checkUntouched checks that the records which no operation named stand there
 // byte for byte, as do the comments that are set apart.
 func (w *writer) checkUntouched(t *testing.T, seed uint64, in, out string) {
-	for _, sec := range sectionOrder {
+	for _, sec := range testSchema.Sections {
 		for name, text := range w.records[sec] {
 			if !strings.Contains(out, text) {
 				t.Fatalf("seed %d: %s %s changed\nin:\n%s\nout:\n%s", seed, sec, name, in, out)

@@ -1,4 +1,4 @@
-package routefile
+package yamledit
 
 import (
 	"bytes"
@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
-
-	"gopkg.in/yaml.v3"
 )
 
 // Single values in the canonical layout: as written where they were written on
@@ -19,7 +17,7 @@ import (
 var plainText = regexp.MustCompile(`^[A-Za-z0-9/._][A-Za-z0-9/._@%+-]*$`)
 
 // scalar is a single value on one line.
-func (p *printer) scalar(n *yaml.Node) string {
+func (p *printer) scalar(n *Node) string {
 	if text, ok := p.written(n); ok {
 		return text
 	}
@@ -27,8 +25,8 @@ func (p *printer) scalar(n *yaml.Node) string {
 }
 
 // written is a value's own bytes if they stand on one line.
-func (p *printer) written(n *yaml.Node) (string, bool) {
-	if p.src == nil || n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+func (p *printer) written(n *Node) (string, bool) {
+	if p.src == nil || n.Style&(LiteralStyle|FoldedStyle) != 0 {
 		return "", false
 	}
 	at, ok := p.src.places[n]
@@ -37,7 +35,7 @@ func (p *printer) written(n *yaml.Node) (string, bool) {
 }
 
 // flowScalar is a single value inside of braces, where null must be written.
-func (p *printer) flowScalar(n *yaml.Node) string {
+func (p *printer) flowScalar(n *Node) string {
 	if text := p.scalar(n); text != "" {
 		return text
 	}
@@ -45,7 +43,7 @@ func (p *printer) flowScalar(n *yaml.Node) string {
 }
 
 // canonicalScalar is a single value from its meaning alone.
-func canonicalScalar(n *yaml.Node) string {
+func canonicalScalar(n *Node) string {
 	switch n.ShortTag() {
 	case "!!null":
 		return "null"
@@ -71,7 +69,7 @@ func otherwiseRead(s string) bool {
 	case "y", "n", "yes", "no", "on", "true", "false", "null":
 		return true
 	}
-	n := yaml.Node{Kind: yaml.ScalarNode, Value: s}
+	n := Node{Kind: ScalarNode, Value: s}
 	return n.ShortTag() != "!!str"
 }
 
@@ -105,13 +103,8 @@ func quoted(s string) string {
 // keyText writes a key.
 func keyText(name string) string { return textValue(name) }
 
-// nameNode is a key made of a name.
-func nameNode(name string) *yaml.Node {
-	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: name}
-}
-
 // properties is a node's anchor and tag as written, a space behind each.
-func (p *printer) properties(n *yaml.Node) string {
+func (p *printer) properties(n *Node) string {
 	if p.src == nil {
 		return ""
 	}
@@ -127,12 +120,12 @@ func (p *printer) properties(n *yaml.Node) string {
 }
 
 // isText says whether a single value is printed as a block of lines.
-func (p *printer) isText(n *yaml.Node) bool {
+func (p *printer) isText(n *Node) bool {
 	if p.src == nil {
 		return n.ShortTag() == "!!str" && fitsLiteral(n.Value)
 	}
 	blank := strings.TrimSpace(n.Value) == "" // nothing would tell its indentation
-	return n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 && !blank
+	return n.Style&(LiteralStyle|FoldedStyle) != 0 && !blank
 }
 
 // fitsLiteral says whether a text reads the same and better as a literal block.
@@ -152,7 +145,7 @@ func fitsLiteral(s string) bool {
 }
 
 // blockText is a block scalar's header and its lines.
-func (p *printer) blockText(n *yaml.Node, indent int) (string, []printed) {
+func (p *printer) blockText(n *Node, indent int) (string, []printed) {
 	header, body := "|", strings.Split(strings.TrimSuffix(n.Value, "\n"), "\n")
 	keep := ""
 	if p.src != nil {
@@ -175,7 +168,7 @@ func (p *printer) blockText(n *yaml.Node, indent int) (string, []printed) {
 
 // blockSource is a block scalar's style, "+" if it keeps blank lines, and its
 // lines without their indentation.
-func (l *layout) blockSource(n *yaml.Node) (style, keep string, body []string) {
+func (l *layout) blockSource(n *Node) (style, keep string, body []string) {
 	at := l.places[n]
 	first, last := l.lineOf(at.start), l.lastLine(at.end)
 	header := string(l.data[at.start:min(at.start+3, at.end)])

@@ -1,11 +1,9 @@
-package routefile
+package yamledit
 
 import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"gopkg.in/yaml.v3"
 )
 
 // The sections of a file: which records stand in them, what the operations make
@@ -13,7 +11,7 @@ import (
 
 // section is one section that an edit reaches.
 type section struct {
-	name  Section
+	name  string
 	at    *member // its key in the file; nil: not there
 	slots []slot
 	index map[string]int // slots by current name; of dropped ones too
@@ -27,7 +25,7 @@ func (l *layout) sections(ops []Op) ([]*section, error) {
 		return nil, err
 	}
 	var all []*section
-	for _, name := range sectionOrder {
+	for _, name := range l.schema.Sections {
 		var mine []Op
 		for _, op := range ops {
 			if op.section == name {
@@ -37,16 +35,16 @@ func (l *layout) sections(ops []Op) ([]*section, error) {
 		if len(mine) == 0 {
 			continue
 		}
-		sec := &section{name: name, at: top[string(name)], index: map[string]int{}}
+		sec := &section{name: name, at: top[name], index: map[string]int{}}
 		if err := l.fill(sec); err != nil {
 			return nil, err
 		}
 		for _, op := range mine {
-			if err := sec.plan(op); err != nil {
+			if err := sec.plan(op, l.schema.record(name)); err != nil {
 				return nil, err
 			}
 		}
-		sec.finish()
+		sec.finish(l.schema.KeepSpelling)
 		all = append(all, sec)
 	}
 	return all, nil
@@ -59,7 +57,7 @@ func (l *layout) topLevel() (map[string]*member, error) {
 		return top, nil
 	}
 	if !isBlock(l.root) {
-		return nil, l.refuse(l.root, "the whole file is written in braces: write its keys on lines of their own, or run tunnelform fmt")
+		return nil, l.refuse(l.root, "the whole file is written in braces: write its keys on lines of their own, or run %s", l.schema.Formatter)
 	}
 	list, err := l.members(l.root, l.limit)
 	if err != nil {
@@ -68,7 +66,7 @@ func (l *layout) topLevel() (map[string]*member, error) {
 	for i := range list {
 		name := list[i].key.Value
 		if top[name] != nil {
-			return nil, l.refuse(list[i].key, "the key %q stands twice, first in line %d: leave one", clip(name), top[name].line+1)
+			return nil, l.refuse(list[i].key, "the key %q is repeated, first in line %d: remove one", Clip(name), top[name].line+1)
 		}
 		top[name] = &list[i]
 	}
@@ -82,7 +80,7 @@ func (l *layout) fill(sec *section) error {
 	}
 	v := sec.at.value
 	if !isBlock(v) {
-		return l.refuse(v, "the section %s is %s: write each record on a line of its own, or run tunnelform fmt", sec.name, layoutOf(v))
+		return l.refuse(v, "the section %s is %s: write each record on a line of its own, or run %s", sec.name, layoutOf(v), l.schema.Formatter)
 	}
 	list, err := l.members(v, sec.at.end)
 	if err != nil {
@@ -92,8 +90,8 @@ func (l *layout) fill(sec *section) error {
 		name := list[i].key.Value
 		if first, twice := sec.index[name]; twice {
 			return &LayoutError{
-				Pos: Pos{Line: list[i].key.Line, Col: list[i].key.Column}, Record: sec.name.record(name),
-				Text: fmt.Sprintf("stands twice, first in line %d: leave one", sec.slots[first].old.line+1),
+				Pos: Pos{Line: list[i].key.Line, Col: list[i].key.Column}, Record: recordName(sec.name, name),
+				Text: fmt.Sprintf("is repeated, first in line %d: remove one", sec.slots[first].old.line+1),
 			}
 		}
 		sec.index[name] = i
@@ -103,28 +101,28 @@ func (l *layout) fill(sec *section) error {
 	return nil
 }
 
-func layoutOf(n *yaml.Node) string {
+func layoutOf(n *Node) string {
 	switch {
-	case n.Kind == yaml.AliasNode:
+	case n.Kind == AliasNode:
 		return "an alias"
-	case n.Kind == yaml.MappingNode:
+	case n.Kind == MappingNode:
 		return "written in braces"
 	}
-	return "no mapping"
+	return "not a mapping"
 }
 
 // emptySection says whether a section's value is null or {}.
-func emptySection(n *yaml.Node) bool {
-	return isNull(n) || n.Kind == yaml.MappingNode && len(n.Content) == 0
+func emptySection(n *Node) bool {
+	return IsNull(n) || n.Kind == MappingNode && len(n.Content) == 0
 }
 
 // plan lays one operation over the slots.
-func (sec *section) plan(op Op) error {
+func (sec *section) plan(op Op, k Keys) error {
 	i, there := sec.index[op.name]
 	there = there && !sec.slots[i].dropped
 	switch op.kind {
 	case opSet:
-		sec.set(op, i, there)
+		sec.set(op, k, i, there)
 	case opDrop:
 		if there {
 			sec.slots[i].dropped = true
@@ -135,9 +133,9 @@ func (sec *section) plan(op Op) error {
 	return nil
 }
 
-func (sec *section) set(op Op, i int, there bool) {
+func (sec *section) set(op Op, k Keys, i int, there bool) {
 	_, known := sec.index[op.name]
-	value := ordered(op.value, sec.name.key())
+	value := Ordered(op.value, k)
 	if known && (there || sec.slots[i].old != nil) {
 		sec.slots[i].want, sec.slots[i].dropped = value, false
 		return
@@ -150,11 +148,11 @@ func (sec *section) rename(op Op, i int, there bool) error {
 	to, taken := sec.index[op.to]
 	switch {
 	case !there:
-		return fmt.Errorf("%s: not in the file, so it cannot be renamed to %q", sec.name.record(op.name), op.to)
+		return fmt.Errorf("%s: not in the file, so it cannot be renamed to %q", recordName(sec.name, op.name), op.to)
 	case op.to == op.name:
 		return nil
 	case taken && !sec.slots[to].dropped:
-		return fmt.Errorf("%s: cannot be renamed to %q: that name is taken", sec.name.record(op.name), op.to)
+		return fmt.Errorf("%s: cannot be renamed to %q: that name is taken", recordName(sec.name, op.name), op.to)
 	}
 	sec.slots[i].name = op.to
 	delete(sec.index, op.name)
@@ -164,11 +162,11 @@ func (sec *section) rename(op Op, i int, there bool) error {
 
 // finish takes out what was added and dropped in the same edit, and leaves in
 // their words what the records say already.
-func (sec *section) finish() {
+func (sec *section) finish(keep func(section string, old, want *Node) *Node) {
 	kept := sec.slots[:0]
 	for _, one := range sec.slots {
-		if one.old != nil && one.want != nil && !one.dropped {
-			one.want = settle(sec.name, one.old.value, one.want)
+		if keep != nil && one.old != nil && one.want != nil && !one.dropped {
+			one.want = keep(sec.name, one.old.value, one.want)
 		}
 		if one.old != nil || !one.dropped {
 			kept = append(kept, one)
@@ -212,7 +210,7 @@ func (s *splicer) applySection(sec *section) error {
 // touched says whether the edit may change the section.
 func (sec *section) touched() bool {
 	for _, one := range sec.slots {
-		if one.dropped || one.old == nil || one.name != one.old.key.Value || one.want != nil && !sameValue(one.old.value, one.want) {
+		if one.dropped || one.old == nil || one.name != one.old.key.Value || one.want != nil && !Same(one.old.value, one.want) {
 			return true
 		}
 	}
@@ -222,8 +220,8 @@ func (sec *section) touched() bool {
 // closeSection writes {} behind the key of a section that loses its last record.
 func (s *splicer) closeSection(sec *section) error {
 	v := sec.at.value
-	if v.Anchor != "" || v.Style&yaml.TaggedStyle != 0 {
-		return s.refuse(v, "the section has an anchor or a tag: take it out first")
+	if v.Anchor != "" || v.Style&TaggedStyle != 0 {
+		return s.refuse(v, "the section has an anchor or a tag: remove it first")
 	}
 	colon := s.colon(sec.at.key)
 	s.replace(colon, colon, " {}")
@@ -233,8 +231,8 @@ func (s *splicer) closeSection(sec *section) error {
 // openSection writes the first records of a section that is {} or null.
 func (s *splicer) openSection(sec *section) error {
 	v := sec.at.value
-	if v.Anchor != "" || v.Style&yaml.TaggedStyle != 0 {
-		return s.refuse(v, "the section has an anchor or a tag: take it out first")
+	if v.Anchor != "" || v.Style&TaggedStyle != 0 {
+		return s.refuse(v, "the section has an anchor or a tag: remove it first")
 	}
 	at, colon := s.places[v], s.colon(sec.at.key)
 	s.replace(colon, max(colon, at.end), "")
@@ -254,7 +252,7 @@ func (s *splicer) openSection(sec *section) error {
 func (s *splicer) addSections(all []*section) {
 	var lines []string
 	if s.root == nil {
-		lines = append(lines, "", "version: 1")
+		lines = append(lines, "", keyText(s.schema.Version.Key.Value)+": "+flowText(s.schema.Version.Value))
 	}
 	indent := s.rootIndent()
 	added := false
@@ -263,7 +261,7 @@ func (s *splicer) addSections(all []*section) {
 			continue
 		}
 		added = true
-		lines = append(lines, "", indent+string(sec.name)+":")
+		lines = append(lines, "", indent+sec.name+":")
 		for _, one := range sec.slots {
 			lines = append(lines, s.canonical(one.name, one.want, len(indent)+1+s.step)...)
 		}
@@ -315,7 +313,7 @@ func inSections(err error, sections []*section) error {
 	for _, sec := range sections {
 		for _, one := range sec.slots {
 			if one.old != nil && one.old.line < layout.Pos.Line && layout.Pos.Line <= one.old.last+1 {
-				layout.Record = sec.name.record(one.old.key.Value)
+				layout.Record = recordName(sec.name, one.old.key.Value)
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package routefile
+package yamledit
 
 import (
 	"cmp"
@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sort"
-
-	"gopkg.in/yaml.v3"
 )
 
 // The proof that an edit changed what it was asked to change and nothing else.
@@ -75,103 +73,91 @@ func within(h hunk, may []hunk) bool {
 
 // prove compares out with the file before it.
 func (l *layout) prove(out []byte, sections []*section) error {
-	doc, err := oneDocument(out)
+	doc, err := parseDocument(out)
 	if err != nil {
 		return fmt.Errorf("%w: the result is %v", errUnproved, err)
 	}
-	if doc == nil || doc.Content[0].Kind != yaml.MappingNode {
-		return fmt.Errorf("%w: the result is no mapping", errUnproved)
+	if doc == nil || doc.Content[0].Kind != MappingNode {
+		return fmt.Errorf("%w: the result is not a mapping", errUnproved)
 	}
 	edited := make(map[string]*section, len(sections))
 	for _, sec := range sections {
-		edited[string(sec.name)] = sec
+		edited[sec.name] = sec
 	}
-	budget := maxAliased
-	before, after := pairs(l.root), pairs(doc.Content[0])
+	budget := maxVisited
+	before, after := Pairs(l.root), Pairs(doc.Content[0])
 	for _, one := range before {
-		if edited[one.key.Value] == nil && !(len(after) > 0 && identicalPair(one, after[0], &budget)) {
-			return fmt.Errorf("%w: %s would change", errUnproved, clip(one.key.Value))
+		if edited[one.Key.Value] == nil && !(len(after) > 0 && identicalPair(one, after[0], &budget)) {
+			return fmt.Errorf("%w: %s would change", errUnproved, Clip(one.Key.Value))
 		}
-		if sec := edited[one.key.Value]; sec != nil {
-			if len(after) == 0 || after[0].key.Value != one.key.Value {
+		if sec := edited[one.Key.Value]; sec != nil {
+			if len(after) == 0 || after[0].Key.Value != one.Key.Value {
 				return fmt.Errorf("%w: %s would change", errUnproved, sec.name)
 			}
-			if err := sec.prove(after[0].value, &budget); err != nil {
+			if err := sec.prove(after[0].Value, &budget); err != nil {
 				return err
 			}
 		}
 		after = after[1:]
 	}
-	return proveAdded(l.root == nil, after, sections, &budget)
+	return l.proveAdded(after, sections, &budget)
 }
 
 // proveAdded checks the keys that stand behind those that were there before.
-func proveAdded(fresh bool, after []pairOf, sections []*section, budget *int) error {
-	if fresh && len(after) > 0 && after[0].key.Value == "version" {
+func (l *layout) proveAdded(after []Pair, sections []*section, budget *int) error {
+	if l.root == nil && len(after) > 0 && after[0].Key.Value == l.schema.Version.Key.Value && Same(after[0].Value, l.schema.Version.Value) {
 		after = after[1:]
 	}
 	for _, sec := range sections {
 		if sec.at != nil || len(sec.slots) == 0 {
 			continue
 		}
-		if len(after) == 0 || after[0].key.Value != string(sec.name) {
+		if len(after) == 0 || after[0].Key.Value != sec.name {
 			return fmt.Errorf("%w: %s would be missing", errUnproved, sec.name)
 		}
-		if err := sec.prove(after[0].value, budget); err != nil {
+		if err := sec.prove(after[0].Value, budget); err != nil {
 			return err
 		}
 		after = after[1:]
 	}
 	if len(after) > 0 {
-		return fmt.Errorf("%w: %s would be added", errUnproved, clip(after[0].key.Value))
+		return fmt.Errorf("%w: %s would be added", errUnproved, Clip(after[0].Key.Value))
 	}
 	return nil
 }
 
 // prove compares a section after the edit with what it should hold, in order.
-func (sec *section) prove(n *yaml.Node, budget *int) error {
+func (sec *section) prove(n *Node, budget *int) error {
 	if sec.left() == 0 && emptySection(n) {
 		return nil
 	}
-	after := pairs(n)
+	after := Pairs(n)
 	for _, one := range sec.slots {
 		if one.dropped {
 			continue
 		}
 		if len(after) == 0 || !one.became(after[0], budget) {
-			return fmt.Errorf("%w: %s would not be as wanted", errUnproved, sec.name.record(one.name))
+			return fmt.Errorf("%w: %s would not be as wanted", errUnproved, recordName(sec.name, one.name))
 		}
 		after = after[1:]
 	}
 	if len(after) > 0 {
-		return fmt.Errorf("%w: %s would be left over", errUnproved, sec.name.record(after[0].key.Value))
+		return fmt.Errorf("%w: %s would be left over", errUnproved, recordName(sec.name, after[0].Key.Value))
 	}
 	return nil
 }
 
 // became says whether a record is what its slot wanted.
-func (one *slot) became(p pairOf, budget *int) bool {
+func (one *slot) became(p Pair, budget *int) bool {
 	switch {
-	case p.key.Value != one.name:
+	case p.Key.Value != one.name:
 		return false
 	case one.want != nil:
-		return sameWithin(p.value, one.want, 0, budget)
+		return sameWithin(p.Value, one.want, 0, budget)
 	}
-	return identical(one.old.value, p.value, budget)
+	return identical(one.old.value, p.Value, budget)
 }
 
-// pairOf is a key and its value.
-type pairOf struct{ key, value *yaml.Node }
-
-// pairs are a mapping's keys and values in order, merge keys as they stand.
-func pairs(n *yaml.Node) []pairOf {
-	var list []pairOf
-	for i := 0; n != nil && i+1 < len(n.Content); i += 2 {
-		list = append(list, pairOf{n.Content[i], n.Content[i+1]})
-	}
-	return list
-}
-
-func identicalPair(a, b pairOf, budget *int) bool {
-	return identical(a.key, b.key, budget) && identical(a.value, b.value, budget)
+func identicalPair(a, b Pair, budget *int) bool {
+	return identical(a.Key, b.Key, budget) && identical(a.Value, b.Value, budget)
 }

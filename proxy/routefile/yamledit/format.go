@@ -1,10 +1,8 @@
-package routefile
+package yamledit
 
 import (
 	"fmt"
 	"slices"
-
-	"gopkg.in/yaml.v3"
 )
 
 // Format: a routes file in the canonical layout.
@@ -27,8 +25,8 @@ import (
 // The result means the same: it is parsed again and compared. The error is a
 // *LayoutError where a place is in the way; anything that is no YAML is an
 // error too. What the keys mean is Check's business.
-func Format(data []byte) ([]byte, error) {
-	l, err := newLayout(data)
+func (s *Schema) Format(data []byte) ([]byte, error) {
+	l, err := s.newLayout(data)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +53,7 @@ func Format(data []byte) ([]byte, error) {
 func (l *layout) refuseDirectives() error {
 	for line := range l.limit {
 		if text := l.text(line); len(text) > 0 && text[0] == '%' {
-			return &LayoutError{Pos: Pos{Line: line + 1, Col: 1}, Text: "a directive: a routes file needs none, take it out"}
+			return &LayoutError{Pos: Pos{Line: line + 1, Col: 1}, Text: "a %YAML or %TAG directive: remove it"}
 		} else if len(text) > 0 && text[0] != '#' {
 			return nil
 		}
@@ -65,7 +63,7 @@ func (l *layout) refuseDirectives() error {
 
 // format prints the file once and proves the result.
 func (l *layout) format(unsort bool) ([]byte, error) {
-	p := printer{step: 2, src: l, unsort: unsort, remarks: map[*yaml.Node]*remark{}}
+	p := printer{step: 2, src: l, unsort: unsort, remarks: map[*Node]*remark{}}
 	switch {
 	case l.root == nil:
 		p.comments(0, l.commentLines(l.comments))
@@ -77,8 +75,8 @@ func (l *layout) format(unsort bool) ([]byte, error) {
 		p.top()
 	}
 	var out []byte
-	for _, line := range textOf(p.lines) {
-		out = append(append(out, line...), '\n')
+	if len(p.lines) > 0 {
+		out = joinLines(alignedLines(p.lines))
 	}
 	return out, l.proveFormat(out, p.shown)
 }
@@ -88,7 +86,7 @@ func (l *layout) format(unsort bool) ([]byte, error) {
 func (p *printer) top() {
 	keys := p.src.root.Content
 	first, last := p.remark(keys[0]), p.remark(keys[len(keys)-2])
-	order := p.order(p.src.root, &document)
+	order := p.order(p.src.root, p.src.schema.Keys)
 	if order[0] != 0 && hasText(first.lead) {
 		p.comments(0, append(first.lead, ""))
 		first.lead = nil
@@ -97,18 +95,18 @@ func (p *printer) top() {
 	if i := slices.Index(last.foot, ""); i >= 0 && order[len(order)-1] != len(keys)-2 {
 		last.foot, trailer = last.foot[:i], last.foot[i:]
 	}
-	p.children(p.src.root, &document, 0)
+	p.children(p.src.root, p.src.schema.Keys, 0)
 	p.comments(0, trailer)
 }
 
 // refuseKeys refuses keys that are no plain names, and those that carry more
 // than a name.
-func (l *layout) refuseKeys(n *yaml.Node) error {
+func (l *layout) refuseKeys(n *Node) error {
 	for i, c := range n.Content {
-		if n.Kind == yaml.MappingNode && i%2 == 0 {
+		if n.Kind == MappingNode && i%2 == 0 {
 			at := l.places[c]
-			if c.Kind != yaml.ScalarNode || at.start != at.props || at.start == at.end {
-				return l.refuse(c, "this key is no plain name: write it out")
+			if c.Kind != ScalarNode || at.start != at.props || at.start == at.end {
+				return l.refuse(c, "this key is not a plain text: write it out")
 			}
 		}
 		if err := l.refuseKeys(c); err != nil {
@@ -123,13 +121,13 @@ func (l *layout) proveFormat(out []byte, shown int) error {
 	if shown != len(l.comments) {
 		return fmt.Errorf("refusing to format: %d of %d comments would be lost", len(l.comments)-shown, len(l.comments))
 	}
-	doc, err := oneDocument(out)
+	doc, err := parseDocument(out)
 	if err != nil {
 		return fmt.Errorf("refusing to format: the result is %w", err)
 	}
-	if same := doc == nil || isNull(doc.Content[0]); l.root == nil && same {
+	if same := doc == nil || IsNull(doc.Content[0]); l.root == nil && same {
 		return nil
-	} else if l.root == nil || doc == nil || !sameValue(l.root, doc.Content[0]) {
+	} else if l.root == nil || doc == nil || !Same(l.root, doc.Content[0]) {
 		return fmt.Errorf("refusing to format: the result does not mean the same")
 	}
 	return nil

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"gopkg.in/yaml.v3"
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // fullRoute says everything that a route can say.
@@ -54,9 +54,9 @@ func fullRoute() *Route {
 }
 
 // parseOne parses a file that holds one record.
-func parseOne(t *testing.T, section Section, n *yaml.Node) *File {
+func parseOne(t *testing.T, section Section, n node) *File {
 	t.Helper()
-	data, err := Edit([]byte("version: 1\n"), section.Set("x", n))
+	data, err := Editor{}.Edit([]byte("version: 1\n"), section.Set("x", n))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestEncodedRoutesParseEqual(t *testing.T) {
 		Settings: Settings{Upgrade: Upgrade{Mode: "any"}, Origins: Origins{Mode: "any"}, Limits: Limits{HandshakesPerSecond: -1},
 			RewriteResponse: Rewriting{Location: Off, CookiePath: map[string]string{}, CookieDomain: map[string]string{}}}}
 	for _, want := range []*Route{full, redirect, respond, plain} {
-		got := parseOne(t, InRoutes, EncodeRoute(want)).Routes["x"]
+		got := parseOne(t, InRoutes, InRoutes.encode(want)).Routes["x"]
 		got.Record = Record{}
 		if got.To != nil {
 			got.To.Pos = Pos{}
@@ -88,16 +88,16 @@ func TestEncodedRoutesParseEqual(t *testing.T) {
 
 func TestEncodedPoolsAndListenersParseEqual(t *testing.T) {
 	pool := &Pool{Balance: "hash", Hash: HashKey{Capture: "1"}, Backends: map[string]*Backend{
-		"a": {URL: Target{Scheme: "ws", Host: "a.test:1"}, Drain: true, Weight: 3, Tier: 2, Spare: true},
-		"b": {URL: Target{Scheme: "unix+ws", Host: "/run/b.sock"}, Disabled: true, Standby: true, TLS: TLSSettings{CA: "/ca.pem", Insecure: On}},
+		"a": {URL: Target{Raw: "ws://a.test:1", Scheme: "ws", Host: "a.test:1"}, Drain: true, Weight: 3, Tier: 2, Spare: true},
+		"b": {URL: Target{Raw: "unix+ws:///run/b.sock", Scheme: "unix+ws", Host: "/run/b.sock"}, Disabled: true, Standby: true, TLS: TLSSettings{CA: "/ca.pem", Insecure: On}},
 	}}
-	got := parseOne(t, InPools, EncodePool(pool)).Pools["x"]
+	got := parseOne(t, InPools, InPools.encode(pool)).Pools["x"]
 	for name, want := range pool.Backends {
 		b := got.Backends[name]
 		if b == nil {
 			t.Fatalf("backend %q is not there", name)
 		}
-		b.Record, b.URL.Raw, b.URL.Pos = Record{}, "", Pos{}
+		b.Record, b.URL.Pos = Record{}, Pos{}
 		if *b != *want {
 			t.Errorf("backend %q: got %+v, want %+v", name, b, want)
 		}
@@ -108,7 +108,7 @@ func TestEncodedPoolsAndListenersParseEqual(t *testing.T) {
 	listener := &Listener{Address: "unix:/run/a.sock", HTTP2: Off,
 		TLS:    &ListenerTLS{Certificates: []CertificateFiles{{Certificate: "/a.crt", Key: "/a.key"}, {Certificate: "/b.crt", Key: "/b.key"}}, ClientCA: "/ca.pem"},
 		Limits: ListenerLimits{HeaderTimeout: time.Second, HeaderBytes: 1024, Headers: 5, Connections: 6}}
-	back := parseOne(t, InListeners, EncodeListener(listener)).Listeners["x"]
+	back := parseOne(t, InListeners, InListeners.encode(listener)).Listeners["x"]
 	back.Record = Record{}
 	for i := range back.TLS.Certificates {
 		back.TLS.Certificates[i].Pos = Pos{}
@@ -121,19 +121,19 @@ func TestEncodedPoolsAndListenersParseEqual(t *testing.T) {
 // Every key of the table that is not refused is one that the encoder knows, in
 // the table's order.
 func TestEncoderKnowsEveryKey(t *testing.T) {
-	route := EncodeRoute(fullRoute())
-	more := []*yaml.Node{
-		EncodeRoute(&Route{Match: Match{Path: "/a"}, Redirect: &Redirect{To: "/", Status: 301}}),
-		EncodeRoute(&Route{Match: Match{PathRegex: "^/"}, Respond: &Respond{Status: 200, Body: "x", Headers: []Header{{"X-A", "b"}}}}),
+	route := InRoutes.encode(fullRoute())
+	more := []node{
+		InRoutes.encode(&Route{Match: Match{Path: "/a"}, Redirect: &Redirect{To: "/", Status: 301}}),
+		InRoutes.encode(&Route{Match: Match{PathRegex: "^/"}, Respond: &Respond{Status: 200, Body: "x", Headers: []Header{{"X-A", "b"}}}}),
 	}
 	written := map[string]bool{}
 	for _, n := range append(more, route) {
 		writtenKeys("routes.*", n, InRoutes.key(), written)
 	}
-	writtenKeys("pools.*", EncodePool(&Pool{Balance: "round_robin", Hash: HashKey{"a", "b", "c", "d", true}, Backends: map[string]*Backend{
+	writtenKeys("pools.*", InPools.encode(&Pool{Balance: "round_robin", Hash: HashKey{"a", "b", "c", "d", true}, Backends: map[string]*Backend{
 		"a": {URL: Target{Raw: "ws://a"}, Drain: true, Weight: 1, Tier: 1, Disabled: true, Spare: true, Standby: true, MaxTunnels: 1, MaxRequests: 1, Route: "r", TLS: TLSSettings{CA: "a", ServerName: "b", Certificate: "c", Key: "d", Insecure: Off}},
 	}, Sticky: &fullSticky, Health: fullHealth, Queue: &Queue{1, 2 * time.Second}, Resolve: fullResolve, Rebalance: &Rebalance{time.Second, 5}}), InPools.key(), written)
-	writtenKeys("listeners.*", EncodeListener(&Listener{Address: ":1", HTTP2: On, TLS: &ListenerTLS{Certificates: []CertificateFiles{{Certificate: "a", Key: "b"}}, ClientCA: "c"},
+	writtenKeys("listeners.*", InListeners.encode(&Listener{Address: ":1", HTTP2: On, TLS: &ListenerTLS{Certificates: []CertificateFiles{{Certificate: "a", Key: "b"}}, ClientCA: "c"},
 		Limits: ListenerLimits{1, 2, 3, 4}}), InListeners.key(), written)
 	for _, k := range Keys() {
 		inRecord := strings.HasPrefix(k.Path, "routes.*.") || strings.HasPrefix(k.Path, "pools.*.") || strings.HasPrefix(k.Path, "listeners.*.")
@@ -141,7 +141,7 @@ func TestEncoderKnowsEveryKey(t *testing.T) {
 			t.Errorf("the encoder does not write %s", k.Path)
 		}
 	}
-	if out := ordered(route, InRoutes.key()); fmt.Sprint(keyNames(out)) != fmt.Sprint(keyNames(route)) {
+	if out := yamledit.Ordered(route, keyOrder{InRoutes.key()}); fmt.Sprint(keyNames(out)) != fmt.Sprint(keyNames(route)) {
 		t.Errorf("keys are in the order %v, want %v", keyNames(route), keyNames(out))
 	}
 }
@@ -163,7 +163,7 @@ func TestEncodeResolve(t *testing.T) {
 		resolve := *fullResolve
 		change(&resolve)
 		pool := &Pool{Resolve: &resolve, Rebalance: &Rebalance{time.Second, 5}}
-		got := parseOne(t, InPools, EncodePool(pool)).Pools["x"]
+		got := parseOne(t, InPools, InPools.encode(pool)).Pools["x"]
 		if !reflect.DeepEqual(got.Resolve, pool.Resolve) || !reflect.DeepEqual(got.Rebalance, pool.Rebalance) || len(got.Backends) != 0 {
 			t.Errorf("got  %+v, %+v\nwant %+v, %+v", got.Resolve, got.Rebalance, pool.Resolve, pool.Rebalance)
 		}
@@ -175,7 +175,7 @@ func TestEncodeHealth(t *testing.T) {
 	pool := &Pool{Health: fullHealth, Queue: &Queue{1, 2 * time.Second}, Backends: map[string]*Backend{"a": {URL: Target{Raw: "ws://a"}, MaxTunnels: -1, MaxRequests: 7}}}
 	pool.Health.TCP, pool.Health.HTTP = false, nil
 	for range 2 {
-		got := parseOne(t, InPools, EncodePool(pool)).Pools["x"]
+		got := parseOne(t, InPools, InPools.encode(pool)).Pools["x"]
 		if !reflect.DeepEqual(got.Health, pool.Health) || !reflect.DeepEqual(got.Queue, pool.Queue) {
 			t.Errorf("got  %+v, %+v\nwant %+v, %+v", got.Health, got.Queue, pool.Health, pool.Queue)
 		}
@@ -196,28 +196,28 @@ func underReserved(path string) bool {
 }
 
 // writtenKeys notes the table's paths of all keys below n.
-func writtenKeys(path string, n *yaml.Node, k *Key, written map[string]bool) {
+func writtenKeys(path string, n node, k *Key, written map[string]bool) {
 	for i, c := range n.Content {
 		switch {
-		case n.Kind == yaml.SequenceNode:
+		case n.Kind == yamledit.SequenceNode:
 			written[path+".[]"] = true
-			writtenKeys(path+".[]", c, below(k, "[]"), written)
+			writtenKeys(path+".[]", c, k.child("[]"), written)
 		case i%2 == 1:
 			name := n.Content[i-1].Value
 			if k != nil && k.index["*"] != nil {
 				name = "*"
 			}
 			written[path+"."+name] = true
-			writtenKeys(path+"."+name, c, below(k, name), written)
+			writtenKeys(path+"."+name, c, k.child(name), written)
 		}
 	}
 }
 
-func keyNames(n *yaml.Node) (names []string) {
-	for _, p := range pairs(n) {
-		names = append(names, p.key.Value)
-		if p.value.Kind == yaml.MappingNode {
-			names = append(names, keyNames(p.value)...)
+func keyNames(n node) (names []string) {
+	for _, p := range yamledit.Pairs(n) {
+		names = append(names, p.Key.Value)
+		if p.Value.Kind == yamledit.MappingNode {
+			names = append(names, keyNames(p.Value)...)
 		}
 	}
 	return names
