@@ -23,9 +23,9 @@ type discoverRule struct {
 	every  time.Duration
 	key    fingerprint // equal ones go on asking as they are
 	said   *routefile.Resolve
-	health upstream.Health // of every member
-	tls    []string        // the keys of the TLS settings that routes reach them with
-	roster *roster         // shared with the rules before and after
+	health upstream.HealthCheck // of every member
+	tls    []string             // the keys of the TLS settings that routes reach them with
+	roster *roster              // shared with the rules before and after
 }
 
 // lookupTimeout bounds one question, whatever the resolver's own limits are.
@@ -39,7 +39,7 @@ func (b *builder) discoveries() {
 			continue
 		}
 		ways := b.foundTLS(name)
-		health, err := buildHealth(p.Health, ways[0])
+		health, err := buildHealthCheck(p.Health, ways[0])
 		if err != nil {
 			b.fail(p.Pos, "pools."+name+".health", fmt.Sprintf("pool %q", name), err)
 			continue
@@ -155,7 +155,7 @@ func (d *discovery) adopt(pool *upstream.Pool, rule *discoverRule) {
 		}
 		pool.SetMembers(members)
 	}
-	d.watchLocked()
+	d.checkHealthLocked()
 	for _, b := range rule.roster.all() {
 		b.RetainTransports(func(key string) bool { return slices.Contains(rule.tls, key) })
 	}
@@ -187,9 +187,9 @@ func (d *discovery) end(named func(*upstream.Backend) bool) {
 	d.rule = nil
 }
 
-func (d *discovery) watchLocked() {
+func (d *discovery) checkHealthLocked() {
 	for _, m := range d.pool.Members() {
-		m.Backend.Watch(d.rule.health, d.server.tellHealth)
+		m.Backend.CheckHealth(d.rule.health, d.server.healthChanged)
 	}
 }
 
@@ -244,7 +244,7 @@ func (d *discovery) take(rule *discoverRule, found []upstream.Found) {
 	changed := !slices.Equal(before, members)
 	if changed {
 		d.pool.SetMembers(members)
-		d.watchLocked()
+		d.checkHealthLocked()
 		d.rule.roster.forget(members)
 	}
 	d.mu.Unlock()

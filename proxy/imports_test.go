@@ -78,6 +78,8 @@ var forbidden = []arrow{
 	{from: []string{"./proxy/internal/tunnel/..."}, to: "./...",
 		toBut: []string{"./proxy/internal/tunnel/...", "./proxy/internal/wsproto", "./proxy/internal/proxytest"},
 		why:   "an engine moves bytes; who may open a tunnel was decided before"},
+	{from: []string{"./proxy/internal/upstream/health"}, to: "./...",
+		why: "a verdict on one backend knows no pool, and reaches the backend through an interface of its own"},
 	{from: []string{"./proxy/internal/wsproto/...", "./proxy/internal/match/...", "./proxy/internal/h1gate/..."}, to: "./proxy/internal/upstream/...",
 		why: "none of them dials"},
 
@@ -100,7 +102,7 @@ var doors = []struct {
 }{
 	{"gopkg.in/yaml.v3", []string{"./proxy/routefile/yamledit"}, false, "its upstream is archived: one import to change when a successor is chosen"},
 	{"github.com/fsnotify/fsnotify", []string{"./reload/store/filestore"}, false, "what it does not notice is worked around in one place"},
-	{"github.com/gorilla/websocket", []string{"./proxy/internal/upstream", "./proxy/internal/proxytest", "./proxy/internal/tunnel/tunneltest"}, true, "the independent peer: an echo, or a health check, through our own codec proves nothing"},
+	{"github.com/gorilla/websocket", []string{"./proxy/internal/upstream/health", "./proxy/internal/proxytest", "./proxy/internal/tunnel/tunneltest"}, true, "the independent peer: an echo, or a health check, through our own codec proves nothing"},
 	{"github.com/spf13/cobra", []string{"./proxy/cli"}, false, "commands and flags are the command line's"},
 	{"github.com/spf13/pflag", []string{"./proxy/cli"}, false, "commands and flags are the command line's"},
 	{"golang.org/x/term", []string{"./proxy/cli"}, false, "only the command line has a terminal"},

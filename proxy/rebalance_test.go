@@ -10,6 +10,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream/health"
 )
 
 // movable is an open tunnel that leaves as soon as it is told to, and whose client
@@ -50,7 +51,7 @@ pools:
 
 		// 450 each, of which 360 are a share with its tolerance.
 		const over = 2 * (450 - 360)
-		s.tellHealth(upstream.HealthEvent{Backend: now.backends[id("9003")], What: upstream.CameUp})
+		s.healthChanged(now.backends[id("9003")], health.Event{Change: health.CameUp})
 		began := time.Now()
 		for time.Since(began) < within {
 			time.Sleep(within / 20)

@@ -181,13 +181,13 @@ func (s *Server) Adopt(old, new *Table) Changes {
 		s.judging.Lock()
 		s.adopted = new
 		s.judging.Unlock()
-		s.watchBackends(new)
+		s.checkHealth(new)
 		s.awaitDiscoveries()
 		s.adoptSockets(new)
 		return compare(&Table{}, new)
 	}
 	s.adoptSockets(new)
-	s.watchBackends(new)
+	s.checkHealth(new)
 	changes := compare(old, new)
 	s.judging.Lock()
 	s.adopted = new
@@ -196,7 +196,7 @@ func (s *Server) Adopt(old, new *Table) Changes {
 	})
 	s.judging.Unlock()
 	retireBackends(old, new)
-	dismissWaiting(old, new)
+	retirePools(old, new)
 	s.rebalanceJoined(old, new)
 	return changes
 }
@@ -318,7 +318,7 @@ func (s *Server) Shutdown(ctx context.Context, announce bool) error {
 	s.tunnels.Shutdown(rule.policy)
 	deadline, cancel := context.WithTimeout(ctx, rule.policy.Window+s.longestClose()+drainSlack)
 	defer cancel()
-	defer s.endCare()
+	defer s.stopHealthChecks()
 	s.stopSockets(deadline)
 	if err := s.tunnels.Wait(deadline); err != nil {
 		s.tunnels.Cut(tunnel.ReasonShutdown)

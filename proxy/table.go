@@ -26,9 +26,9 @@ type Table struct {
 	direct   bool // some destination is, of a route that does not redial: visits are worth while
 	backends map[upstream.BackendKey]*upstream.Backend
 	pools    map[string]*upstream.Pool
-	secret   []byte                                // of sticky cookies without one of their own
-	tlsKeys  map[*upstream.Backend][]string        // the TLS settings each backend is reached with
-	health   map[*upstream.Backend]upstream.Health // how each member of a pool is asked and judged
+	secret   []byte                                     // of sticky cookies without one of their own
+	tlsKeys  map[*upstream.Backend][]string             // the TLS settings each backend is reached with
+	health   map[*upstream.Backend]upstream.HealthCheck // of each member of a pool
 
 	discoveries map[string]*discoverRule  // by pool, of those whose members are found
 	rebalance   map[string]*rebalanceRule // by pool
@@ -63,7 +63,7 @@ func Build(set *routefile.Set, prev *Table) (*Table, error) {
 			pools:    make(map[string]*upstream.Pool),
 			tlsKeys:  make(map[*upstream.Backend][]string),
 			secret:   prev.secret,
-			health:   make(map[*upstream.Backend]upstream.Health),
+			health:   make(map[*upstream.Backend]upstream.HealthCheck),
 
 			discoveries: make(map[string]*discoverRule),
 			rebalance:   make(map[string]*rebalanceRule),
@@ -72,7 +72,7 @@ func Build(set *routefile.Set, prev *Table) (*Table, error) {
 	b.listeners()
 	b.pools()
 	b.routes()
-	b.health()
+	b.healthChecks()
 	b.discoveries()
 	b.shutdown()
 	if len(b.errs) > 0 {

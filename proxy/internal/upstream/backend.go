@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream/health"
 )
 
 // Backend is one server. It lives across reloads for as long as its identity
@@ -19,8 +20,8 @@ type Backend struct {
 	direct netip.AddrPort // see Direct; invalid if it is not
 	*counts
 
-	condition condition
-	host      atomic.Pointer[string] // see SetHost
+	health *health.Monitor
+	host   atomic.Pointer[string] // see SetHost
 
 	mu         sync.Mutex            // guards the two below
 	transports map[string]*transport // by TLS.Key
@@ -32,18 +33,17 @@ type counts struct {
 	meter    tunnel.Meter
 	tunnels  atomic.Int64
 	inFlight atomic.Int64
-	http     atomic.Int64 // bytes of ordinary requests and their answers, heads included
-	fitness  availability
+	http     atomic.Int64          // bytes of ordinary requests and their answers, heads included
 	lines    atomic.Pointer[lines] // of the pool it is in: who waits for a place; nil: no pool yet
 }
 
 // NewBackend makes a backend that nothing is known of yet. It dials nothing.
 func NewBackend(id BackendKey) *Backend {
-	return newBackend(id, &counts{})
+	return newBackend(id, &counts{}, health.New())
 }
 
-func newBackend(id BackendKey, c *counts) *Backend {
-	b := &Backend{id: id, counts: c, transports: map[string]*transport{}}
+func newBackend(id BackendKey, c *counts, h *health.Monitor) *Backend {
+	b := &Backend{id: id, counts: c, health: h, transports: map[string]*transport{}}
 	b.direct, _ = id.direct()
 	return b
 }
@@ -51,7 +51,7 @@ func newBackend(id BackendKey, c *counts) *Backend {
 // Revive makes a backend with the same key and counts: for one that the routes
 // file names again after it was removed, and closed, while tunnels to it stayed open.
 func (b *Backend) Revive() *Backend {
-	return newBackend(b.id, b.counts)
+	return newBackend(b.id, b.counts, b.health.Revive())
 }
 
 // Key identifies the backend. Immutable.
@@ -157,7 +157,7 @@ func (b *Backend) Reopen() {
 		rt.retired.Store(false)
 	}
 	b.mu.Unlock()
-	b.condition.reopen()
+	b.health.Reopen()
 }
 
 // Close drops all idle connections and keeps none from now on, and asks no more
@@ -167,6 +167,6 @@ func (b *Backend) Close() {
 	b.mu.Lock()
 	b.closed = true
 	b.mu.Unlock()
-	b.endCare()
+	b.health.Close()
 	b.RetainTransports(func(string) bool { return false })
 }

@@ -469,12 +469,12 @@ func TestLeastBytesBurst(t *testing.T) {
 	})
 }
 
-// TestColdBackendsGetLess: slow start is a part of the weight, for every policy.
-func TestColdBackendsGetLess(t *testing.T) {
+// TestRisingBackendsGetLess: slow start is a part of the weight, for every policy.
+func TestRisingBackendsGetLess(t *testing.T) {
 	for policy := range policies {
 		synctest.Test(t, func(t *testing.T) {
-			ms := members(1, 1)
-			warm(ms[1].Backend, 0.25)
+			ms := members(2, 5)
+			rise(ms[1].Backend) // with a tenth
 			w := newCrowd(t, policy, ms, 3)
 			got := map[*Backend]float64{}
 			for range choices {

@@ -27,7 +27,7 @@ type Member struct {
 // weight is the member's effective weight, in thousandths: less than it says
 // while the backend starts slowly, and never 0, so that it may be chosen alone.
 func (m *Member) weight() int64 {
-	return max(int64(max(m.Weight, 1))*m.Backend.warmth(), 1)
+	return max(int64(max(m.Weight, 1))*m.Backend.health.WeightScale(), 1)
 }
 
 // load is what the backend has to do, of any pool's members: tunnels and requests.

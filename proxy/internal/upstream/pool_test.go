@@ -1,12 +1,16 @@
 package upstream
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream/health"
 )
 
 // members makes backends a, b, c... of the given weights.
@@ -244,7 +248,18 @@ func BenchmarkPick(b *testing.B) {
 }
 
 // down makes a backend unavailable, or available again.
-func down(b *Backend, is bool) { b.setTrouble(unhealthy, is) }
+func down(b *Backend, is bool) {
+	if !is {
+		b.CheckHealth(HealthCheck{Config: health.Config{Key: "up"}}, nil)
+		return
+	}
+	b.CheckHealth(HealthCheck{Config: health.Config{Eject: health.Ejection{Fails: 1, For: time.Hour}, Key: "down"}}, nil)
+	b.health.Failed(errors.New("down"), func(int) bool { return true })
+	b.Succeeded() // Failing is not what the test is about
+}
 
-// warm lets a backend have that part of its weight.
-func warm(b *Backend, part float64) { b.setWarmth(int(part * fullWarmth)) }
+// rise has a backend begin a slow start that no test sees the end of.
+func rise(b *Backend) {
+	down(b, true)
+	b.CheckHealth(HealthCheck{Config: health.Config{SlowStart: 10000 * time.Hour, Key: "rising"}}, nil)
+}

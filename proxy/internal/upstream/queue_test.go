@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream/health"
 )
 
 func queuedPool(t *testing.T, q Queue, members ...Member) *Pool {
@@ -78,7 +80,7 @@ func TestQueueEnds(t *testing.T) {
 		if _, err := p.PickOrWait(ctx, Choice{}); err != context.DeadlineExceeded {
 			t.Errorf("%v for a client that left, want its own end", err)
 		}
-		b.setTrouble(unhealthy, true)
+		down(b, true)
 		b.Release()
 		if _, err := p.PickOrWait(t.Context(), Choice{}); err != ErrUnavailable {
 			t.Errorf("%v while it is down, want ErrUnavailable", err)
@@ -95,7 +97,13 @@ func TestQueueHearsOfRecovery(t *testing.T) {
 		b := backendNamed("a:1")
 		defer b.Close()
 		p := queuedPool(t, Queue{Length: 10, Wait: time.Minute}, Member{Backend: b})
-		b.Watch(Health{Probe: scripted("--+"), Interval: 10 * time.Second, StartDown: true, Key: "k"}, nil)
+		probes := 0
+		b.CheckHealth(HealthCheck{Config: health.Config{Interval: 10 * time.Second, StartDown: true, Key: "k", Probe: func(context.Context, health.Target) error {
+			if probes++; probes < 3 {
+				return errSick
+			}
+			return nil
+		}}}, nil)
 		began := time.Now()
 		if _, err := p.PickOrWait(t.Context(), Choice{Tunnel: true}); err != nil {
 			t.Fatal(err)

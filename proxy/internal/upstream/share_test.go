@@ -27,7 +27,7 @@ func TestShares(t *testing.T) {
 		{1, []float64{5, 5}, []int{4, 0}},
 	} {
 		if tt.down >= 0 {
-			ms[tt.down].Backend.setTrouble(unhealthy, true)
+			down(ms[tt.down].Backend, true)
 		}
 		shares, _ := p.Shares(func(b *Backend) int { return int(b.Tunnels()) }, 0)
 		var fair []float64
@@ -39,7 +39,7 @@ func TestShares(t *testing.T) {
 			t.Errorf("with %d down: shares %v over by %v, want %v over by %v", tt.down, fair, over, tt.fair, tt.over)
 		}
 		if tt.down >= 0 {
-			ms[tt.down].Backend.setTrouble(unhealthy, false)
+			down(ms[tt.down].Backend, false)
 		}
 	}
 	shares, total := p.Shares(func(b *Backend) int { return int(b.Tunnels()) }, 40)

@@ -232,7 +232,7 @@ func TestWary(t *testing.T) {
 		for i := range members {
 			b := members[i].Backend
 			if strings.Contains(test.failing, b.Key().Authority) {
-				b.condition.failures.Store(1)
+				b.health.Failed(errSick, nil)
 			}
 			if strings.Contains(test.exclude, b.Key().Authority) {
 				c.Exclude = append(c.Exclude, b)

@@ -1,4 +1,4 @@
-package upstream
+package health
 
 import (
 	"bufio"
@@ -16,12 +16,26 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 )
 
-// probed asks a backend at the server's address once.
-func probed(t *testing.T, server *proxytest.Server, scheme string, p Probe) error {
+// target is a server as it is: upstream has the one that knows TLS.
+type target struct{ network, address string }
+
+func (t target) Host() string { return t.address }
+
+func (t target) Dial(ctx context.Context) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, t.network, t.address)
+}
+
+func (t target) RoundTrip(r *http.Request) (*http.Response, error) {
+	r.URL.Scheme, r.URL.Host = "http", t.address
+	return (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+}
+
+// probed probes the server once.
+func probed(t *testing.T, server *proxytest.Server, p Probe) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	return p(ctx, NewBackend(BackendKey{Pool: "p", Scheme: scheme, Authority: server.Addr}))
+	return p(ctx, target{"tcp", server.Addr})
 }
 
 func wantError(t *testing.T, err error, part string) {
@@ -36,12 +50,9 @@ func wantError(t *testing.T, err error, part string) {
 
 func TestProbeTCP(t *testing.T) {
 	server := proxytest.Mirror(t)
-	wantError(t, probed(t, server, "http", ProbeTCP(TLS{})), "")
-	unix := proxytest.ServeUnix(t, http.NotFoundHandler())
-	wantError(t, probed(t, unix, "unix+http", ProbeTCP(TLS{})), "")
-	wantError(t, probed(t, server, "https", ProbeTCP(TLS{})), "tls")
+	wantError(t, probed(t, server, TCP), "")
 	server.Close()
-	wantError(t, probed(t, server, "http", ProbeTCP(TLS{})), "refused")
+	wantError(t, probed(t, server, TCP), "refused")
 }
 
 func TestProbeHTTP(t *testing.T) {
@@ -54,30 +65,30 @@ func TestProbeHTTP(t *testing.T) {
 		case "/asked":
 			io.WriteString(w, r.Method+" "+r.RequestURI+" "+r.Host+" "+r.Header.Get("X-Who")+" "+r.UserAgent())
 		case "/long":
-			io.WriteString(w, strings.Repeat("x", probeBody)+"beyond")
+			io.WriteString(w, strings.Repeat("x", maxProbeBody)+"beyond")
 		default:
 			io.WriteString(w, "all is well")
 		}
 	}))
 	for _, tt := range []struct {
 		name string
-		q    HTTPQuestion
+		q    HTTP
 		want string
 	}{
-		{"well", HTTPQuestion{}, ""},
-		{"500", HTTPQuestion{Target: "/sick"}, "status 500, wanted 200-299"},
-		{"500 is what we want", HTTPQuestion{Target: "/sick", Statuses: []StatusRange{{404, 404}, {500, 599}}}, ""},
-		{"redirects are not followed", HTTPQuestion{Target: "/moved", Statuses: []StatusRange{{200, 299}, {404, 404}}}, "status 302, wanted 200-299, 404"},
-		{"body", HTTPQuestion{Body: regexp.MustCompile("^all is (well|good)$")}, ""},
-		{"other body", HTTPQuestion{Body: regexp.MustCompile("is")}, ""},
-		{"not the body", HTTPQuestion{Body: regexp.MustCompile("^ill")}, `"^ill" is not found`},
-		{"not beyond 64 KiB", HTTPQuestion{Target: "/long", Body: regexp.MustCompile("beyond")}, "is not found"},
-		{"what is asked", HTTPQuestion{Method: "POST", Target: "/asked?a=b", Host: "h.test", Header: http.Header{"X-Who": {"me"}},
+		{"well", HTTP{}, ""},
+		{"500", HTTP{Target: "/sick"}, "status 500, wanted 200-299"},
+		{"500 is what we want", HTTP{Target: "/sick", Statuses: []StatusRange{{404, 404}, {500, 599}}}, ""},
+		{"redirects are not followed", HTTP{Target: "/moved", Statuses: []StatusRange{{200, 299}, {404, 404}}}, "status 302, wanted 200-299, 404"},
+		{"body", HTTP{Body: regexp.MustCompile("^all is (well|good)$")}, ""},
+		{"other body", HTTP{Body: regexp.MustCompile("is")}, ""},
+		{"not the body", HTTP{Body: regexp.MustCompile("^ill")}, `"^ill" is not found`},
+		{"not beyond 64 KiB", HTTP{Target: "/long", Body: regexp.MustCompile("beyond")}, "is not found"},
+		{"what is asked", HTTP{Method: "POST", Target: "/asked?a=b", Host: "h.test", Header: http.Header{"X-Who": {"me"}},
 			Body: regexp.MustCompile(`^POST /asked\?a=b h\.test me tunnelform-health$`)}, ""},
-		{"HEAD", HTTPQuestion{Method: "HEAD"}, ""},
+		{"HEAD", HTTP{Method: "HEAD"}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			wantError(t, probed(t, server, "ws", ProbeHTTP(tt.q, TLS{})), tt.want)
+			wantError(t, probed(t, server, tt.q.Probe), tt.want)
 		})
 	}
 }
@@ -119,24 +130,23 @@ func TestProbeWebSocket(t *testing.T) {
 	}))
 	for _, tt := range []struct {
 		name string
-		q    WebSocketQuestion
+		q    WebSocket
 		want string
 	}{
-		{"subprotocol", WebSocketQuestion{Subprotocol: "chat"}, ""},
-		{"other subprotocol", WebSocketQuestion{Subprotocol: "news"}, `subprotocol "", wanted "news"`},
-		{"refused", WebSocketQuestion{Target: "/refused"}, "status 503"},
-		{"closing", WebSocketQuestion{Target: "/closing"}, "1013"},
+		{"subprotocol", WebSocket{Subprotocol: "chat"}, ""},
+		{"other subprotocol", WebSocket{Subprotocol: "news"}, `subprotocol "", wanted "news"`},
+		{"refused", WebSocket{Target: "/refused"}, "status 503"},
+		{"closing", WebSocket{Target: "/closing"}, "1013"},
 	} {
-		t.Run(tt.name, func(t *testing.T) { wantError(t, probed(t, server, "ws", ProbeWebSocket(tt.q, TLS{})), tt.want) })
+		t.Run(tt.name, func(t *testing.T) { wantError(t, probed(t, server, tt.q.Probe), tt.want) })
 	}
-	wantError(t, probed(t, server, "http", ProbeWebSocket(WebSocketQuestion{Target: "/a?b=c"}, TLS{})), "")
+	wantError(t, probed(t, server, (&WebSocket{Target: "/a?b=c"}).Probe), "")
 	if err := <-goodbyes; !websocket.IsCloseError(err, websocket.CloseNormalClosure) {
 		t.Errorf("the backend sees %v, want a normal close", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	b := NewBackend(BackendKey{Pool: "p", Scheme: "ws", Authority: server.Addr})
-	wantError(t, ProbeWebSocket(WebSocketQuestion{Target: "/silent"}, TLS{})(ctx, b), "waiting for the pong")
+	wantError(t, (&WebSocket{Target: "/silent"}).Probe(ctx, target{"tcp", server.Addr}), "waiting for the pong")
 }
 
 // TestProbesEndInTime: a server that takes the connection and then says nothing
@@ -157,26 +167,11 @@ func TestProbesEndInTime(t *testing.T) {
 			bufio.NewReader(conn).Peek(1)
 		}
 	}()
-	for name, probe := range map[string]Probe{"http": ProbeHTTP(HTTPQuestion{}, TLS{}), "websocket": ProbeWebSocket(WebSocketQuestion{}, TLS{})} {
+	for name, probe := range map[string]Probe{"http": new(HTTP).Probe, "websocket": new(WebSocket).Probe} {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		b := NewBackend(BackendKey{Pool: "p", Scheme: "ws", Authority: listener.Addr().String()})
-		if err := probe(ctx, b); err == nil {
+		if err := probe(ctx, target{"tcp", listener.Addr().String()}); err == nil {
 			t.Errorf("%s: well, although nothing was said", name)
 		}
 		cancel()
 	}
-}
-
-// TestProbesSpeakTLS as the backend's tunnels do.
-func TestProbesSpeakTLS(t *testing.T) {
-	authority := proxytest.NewAuthority(t)
-	server := proxytest.EchoServer(t, proxytest.EchoOptions{TLS: authority.Issue([]string{"127.0.0.1"})})
-	trusting, err := LoadTLS(TLSFiles{CA: authority.File})
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantError(t, probed(t, server.Server, "wss", ProbeWebSocket(WebSocketQuestion{}, trusting)), "")
-	wantError(t, probed(t, server.Server, "wss", ProbeWebSocket(WebSocketQuestion{}, TLS{})), "unknown authority")
-	wantError(t, probed(t, server.Server, "wss", ProbeTCP(trusting)), "")
-	wantError(t, probed(t, server.Server, "wss", ProbeHTTP(HTTPQuestion{Statuses: []StatusRange{{400, 499}}}, trusting)), "")
 }

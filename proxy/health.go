@@ -1,0 +1,160 @@
+package proxy
+
+// How a Table's backends are probed and judged, and what the log says when a verdict
+// changes.
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream/health"
+	"github.com/tunnelform/tunnelform/proxy/routefile"
+)
+
+// healthChecks notes how the members of every pool are probed and judged.
+func (b *builder) healthChecks() {
+	tls := b.probeTLS()
+	for name, pool := range b.table.pools {
+		if b.set.Pools[name].Resolve != nil {
+			continue // discovery checks the members that it finds
+		}
+		spec := b.set.Pools[name].Health
+		for _, m := range pool.Members() {
+			h, err := buildHealthCheck(spec, tls[m.Backend])
+			if err != nil {
+				b.fail(b.set.Pools[name].Pos, "pools."+name+".health", fmt.Sprintf("pool %q", name), err)
+				break
+			}
+			b.table.health[m.Backend] = h
+		}
+	}
+}
+
+// probeTLS is how probes speak TLS: as the first route by name that leads to the
+// backend. Other routes may trust other authorities, but one certificate has one verdict.
+func (b *builder) probeTLS() map[*upstream.Backend]upstream.TLS {
+	first := make(map[*upstream.Backend]upstream.TLS)
+	for _, rt := range b.table.routes {
+		if rt.to == nil {
+			continue
+		}
+		for backend, t := range rt.to.tls {
+			if _, known := first[backend]; !known {
+				first[backend] = t
+			}
+		}
+	}
+	return first
+}
+
+func buildHealthCheck(spec routefile.Health, t upstream.TLS) (upstream.HealthCheck, error) {
+	probe, err := buildProbe(&spec)
+	print := fingerprintOf(struct {
+		Spec routefile.Health
+		TLS  string
+	}{spec, t.Key})
+	return upstream.HealthCheck{TLS: t, Config: health.Config{
+		Probe:     probe,
+		Interval:  spec.Interval,
+		Timeout:   spec.Timeout,
+		Passes:    spec.Passes,
+		Fails:     spec.Fails,
+		StartDown: spec.Initial == "down",
+		SlowStart: spec.SlowStart,
+		Eject: health.Ejection{
+			Fails:      spec.Passive.Fails,
+			For:        spec.Passive.Eject,
+			Max:        spec.Passive.Max,
+			MaxPercent: spec.Passive.AtMost,
+		},
+		Key: hex.EncodeToString(print[:]),
+	}}, err
+}
+
+// buildProbe is nil where nothing is probed.
+func buildProbe(spec *routefile.Health) (health.Probe, error) {
+	switch {
+	case spec.TCP:
+		return health.TCP, nil
+	case spec.WebSocket != nil:
+		ws := spec.WebSocket
+		return (&health.WebSocket{Target: ws.Path, Host: ws.Host, Header: buildHeader(ws.Headers), Subprotocol: ws.Subprotocol}).Probe, nil
+	case spec.HTTP != nil:
+		return buildHTTPProbe(spec.HTTP)
+	}
+	return nil, nil
+}
+
+func buildHTTPProbe(spec *routefile.HTTPHealth) (health.Probe, error) {
+	probe := &health.HTTP{Method: spec.Method, Target: spec.Path, Host: spec.Host, Header: buildHeader(spec.Headers)}
+	for _, text := range spec.Statuses {
+		first, last, _ := routefile.StatusRange(text)
+		probe.Statuses = append(probe.Statuses, health.StatusRange{First: first, Last: last})
+	}
+	if spec.Body != "" {
+		var err error
+		if probe.Body, err = regexp.Compile(spec.Body); err != nil {
+			return nil, err
+		}
+	}
+	return probe.Probe, nil
+}
+
+func buildHeader(list []routefile.Header) http.Header {
+	h := make(http.Header, len(list))
+	for _, line := range list {
+		h.Add(line.Name, line.Value)
+	}
+	return h
+}
+
+func (s *Server) checkHealth(t *Table) {
+	for backend, h := range t.health {
+		backend.CheckHealth(h, s.healthChanged)
+	}
+}
+
+// retirePools sends requests that wait at a pool to the one that has replaced it.
+func retirePools(old, new *Table) {
+	for name, pool := range old.pools {
+		if new.pools[name] != pool {
+			pool.Retire()
+		}
+	}
+}
+
+// stopHealthChecks ends discovery too.
+func (s *Server) stopHealthChecks() {
+	for _, backend := range s.current().backends {
+		backend.Close()
+	}
+	for name, d := range s.discoveries {
+		delete(s.discoveries, name)
+		d.end(func(*upstream.Backend) bool { return false })
+	}
+}
+
+// healthChanged writes a change of a backend's health to the log, and lets its pool
+// rebalance when it is back.
+func (s *Server) healthChanged(b *upstream.Backend, e health.Event) {
+	level := slog.LevelWarn
+	if e.Up() {
+		level = slog.LevelInfo
+	}
+	attrs := []slog.Attr{slog.String("backend", b.Key().String())}
+	if e.For > 0 {
+		attrs = append(attrs, slog.Float64("seconds", e.For.Seconds()))
+	}
+	if e.Err != nil {
+		attrs = append(attrs, slog.String("error", e.Err.Error()))
+	}
+	s.log.LogAttrs(context.Background(), level, "backend "+string(e.Change), attrs...)
+	if e.Up() {
+		s.rebalance(b.Key().Pool)
+	}
+}
