@@ -94,3 +94,12 @@ func lay(over, under reflect.Value) {
 		lay(over.Field(i), under.Field(i))
 	}
 }
+
+// overlayPart overlays what may be absent, and then stays absent.
+func overlayPart[T any](over, under *T) *T {
+	if over == nil {
+		return nil
+	}
+	out := overlay(*over, *under)
+	return &out
+}

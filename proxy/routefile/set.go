@@ -30,12 +30,6 @@ type SetRoute struct {
 	Resolved Settings // the route's over its file's defaults over the built-in ones: every field filled, negative is off
 }
 
-// DefaultListener is the name of the listener that a set without any has.
-const DefaultListener = "web"
-
-// DefaultAddress is the address of that listener.
-const DefaultAddress = ":8080"
-
 // NewSet merges files that Check has passed. A name that stands in two files
 // (which Check refuses) is the first file's.
 func NewSet(files ...*File) *Set {
@@ -84,43 +78,6 @@ func (s *Set) add(f *File) {
 	}
 }
 
-// filled returns a copy with every default in its place.
-func (l *Listener) filled() *Listener {
-	c := *l
-	c.Limits = overlay(c.Limits, builtIn.listener)
-	if c.HTTP2 == Unset {
-		c.HTTP2 = switchOf(c.TLS != nil)
-	}
-	return &c
-}
-
-func (p *Pool) filled() *Pool {
-	c := *p
-	if c.Balance == "" {
-		c.Balance = builtIn.pool.Balance
-	}
-	c.Sticky = overlayPart(p.Sticky, builtIn.pool.Sticky)
-	c.Health = p.Health.filled()
-	c.Queue = overlayPart(p.Queue, builtIn.pool.Queue)
-	c.Resolve = overlayPart(p.Resolve, builtIn.pool.Resolve)
-	c.Rebalance = overlayPart(p.Rebalance, builtIn.pool.Rebalance)
-	return &c
-}
-
-func (r *Route) filled() *Route {
-	c := *r
-	if r.Redirect != nil {
-		redirect := overlay(*r.Redirect, builtIn.redirect)
-		c.Redirect = &redirect
-	}
-	if r.Respond != nil && r.Respond.Status == 0 {
-		respond := *r.Respond
-		respond.Status = builtIn.respond.Status
-		c.Respond = &respond
-	}
-	return &c
-}
-
 // RouteNames returns the routes' names, sorted.
 func (s *Set) RouteNames() []string { return slices.Sorted(maps.Keys(s.Routes)) }
 
@@ -131,40 +88,3 @@ func byPath(files []*File) []*File {
 
 // Rule is the route's conditions as the matcher takes them.
 func (r *SetRoute) Rule() match.Rule { return r.Route.rule() }
-
-func (r *Route) rule() match.Rule {
-	m := &r.Match
-	return match.Rule{
-		Name: r.Name, Priority: m.Priority, Listener: m.Listener, Host: m.Host, Path: m.pattern(),
-		Methods: m.Methods, Headers: conditions(m.Headers), Query: conditions(m.Query), Cookies: conditions(m.Cookies),
-		Upgrade: m.Upgrade, Subprotocol: m.Subprotocol, Clients: m.Client,
-	}
-}
-
-func (m *Match) pattern() match.Path {
-	switch {
-	case m.Path != "":
-		return match.Path{Kind: match.Exact, Pattern: m.Path}
-	case m.PathPrefix != "":
-		return match.Path{Kind: match.Prefix, Pattern: m.PathPrefix}
-	case m.PathRegex != "":
-		return match.Path{Kind: match.Regex, Pattern: m.PathRegex}
-	}
-	return match.Path{}
-}
-
-func conditions(list []Condition) []match.Field {
-	if list == nil {
-		return nil
-	}
-	out := make([]match.Field, len(list))
-	for i, c := range list {
-		out[i] = match.Field{Name: c.Name, Op: match.Equal, Value: c.Value}
-		if c.Present {
-			out[i].Op = match.Present
-		} else if c.Regex != "" {
-			out[i].Op, out[i].Value = match.Matches, c.Regex
-		}
-	}
-	return out
-}

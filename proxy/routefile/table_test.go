@@ -4,16 +4,11 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"go/ast"
-	goparser "go/parser"
-	"go/token"
 	"os"
 	"reflect"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
-	"unicode"
 )
 
 var update = flag.Bool("update", false, "write the files that are generated from the table of keys")
@@ -264,67 +259,6 @@ func TestDefaults(t *testing.T) {
 	if got := (builtIns{listener: ListenerLimits{10 * time.Second, 32 << 10, 100, 100000}, shutdown: Shutdown{5 * time.Second, 15 * time.Second}}); got.listener != builtIn.listener || got.shutdown != builtIn.shutdown {
 		t.Errorf("got %+v, want %+v", builtIn, got)
 	}
-}
-
-// TestDefaultsInComments holds the defaults that file.go's comments name equal to the table's.
-func TestDefaultsInComments(t *testing.T) {
-	sections := map[string]string{
-		"ListenerLimits": "listeners.*.limits", "Shutdown": "shutdown", "Redirect": "routes.*.redirect",
-		"Respond": "routes.*.respond", "Settings": "defaults", "Timeouts": "defaults.timeouts", "Keepalive": "defaults.keepalive",
-	}
-	names := regexp.MustCompile(`default:? ("\w+"|[\w,]+( KiB)?)`)
-	file, err := goparser.ParseFile(token.NewFileSet(), "file.go", nil, goparser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
-	checked := 0
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.TypeSpec)
-		if !ok || sections[spec.Name.Name] == "" {
-			return true
-		}
-		for _, field := range spec.Type.(*ast.StructType).Fields.List {
-			m := names.FindStringSubmatch(field.Comment.Text())
-			if m == nil || len(field.Names) == 0 {
-				continue
-			}
-			k := document.below(sections[spec.Name.Name]).index[snake(field.Names[0].Name)]
-			if k != nil && k.Kind == KindMapping {
-				continue // its own keys say it
-			}
-			if want := asWritten(m[1]); k == nil || !strings.EqualFold(k.Default, want) {
-				t.Errorf("%s.%s: the comment says %q, the table another", spec.Name.Name, field.Names[0], want)
-			}
-			checked++
-		}
-		return true
-	})
-	if checked < 12 {
-		t.Errorf("only %d comments name a default", checked)
-	}
-}
-
-func asWritten(s string) string {
-	s = strings.NewReplacer(",", "", " ", "", `"`, "").Replace(s)
-	switch s {
-	case "On":
-		return "true"
-	case "Off":
-		return "false"
-	}
-	return s
-}
-
-// snake turns IdleFromClient into idle_from_client, and HTTPFallback into http_fallback.
-func snake(name string) string {
-	var b strings.Builder
-	for i, r := range name {
-		if unicode.IsUpper(r) && i > 0 && (unicode.IsLower(rune(name[i-1])) || i+1 < len(name) && unicode.IsLower(rune(name[i+1]))) {
-			b.WriteByte('_')
-		}
-		b.WriteRune(unicode.ToLower(r))
-	}
-	return b.String()
 }
 
 // TestGenerated holds the generated files equal to the table: go test -run Generated -update.

@@ -10,11 +10,42 @@ import (
 
 // Targets: where a route sends its requests, read from one text.
 
+// Target is where a route's requests go.
+type Target struct {
+	Raw    string // as written
+	Scheme string // ws, wss, http, https, unix+ws, unix+http, pool, internal
+	Host   string // host[:port] in lower case; the socket's path; the pool's name; echo or status
+	Path   string // template; "" keeps the request's own path
+	Query  string // template, without "?"
+	Pos    Pos
+}
+
 // targetSchemes in the order they are offered.
 var targetSchemes = []string{"ws", "wss", "http", "https", "unix+ws", "unix+http", "pool", "internal"}
 
 // internalNames are the targets that the proxy answers itself.
 var internalNames = []string{"echo", "status"}
+
+// targetKey reads a target with its position. get returns nil where there is none.
+func targetKey[T any](parse func(string) (Target, error), get func(*T) *Target, put func(*T, Target)) *Key {
+	write := func(src any) node {
+		if t := get(src.(*T)); t != nil {
+			return yamledit.TextNode(t.Raw)
+		}
+		return nil
+	}
+	return &Key{Kind: KindText, write: write, set: func(p *parser, k *Key, n node, dst any) {
+		if !p.wantText(n) {
+			return
+		}
+		t, err := parse(n.Value)
+		if err != nil {
+			p.bad(n, "%v", err)
+		}
+		t.Pos = p.file.pos(n)
+		put(dst.(*T), t)
+	}}
+}
 
 // parseTarget reads "scheme://host[:port][/path][?query]", "unix+ws:///socket[:/path]",
 // "pool://NAME[/path]" or "internal://echo". Captures may stand in path and
@@ -149,32 +180,4 @@ func parseBackendURL(raw string) (Target, error) {
 		return t, errors.New("a backend's URL has no path: the route's target says it, as in pool://NAME/path")
 	}
 	return t, nil
-}
-
-// checkRedirect accepts "/path" or "http(s)://host/path", with captures in path and query.
-func checkRedirect(s string) error {
-	if strings.HasPrefix(s, "//") {
-		return errors.New("begins with two slashes, which a browser reads as another host: wanted /path or https://host/path")
-	}
-	if strings.HasPrefix(s, "/") {
-		return checkTargetBytes(s)
-	}
-	t, err := parseTarget(s)
-	if t.Scheme != "http" && t.Scheme != "https" {
-		return errors.New("wanted /path or a URL that begins with http:// or https://")
-	}
-	return err
-}
-
-// splitRedirect gives the path and the query of a redirect's target.
-func splitRedirect(s string) (path, query string) {
-	if strings.HasPrefix(s, "/") {
-		path, query, _ = strings.Cut(s, "?")
-		return path, query
-	}
-	t, err := parseTarget(s)
-	if err != nil {
-		return "", ""
-	}
-	return t.Path, t.Query
 }

@@ -11,9 +11,8 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// Records as plain values, for those who know a record's keys from the table
-// and not from its Go type: the Terraform provider, the proxy's own account of
-// what it serves.
+// Records and whole files as plain values, for those who know the keys from the table
+// and not from Go types: the Terraform provider, and the admin API.
 
 // Plain is a record in plain values, in the words of whoever wrote it:
 //
@@ -42,6 +41,17 @@ func (f *File) Plain(s Section, name string) Plain {
 		return nil
 	}
 	return s.plain(n)
+}
+
+// Document returns the whole file in plain values; see Plain. What is of the
+// wrong kind is left out: Parse has named it.
+func (f *File) Document() Plain {
+	if f.node == nil {
+		return Plain{}
+	}
+	budget := maxAliased
+	p, _ := plainOf(&document, f.node, &budget).(Plain)
+	return p
 }
 
 // recordNode is a record's value, nil when it is not there.
@@ -217,6 +227,14 @@ func plainScalar(kind Kind, n node) any {
 		return whole
 	}
 	return n.Value
+}
+
+// EncodeDocument writes a file in the canonical layout: keys in the order of the
+// reference, names sorted. version is 1 when said does not say it. Values of the
+// wrong kind and unknown keys are written all the same, so that Parse can name
+// them; the error is for what cannot be written at all.
+func EncodeDocument(said Plain) ([]byte, error) {
+	return schema.Document(fromPlain(&document, said))
 }
 
 // FromPlain gives a record as Set wants it, its keys in the order of the

@@ -5,27 +5,20 @@ import (
 	"time"
 )
 
-// Pools whose backends are found, and pools that even themselves out: the
-// records and their keys.
+// Pools whose backends DNS finds.
 
 // Resolve is where a pool's backends are found. Exactly one of DNS and SRV.
 type Resolve struct {
-	DNS    string        // host:port
-	SRV    string        // the whole name: _ws._tcp.chat.example.com
-	Server string        // host:port of the name server; "" is the system's
-	Scheme string        // of each backend; default ws
-	Every  time.Duration // default 30s
+	DNS    string // host:port
+	SRV    string // the whole name: _ws._tcp.chat.example.com
+	Server string // host:port of the name server; "" is the system's
+	Scheme string // of each backend
+	Every  time.Duration
 
 	// Of each backend, as Backend has them.
 	MaxTunnels  int
 	MaxRequests int
 	TLS         TLSSettings
-}
-
-// Rebalance is how tunnels move to backends that came, or came back.
-type Rebalance struct {
-	Within    time.Duration // default 10m
-	Tolerance int           // percent of a share; default 20
 }
 
 func resolveKeys() []*Key {
@@ -46,15 +39,6 @@ func resolveKeys() []*Key {
 			count(func(r *Resolve) *int { return &r.MaxRequests }, true), byDefault("off"), example("200")),
 		key("tls", "TLS towards the backends; each field said here goes before the route's backend_tls.",
 			mapping(func(r *Resolve) *TLSSettings { return &r.TLS }, tlsKeys(false)...), together("certificate", "key"), example("{ca: backends.pem}")),
-	}
-}
-
-func rebalanceKeys() []*Key {
-	return []*Key{
-		key("within", "How long moving the tunnels may take, evenly spread.",
-			duration(func(r *Rebalance) *dur { return &r.Within }, false), byDefault("10m"), example("5m")),
-		key("tolerance", "How far above its share a backend may stay.",
-			percent(func(r *Rebalance) *int { return &r.Tolerance }), byDefault("20%"), example("10%")),
 	}
 }
 
@@ -92,22 +76,4 @@ func (c *checker) checkResolve(p placed[*Pool]) {
 		c.at(p.file, []string{"pools", p.it.Name, "resolve", "tls"}, recordOf("pool", p.it.Name),
 			"resolve.tls without effect: the scheme %s uses no TLS, wanted wss or https", scheme)
 	}
-}
-
-// checkRebalance refuses what would only be a disturbance: clients that go back
-// to where they came from.
-func (c *checker) checkRebalance(p placed[*Pool]) {
-	why := ""
-	switch {
-	case p.it.Rebalance == nil:
-		return
-	case p.it.Sticky != nil:
-		why = "sticky"
-	case p.it.Balance == "hash":
-		why = "balance: hash"
-	default:
-		return
-	}
-	c.at(p.file, []string{"pools", p.it.Name, "rebalance"}, recordOf("pool", p.it.Name),
-		"rebalance stands beside %s, which sends the clients back to where they were", why)
 }

@@ -1,6 +1,8 @@
 package routefile
 
 import (
+	"fmt"
+	"iter"
 	"math"
 	"net/netip"
 	"regexp"
@@ -11,8 +13,13 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// Single values: how each kind of key is read into its field. Every function
-// here makes the part of a Key that depends on its kind; the table adds the words.
+// The kinds of keys: each function here makes the part of a Key that depends on
+// its kind, which reads a value into its field and writes it back.
+
+type (
+	dur    = time.Duration
+	prefix = netip.Prefix
+)
 
 // mapping opens the part of T that the keys fill.
 func mapping[T, U any](part func(*T) *U, keys ...*Key) *Key {
@@ -35,6 +42,48 @@ func optional[T, U any](part func(*T) **U, keys ...*Key) *Key {
 		return nil
 	}}
 }
+
+// named makes a mapping of names, each of which opens one U with the keys.
+func named[T, U any](section func(*T) map[string]*U, open func(p *parser, dst *T, name string, key node) *U, keys []*Key, more ...func(*Key)) *Key {
+	one := &Key{Name: "*", Kind: KindMapping, keys: keys, optional: true, open: same, get: same}
+	for _, m := range more {
+		m(one)
+	}
+	return &Key{Kind: KindNamed, keys: []*Key{one}, each: func(p *parser, dst any, name string, key node) any {
+		return open(p, dst.(*T), name, key)
+	}, all: func(src any) iter.Seq2[string, any] {
+		records := section(src.(*T))
+		return func(yield func(string, any) bool) {
+			for _, name := range sortedNames(records) {
+				if !yield(name, records[name]) {
+					return
+				}
+			}
+		}
+	}}
+}
+
+// same is the destination of an entry, which its keys fill themselves.
+func same(dst any) any { return dst }
+
+// listOf makes a list of mappings.
+func listOf[T, U any](list func(*T) []U, open func(p *parser, dst *T, item node) *U, item *Key) *Key {
+	return &Key{Kind: KindList, keys: []*Key{item}, each: func(p *parser, dst any, _ string, n node) any {
+		return open(p, dst.(*T), n)
+	}, all: func(src any) iter.Seq2[string, any] {
+		items := list(src.(*T))
+		return func(yield func(string, any) bool) {
+			for i := range items {
+				if !yield("", &items[i]) {
+					return
+				}
+			}
+		}
+	}}
+}
+
+// self is the part of a record that is the record.
+func self[T any](t *T) *T { return t }
 
 // text reads a text that check accepts; nil accepts any.
 func text[T any](field func(*T) *string, check func(string) error) *Key {
@@ -72,6 +121,26 @@ func toggle[T any](field func(*T) *Switch) *Key {
 	}}
 }
 
+// plainSwitch reads true or false where unsaid is false.
+func plainSwitch[T any](field func(*T) *bool) *Key {
+	return &Key{Kind: KindSwitch, write: writes(field, word(strconv.FormatBool)), set: func(p *parser, k *Key, n node, dst any) {
+		if on, ok := p.boolean(n); ok {
+			*field(dst.(*T)) = on
+		}
+	}}
+}
+
+// onlyTrue reads a switch of which only true means anything.
+func onlyTrue[T any](field func(*T) *bool, why string) *Key {
+	return &Key{Kind: KindSwitch, Enum: []string{"true"}, write: writes(field, word(strconv.FormatBool)), set: func(p *parser, k *Key, n node, dst any) {
+		on, ok := p.boolean(n)
+		if ok && !on {
+			p.bad(n, "only true may be written; %s", why)
+		}
+		*field(dst.(*T)) = on
+	}}
+}
+
 func switchOf(on bool) Switch {
 	if on {
 		return On
@@ -85,6 +154,23 @@ func whole[T any](field func(*T) *int, low, high int) *Key {
 		if v, ok := p.number(n, k.Min, k.Max); ok {
 			*field(dst.(*T)) = v
 		}
+	}}
+}
+
+// statusKey reads one of a few statuses.
+func statusKey[T any](field func(*T) *int, statuses ...int) *Key {
+	words := strings.Fields(strings.Trim(fmt.Sprint(statuses), "[]"))
+	return &Key{Kind: KindWhole, Enum: words, write: writes(field, word(strconv.Itoa)), set: func(p *parser, k *Key, n node, dst any) {
+		if !p.wantScalar(n) {
+			return
+		}
+		for i, word := range words {
+			if n.Value == word && isNumber(n) {
+				*field(dst.(*T)) = statuses[i]
+				return
+			}
+		}
+		p.bad(n, "wanted %s%s", oneOf(words), unquote(n))
 	}}
 }
 
@@ -117,6 +203,24 @@ func rate[T any](field func(*T) *float64) *Key {
 		*field(dst.(*T)) = v
 	}}
 }
+
+const percentPattern = `^(100|[1-9][0-9]?)%$`
+
+// percent reads 1% to 100%.
+func percent[T any](field func(*T) *int) *Key {
+	return &Key{Kind: KindText, Pattern: percentPattern, write: writes(field, func(n int) node { return yamledit.TextNode(strconv.Itoa(n) + "%") }), set: func(p *parser, k *Key, n node, dst any) {
+		if !p.wantText(n) {
+			return
+		}
+		if !percents.MatchString(n.Value) {
+			p.bad(n, "wanted a part of the whole from 1%% to 100%%")
+			return
+		}
+		*field(dst.(*T)), _ = strconv.Atoi(strings.TrimSuffix(n.Value, "%")) // digits, by the pattern
+	}}
+}
+
+var percents = regexp.MustCompile(percentPattern)
 
 // duration reads a duration, or off where zero is set.
 func duration[T any](field func(*T) *time.Duration, zero bool) *Key {
@@ -226,148 +330,18 @@ func values[T any](start func(*T), keep func(p *parser, dst *T, key, value node)
 	}}
 }
 
-// items yields the items of a list, or n itself when it is one text.
-func (p *parser) items(k *Key, n node, yield func(item node)) {
-	if n.Kind == yamledit.ScalarNode {
-		yield(n)
-		return
-	}
-	if !p.wantList(k, n) {
-		return
-	}
-	for _, item := range n.Content {
-		item, leave := p.enter(item)
-		if item == nil {
-			return
+// versionKey accepts 1 alone: a file written for another format must not be half understood.
+func versionKey() *Key {
+	return &Key{Kind: KindWhole, Enum: []string{"1"}, set: func(p *parser, k *Key, n node, dst any) {
+		if p.wantScalar(n) && (n.Value != k.Enum[0] || !isNumber(n)) {
+			p.bad(n, "this release reads version 1: write version: 1")
 		}
-		yield(item)
-		leave()
-	}
+	}}
 }
 
-// wantList notes a mistake unless n is a list, with items where some are needed.
-func (p *parser) wantList(k *Key, n node) bool {
-	if !p.wantKind(k, n, yamledit.SequenceNode) {
-		return false
+// afterwards adds a check across the keys of a mapping.
+func afterwards[U any](f func(*parser, node, *U)) func(*Key) {
+	return func(k *Key) {
+		k.after = func(p *parser, _ *Key, n node, dst any) { f(p, n, dst.(*U)) }
 	}
-	if k.Filled && len(n.Content) == 0 {
-		p.fail(n, "is an empty list, wanted at least one item")
-		return false
-	}
-	return true
-}
-
-// wantText notes a mistake unless n is a text. What YAML reads as something
-// else is refused with the fix: nobody should need to know what `1.10` becomes.
-func (p *parser) wantText(n node) bool {
-	if n.Kind == yamledit.ScalarNode && n.ShortTag() == "!!str" {
-		return true
-	}
-	if oddTag(n) {
-		return false // inspect has noted it
-	}
-	if n.Kind == yamledit.ScalarNode && !yamledit.IsNull(n) {
-		p.fail(n, "%s, wanted a text: write %q", describe(n), yamledit.Clip(n.Value))
-		return false
-	}
-	p.fail(n, "%s, wanted a text", describe(n))
-	return false
-}
-
-// wantScalar notes a mistake unless n is a single value.
-func (p *parser) wantScalar(n node) bool {
-	if n.Kind == yamledit.ScalarNode && !yamledit.IsNull(n) {
-		return true
-	}
-	p.fail(n, "%s, wanted a single value", describe(n))
-	return false
-}
-
-func (p *parser) passes(n node, check func(string) error) bool {
-	if check == nil {
-		return true
-	}
-	if err := check(n.Value); err != nil {
-		p.bad(n, "%v", err)
-		return false
-	}
-	return true
-}
-
-// wantEnum notes a mistake unless n is one of the key's values.
-func (p *parser) wantEnum(k *Key, n node) bool {
-	if k.Enum == nil {
-		return true
-	}
-	for _, v := range k.Enum {
-		if n.Value == v {
-			return true
-		}
-	}
-	p.bad(n, "wanted %s%s", oneOf(k.Enum), didYouMean(n.Value, k.Enum))
-	return false
-}
-
-// oneOf writes "a, b or c".
-func oneOf(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	last := len(words) - 1
-	return strings.Join(words[:last], ", ") + " or " + words[last]
-}
-
-// boolean reads true or false and nothing else; YAML 1.1's other words are refused with the fix.
-func (p *parser) boolean(n node) (on, ok bool) {
-	if !p.wantScalar(n) {
-		return false, false
-	}
-	if n.ShortTag() == "!!bool" && (n.Value == "true" || n.Value == "false") {
-		return n.Value == "true", true
-	}
-	switch strings.ToLower(n.Value) {
-	case "yes", "on", "y", "true":
-		p.bad(n, "wanted true or false: write true")
-	case "no", "off", "n", "false":
-		p.bad(n, "wanted true or false: write false")
-	default:
-		p.bad(n, "wanted true or false")
-	}
-	return false, false
-}
-
-// number reads a whole number in decimal between low and high.
-func (p *parser) number(n node, low, high int) (int, bool) {
-	if !p.wantScalar(n) {
-		return 0, false
-	}
-	v, err := strconv.Atoi(n.Value)
-	if err != nil || strconv.Itoa(v) != n.Value || !isNumber(n) || v < low || v > high {
-		p.bad(n, "wanted a whole number from %d to %d%s", low, high, unquote(n))
-		return 0, false
-	}
-	return v, true
-}
-
-func unquote(n node) string {
-	if isDigits(n.Value) && !isNumber(n) {
-		return ", without quotes"
-	}
-	return ""
-}
-
-// decimal is how a number with a fraction is written: YAML reads 010 as eight.
-var decimal = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.[0-9]+)?$`)
-
-// maxRate is the largest rate that can be written.
-const maxRate = 1e9
-
-func isNumber(n node) bool {
-	tag := n.ShortTag()
-	return tag == "!!int" || tag == "!!float"
-}
-
-// isOff says whether n is the word off, or a bare 0.
-func isOff(n node) bool {
-	return n.Kind == yamledit.ScalarNode && (n.Value == "off" || n.Value == "0" && isNumber(n))
 }

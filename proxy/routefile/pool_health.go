@@ -7,12 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// What a pool says of its backends' health, of those who wait for them, and of
-// those who try another: the records, their keys, and how they are filled.
+// Health checks and ejection.
 
 // Health is how a pool's backends are asked and judged. At most one of TCP, HTTP
 // and WebSocket; with none nobody is asked, and failures alone count.
@@ -20,28 +17,28 @@ type Health struct {
 	TCP       bool
 	HTTP      *HTTPHealth
 	WebSocket *WebSocketHealth
-	Interval  time.Duration // default 10s
-	Timeout   time.Duration // default 3s
-	Passes    int           // default 2
-	Fails     int           // default 3
-	Initial   string        // "up" (default), "down"
-	SlowStart time.Duration // default off
+	Interval  time.Duration
+	Timeout   time.Duration
+	Passes    int
+	Fails     int
+	Initial   string // "up", "down"
+	SlowStart time.Duration
 	Passive   PassiveHealth
 }
 
 // HTTPHealth is a question in HTTP.
 type HTTPHealth struct {
-	Method   string // default GET
-	Path     string // with a query, perhaps; default /
+	Method   string
+	Path     string // with a query, perhaps
 	Host     string // "" is the backend's own
 	Headers  []Header
-	Statuses []string // "204" or "200-299"; default [200-299]
+	Statuses []string // "204" or "200-299"
 	Body     string   // RE2; "" does not read it
 }
 
 // WebSocketHealth is a handshake with a ping behind it.
 type WebSocketHealth struct {
-	Path        string // default /
+	Path        string
 	Host        string // "" is the backend's own
 	Headers     []Header
 	Subprotocol string // "" offers none
@@ -49,31 +46,10 @@ type WebSocketHealth struct {
 
 // PassiveHealth is when a backend that fails what it is sent is ejected.
 type PassiveHealth struct {
-	Fails  int           // in a row; default 3, negative is never
-	Eject  time.Duration // the first time, doubled each time; default 10s
-	Max    time.Duration // default 5m
-	AtMost int           // percent of the pool's backends; default 50
-}
-
-// Queue is who may wait for a backend.
-type Queue struct {
-	Length int           // default 100
-	Wait   time.Duration // default 5s
-}
-
-// Retry is how a request that found no backend's answer goes to another one.
-type Retry struct {
-	Others int // backends after the first; default 2, negative is none
-	Budget int // percent of a route's requests; default 20
-}
-
-func retryKeys() []*Key {
-	return []*Key{
-		key("others", "How many other backends are tried after the first.",
-			count(func(r *Retry) *int { return &r.Others }, true), byDefault("2"), example("1")),
-		key("budget", "How many of the route's requests may be tried again, beside the first ten.",
-			percent(func(r *Retry) *int { return &r.Budget }), byDefault("20%"), example("10%")),
-	}
+	Fails  int           // in a row; negative is never
+	Eject  time.Duration // the first time, doubled each time
+	Max    time.Duration
+	AtMost int // percent of the pool's backends
 }
 
 func healthKeys() []*Key {
@@ -145,44 +121,6 @@ func passiveHealthKeys() []*Key {
 	}
 }
 
-func queueKeys() []*Key {
-	return []*Key{
-		key("length", "How many tunnels may wait at once, and as many requests; more get 503 at once.",
-			count(func(q *Queue) *int { return &q.Length }, false), byDefault("100"), example("20")),
-		key("wait", "How long one may wait before it gets 503.",
-			duration(func(q *Queue) *dur { return &q.Wait }, false), byDefault("5s"), example("2s")),
-	}
-}
-
-// onlyTrue reads a switch of which only true means anything.
-func onlyTrue[T any](field func(*T) *bool, why string) *Key {
-	return &Key{Kind: KindSwitch, Enum: []string{"true"}, write: writes(field, word(strconv.FormatBool)), set: func(p *parser, k *Key, n node, dst any) {
-		on, ok := p.boolean(n)
-		if ok && !on {
-			p.bad(n, "only true may be written; %s", why)
-		}
-		*field(dst.(*T)) = on
-	}}
-}
-
-const percentPattern = `^(100|[1-9][0-9]?)%$`
-
-// percent reads 1% to 100%.
-func percent[T any](field func(*T) *int) *Key {
-	return &Key{Kind: KindText, Pattern: percentPattern, write: writes(field, func(n int) node { return yamledit.TextNode(strconv.Itoa(n) + "%") }), set: func(p *parser, k *Key, n node, dst any) {
-		if !p.wantText(n) {
-			return
-		}
-		if !percents.MatchString(n.Value) {
-			p.bad(n, "wanted a part of the whole from 1%% to 100%%")
-			return
-		}
-		*field(dst.(*T)), _ = strconv.Atoi(strings.TrimSuffix(n.Value, "%")) // digits, by the pattern
-	}}
-}
-
-var percents = regexp.MustCompile(percentPattern)
-
 // checkProbeMethod refuses what has no answer of its own to be judged.
 func checkProbeMethod(s string) error {
 	if s == "CONNECT" {
@@ -241,15 +179,6 @@ func (h Health) filled() Health {
 	out.HTTP, out.WebSocket = overlayPart(h.HTTP, builtIn.pool.Health.HTTP), overlayPart(h.WebSocket, builtIn.pool.Health.WebSocket)
 	out.TCP = h.TCP
 	return out
-}
-
-// overlayPart overlays what may be absent, and then stays absent.
-func overlayPart[T any](over, under *T) *T {
-	if over == nil {
-		return nil
-	}
-	out := overlay(*over, *under)
-	return &out
 }
 
 // checkHealth notes what no single key shows.

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Stickiness: how a pool sends a client back to the backend that it had.
+// Sticky sessions.
 
 // Sticky binds clients to backends: by Cookie, which the proxy sets, or by what
 // the application says in one of AppCookie, Header and Query.
@@ -17,17 +17,17 @@ type Sticky struct {
 	AppCookie string
 	Header    string
 	Query     string
-	// Separator stands before the backend's route in what the application says; default ".".
+	// Separator stands before the backend's route in what the application says.
 	Separator     string
-	OnUnavailable string // "another" (default) or "refuse"
+	OnUnavailable string // "another" or "refuse"
 
 	// Of Cookie:
-	Path     string        // default "/"
-	Domain   string        // "" is the host asked for alone
-	Secure   Switch        // unset: where the client came over TLS
-	HTTPOnly Switch        // default On
-	SameSite string        // "lax" (default), "strict" or "none"
-	MaxAge   time.Duration // default off: as long as the browser
+	Path     string
+	Domain   string // "" is the host asked for alone
+	Secure   Switch // unset: where the client came over TLS
+	HTTPOnly Switch
+	SameSite string        // "lax", "strict" or "none"
+	MaxAge   time.Duration // negative: until the browser is closed
 	Secret   string        // file; "" is a secret of the process's own
 }
 

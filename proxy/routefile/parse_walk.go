@@ -75,6 +75,20 @@ func (p *parser) name() string {
 	return strings.Join(path, ".")
 }
 
+// begin starts a record that stands in a section of the top level.
+func (p *parser) begin(what, name string, key node) Record {
+	p.record = recordOf(what, name)
+	p.within = len(p.path)
+	p.checkName(what, name, key)
+	return Record{Name: name, Pos: p.file.pos(key)}
+}
+
+func (p *parser) checkName(what, name string, key node) {
+	if err := checkName(name); err != nil {
+		p.note(key, fmt.Sprintf("name %q of a %s: %v", yamledit.Clip(name), what, err))
+	}
+}
+
 // value reads n as what stands at k into dst.
 func (p *parser) value(k *Key, n node, dst any) {
 	n, leave := p.enter(n)

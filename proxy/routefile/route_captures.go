@@ -6,27 +6,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
 )
 
-// What Check asks of package match: whether conditions compile, and whether a
-// target's captures are there.
-
-type rule = match.Rule
-
-// problemsOf is all that is wrong with the conditions of a set's routes. Rules
-// that are spoilt or do not compile take no part in the search for conflicts:
-// without a misspelt condition a route would clash with others.
-func problemsOf(rules []rule, spoilt map[string]bool) []match.Problem {
-	_, problems := match.Compile(rules)
-	for _, p := range problems {
-		spoilt[p.Rule] = true
-	}
-	sound := make([]rule, 0, len(rules))
-	for _, r := range rules {
-		if !spoilt[r.Name] {
-			sound = append(sound, r)
-		}
-	}
-	return append(problems, match.Conflicts(sound)...)
-}
+// Captures in a route's target and redirect.
 
 // written is a text of a route that captures may stand in.
 type written struct {

@@ -1,0 +1,157 @@
+package routefile
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
+)
+
+// Single values: what the parser wants of a text, a number or a list.
+
+// items yields the items of a list, or n itself when it is one text.
+func (p *parser) items(k *Key, n node, yield func(item node)) {
+	if n.Kind == yamledit.ScalarNode {
+		yield(n)
+		return
+	}
+	if !p.wantList(k, n) {
+		return
+	}
+	for _, item := range n.Content {
+		item, leave := p.enter(item)
+		if item == nil {
+			return
+		}
+		yield(item)
+		leave()
+	}
+}
+
+// wantList notes a mistake unless n is a list, with items where some are needed.
+func (p *parser) wantList(k *Key, n node) bool {
+	if !p.wantKind(k, n, yamledit.SequenceNode) {
+		return false
+	}
+	if k.Filled && len(n.Content) == 0 {
+		p.fail(n, "is an empty list, wanted at least one item")
+		return false
+	}
+	return true
+}
+
+// wantText notes a mistake unless n is a text. What YAML reads as something
+// else is refused with the fix: nobody should need to know what `1.10` becomes.
+func (p *parser) wantText(n node) bool {
+	if n.Kind == yamledit.ScalarNode && n.ShortTag() == "!!str" {
+		return true
+	}
+	if oddTag(n) {
+		return false // inspect has noted it
+	}
+	if n.Kind == yamledit.ScalarNode && !yamledit.IsNull(n) {
+		p.fail(n, "%s, wanted a text: write %q", describe(n), yamledit.Clip(n.Value))
+		return false
+	}
+	p.fail(n, "%s, wanted a text", describe(n))
+	return false
+}
+
+// wantScalar notes a mistake unless n is a single value.
+func (p *parser) wantScalar(n node) bool {
+	if n.Kind == yamledit.ScalarNode && !yamledit.IsNull(n) {
+		return true
+	}
+	p.fail(n, "%s, wanted a single value", describe(n))
+	return false
+}
+
+func (p *parser) passes(n node, check func(string) error) bool {
+	if check == nil {
+		return true
+	}
+	if err := check(n.Value); err != nil {
+		p.bad(n, "%v", err)
+		return false
+	}
+	return true
+}
+
+// wantEnum notes a mistake unless n is one of the key's values.
+func (p *parser) wantEnum(k *Key, n node) bool {
+	if k.Enum == nil {
+		return true
+	}
+	for _, v := range k.Enum {
+		if n.Value == v {
+			return true
+		}
+	}
+	p.bad(n, "wanted %s%s", oneOf(k.Enum), didYouMean(n.Value, k.Enum))
+	return false
+}
+
+// oneOf writes "a, b or c".
+func oneOf(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+// boolean reads true or false and nothing else; YAML 1.1's other words are refused with the fix.
+func (p *parser) boolean(n node) (on, ok bool) {
+	if !p.wantScalar(n) {
+		return false, false
+	}
+	if n.ShortTag() == "!!bool" && (n.Value == "true" || n.Value == "false") {
+		return n.Value == "true", true
+	}
+	switch strings.ToLower(n.Value) {
+	case "yes", "on", "y", "true":
+		p.bad(n, "wanted true or false: write true")
+	case "no", "off", "n", "false":
+		p.bad(n, "wanted true or false: write false")
+	default:
+		p.bad(n, "wanted true or false")
+	}
+	return false, false
+}
+
+// number reads a whole number in decimal between low and high.
+func (p *parser) number(n node, low, high int) (int, bool) {
+	if !p.wantScalar(n) {
+		return 0, false
+	}
+	v, err := strconv.Atoi(n.Value)
+	if err != nil || strconv.Itoa(v) != n.Value || !isNumber(n) || v < low || v > high {
+		p.bad(n, "wanted a whole number from %d to %d%s", low, high, unquote(n))
+		return 0, false
+	}
+	return v, true
+}
+
+func unquote(n node) string {
+	if isDigits(n.Value) && !isNumber(n) {
+		return ", without quotes"
+	}
+	return ""
+}
+
+// decimal is how a number with a fraction is written: YAML reads 010 as eight.
+var decimal = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.[0-9]+)?$`)
+
+// maxRate is the largest rate that can be written.
+const maxRate = 1e9
+
+func isNumber(n node) bool {
+	tag := n.ShortTag()
+	return tag == "!!int" || tag == "!!float"
+}
+
+// isOff says whether n is the word off, or a bare 0.
+func isOff(n node) bool {
+	return n.Kind == yamledit.ScalarNode && (n.Value == "off" || n.Value == "0" && isNumber(n))
+}

@@ -1,0 +1,149 @@
+package routefile
+
+// Pools and their backends: the records, their keys, and their checks. Each
+// feature of a pool has a file of its own.
+
+// Pool is a named set of backends.
+type Pool struct {
+	Record
+	Balance  string  // "least_tunnels", "round_robin", "least_bytes", "random_two", "hash"
+	Hash     HashKey // of Balance "hash", and of no other
+	Backends map[string]*Backend
+	Sticky   *Sticky // nil: nobody is bound
+	Health   Health
+	Queue    *Queue // nil: nobody waits
+
+	Resolve   *Resolve   // instead of Backends
+	Rebalance *Rebalance // nil: tunnels stay where they are
+}
+
+// Backend is one server of a pool.
+type Backend struct {
+	Record
+	URL      Target // no path, no captures
+	Weight   int    // from 1 to 1000; 0 is 1
+	Drain    bool
+	Disabled bool
+	Tier     int
+	Spare    bool // never with Standby
+	Standby  bool
+	// The most that it has at once; zero and negative are no limit.
+	MaxTunnels  int
+	MaxRequests int
+	Route       string // what the application calls it; "" is its name
+	TLS         TLSSettings
+}
+
+func poolKeys() []*Key {
+	return []*Key{
+		key("balance", "How a backend is chosen, always by weight: least_tunnels takes the one with the fewest open tunnels and requests, round_robin takes turns, least_bytes takes the one that has carried the fewest bytes of late, random_two the less busy of two drawn at random, hash the same one for the same key.",
+			text(func(p *Pool) *string { return &p.Balance }, nil), byDefault("least_tunnels"), enum("least_tunnels", "round_robin", "least_bytes", "random_two", "hash"), example("round_robin")),
+		key("hash", "What balance: hash goes by. A request that does not have it goes where the fewest tunnels are.",
+			mapping(func(p *Pool) *HashKey { return &p.Hash }, hashKeys()...), exactlyOne("header", "cookie", "query", "capture", "client"), example("{header: X-User}")),
+		key("backends", "The servers, by name.",
+			named(func(p *Pool) map[string]*Backend { return p.Backends }, newBackend, backendKeys()), pattern(namePattern), example(`{a: {url: "ws://10.0.0.1:9000"}}`)),
+		key("sticky", "Sends a client back to the backend that it had.",
+			optional(func(p *Pool) **Sticky { return &p.Sticky }, stickyKeys()...), exactlyOne("cookie", "app_cookie", "header", "query"), example("{cookie: TUNNELFORM}")),
+		key("health", "How the backends are found to be well or not.",
+			mapping(func(p *Pool) *Health { return &p.Health }, healthKeys()...), atMostOne("tcp", "http", "websocket"), example("{websocket: {path: /ws}, interval: 5s}")),
+		key("resolve", "Finds the backends by a name: those that join it join the pool, those that leave it are drained.",
+			optional(func(p *Pool) **Resolve { return &p.Resolve }, resolveKeys()...), exactlyOne("dns", "srv"), example(`{dns: "chat.internal:9000"}`)),
+		key("rebalance", "After a backend has come, or come back, drains tunnels of those that have more than their share, by their routes' drain policy and a few at a time.",
+			optional(func(p *Pool) **Rebalance { return &p.Rebalance }, rebalanceKeys()...), example("{within: 5m}")),
+		key("queue", "Lets those wait whom no backend can take, because none is available or all have what they may have. First come, first served. Without it they get 503 at once.",
+			optional(func(p *Pool) **Queue { return &p.Queue }, queueKeys()...), example("{length: 50}")),
+	}
+}
+
+func backendKeys() []*Key {
+	return []*Key{
+		key("url", "Where the server is: scheme://host[:port] without a path, the scheme ws, wss, http, https, unix+ws or unix+http.",
+			targetKey(parseBackendURL, func(b *Backend) *Target { return &b.URL }, func(b *Backend, t Target) { b.URL = t }), required, example(`"ws://10.0.0.1:9000"`)),
+		key("weight", "Its share among the others: a backend of weight 2 gets twice as much as one of weight 1.",
+			whole(func(b *Backend) *int { return &b.Weight }, 1, 1000), byDefault("1"), example("2")),
+		key("drain", "Takes nothing new and ends the open tunnels by their routes' drain policy.",
+			plainSwitch(func(b *Backend) *bool { return &b.Drain }), byDefault("false"), example("true")),
+		key("disabled", "Takes nothing new; the open tunnels stay.",
+			plainSwitch(func(b *Backend) *bool { return &b.Disabled }), byDefault("false"), example("true")),
+		key("tier", "The lowest tier that has somebody available is used, the others are not.",
+			whole(func(b *Backend) *int { return &b.Tier }, 0, 99), byDefault("0"), example("1")),
+		key("spare", "Takes the place of one backend of its tier that is not available.",
+			plainSwitch(func(b *Backend) *bool { return &b.Spare }), byDefault("false"), example("true")),
+		key("standby", "Is used when no other backend of its tier is available.",
+			plainSwitch(func(b *Backend) *bool { return &b.Standby }), byDefault("false"), example("true")),
+		key("max_tunnels", "The most tunnels that it has at once.",
+			count(func(b *Backend) *int { return &b.MaxTunnels }, true), byDefault("off"), example("5000")),
+		key("max_requests", "The most requests that it has at once, tunnels not counted.",
+			count(func(b *Backend) *int { return &b.MaxRequests }, true), byDefault("off"), example("200")),
+		key("route", "What an application's cookie, header or query parameter calls the backend. Without it: its name.",
+			text(func(b *Backend) *string { return &b.Route }, checkName), example("node1")),
+		key("tls", "TLS towards this backend; each field said here goes before the route's backend_tls.",
+			mapping(func(b *Backend) *TLSSettings { return &b.TLS }, tlsKeys(false)...), together("certificate", "key"), example("{server_name: chat.internal}")),
+	}
+}
+
+func newPool(p *parser, f *File, name string, key node) *Pool {
+	pool := &Pool{Record: p.begin("pool", name, key), Backends: make(map[string]*Backend)}
+	f.Pools[name] = pool
+	return pool
+}
+
+func newBackend(p *parser, pool *Pool, name string, key node) *Backend {
+	p.checkName("backend", name, key)
+	b := &Backend{Record: Record{Name: name, Pos: p.file.pos(key)}}
+	pool.Backends[name] = b
+	return b
+}
+
+func (p *Pool) filled() *Pool {
+	c := *p
+	if c.Balance == "" {
+		c.Balance = builtIn.pool.Balance
+	}
+	c.Sticky = overlayPart(p.Sticky, builtIn.pool.Sticky)
+	c.Health = p.Health.filled()
+	c.Queue = overlayPart(p.Queue, builtIn.pool.Queue)
+	c.Resolve = overlayPart(p.Resolve, builtIn.pool.Resolve)
+	c.Rebalance = overlayPart(p.Rebalance, builtIn.pool.Rebalance)
+	return &c
+}
+
+func (c *checker) checkPools() {
+	for _, name := range sortedNames(c.pools) {
+		p := c.pools[name]
+		if len(p.it.Backends) == 0 && p.it.Resolve == nil && !p.it.spoilt {
+			c.at(p.file, []string{"pools", name, "backends"}, recordOf("pool", name), "backends is empty, wanted at least one")
+		}
+		c.checkBalance(p)
+		c.checkBackends(p)
+		c.checkRouteNames(p)
+		c.checkSticky(p)
+		c.checkHealth(p)
+		c.checkResolve(p)
+		c.checkRebalance(p)
+	}
+}
+
+// checkBackends notes servers that stand twice: a tunnel knows its backend by pool, scheme and authority.
+func (c *checker) checkBackends(p placed[*Pool]) {
+	first := map[string]string{}
+	for _, name := range sortedNames(p.it.Backends) {
+		b := p.it.Backends[name]
+		keys, record := []string{"pools", p.it.Name, "backends", name}, recordOf("pool", p.it.Name)
+		if b.URL.Host == "" {
+			continue
+		}
+		identity := b.URL.Scheme + "://" + b.URL.Host
+		if before, twice := first[identity]; twice {
+			c.at(p.file, append(keys, "url"), record, "backends.%s.url %q is backend %q too: every server stands once", name, b.URL.Raw, before)
+			continue
+		}
+		first[identity] = name
+		if b.Spare && b.Standby {
+			c.at(p.file, append(keys, "standby"), record, "backends.%s is spare and standby: wanted one of them", name)
+		}
+		if b.TLS != (TLSSettings{}) && b.URL.Scheme != "wss" && b.URL.Scheme != "https" {
+			c.at(p.file, append(keys, "tls"), record, "backends.%s.tls without effect: the scheme %s uses no TLS, wanted wss or https", name, b.URL.Scheme)
+		}
+	}
+}

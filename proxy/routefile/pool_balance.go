@@ -1,0 +1,90 @@
+package routefile
+
+import (
+	"errors"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
+)
+
+// What balance: hash goes by.
+
+// HashKey is what of a request a pool hashes: exactly one of them, or none.
+type HashKey struct {
+	Header  string
+	Cookie  string
+	Query   string
+	Capture string // a name or a number
+	Client  bool
+}
+
+func hashKeys() []*Key {
+	return []*Key{
+		key("header", "The value of this header.",
+			text(func(h *HashKey) *string { return &h.Header }, checkToken), example("X-User")),
+		key("cookie", "The value of this cookie.",
+			text(func(h *HashKey) *string { return &h.Cookie }, checkToken), example("session")),
+		key("query", "The value of this query parameter.",
+			text(func(h *HashKey) *string { return &h.Query }, checkNotEmpty), example("room")),
+		key("capture", "What the route's path captures under this name or number. Every route to the pool must capture it.",
+			value(func(h *HashKey) *string { return &h.Capture }, checkCapture), example("room")),
+		key("client", "The client's address. Only true may be written.",
+			onlyTrue(func(h *HashKey) *bool { return &h.Client }, "leave it out"), example("true")),
+	}
+}
+
+// checkCapture accepts the name of a capture, or its number.
+func checkCapture(s string) error {
+	if isDigits(s) && s[0] != '0' || isCaptureName(s) {
+		return nil
+	}
+	return errors.New("wanted the name of a capture, or its number from 1 on")
+}
+
+// isCaptureName is what {name} and (?P<name>) may hold.
+func isCaptureName(s string) bool {
+	for i := range len(s) {
+		if !isAlnum(s[i]) && s[i] != '_' || i == 0 && '0' <= s[0] && s[0] <= '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// checkBalance wants balance: hash and the hash beside each other, and the capture
+// that is hashed in every route to the pool.
+func (c *checker) checkBalance(p placed[*Pool]) {
+	name, record := p.it.Name, recordOf("pool", p.it.Name)
+	hashes := p.it.Balance == "hash"
+	switch {
+	case p.it.spoilt:
+	case hashes && p.it.Hash == (HashKey{}):
+		c.at(p.file, []string{"pools", name, "balance"}, record, "balance hash without hash: say what to go by, such as hash: {client: true}")
+	case !hashes && p.it.Hash != (HashKey{}):
+		c.at(p.file, []string{"pools", name, "hash"}, record, "hash without effect: wanted balance: hash beside it")
+	}
+}
+
+// checkHashedCapture wants of a route to a pool what the pool hashes.
+func (c *checker) checkHashedCapture(r placed[*Route]) {
+	pool := c.pools[r.it.To.Host].it
+	if r.it.To.Scheme != "pool" || pool == nil || pool.Hash.Capture == "" || r.it.spoilt {
+		return
+	}
+	if checkCaptured(pool.Hash.Capture, r.it.Match.pattern()) != nil {
+		c.at(r.file, []string{"routes", r.it.Name, "to"}, recordOf("route", r.it.Name),
+			"to %q: the pool hashes the capture %q, which the route's path does not have", yamledit.Clip(r.it.To.Raw), pool.Hash.Capture)
+	}
+}
+
+func checkCaptured(capture string, p match.Path) error {
+	template := "/{" + capture + "}"
+	if isDigits(capture) {
+		template = "/${" + capture + "}"
+	}
+	t, err := match.ParseTemplate(template)
+	if err != nil {
+		return err
+	}
+	return match.CheckRefs(t, p)
+}

@@ -1,0 +1,38 @@
+package routefile
+
+import "time"
+
+// Moving tunnels to backends that came back.
+
+// Rebalance is how tunnels move to backends that came, or came back.
+type Rebalance struct {
+	Within    time.Duration
+	Tolerance int // percent of a share
+}
+
+func rebalanceKeys() []*Key {
+	return []*Key{
+		key("within", "How long moving the tunnels may take, evenly spread.",
+			duration(func(r *Rebalance) *dur { return &r.Within }, false), byDefault("10m"), example("5m")),
+		key("tolerance", "How far above its share a backend may stay.",
+			percent(func(r *Rebalance) *int { return &r.Tolerance }), byDefault("20%"), example("10%")),
+	}
+}
+
+// checkRebalance refuses what would only be a disturbance: clients that go back
+// to where they came from.
+func (c *checker) checkRebalance(p placed[*Pool]) {
+	why := ""
+	switch {
+	case p.it.Rebalance == nil:
+		return
+	case p.it.Sticky != nil:
+		why = "sticky"
+	case p.it.Balance == "hash":
+		why = "balance: hash"
+	default:
+		return
+	}
+	c.at(p.file, []string{"pools", p.it.Name, "rebalance"}, recordOf("pool", p.it.Name),
+		"rebalance stands beside %s, which sends the clients back to where they were", why)
+}

@@ -1,0 +1,185 @@
+package routefile
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
+)
+
+// Routes: the record, its keys, and its checks. What a route matches and each of
+// its settings have files of their own.
+
+// Route is one named route: what it matches, what it does, its own settings.
+type Route struct {
+	Record
+	Match Match
+	// Exactly one of the three.
+	To       *Target
+	Redirect *Redirect
+	Respond  *Respond
+
+	Settings // what this route says itself; see Set for the resolved ones
+}
+
+// Redirect answers with a Location.
+type Redirect struct {
+	To     string // template; absolute URL or path
+	Status int    // 301, 302, 303, 307 or 308
+}
+
+// Respond answers by itself.
+type Respond struct {
+	Status  int
+	Body    string
+	Headers []Header
+}
+
+func routeKeys() []*Key {
+	own := []*Key{
+		key("match", "The conditions, all of which must hold. Without any, every request is matched.",
+			mapping(func(r *Route) *Match { return &r.Match }, matchKeys()...), atMostOne("path", "path_prefix", "path_regex"), example("{path_prefix: /}")),
+		key("to", "Sends to a target: scheme://host[:port][/path], the scheme ws, wss, http, https, unix+ws, unix+http, pool or internal. Captures may stand in the path and query: $1, {name}.",
+			targetKey(parseTarget, func(r *Route) *Target { return r.To }, func(r *Route, t Target) { r.To = &t }), example(`"ws://backend.example.com:9080/$1"`)),
+		key("redirect", "Answers with another place to go.",
+			optional(func(r *Route) **Redirect { return &r.Redirect }, redirectKeys()...),
+			example("{to: /new}")),
+		key("respond", "Answers by itself.",
+			optional(func(r *Route) **Respond { return &r.Respond }, respondKeys()...), afterwards(finishRespond),
+			example("{status: 403}")),
+	}
+	own = append(own, under(settingsKeys(), func(r *Route) *Settings { return &r.Settings })...)
+	return own
+}
+
+func redirectKeys() []*Key {
+	return []*Key{
+		key("to", "The Location: a path, or a URL with http or https. Captures may stand in the path and query.",
+			text(func(r *Redirect) *string { return &r.To }, checkRedirect), required, example(`"https://example.com/{page}"`)),
+		key("status", "The answer's status: 301, 302, 303, 307 or 308.",
+			statusKey(func(r *Redirect) *int { return &r.Status }, 301, 302, 303, 307, 308), byDefault("302"), example("308")),
+	}
+}
+
+func respondKeys() []*Key {
+	return []*Key{
+		key("status", "The answer's status, from 200 to 599.",
+			whole(func(r *Respond) *int { return &r.Status }, 200, 599), byDefault("200"), example("404")),
+		key("body", "The answer's body, as it is.",
+			value(func(r *Respond) *string { return &r.Body }, nil), example(`"gone fishing\n"`)),
+		key("headers", "The answer's headers.",
+			headerValues(func(r *Respond) *[]Header { return &r.Headers }), example("{Content-Type: text/plain}")),
+	}
+}
+
+func newRoute(p *parser, f *File, name string, key node) *Route {
+	r := &Route{Record: p.begin("route", name, key)}
+	f.Routes[name] = r
+	return r
+}
+
+// routesWritten runs when the key holds a mapping, be it an empty one.
+func routesWritten(_ *parser, _ node, f *File) { f.RoutesWritten = true }
+
+// finishRespond refuses a body where the status says that there is none (RFC 9110 section 6.4.1).
+func finishRespond(p *parser, n node, r *Respond) {
+	if r.Body != "" && (r.Status == 204 || r.Status == 304) {
+		p.fail(childOf(n, "body"), "stands beside status %d, which has no body", r.Status)
+	}
+}
+
+// checkRedirect accepts "/path" or "http(s)://host/path", with captures in path and query.
+func checkRedirect(s string) error {
+	if strings.HasPrefix(s, "//") {
+		return errors.New("begins with two slashes, which a browser reads as another host: wanted /path or https://host/path")
+	}
+	if strings.HasPrefix(s, "/") {
+		return checkTargetBytes(s)
+	}
+	t, err := parseTarget(s)
+	if t.Scheme != "http" && t.Scheme != "https" {
+		return errors.New("wanted /path or a URL that begins with http:// or https://")
+	}
+	return err
+}
+
+// splitRedirect gives the path and the query of a redirect's target.
+func splitRedirect(s string) (path, query string) {
+	if strings.HasPrefix(s, "/") {
+		path, query, _ = strings.Cut(s, "?")
+		return path, query
+	}
+	t, err := parseTarget(s)
+	if err != nil {
+		return "", ""
+	}
+	return t.Path, t.Query
+}
+
+func (r *Route) filled() *Route {
+	c := *r
+	if r.Redirect != nil {
+		redirect := overlay(*r.Redirect, builtIn.redirect)
+		c.Redirect = &redirect
+	}
+	if r.Respond != nil && r.Respond.Status == 0 {
+		respond := *r.Respond
+		respond.Status = builtIn.respond.Status
+		c.Respond = &respond
+	}
+	return &c
+}
+
+func (c *checker) checkRoutes() {
+	for _, name := range sortedNames(c.routes) {
+		r := c.routes[name]
+		c.checkListenerOf(r)
+		if r.it.To != nil {
+			c.checkPoolOf(r)
+			c.checkHashedCapture(r)
+		}
+		for _, t := range templatesOf(r.it) {
+			if err := t.check(r.it.Match.pattern(), r.it.spoilt); err != nil {
+				c.at(r.file, []string{"routes", name, t.key, t.below}, recordOf("route", name), "%s %q: %v", t.key, yamledit.Clip(t.raw), err)
+			}
+		}
+	}
+}
+
+func (c *checker) checkListenerOf(r placed[*Route]) {
+	name := r.it.Match.Listener
+	_, found := c.listeners[name]
+	if name == "" || found || len(c.listeners) == 0 && name == DefaultListener {
+		return
+	}
+	names := sortedNames(c.listeners)
+	if len(names) == 0 {
+		names = []string{DefaultListener}
+	}
+	c.at(r.file, []string{"routes", r.it.Name, "match", "listener"}, recordOf("route", r.it.Name),
+		"listener %q: unknown listener%s", name, didYouMeanOr(name, names))
+}
+
+func (c *checker) checkPoolOf(r placed[*Route]) {
+	to := r.it.To
+	if _, found := c.pools[to.Host]; to.Scheme != "pool" || found || checkName(to.Host) != nil {
+		return
+	}
+	hint := ": there are no pools"
+	if len(c.pools) > 0 {
+		hint = c.hint(to.Host)
+	}
+	c.at(r.file, []string{"routes", r.it.Name, "to"}, recordOf("route", r.it.Name), "to %q: unknown pool %q%s", yamledit.Clip(to.Raw), to.Host, hint)
+}
+
+// maxHints bounds the search for near names: ten thousand unknown pools among
+// ten thousand others would take minutes.
+const maxHints = 100
+
+// hint is the nearest pool's name, for the first mistakes of a set.
+func (c *checker) hint(name string) string {
+	if c.hints++; c.hints > maxHints {
+		return ""
+	}
+	return didYouMean(name, sortedNames(c.pools))
+}

@@ -1,0 +1,214 @@
+package routefile
+
+import (
+	"iter"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
+)
+
+// What a route matches, for package match.
+
+// Match is the conditions of a route; all that are given must hold. Exactly as
+// written: package match's Rule is made of it.
+type Match struct {
+	Listener    string
+	Host        string
+	Path        string
+	PathPrefix  string
+	PathRegex   string
+	Priority    int
+	Methods     []string
+	Headers     []Condition // sorted by name
+	Query       []Condition
+	Cookies     []Condition
+	Upgrade     string
+	Subprotocol string
+	Client      []netip.Prefix
+}
+
+// Condition is on one header, query parameter or cookie: exactly one of Value
+// (equal), Regex, Present.
+type Condition struct {
+	Name    string
+	Value   string
+	Regex   string
+	Present bool
+}
+
+func matchKeys() []*Key {
+	return []*Key{
+		key("listener", "The name of the listener that the request came in on.",
+			text(func(m *Match) *string { return &m.Listener }, checkName), example("web")),
+		key("host", "The host asked for, without its port: chat.example.com, or *.example.com for every name below.",
+			text(func(m *Match) *string { return &m.Host }, nil), example("chat.example.com")),
+		key("path", "The whole path; {name} captures one segment.",
+			text(func(m *Match) *string { return &m.Path }, checkNotEmpty), example(`"/rooms/{room}/ws"`)),
+		key("path_prefix", "The path's first segments: /a matches /a and /a/b, never /ab; /a/ matches itself and what is below.",
+			text(func(m *Match) *string { return &m.PathPrefix }, checkNotEmpty), example("/ws2/")),
+		key("path_regex", "An RE2 expression that begins with ^ and need not reach the path's end; groups capture.",
+			text(func(m *Match) *string { return &m.PathRegex }, checkNotEmpty), example(`"^/(myApp/ws)$"`)),
+		key("priority", "Decides before everything else between routes that match the same request; the higher wins.",
+			whole(func(m *Match) *int { return &m.Priority }, -1000000, 1000000), byDefault("0"), example("10")),
+		key("methods", "The request's method is one of these. GET matches HEAD too.",
+			texts(func(m *Match) *[]string { return &m.Methods }, checkMethod), filled, example("[GET, POST]")),
+		conditionsKey("headers", "Conditions on headers, whose names may be in any case: for each the value itself, or one of the keys below.", checkToken, "{X-Room: blue}",
+			func(m *Match) *[]Condition { return &m.Headers }),
+		conditionsKey("query", "Conditions on query parameters: for each the value itself, or one of the keys below.", checkNotEmpty, "{v: 2}",
+			func(m *Match) *[]Condition { return &m.Query }),
+		conditionsKey("cookies", "Conditions on cookies: for each the value itself, or one of the keys below.", checkToken, "{beta: {present: true}}",
+			func(m *Match) *[]Condition { return &m.Cookies }),
+		key("upgrade", "What the Upgrade header asks for: one protocol, any, or none for requests that must not upgrade.",
+			text(func(m *Match) *string { return &m.Upgrade }, checkMatchUpgrade), example("websocket")),
+		key("subprotocol", "A WebSocket subprotocol that the client offers.",
+			text(func(m *Match) *string { return &m.Subprotocol }, checkToken), example("chat.v2")),
+		key("client", "Networks that the client's address is in.",
+			networks(func(m *Match) *[]prefix { return &m.Client }), filled, example("[10.0.0.0/8]")),
+	}
+}
+
+// conditionsKey makes a mapping of names to conditions.
+func conditionsKey(name, meaning string, checkName func(string) error, shown string, field func(*Match) *[]Condition) *Key {
+	one := key("*", "What the value must be: the value itself, or one of the keys below.", mapping(self[Condition],
+		key("regex", "The value matches this RE2 expression somewhere.",
+			text(func(c *Condition) *string { return &c.Regex }, checkNotEmpty), example(`"^v[0-9]+$"`)),
+		key("present", "It is there, whatever its value. Only true may be written.",
+			presentKey(), example("true")),
+	), example("blue"), shortValue, exactlyOne("regex", "present"))
+	k := &Key{Kind: KindNamed, keys: []*Key{one}, each: eachCondition(checkName, field), all: allConditions(field)}
+	return key(name, meaning, k, example(shown), afterwards(sortConditions(field)))
+}
+
+// eachCondition appends a condition; the pointer is used before the next one grows the list.
+func eachCondition(check func(string) error, field func(*Match) *[]Condition) func(*parser, any, string, node) any {
+	return func(p *parser, dst any, name string, key node) any {
+		if err := check(name); err != nil {
+			p.fail(key, "is no name here: %v", err)
+		}
+		list := field(dst.(*Match))
+		*list = append(*list, Condition{Name: name})
+		return &(*list)[len(*list)-1]
+	}
+}
+
+// allConditions yields the conditions of a match, which are sorted by name.
+func allConditions(field func(*Match) *[]Condition) func(src any) iter.Seq2[string, any] {
+	return func(src any) iter.Seq2[string, any] {
+		return func(yield func(string, any) bool) {
+			list := *field(src.(*Match))
+			for i := range list {
+				if !yield(list[i].Name, &list[i]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func sortConditions(field func(*Match) *[]Condition) func(*parser, node, *Match) {
+	return func(_ *parser, _ node, m *Match) {
+		slices.SortStableFunc(*field(m), func(a, b Condition) int { return strings.Compare(a.Name, b.Name) })
+	}
+}
+
+// shortValue is a condition's value itself.
+func shortValue(k *Key) {
+	k.Short = []Short{{Kind: KindValue, Meaning: "the value is exactly this"}}
+	k.short = func(p *parser, k *Key, n node, dst any) bool {
+		if n.Kind != yamledit.ScalarNode || yamledit.IsNull(n) {
+			return false
+		}
+		dst.(*Condition).Value = n.Value
+		return true
+	}
+	k.write = func(src any) node {
+		if c := src.(*Condition); c.Regex == "" && !c.Present {
+			return yamledit.TextNode(c.Value)
+		}
+		return nil
+	}
+}
+
+func presentKey() *Key {
+	return onlyTrue(func(c *Condition) *bool { return &c.Present }, "a request without it cannot be asked for")
+}
+
+type rule = match.Rule
+
+func (r *Route) rule() match.Rule {
+	m := &r.Match
+	return match.Rule{
+		Name: r.Name, Priority: m.Priority, Listener: m.Listener, Host: m.Host, Path: m.pattern(),
+		Methods: m.Methods, Headers: conditions(m.Headers), Query: conditions(m.Query), Cookies: conditions(m.Cookies),
+		Upgrade: m.Upgrade, Subprotocol: m.Subprotocol, Clients: m.Client,
+	}
+}
+
+func (m *Match) pattern() match.Path {
+	switch {
+	case m.Path != "":
+		return match.Path{Kind: match.Exact, Pattern: m.Path}
+	case m.PathPrefix != "":
+		return match.Path{Kind: match.Prefix, Pattern: m.PathPrefix}
+	case m.PathRegex != "":
+		return match.Path{Kind: match.Regex, Pattern: m.PathRegex}
+	}
+	return match.Path{}
+}
+
+func conditions(list []Condition) []match.Field {
+	if list == nil {
+		return nil
+	}
+	out := make([]match.Field, len(list))
+	for i, c := range list {
+		out[i] = match.Field{Name: c.Name, Op: match.Equal, Value: c.Value}
+		if c.Present {
+			out[i].Op = match.Present
+		} else if c.Regex != "" {
+			out[i].Op, out[i].Value = match.Matches, c.Regex
+		}
+	}
+	return out
+}
+
+// checkMatch compiles the conditions of all routes together.
+func (c *checker) checkMatch() {
+	rules := make([]rule, 0, len(c.routes))
+	spoilt := map[string]bool{}
+	for _, name := range sortedNames(c.routes) {
+		r := c.routes[name].it
+		rules, spoilt[name] = append(rules, r.rule()), r.spoilt
+	}
+	for _, p := range problemsOf(rules, spoilt) {
+		r := c.routes[p.Rule]
+		keys := []string{"routes", p.Rule, "match"}
+		if p.Field != "" {
+			keys = append(keys, strings.SplitN(p.Field, ".", 2)...)
+		}
+		c.at(r.file, keys, recordOf("route", p.Rule), "%s", p.Text)
+		if p.Other != "" {
+			c.errs[len(c.errs)-1].Other = recordOf("route", p.Other)
+		}
+	}
+}
+
+// problemsOf is all that is wrong with the conditions of a set's routes. Rules
+// that are spoilt or do not compile take no part in the search for conflicts:
+// without a misspelt condition a route would clash with others.
+func problemsOf(rules []rule, spoilt map[string]bool) []match.Problem {
+	_, problems := match.Compile(rules)
+	for _, p := range problems {
+		spoilt[p.Rule] = true
+	}
+	sound := make([]rule, 0, len(rules))
+	for _, r := range rules {
+		if !spoilt[r.Name] {
+			sound = append(sound, r)
+		}
+	}
+	return append(problems, match.Conflicts(sound)...)
+}

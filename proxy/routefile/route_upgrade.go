@@ -1,0 +1,137 @@
+package routefile
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
+)
+
+// Which requests become tunnels: upgrades and origins.
+
+// Upgrade says which attempts become tunnels.
+type Upgrade struct {
+	// Mode is "" (unset), "websocket", "list", "any", "none" or "unchecked".
+	Mode      string
+	Protocols []string // Mode "list": exact tokens, case-insensitive
+}
+
+// Origins is who may open a tunnel from a browser.
+type Origins struct {
+	Mode  string   // "" (not said), "same-host", "any", "list"
+	Allow []string // Mode "list", in lower case: "https://app.example.com", "https://*.example.com", "same-host"
+}
+
+// upgradeKey reads one of upgradeWords, another protocol, or a list of protocols.
+func upgradeKey() *Key {
+	return &Key{Kind: KindTexts, Short: []Short{{Kind: KindText, Meaning: "websocket, any, none, unchecked or one other protocol"}},
+		write: func(src any) node {
+			u := &src.(*Settings).Upgrade
+			return textsOrWord(u.Mode, u.Protocols)
+		},
+		set: func(p *parser, k *Key, n node, dst any) {
+			u := &dst.(*Settings).Upgrade
+			if n.Kind == yamledit.ScalarNode && known(n.Value, upgradeWords) {
+				*u = Upgrade{Mode: n.Value}
+				return
+			}
+			*u = Upgrade{Mode: "list", Protocols: p.words(k, n, checkListedUpgrade)}
+		}}
+}
+
+// originsKey reads same-host, any, one origin, or a list of origins.
+func originsKey() *Key {
+	return &Key{Kind: KindTexts, Short: []Short{{Kind: KindText, Meaning: "same-host, any or one origin"}},
+		write: func(src any) node {
+			o := &src.(*Settings).Origins
+			return textsOrWord(o.Mode, o.Allow)
+		},
+		set: func(p *parser, k *Key, n node, dst any) {
+			o := &dst.(*Settings).Origins
+			if n.Kind == yamledit.ScalarNode && (n.Value == "same-host" || n.Value == "any") {
+				*o = Origins{Mode: n.Value}
+				return
+			}
+			*o = Origins{Mode: "list"}
+			for _, origin := range p.words(k, n, checkOrigin) {
+				o.Allow = append(o.Allow, strings.ToLower(origin)) // as browsers send them
+			}
+		}}
+}
+
+// words reads one text or a list of them.
+func (p *parser) words(k *Key, n node, check func(string) error) []string {
+	var list []string
+	p.items(k, n, func(item node) {
+		if p.wantText(item) && p.passes(item, check) {
+			list = append(list, item.Value)
+		}
+	})
+	return list
+}
+
+// upgradeWords stand for sets of protocols, never beside others.
+var upgradeWords = []string{"websocket", "any", "none", "unchecked"}
+
+// checkUpgradeToken accepts a protocol that may be tunnelled (RFC 9110 section
+// 7.8). Another HTTP, or TLS, inside a tunnel would hide requests from the proxy.
+func checkUpgradeToken(s string) error {
+	name, version, versioned := strings.Cut(s, "/")
+	if !isToken(name) || versioned && !isToken(version) {
+		return errors.New("wanted a protocol such as websocket or name/version")
+	}
+	switch strings.ToLower(name) {
+	case "h2c", "h2", "tls", "http":
+		return errors.New("is never tunnelled: it would carry requests past the proxy")
+	}
+	return nil
+}
+
+// checkListedUpgrade accepts an item of a list of protocols.
+func checkListedUpgrade(s string) error {
+	switch strings.ToLower(s) {
+	case "any", "none", "unchecked":
+		return fmt.Errorf("stands alone: write upgrade: %s", strings.ToLower(s))
+	}
+	return checkUpgradeToken(s)
+}
+
+// checkMatchUpgrade accepts what match.upgrade may be.
+func checkMatchUpgrade(s string) error {
+	if s == "any" || s == "none" {
+		return nil
+	}
+	if s == "unchecked" {
+		return errors.New("wanted any, none or one protocol, such as websocket")
+	}
+	return checkUpgradeToken(s)
+}
+
+// checkOrigin accepts "scheme://host[:port]", "scheme://*.host[:port]" and "same-host" (RFC 6454 section 6.2).
+func checkOrigin(s string) error {
+	if s == "same-host" {
+		return nil
+	}
+	if s == "any" {
+		return errors.New("stands alone: write origins: any")
+	}
+	scheme, rest, ok := strings.Cut(s, "://")
+	if !ok || !isScheme(scheme) {
+		return errors.New("wanted an origin such as https://app.example.com, https://*.example.com or same-host")
+	}
+	if strings.Contains(rest, "/") {
+		return fmt.Errorf("an origin has no path: write %s://%s", scheme, strings.SplitN(rest, "/", 2)[0])
+	}
+	return checkAuthority(strings.TrimPrefix(rest, "*."))
+}
+
+func isScheme(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z') && (i == 0 || !('0' <= c && c <= '9') && c != '+' && c != '-' && c != '.') {
+			return false
+		}
+	}
+	return s != ""
+}
