@@ -76,3 +76,18 @@ func (t *Table) judge(f drain.Facts, renamed map[string]string) drain.Verdict {
 		Backend: backend,
 	}
 }
+
+// judgePool judges the tunnels to one pool's backends, after its members have
+// changed by themselves. It goes by the Table that was adopted last: tunnels of
+// routes that only the next one knows are the next judgement's.
+func (s *Server) judgePool(pool string) {
+	s.judging.Lock()
+	defer s.judging.Unlock()
+	t := s.adopted
+	s.tunnels.Judge(func(f drain.Facts) drain.Verdict {
+		if f.Backend.Pool != pool || t.byName[f.Route] == nil {
+			return drain.Verdict{AsBefore: true}
+		}
+		return t.judge(f, nil)
+	})
+}

@@ -32,9 +32,9 @@ func formerOf(prev, next *Table, renamed map[string]string) former {
 	}
 	for pool, rule := range prev.discoveries {
 		if next.discoveries[pool] != nil {
-			continue // they stay on the pool's roster
+			continue // the pool's registry keeps them
 		}
-		for id, backend := range rule.roster.all() {
+		for id, backend := range rule.Registry.All() {
 			if next.backends[id] == nil {
 				f.backends[id] = backend
 			}

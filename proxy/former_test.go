@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/discovery"
 	"github.com/tunnelform/tunnelform/proxy/internal/limits"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
@@ -89,25 +90,25 @@ func TestFoundBackendsCount(t *testing.T) {
 		rule, pool := b.discoveries["p"], b.pools["p"]
 		var members []upstream.Member
 		for _, authority := range authorities {
-			id := upstream.BackendKey{Pool: "p", Scheme: rule.said.Scheme, Authority: authority}
-			members = append(members, upstream.Member{Name: authority, Backend: rule.roster.call(id, pool.Members(), "p.test:9001")})
+			id := upstream.BackendKey{Pool: "p", Scheme: rule.Scheme, Authority: authority}
+			members = append(members, upstream.Member{Name: authority, Backend: rule.Registry.Lookup(id, pool.Members(), "p.test:9001")})
 		}
 		pool.SetMembers(members)
-		rule.roster.forget(members)
+		rule.Registry.Prune(members)
 	}
 
 	first := table(t, nil, written)
 	one := first.backends[a]
 	one.OpenTunnel()
 	second := table(t, first, found)
-	if got := memberOf(second.pools["p"].Members(), a); got != one || len(second.pools["p"].Members()) != 2 {
+	if got := discovery.MemberOf(second.pools["p"].Members(), a); got != one || len(second.pools["p"].Members()) != 2 {
 		t.Fatal("before there is an answer, the pool is not the one of before")
 	}
 	answer(second, "127.0.0.1:9001", "127.0.0.1:9003")
-	if got := memberOf(second.pools["p"].Members(), a); got != one || one.Host() != "p.test:9001" {
+	if got := discovery.MemberOf(second.pools["p"].Members(), a); got != one || one.Host() != "p.test:9001" {
 		t.Fatal("what was written down is not what was found")
 	}
-	three := memberOf(second.pools["p"].Members(), c)
+	three := discovery.MemberOf(second.pools["p"].Members(), c)
 	three.OpenTunnel()
 
 	back := table(t, second, written)
@@ -123,13 +124,13 @@ func TestFoundBackendsCount(t *testing.T) {
 	again := table(t, gone, found)
 	answer(again, "127.0.0.1:9001", "127.0.0.1:9003")
 	for _, id := range []upstream.BackendKey{a, c} {
-		if got := memberOf(again.pools["p"].Members(), id).Tunnels(); got != 1 {
+		if got := discovery.MemberOf(again.pools["p"].Members(), id).Tunnels(); got != 1 {
 			t.Errorf("%v counts %d tunnels after the pool has come back, wanted 1", id, got)
 		}
 	}
 	three.CloseTunnel()
 	answer(again, "127.0.0.1:9001")
-	if n := len(again.discoveries["p"].roster.all()); n != 1 {
+	if n := len(again.discoveries["p"].Registry.All()); n != 1 {
 		t.Errorf("%d backends are remembered, wanted the member alone", n)
 	}
 }

@@ -133,10 +133,7 @@ func (s *Server) stopHealthChecks() {
 	for _, backend := range s.current().backends {
 		backend.Close()
 	}
-	for name, d := range s.discoveries {
-		delete(s.discoveries, name)
-		d.end(func(*upstream.Backend) bool { return false })
-	}
+	s.discovery.Stop()
 }
 
 // healthChanged writes a change of a backend's health to the log, and lets its pool

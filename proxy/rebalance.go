@@ -7,8 +7,10 @@ package proxy
 
 import (
 	"math"
+	"slices"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/discovery"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
@@ -99,7 +101,10 @@ func (s *Server) rebalanceJoined(old, new *Table) {
 		if before == nil {
 			continue
 		}
-		if joined, _ := difference(usable(before), usable(now)); len(joined) > 0 {
+		known := usable(before)
+		if slices.ContainsFunc(usable(now), func(m upstream.Member) bool {
+			return discovery.MemberOf(known, m.Backend.Key()) != m.Backend
+		}) {
 			s.rebalance(name)
 		}
 	}

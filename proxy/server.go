@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/discovery"
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
@@ -48,11 +49,10 @@ type Server struct {
 	ended     atomic.Uint64 // of them
 	redialled atomic.Uint64 // times
 
-	// discoveries belongs to whoever calls Adopt and Shutdown.
-	discoveries map[string]*discovery
-	judging     sync.Mutex            // one judgement of open tunnels at a time
-	adopted     *Table                // guarded by judging
-	balancing   map[string]*balancing // guarded by judging; by pool
+	discovery *discovery.Pollers    // used by Adopt and Shutdown
+	judging   sync.Mutex            // one judgement of open tunnels at a time
+	adopted   *Table                // guarded by judging
+	balancing map[string]*balancing // guarded by judging; by pool
 
 	mu      sync.Mutex
 	sockets map[string]*socket // guarded by mu; accepting, by listener.key
@@ -73,9 +73,11 @@ func NewServer(o Options) *Server {
 		sockets: make(map[string]*socket),
 		spare:   make(map[string]*socket),
 
-		discoveries: make(map[string]*discovery),
-		balancing:   make(map[string]*balancing),
+		balancing: make(map[string]*balancing),
 	}
+	s.discovery = discovery.New(discovery.Events{
+		Log: o.Log, Health: s.healthChanged, Changed: s.judgePool, Joined: s.rebalance,
+	})
 	s.life, s.end = context.WithCancel(context.Background())
 	s.forwarder = &forward.Forwarder{Fail: failForward}
 	return s
@@ -176,13 +178,13 @@ func (s *Server) dropSpareLocked(drop func(key string) bool) {
 // to return it: sockets that are new accept, sockets that are gone close, open
 // tunnels are judged. old is nil the first time.
 func (s *Server) Adopt(old, new *Table) Changes {
-	s.adoptDiscoveries(new)
+	s.discovery.Adopt(new.discoveries, new.pools, new.lists)
 	if old == nil {
 		s.judging.Lock()
 		s.adopted = new
 		s.judging.Unlock()
 		s.checkHealth(new)
-		s.awaitDiscoveries()
+		s.discovery.AwaitFirst(firstLookups)
 		s.adoptSockets(new)
 		return compare(&Table{}, new)
 	}
@@ -201,14 +203,17 @@ func (s *Server) Adopt(old, new *Table) Changes {
 	return changes
 }
 
+// firstLookups is how long the first Adopt waits for pools whose members are discovered.
+const firstLookups = 2 * time.Second
+
 // retireBackends closes idle connections that the new Table has no use for.
 func retireBackends(old, new *Table) {
 	for _, backend := range old.backends {
 		switch {
-		case new.names(backend):
+		case new.lists(backend):
 			keys := new.tlsKeys[backend]
 			backend.RetainTransports(func(key string) bool { return slices.Contains(keys, key) })
-		case !new.finds(backend): // or whoever finds it sees to it
+		case !new.discovers(backend): // or whoever finds it sees to it
 			backend.Close()
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/discovery"
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/h1gate"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
@@ -30,8 +31,8 @@ type Table struct {
 	tlsKeys  map[*upstream.Backend][]string             // the TLS settings each backend is reached with
 	health   map[*upstream.Backend]upstream.HealthCheck // of each member of a pool
 
-	discoveries map[string]*discoverRule  // by pool, of those whose members are found
-	rebalance   map[string]*rebalanceRule // by pool
+	discoveries map[string]*discovery.Rule // by pool, of those whose members are found
+	rebalance   map[string]*rebalanceRule  // by pool
 	former      former
 }
 
@@ -65,7 +66,7 @@ func Build(set *routefile.Set, prev *Table) (*Table, error) {
 			secret:   prev.secret,
 			health:   make(map[*upstream.Backend]upstream.HealthCheck),
 
-			discoveries: make(map[string]*discoverRule),
+			discoveries: make(map[string]*discovery.Rule),
 			rebalance:   make(map[string]*rebalanceRule),
 		},
 	}
@@ -151,7 +152,7 @@ func (b *builder) pools() {
 			})
 		}
 		if p.Resolve != nil {
-			members = b.foundBefore(name, p.Resolve)
+			members = b.membersBefore(name, p.Resolve)
 		}
 		settings := upstream.Settings{Balance: p.Balance, Key: hashKey(p.Hash)}
 		sticky, err := b.sticky(p.Sticky)
@@ -183,7 +184,7 @@ func (b *builder) backend(id upstream.BackendKey) *upstream.Backend {
 	}
 	backend := b.prev.backends[id]
 	if backend == nil {
-		backend = b.prev.foundBackend(id)
+		backend = b.prev.discoveredBackend(id)
 	}
 	if backend == nil {
 		backend = b.prev.former.backend(id)

@@ -27,8 +27,8 @@
 //
 // [Backend.CheckHealth] has package health probe a backend and judge it (health_check.go);
 // [Pool.Failed] and [Backend.Succeeded] tell it of the traffic. [Pool.PickOrWait] queues
-// requests in front of a pool (queue.go). [Lookup] finds the members of pools that name
-// none (resolve.go), for [Pool.SetMembers]. [Pool.Shares] says which backends have more
+// requests in front of a pool (queue.go). [Pool.SetMembers] takes what
+// package discovery has found. [Pool.Shares] says which backends have more
 // tunnels than their share (share.go).
 //
 // Every answer is read through a strict gate beneath net/http (gate.go says

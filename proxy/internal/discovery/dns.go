@@ -1,7 +1,7 @@
-package upstream
+package discovery
 
-// Discovery: which servers a name leads to. Answers are compared and kept by
-// whoever asks; here a question is one question.
+// DNS lookups: which servers a name leads to. One lookup is one question; polling
+// and comparing answers is the poller's part.
 
 import (
 	"cmp"
@@ -19,14 +19,14 @@ import (
 // Found is one server that a name leads to.
 type Found struct {
 	Authority string // host:port, an address or a name
-	Called    string // how it is called where its address is not: Host header, SNI, verification; "" is Authority
+	Host      string // for the Host header, SNI and verification; "" is Authority
 	Weight    int    // not positive is 1
 	Tier      int    // the lowest first
 }
 
-// Lookup asks once. An answer has no server twice, is sorted, and is never empty:
-// a name that leads nowhere is an error, as a name server that has lost its zone
-// says the same.
+// Lookup asks once. An answer is sorted, has no server twice and is never empty: a
+// name without addresses is an error, because a name server that has lost its zone
+// answers the same.
 type Lookup func(ctx context.Context) ([]Found, error)
 
 // maxFound bounds what a name may lead to.
@@ -49,9 +49,9 @@ func LookupAddresses(server, authority string) Lookup {
 	}
 }
 
-func foundAt(addresses []netip.Addr, port, called string) (all []Found) {
+func foundAt(addresses []netip.Addr, port, host string) (all []Found) {
 	for _, a := range addresses {
-		all = append(all, Found{Authority: net.JoinHostPort(a.Unmap().String(), port), Called: called})
+		all = append(all, Found{Authority: net.JoinHostPort(a.Unmap().String(), port), Host: host})
 	}
 	return all
 }

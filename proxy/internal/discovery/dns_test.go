@@ -1,4 +1,4 @@
-package upstream
+package discovery
 
 import (
 	"fmt"
@@ -14,9 +14,9 @@ func TestLookupAddresses(t *testing.T) {
 	names.SetAddresses("chat.test.", "10.0.0.2", "10.0.0.1", "2001:db8::1", "10.0.0.1")
 	lookup := LookupAddresses(names.Addr, "chat.test:9000")
 	want := []Found{
-		{Authority: "10.0.0.1:9000", Called: "chat.test:9000"},
-		{Authority: "10.0.0.2:9000", Called: "chat.test:9000"},
-		{Authority: "[2001:db8::1]:9000", Called: "chat.test:9000"},
+		{Authority: "10.0.0.1:9000", Host: "chat.test:9000"},
+		{Authority: "10.0.0.2:9000", Host: "chat.test:9000"},
+		{Authority: "[2001:db8::1]:9000", Host: "chat.test:9000"},
 	}
 	if got, err := lookup(t.Context()); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -30,7 +30,7 @@ func TestLookupAddresses(t *testing.T) {
 	if got, err := lookup(t.Context()); err == nil {
 		t.Errorf("got %+v for a name that is gone", got)
 	}
-	if got, err := LookupAddresses("", "localhost:1")(t.Context()); err != nil || got[0].Called != "localhost:1" {
+	if got, err := LookupAddresses("", "localhost:1")(t.Context()); err != nil || got[0].Host != "localhost:1" {
 		t.Errorf("got %+v, %v of the system's resolver", got, err)
 	}
 }
@@ -46,9 +46,9 @@ func TestLookupService(t *testing.T) {
 	names.SetAddresses("b.test.", "10.0.0.2")
 	lookup := LookupService(names.Addr, "_ws._tcp.chat.test")
 	want := []Found{
-		{Authority: "10.0.0.1:1", Called: "a.test:1", Weight: 1},
-		{Authority: "10.0.0.2:2", Called: "b.test:2", Weight: 5, Tier: 1},
-		{Authority: "[2001:db8::1]:1", Called: "a.test:1", Weight: 1},
+		{Authority: "10.0.0.1:1", Host: "a.test:1", Weight: 1},
+		{Authority: "10.0.0.2:2", Host: "b.test:2", Weight: 5, Tier: 1},
+		{Authority: "[2001:db8::1]:1", Host: "a.test:1", Weight: 1},
 	}
 	if got, err := lookup(t.Context()); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
