@@ -1,6 +1,6 @@
 package upstream
 
-// One backend: what is counted about it, and the connections it keeps.
+// One backend: its counts, and the connections it keeps.
 
 import (
 	"net/http"
@@ -12,9 +12,8 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream/health"
 )
 
-// Backend is one server. It lives across reloads for as long as its identity
-// is named. All methods are safe for concurrent use. Whoever stops naming it
-// calls Close.
+// Backend is one server. It lives across reloads for as long as the routes name its
+// key; then Close ends it. All methods are safe for concurrent use.
 type Backend struct {
 	id     BackendKey
 	direct netip.AddrPort // see Direct; invalid if it is not
@@ -28,16 +27,16 @@ type Backend struct {
 	closed     bool
 }
 
-// counts is what is known of a backend's load: shared with the backends that Revive makes of it.
+// counts is the backend's load. A revived backend shares it.
 type counts struct {
 	meter    tunnel.Meter
 	tunnels  atomic.Int64
 	inFlight atomic.Int64
-	http     atomic.Int64          // bytes of ordinary requests and their answers, heads included
-	lines    atomic.Pointer[lines] // of the pool it is in: who waits for a place; nil: no pool yet
+	http     atomic.Int64           // bytes of ordinary requests and their answers, heads included
+	queues   atomic.Pointer[queues] // of its pool; nil: it is in no pool yet
 }
 
-// NewBackend makes a backend that nothing is known of yet. It dials nothing.
+// NewBackend makes a backend that nothing is known of yet. It does not dial.
 func NewBackend(id BackendKey) *Backend {
 	return newBackend(id, &counts{}, health.New())
 }
@@ -57,8 +56,8 @@ func (b *Backend) Revive() *Backend {
 // Key identifies the backend. Immutable.
 func (b *Backend) Key() BackendKey { return b.id }
 
-// Direct is the address of a backend to which connecting is all there is: plain
-// TCP, to an address that needs no resolving. False for any other.
+// Direct is the address of a backend that is reached by a TCP connect alone: no name
+// to resolve, no TLS. False for any other.
 func (b *Backend) Direct() (netip.AddrPort, bool) { return b.direct, b.direct.IsValid() }
 
 // SetHost sets the host:port that the Host header and TLS use for a backend that
@@ -74,51 +73,51 @@ func (b *Backend) keyWithHost() BackendKey {
 	return id
 }
 
-// Host is what the Host header says by default.
+// Host is the default Host header.
 func (b *Backend) Host() string { return b.keyWithHost().Host() }
 
-// Meter sums the bytes of this backend's tunnels, live; given to each tunnel's Spec.
+// Meter sums the bytes of this backend's tunnels, live: each tunnel's Spec has it.
 func (b *Backend) Meter() *tunnel.Meter { return &b.meter }
 
-// carried is how many bytes have gone to the backend and come from it, ever.
-func (b *Backend) carried() int64 {
+// bytes is how many bytes have gone to the backend and come from it, ever.
+func (b *Backend) bytes() int64 {
 	return b.meter.FromClient.Load() + b.meter.FromBackend.Load() + b.http.Load()
 }
 
-// OpenTunnel counts one tunnel more. Each needs one CloseTunnel. Pool.Pick has
-// done it for the backend that it returns.
+// OpenTunnel counts one more tunnel, until one CloseTunnel. Pool.Pick has called it for
+// the backend that it returns.
 func (b *Backend) OpenTunnel() { b.tunnels.Add(1) }
 
-// CloseTunnel takes back one OpenTunnel; whoever waits for the place gets it.
+// CloseTunnel ends one OpenTunnel. The first handshake in the queue gets the place.
 func (b *Backend) CloseTunnel() {
 	b.tunnels.Add(-1)
-	if l := b.lines.Load(); l != nil {
+	if l := b.queues.Load(); l != nil {
 		l.tunnels.serve()
 	}
 }
 
-// Tunnels is how many tunnels to this backend are open.
+// Tunnels is the number of open tunnels to this backend.
 func (b *Backend) Tunnels() int64 { return b.tunnels.Load() }
 
-// Acquire counts one request in flight. Each needs one Release. Pool.Pick has
-// done it for the backend that it returns.
+// Acquire counts one more request in flight, until one Release. Pool.Pick has called it
+// for the backend that it returns.
 func (b *Backend) Acquire() { b.inFlight.Add(1) }
 
-// Release takes back one Acquire; whoever waits for the place gets it.
+// Release ends one Acquire. The first request in the queue gets the place.
 func (b *Backend) Release() {
 	b.inFlight.Add(-1)
-	if l := b.lines.Load(); l != nil {
+	if l := b.queues.Load(); l != nil {
 		l.requests.serve()
 	}
 }
 
-// InFlight is how many requests are under way.
+// InFlight is the number of requests in flight.
 func (b *Backend) InFlight() int64 { return b.inFlight.Load() }
 
 // RoundTripper speaks HTTP/1.1 to the backend and keeps idle connections for
 // the next request under equal TLS settings, across reloads. The same TLS.Key
-// gets the same RoundTripper until Retire or Close drops it; one that is in use
-// then goes on working and keeps no idle connections.
+// gets the same RoundTripper until RetainTransports or Close drops it; one that is in
+// use then goes on working and keeps no idle connections.
 //
 // Of a request's URL only path and query matter. The context's connect timeout
 // (WithConnectTimeout) bounds the dial. An answer whose framing is ambiguous is
@@ -135,7 +134,7 @@ func (b *Backend) RoundTripper(t TLS) http.RoundTripper {
 	return rt
 }
 
-// Retire drops every RoundTripper whose TLS key is no longer wanted, with its
+// RetainTransports drops every RoundTripper whose TLS key keep does not want, with its
 // idle connections. Requests in flight finish.
 func (b *Backend) RetainTransports(keep func(key string) bool) {
 	b.mu.Lock()
@@ -148,8 +147,7 @@ func (b *Backend) RetainTransports(keep func(key string) bool) {
 	}
 }
 
-// Reopen takes a Close back. Who is to be asked after its health again is a matter
-// of the next Watch.
+// Reopen undoes a Close. The next CheckHealth begins the probes again.
 func (b *Backend) Reopen() {
 	b.mu.Lock()
 	b.closed = false
@@ -160,9 +158,9 @@ func (b *Backend) Reopen() {
 	b.health.Reopen()
 }
 
-// Close drops all idle connections and keeps none from now on, and asks no more
-// after the backend's health. Requests in flight and tunnels go on; a request that still comes is served on a
-// connection of its own. Close may be called again.
+// Close drops all idle connections, keeps none from now on, and ends the health checks.
+// Requests in flight and tunnels go on; a later request gets a connection of its own.
+// Close may be called again.
 func (b *Backend) Close() {
 	b.mu.Lock()
 	b.closed = true

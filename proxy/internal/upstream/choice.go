@@ -1,6 +1,6 @@
 package upstream
 
-// What is asked of a pool, and why it may have nobody.
+// What is asked of a pool, and why it may have no backend.
 
 import (
 	"errors"
@@ -8,17 +8,16 @@ import (
 	"net/netip"
 )
 
-// Choice is one question to a pool: who gets this? A policy that does not look
-// at the request costs nothing to have one that could.
+// Choice is one question to a pool: which backend gets this?
 type Choice struct {
 	Tunnel bool // for a tunnel, from the handshake on; else for one request
 
-	// What a policy or stickiness may look at. Each may be left out.
+	// For policies and stickiness; each may be left out.
 	Client   netip.Addr
 	Request  *http.Request
 	Captures Captures
 
-	Exclude      []*Backend // tried already
+	Exclude      []*Backend // tried before
 	AvoidFailing bool       // pick a backend whose last request failed only if there is no other
 
 	// Ticket keeps the position in the queue of a request that calls PickOrWait again, of
@@ -26,13 +25,13 @@ type Choice struct {
 	Ticket *QueueTicket
 }
 
-// Captures is what a route's pattern captured: *match.Captures.
+// Captures is what a route's pattern captured: a *match.Captures.
 type Captures interface {
 	Index(number int) (string, bool)
 	Get(name string) (string, bool)
 }
 
-// Why Pick has nobody.
+// Why Pick and PickOrWait return no backend.
 var (
 	ErrUnavailable      = errors.New("no backend is available")
 	ErrFull             = errors.New("all backends are at capacity")

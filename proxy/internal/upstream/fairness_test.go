@@ -155,7 +155,7 @@ func TestSharesUnderChurn(t *testing.T) {
 			for n := range choices {
 				if n%97 == 0 {
 					w.shake(ms)
-					here = byWeight(ms, func(m *Member) bool { return m.open() })
+					here = byWeight(ms, func(m *Member) bool { return m.usable() })
 				}
 				for j, share := range here {
 					want[j] += share / choices
@@ -275,7 +275,7 @@ func TestRoundRobinAgainstNginx(t *testing.T) {
 			}
 			best, total := -1, 0
 			for i := range ms {
-				if !ms[i].open() {
+				if !ms[i].usable() {
 					continue
 				}
 				current[i] += ms[i].Weight
@@ -412,7 +412,7 @@ func TestLeastBytesAgainstHistory(t *testing.T) {
 		r := rand.New(rand.NewPCG(13, 14))
 		b := NewBackend(BackendKey{"pool", "ws", "a"})
 		l := newLeastBytes(Settings{}).(*leastBytes)
-		l.account(b, time.Now())
+		l.update(b, time.Now())
 		var history []part
 		for range 60 {
 			bytes, pause := r.Int64N(1<<20), time.Duration(r.Int64N(int64(time.Minute)))
@@ -427,7 +427,7 @@ func TestLeastBytesAgainstHistory(t *testing.T) {
 			for _, p := range history {
 				want += p.bytes * math.Pow(0.5, now.Sub(p.at).Minutes())
 			}
-			if got := l.account(b, now).flowed.sum; math.Abs(got-want) > 1e-4*want+1 {
+			if got := l.update(b, now).recent.sum; math.Abs(got-want) > 1e-4*want+1 {
 				t.Fatalf("after %v: %f, want %f", now.Sub(history[0].at), got, want)
 			}
 		}

@@ -22,7 +22,7 @@ type HealthCheck struct {
 func (b *Backend) CheckHealth(h HealthCheck, notify func(*Backend, health.Event)) {
 	b.health.Configure(h.Config, probeTarget{b, h.TLS}, func(e health.Event) {
 		if e.Up() {
-			b.free()
+			b.serveQueues()
 		}
 		if notify != nil {
 			notify(b, e)

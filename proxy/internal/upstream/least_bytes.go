@@ -1,12 +1,12 @@
 package upstream
 
-// Where the fewest bytes have flowed of late, by weight: tunnels' bytes as they
-// flow, and those of ordinary requests. What flowed a minute ago counts half, so
-// that a backend which was busy this morning is not spared this evening.
+// The fewest recent bytes by weight: bytes of tunnels as they flow, and of ordinary
+// requests. Bytes of a minute ago count half, so that a backend that was busy this morning
+// is not spared this evening.
 //
-// Bytes come after the choice. So that a burst of newcomers does not all go where
-// the fewest have flowed so far, each is charged at once what one brings on
-// average, and its first bytes pay that back.
+// Bytes come after the choice. A burst of new tunnels would all go to one backend; so each
+// choice charges its backend at once what one brings on average, and its first bytes pay
+// that back.
 
 import (
 	"math"
@@ -15,30 +15,29 @@ import (
 
 const (
 	bytesHalfLife = time.Minute
-	leastCharge   = 1 << 10 // bytes: about a handshake
+	leastCharge   = 1 << 10 // bytes, about a handshake
 )
 
 type leastBytes struct {
-	accounts map[*Backend]*account
-	choices  fading // so many newcomers
+	backends map[*Backend]*recentBytes
+	choices  decaying // of new tunnels and requests
 }
 
-// account is one backend's.
-type account struct {
-	seen    int64   // of Backend.carried
-	flowed  fading  // bytes, and what newcomers were charged
-	advance float64 // part of flowed that no byte has paid back yet
+type recentBytes struct {
+	seen    int64    // of Backend.bytes
+	recent  decaying // bytes and charges
+	prepaid float64  // part of recent that no byte has paid back yet
 }
 
-// fading is a sum whose parts halve every bytesHalfLife.
-type fading struct {
+// decaying is a sum whose parts halve every bytesHalfLife.
+type decaying struct {
 	sum float64
 	at  time.Time
 }
 
-// to fades the sum. It returns the factor, and the one for what has flowed evenly
-// since: of its parts the first has faded as long as the sum, the last not at all.
-func (f *fading) to(now time.Time) (factor, meanwhile float64) {
+// decay decays the sum. It returns the factor, and the mean factor of bytes that have
+// flowed evenly since: the first of them have decayed as long as the sum, the last not at all.
+func (f *decaying) decay(now time.Time) (factor, meanwhile float64) {
 	halves := float64(now.Sub(f.at)) / float64(bytesHalfLife)
 	factor, meanwhile = math.Exp2(-halves), 1
 	if halves > 1e-9 {
@@ -49,52 +48,49 @@ func (f *fading) to(now time.Time) (factor, meanwhile float64) {
 	return factor, meanwhile
 }
 
-func newLeastBytes(Settings) Policy { return &leastBytes{accounts: map[*Backend]*account{}} }
+func newLeastBytes(Settings) Policy { return &leastBytes{backends: map[*Backend]*recentBytes{}} }
 
-// Pick starts from what flowed since the last one.
 func (l *leastBytes) Pick(_ Choice, candidates []*Member) int {
 	now := time.Now()
-	l.choices.to(now)
-	flowed, newcomers := 0.0, l.choices.sum+1
+	l.choices.decay(now)
+	recent, arrivals := 0.0, l.choices.sum+1
 	for _, m := range candidates {
-		flowed += l.account(m.Backend, now).flowed.sum
-		newcomers += float64(m.load())
+		recent += l.update(m.Backend, now).recent.sum
+		arrivals += float64(m.load())
 	}
-	charge := max(flowed/newcomers, leastCharge)
+	charge := max(recent/arrivals, leastCharge)
 	best, least := 0, math.Inf(1)
 	for i, m := range candidates {
-		if after := (l.accounts[m.Backend].flowed.sum + charge) / float64(m.weight()); after < least {
+		if after := (l.backends[m.Backend].recent.sum + charge) / float64(m.weight()); after < least {
 			best, least = i, after
 		}
 	}
 	l.choices.sum++
-	l.accounts[candidates[best].Backend].charge(charge)
+	l.backends[candidates[best].Backend].charge(charge)
 	return best
 }
 
-// account brings a backend's up to date. What flowed before the pool looked at it
-// for the first time is history.
-func (l *leastBytes) account(b *Backend, now time.Time) *account {
-	carried := b.carried()
-	a := l.accounts[b]
+// update brings a backend's bytes up to date. Bytes before the first update do not count.
+func (l *leastBytes) update(b *Backend, now time.Time) *recentBytes {
+	total := b.bytes()
+	a := l.backends[b]
 	if a == nil {
-		a = &account{seen: carried, flowed: fading{at: now}}
-		l.accounts[b] = a
+		a = &recentBytes{seen: total, recent: decaying{at: now}}
+		l.backends[b] = a
 	}
-	factor, meanwhile := a.flowed.to(now)
-	a.advance *= factor
-	fresh := float64(carried-a.seen) * meanwhile
-	paid := min(a.advance, fresh)
-	a.advance -= paid
-	a.flowed.sum += fresh - paid
-	a.seen = carried
+	factor, meanwhile := a.recent.decay(now)
+	a.prepaid *= factor
+	fresh := float64(total-a.seen) * meanwhile
+	paid := min(a.prepaid, fresh)
+	a.prepaid -= paid
+	a.recent.sum += fresh - paid
+	a.seen = total
 	return a
 }
 
-func (a *account) charge(bytes float64) {
-	a.flowed.sum += bytes
-	a.advance += bytes
+func (a *recentBytes) charge(bytes float64) {
+	a.recent.sum += bytes
+	a.prepaid += bytes
 }
 
-// Keep forgets those that have gone.
-func (l *leastBytes) KeepOnly(members []Member) { keepOnly(l.accounts, members) }
+func (l *leastBytes) KeepOnly(members []Member) { deleteOthers(l.backends, members) }

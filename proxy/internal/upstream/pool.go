@@ -1,89 +1,80 @@
 package upstream
 
-// A pool: which backends there are, and which of them is next.
+// A pool: its members, and which of them is next.
 
 import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 )
 
-// Settings is how a pool chooses. Plain data; the zero value is the default.
+// Settings is how a pool chooses.
 type Settings struct {
-	Balance string     // a policy's name; "" is DefaultPolicy
+	Balance string     // a policy's name; "" is for a pool of one member
 	Key     RequestKey // hash: of what
 	Sticky  *Sticky
 }
 
-// Policy chooses among candidates. A pool asks it one question at a time, so
-// that it needs no lock of its own; what it remembers, it remembers by Backend,
-// and serves the pools of two generations.
+// Policy chooses among candidates. The pool's lock guards it. What it remembers is by
+// Backend, as it serves the pools of two generations.
 type Policy interface {
-	// Pick returns an index into candidates, which is never empty and the
-	// caller's: it may not be kept.
+	// Pick returns an index into candidates, which is never empty. Pick must not keep it.
 	Pick(c Choice, candidates []*Member) int
-	// Keep forgets every backend that is not among the members.
+	// KeepOnly forgets every other backend.
 	KeepOnly(members []Member)
 }
 
-// policies by their name in the routes file.
+// policies by name in the routes file.
 var policies = map[string]func(Settings) Policy{
 	"least_tunnels": newLeastTunnels,
 	"round_robin":   newRoundRobin,
 	"least_bytes":   newLeastBytes,
 	"random_two":    newRandomTwo,
 	"hash":          newHash,
+	"":              newLeastTunnels, // any would do
 }
 
-// DefaultPolicy is that of a pool that names none.
-const DefaultPolicy = "least_tunnels"
-
-// Pool is a choice among backends. Safe for concurrent use. It owns no backend:
-// whoever made them closes them. All but its members is immutable.
+// Pool is a choice among backends. Safe for concurrent use. It does not close its
+// backends. Only its members change.
 type Pool struct {
 	name     string
 	settings Settings
-	turn     *turn
-	policy   Policy // asked in turn only
-	lineup   atomic.Pointer[lineup]
+	state    *poolState
+	policy   Policy // guarded by state.mu
+	members  atomic.Pointer[memberSet]
 	queue    Queue
 	retired  atomic.Bool // see Retire
 }
 
-// turn lets one choice after another be made and counted, so that each sees the
-// one before it: otherwise a burst of handshakes would all find the same backend
-// idle, and one too many would find it below its limit. The pools of one name
-// share it across generations.
-type turn struct {
-	mu   sync.Mutex // guards a pool's policy and room
-	room []*Member  // for candidates, kept so that a choice allocates nothing
+// poolState is what the pools of one name share across generations. Its lock is held
+// while a choice is made and counted, so that each choice sees the one before it:
+// otherwise a burst of handshakes would all find the same backend idle, and one too many
+// would find it below its limit.
+type poolState struct {
+	mu      sync.Mutex // guards scratch and a pool's policy
+	scratch []*Member  // for candidates: a choice allocates nothing
 
-	lines lines
+	queues queues
 }
 
-// NewPool makes a pool. prev, which may be nil, is the pool of that name in the
-// generation before: under the same policy the new pool goes on where it stands,
-// so that an edit does not send everyone to the first backend; whatever else was
-// edited holds at once.
+// NewPool makes a pool. prev is the pool of that name in the generation before, or nil:
+// under the same policy the new pool goes on with what that policy remembers, so that an
+// edit does not send all clients to the first backend.
 func NewPool(name string, s Settings, members []Member, prev *Pool) (*Pool, error) {
-	if s.Balance == "" {
-		s.Balance = DefaultPolicy
-	}
 	make, ok := policies[s.Balance]
 	if !ok {
-		return nil, fmt.Errorf("pool %q: balance %q: want one of %s", name, s.Balance, policyNames())
+		return nil, fmt.Errorf("pool %q: unknown balance %q", name, s.Balance)
 	}
-	p := &Pool{name: name, settings: s, turn: new(turn)}
+	p := &Pool{name: name, settings: s, state: new(poolState)}
 	if prev != nil {
-		p.turn = prev.turn
+		p.state = prev.state
 	}
-	if p.continues(prev) {
+	if p.samePolicy(prev) {
 		p.policy = prev.policy
-		// prev still serves, and goes on doing so if this generation is not taken:
-		// what is known of its members is forgotten a generation later.
+		// prev still serves, and goes on if this generation is rejected: its members
+		// are forgotten one generation later.
 		p.setMembers(members, slices.Concat(members, prev.Members()))
 	} else {
 		p.policy = make(s)
@@ -92,40 +83,35 @@ func NewPool(name string, s Settings, members []Member, prev *Pool) (*Pool, erro
 	return p, nil
 }
 
-// continues says whether prev chose in the same way.
-func (p *Pool) continues(prev *Pool) bool {
+func (p *Pool) samePolicy(prev *Pool) bool {
 	return prev != nil && prev.settings.Balance == p.settings.Balance && prev.settings.Key == p.settings.Key
 }
 
-func policyNames() string { return strings.Join(slices.Sorted(maps.Keys(policies)), ", ") }
-
-// Name of the pool.
 func (p *Pool) Name() string { return p.name }
 
-// Members is everyone in the pool, drained ones too. The caller must not change it.
-func (p *Pool) Members() []Member { return p.lineup.Load().members }
+// Members includes drained ones. The caller must not change it.
+func (p *Pool) Members() []Member { return p.members.Load().members }
 
-// SetMembers replaces everyone in the pool: for members that are discovered. What
-// is known of those who stay, stays.
+// SetMembers replaces the members, for pools whose members are discovered.
 func (p *Pool) SetMembers(members []Member) { p.setMembers(members, members) }
 
 func (p *Pool) setMembers(members, remembered []Member) {
-	p.lineup.Store(newLineup(members, p.settings.Sticky))
-	p.turn.mu.Lock()
+	p.members.Store(newMemberSet(members, p.settings.Sticky))
+	p.state.mu.Lock()
 	p.policy.KeepOnly(remembered)
-	p.turn.mu.Unlock()
+	p.state.mu.Unlock()
 	for _, m := range members {
-		m.Backend.lines.Store(&p.turn.lines)
+		m.Backend.queues.Store(&p.state.queues)
 	}
-	p.turn.lines.serve()
+	p.state.queues.serve()
 }
 
-// Pick chooses a backend and counts what it was chosen for: the caller gives it
-// back, with one CloseTunnel for a tunnel and one Release for a request. Retries
-// exclude what they have tried. The error is ErrUnavailable, ErrFull or ErrBoundUnavailable.
+// Pick chooses a backend and counts what it was chosen for; the caller ends that with
+// one CloseTunnel for a tunnel, one Release for a request. The error is ErrUnavailable,
+// ErrFull or ErrBoundUnavailable.
 func (p *Pool) Pick(c Choice) (*Backend, error) {
-	p.turn.mu.Lock()
-	defer p.turn.mu.Unlock()
+	p.state.mu.Lock()
+	defer p.state.mu.Unlock()
 	m, err := p.choose(c)
 	if err != nil {
 		return nil, err
@@ -135,20 +121,19 @@ func (p *Pool) Pick(c Choice) (*Backend, error) {
 }
 
 func (p *Pool) choose(c Choice) (*Member, error) {
-	l := p.lineup.Load()
-	if m, err := l.bound.choose(c); m != nil || err != nil {
+	l := p.members.Load()
+	if m, err := l.sticky.pick(c); m != nil || err != nil {
 		return m, err
 	}
-	candidates, err := l.candidates(c, p.turn.room)
-	p.turn.room = candidates
+	candidates, err := l.candidates(c, p.state.scratch)
+	p.state.scratch = candidates
 	if err != nil {
 		return nil, err
 	}
 	return candidates[p.policy.Pick(c, candidates)], nil
 }
 
-// keepOnly forgets what a policy remembers of backends that are not among the members.
-func keepOnly[T any](memory map[*Backend]T, members []Member) {
+func deleteOthers[T any](memory map[*Backend]T, members []Member) {
 	there := make(map[*Backend]bool, len(members))
 	for _, m := range members {
 		there[m.Backend] = true

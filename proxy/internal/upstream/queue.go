@@ -1,8 +1,8 @@
 package upstream
 
-// Waiting for a backend: a bounded line in front of a pool, first come, first
-// served. Whoever gives a place back, or finds a backend well again, serves the
-// line; newcomers do not overtake it.
+// Waiting for a backend: a bounded queue in front of a pool, first come, first served.
+// What frees a place, or makes a backend available, serves the queue; a new request does
+// not overtake it.
 
 import (
 	"cmp"
@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// Queue is who may wait at a pool. The zero value lets nobody wait.
+// Queue bounds the waiting at a pool. In the zero value no request waits.
 type Queue struct {
-	Length int           // of each of the two lines; one more is refused at once
-	Wait   time.Duration // for one; then it is refused
+	Length int           // of each of the two queues; one more request is refused at once
+	Wait   time.Duration // of one request; then it is refused
 }
 
 // QueueTicket is a request's position in the queue. It keeps the position and the
@@ -30,32 +30,30 @@ type QueueTicket struct {
 // arrivals numbers the tickets of all pools, as a request may move to another pool.
 var arrivals atomic.Uint64
 
-// lines are who waits for a place for a tunnel, and for a request's. The pools
-// of one name share them across generations.
-type lines struct {
-	tunnels, requests line
+// queues are the two of a pool, for tunnels and for requests. The pools of one name share
+// them across generations.
+type queues struct {
+	tunnels, requests waitQueue
 }
 
-// serve is for whatever may concern both.
-func (l *lines) serve() {
+func (l *queues) serve() {
 	l.tunnels.serve()
 	l.requests.serve()
 }
 
-// line is those who wait for one and the same, by their places. Lock order: line.mu
-// before turn.mu.
-type line struct {
+// waitQueue holds waiters by their tickets. Lock order: waitQueue.mu before poolState.mu.
+type waitQueue struct {
 	waiting atomic.Int32 // len(waiters), to be read without mu
 	mu      sync.Mutex   // guards waiters
-	waiters []*waiter    // the first first
+	waiters []*waiter    // the longest waiting first
 }
 
-// waiter is one who waits. It belongs to whoever takes it out of the line.
+// waiter is one waiting request. What removes it from the queue sends to served, once.
 type waiter struct {
 	pool   *Pool
 	choice Choice
 	ticket *QueueTicket
-	served chan *Backend // takes one without blocking; nil: dismissed
+	served chan *Backend // buffered; nil: the pool is retired
 }
 
 // SetQueue lets requests wait at the pool. It must be called before the pool is in use.
@@ -66,7 +64,7 @@ func (p *Pool) SetQueue(q Queue) { p.queue = q }
 // pool's members would hold up those that could have the new pool's.
 func (p *Pool) Retire() {
 	p.retired.Store(true)
-	for _, l := range []*line{&p.turn.lines.tunnels, &p.turn.lines.requests} {
+	for _, l := range []*waitQueue{&p.state.queues.tunnels, &p.state.queues.requests} {
 		l.mu.Lock()
 		l.waiters = slices.DeleteFunc(l.waiters, func(w *waiter) bool {
 			if w.pool == p {
@@ -79,15 +77,15 @@ func (p *Pool) Retire() {
 	}
 }
 
-// PickOrWait is Pick, and where nobody can be picked it waits for somebody as the
-// pool's Queue allows. It returns what Pick does, ErrReplaced, or ctx's error.
+// PickOrWait is Pick, but waits as the pool's Queue allows while there is no backend. The
+// error is Pick's, ErrReplaced, or ctx's.
 func (p *Pool) PickOrWait(ctx context.Context, c Choice) (*Backend, error) {
 	if p.queue.Length <= 0 {
 		return p.Pick(c)
 	}
-	l := &p.turn.lines.requests
+	l := &p.state.queues.requests
 	if c.Tunnel {
-		l = &p.turn.lines.tunnels
+		l = &p.state.queues.tunnels
 	}
 	if l.waiting.Load() == 0 {
 		if b, err := p.Pick(c); err == nil {
@@ -107,16 +105,15 @@ func (p *Pool) PickOrWait(ctx context.Context, c Choice) (*Backend, error) {
 // HasQueue reports whether PickOrWait may wait.
 func (p *Pool) HasQueue() bool { return p.queue.Length > 0 }
 
-// join puts w behind the others, or where it stood before, unless it is new and
-// there are too many already. A backend's place may have been given back since the
-// last look at the pool: look again.
-func (l *line) join(w *waiter) error {
+// join puts w at the end, or where its ticket says, unless it is new and the queue is
+// full. A place may have become free since the last Pick: join serves the queue.
+func (l *waitQueue) join(w *waiter) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case w.pool.retired.Load():
 		return ErrReplaced
-	case w.ticket.number != 0: // it had a place
+	case w.ticket.number != 0: // it has waited before
 	case len(l.waiters) >= w.pool.queue.Length:
 		return ErrFull
 	default:
@@ -129,33 +126,33 @@ func (l *line) join(w *waiter) error {
 	return nil
 }
 
-func (l *line) wait(ctx context.Context, w *waiter) (*Backend, error) {
+func (l *waitQueue) wait(ctx context.Context, w *waiter) (*Backend, error) {
 	timer := time.NewTimer(time.Until(w.ticket.until))
 	defer timer.Stop()
 	select {
 	case b := <-w.served:
-		return orMoved(b)
+		return orReplaced(b)
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	if !l.leave(w) { // served at the last moment
-		return orMoved(<-w.served)
+	if !l.remove(w) { // served at the last moment
+		return orReplaced(<-w.served)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return w.pool.Pick(w.choice) // whose error says why there was nobody
+	return w.pool.Pick(w.choice) // for its error
 }
 
-func orMoved(b *Backend) (*Backend, error) {
+func orReplaced(b *Backend) (*Backend, error) {
 	if b == nil {
 		return nil, ErrReplaced
 	}
 	return b, nil
 }
 
-// leave takes w out of the line; false if it is no longer in it.
-func (l *line) leave(w *waiter) bool {
+// remove reports whether w was still in the queue.
+func (l *waitQueue) remove(w *waiter) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := slices.Index(l.waiters, w)
@@ -167,9 +164,9 @@ func (l *line) leave(w *waiter) bool {
 	return true
 }
 
-// serve gives places to as many as there are places for. It costs one atomic
-// load while nobody waits.
-func (l *line) serve() {
+// serve gives backends to the waiters that can have one. It costs one atomic load while
+// there are none.
+func (l *waitQueue) serve() {
 	if l.waiting.Load() == 0 {
 		return
 	}
@@ -178,10 +175,9 @@ func (l *line) serve() {
 	l.serveLocked()
 }
 
-// serveLocked asks for one after the other. It ends at the first who cannot be
-// served, unless what it wants is a matter of its own: a backend that it is
-// bound to, or one that it has not tried.
-func (l *line) serveLocked() {
+// serveLocked picks for one waiter after the other, up to the first that gets no backend,
+// unless only that waiter cannot have one: its sticky backend, or one that it has not tried.
+func (l *waitQueue) serveLocked() {
 	ended := false
 	l.waiters = slices.DeleteFunc(l.waiters, func(w *waiter) bool {
 		if ended {
@@ -198,9 +194,8 @@ func (l *line) serveLocked() {
 	l.waiting.Store(int32(len(l.waiters)))
 }
 
-// free has whoever waits at the backend's pool look again.
-func (b *Backend) free() {
-	if l := b.lines.Load(); l != nil {
+func (b *Backend) serveQueues() {
+	if l := b.queues.Load(); l != nil {
 		l.serve()
 	}
 }

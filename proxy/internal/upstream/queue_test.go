@@ -85,7 +85,7 @@ func TestQueueEnds(t *testing.T) {
 		if _, err := p.PickOrWait(t.Context(), Choice{}); err != ErrUnavailable {
 			t.Errorf("%v while it is down, want ErrUnavailable", err)
 		}
-		if p.turn.lines.requests.waiting.Load() != 0 {
+		if p.state.queues.requests.waiting.Load() != 0 {
 			t.Error("somebody is left in the line")
 		}
 	})
@@ -138,8 +138,8 @@ func TestQueueKeepsLimits(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if a.Tunnels() != 0 || b.Tunnels() != 0 || p.turn.lines.tunnels.waiting.Load() != 0 {
-		t.Errorf("left over: %d and %d tunnels, %d waiting", a.Tunnels(), b.Tunnels(), p.turn.lines.tunnels.waiting.Load())
+	if a.Tunnels() != 0 || b.Tunnels() != 0 || p.state.queues.tunnels.waiting.Load() != 0 {
+		t.Errorf("left over: %d and %d tunnels, %d waiting", a.Tunnels(), b.Tunnels(), p.state.queues.tunnels.waiting.Load())
 	}
 }
 

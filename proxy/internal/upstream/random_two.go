@@ -1,9 +1,8 @@
 package upstream
 
-// Two at random by weight, and the less busy of them: nearly as even as comparing
-// all (M. Mitzenmacher, The Power of Two Choices in Randomized Load Balancing,
-// 2001), and several proxies that do not know of each other do not all pick the
-// same backend.
+// The less loaded of two drawn at random by weight: nearly as even as comparing all
+// (M. Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, 2001), and
+// several proxies that do not know each other's counts do not all pick the same backend.
 
 import "math/rand/v2"
 
@@ -31,7 +30,8 @@ func (r *randomTwo) Pick(_ Choice, candidates []*Member) int {
 	return first
 }
 
-// draw picks one by weight, of all but one. total is their weight.
+// draw draws by weight, and leaves out the candidate at but. total is the weight of the
+// others.
 func (r *randomTwo) draw(candidates []*Member, total int64, but int) int {
 	at, last := r.random.Int64N(max(total, 1)), 0
 	for i, m := range candidates {
@@ -43,8 +43,7 @@ func (r *randomTwo) draw(candidates []*Member, total int64, but int) int {
 			break
 		}
 	}
-	return last // a weight that has shrunk meanwhile leaves the last one
+	return last // a weight may have changed since total was summed
 }
 
-// Keep has nothing to forget.
 func (r *randomTwo) KeepOnly([]Member) {}

@@ -1,7 +1,7 @@
 package upstream
 
-// What of a request tells one client, user or room from another: the key that
-// policies hash and stickiness goes by.
+// The part of a request that tells clients, users or rooms apart: policies hash it, and
+// stickiness looks it up.
 
 import (
 	"encoding/binary"
@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// Source is where a key stands.
+// Source is where the key is.
 type Source uint8
 
 const (
@@ -22,16 +22,16 @@ const (
 	FromHeader         // a header's first value
 	FromCookie         // the first cookie of that name
 	FromQuery          // the first query parameter of that name, decoded
-	FromCapture        // what the route's pattern captured: a number or a name
+	FromCapture        // a capture of the route's pattern, by number or name
 )
 
-// Key is a part of the request. Plain data, comparable; the zero value finds nothing.
+// RequestKey is a part of the request. The zero value finds nothing.
 type RequestKey struct {
 	Source Source
-	Name   string // of all but FromClient
+	Name   string // of every source but FromClient
 }
 
-// text is the key's value in a request; false if it has none, or an empty one.
+// text is the key's value; false if the request has none, or an empty one.
 func (k RequestKey) text(c Choice) (string, bool) {
 	value := ""
 	switch {
@@ -59,7 +59,7 @@ func (k RequestKey) capture(c Captures) string {
 	return value
 }
 
-// header finds Host too, which net/http keeps apart.
+// header finds Host too, which net/http keeps out of Header.
 func (k RequestKey) header(r *http.Request) string {
 	name := textproto.CanonicalMIMEHeaderKey(k.Name)
 	if name == "Host" {
@@ -71,8 +71,8 @@ func (k RequestKey) header(r *http.Request) string {
 	return ""
 }
 
-// cookiesOf yields the values of the cookies of that name (RFC 6265, section
-// 4.2.1), without quotes around them.
+// cookiesOf yields the unquoted values of the cookies of that name (RFC 6265, section
+// 4.2.1).
 func cookiesOf(lines []string, name string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range lines {
@@ -100,8 +100,8 @@ func unquoted(value string) string {
 	return value
 }
 
-// parameterOf is the value of the first parameter of that name whose escapes are
-// right. Only "&" separates, as in the URL standard.
+// parameterOf is the value of the first parameter of that name with valid escapes. Only
+// "&" separates, as in the URL standard.
 func parameterOf(query, name string) string {
 	for query != "" {
 		var pair string
@@ -117,7 +117,7 @@ func parameterOf(query, name string) string {
 	return ""
 }
 
-// hash is the key's value as a number, the same in every proxy.
+// hash is the same in every proxy.
 func (k RequestKey) hash(c Choice) (uint64, bool) {
 	if k.Source == FromClient && c.Client.IsValid() {
 		a := c.Client.As16()
@@ -127,8 +127,8 @@ func (k RequestKey) hash(c Choice) (uint64, bool) {
 	return hashText(value), ok
 }
 
-// FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv), its bits mixed: alone it
-// hardly changes the high ones for texts that differ at their end.
+// FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv) with its bits mixed: alone it hardly
+// changes the high bits for texts that differ at their end.
 const (
 	offset64 = 14695981039346656037
 	prime64  = 1099511628211

@@ -9,8 +9,8 @@ type roundRobin struct {
 
 func newRoundRobin(Settings) Policy { return &roundRobin{credit: map[*Backend]int64{}} }
 
-// Pick gives every candidate its weight in credit, takes the richest, and lets
-// it pay for all. Invariant: the credits of those that were always candidates
+// Pick gives every candidate its weight in credit, takes the one with the most, and
+// charges it the total. Invariant: the credits of members that were always candidates
 // add up to zero.
 func (r *roundRobin) Pick(_ Choice, candidates []*Member) int {
 	best, most, total := 0, int64(0), int64(0)
@@ -27,5 +27,4 @@ func (r *roundRobin) Pick(_ Choice, candidates []*Member) int {
 	return best
 }
 
-// Keep forgets the credit of those that have gone.
-func (r *roundRobin) KeepOnly(members []Member) { keepOnly(r.credit, members) }
+func (r *roundRobin) KeepOnly(members []Member) { deleteOthers(r.credit, members) }

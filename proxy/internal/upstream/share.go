@@ -7,19 +7,19 @@ package upstream
 type Share struct {
 	Backend *Backend
 	Tunnels int
-	Fair    float64 // how many there would be if all went by weight, within the limits
+	Fair    float64 // how many it would have by weight, within the limits
 }
 
-// Shares is the part of each member that may get new tunnels now, by what the
-// members' whole weights say: a slow start is no reason to move tunnels away and
-// back. Nobody's share is more than it may have at once: who is told to leave for a
-// member that is full only comes back to where it was. Members of other tiers than
-// the first in use have no share, and are left out.
+// Shares is the share of each member that may get new tunnels now. Weights count whole:
+// a slow start is no reason to move tunnels away and back. No share is more than the
+// member's limit: a client that is sent away for the sake of a full member comes back to
+// the one it left. Members of other tiers than the one in use have no share, and are
+// left out.
 //
-// count says how many tunnels a backend has that stay. Are they fewer than least
-// in all, that many are shared out: some are on their way back.
+// count is the number of a backend's tunnels that stay. If all counts sum to less than
+// least, least is shared out: the other tunnels are on their way back.
 func (p *Pool) Shares(count func(*Backend) int, least int) (all []Share, tunnels int) {
-	members := p.inUse()
+	members := p.usedTier()
 	for _, m := range members {
 		all = append(all, Share{Backend: m.Backend, Tunnels: count(m.Backend)})
 		tunnels += all[len(all)-1].Tunnels
@@ -30,9 +30,9 @@ func (p *Pool) Shares(count func(*Backend) int, least int) (all []Share, tunnels
 	return all, tunnels
 }
 
-// shareOut parts so many tunnels by weight: whoever may not have its part has what
-// it may, and the others part the rest. Where none of them may have its part, as
-// after an edit, limits say nothing of who has too many.
+// shareOut shares out tunnels by weight. A member whose limit is below its share gets
+// its limit, and the others share the rest. When all limits are below, as after an edit,
+// they do not say which member has too many, and are ignored.
 func shareOut(members []*Member, tunnels float64) []float64 {
 	fair := byWholeWeight(members, tunnels)
 	var others []*Member
@@ -69,12 +69,12 @@ func byWholeWeight(members []*Member, tunnels float64) []float64 {
 	return fair
 }
 
-// inUse are those among whom a tunnel's backend would be chosen, full ones too.
-func (p *Pool) inUse() []*Member {
-	for _, t := range p.lineup.Load().tiers {
+// usedTier is the usable regular members of the tier in use, full ones too.
+func (p *Pool) usedTier() []*Member {
+	for _, t := range p.members.Load().tiers {
 		var open []*Member
 		for _, m := range t.regulars {
-			if m.open() {
+			if m.usable() {
 				open = append(open, m)
 			}
 		}
@@ -87,9 +87,9 @@ func (p *Pool) inUse() []*Member {
 
 func (m *Member) wholeWeight() int64 { return int64(max(m.Weight, 1)) }
 
-// Over is how many tunnels the member has beyond its share and the tolerance, in
-// percent of the share; 0 if none. One tunnel more than the share is never over:
-// shares are seldom whole.
+// Over is how many tunnels the member has beyond its share plus the tolerance, which is
+// in percent of the share. One tunnel more than the share is never over: few shares are
+// whole numbers.
 func (s Share) Over(tolerance int) int {
 	most := max(s.Fair*(1+float64(tolerance)/100), s.Fair+1)
 	return max(s.Tunnels-int(most), 0)

@@ -151,7 +151,7 @@ func TestCookieOfAnotherPool(t *testing.T) {
 	all := members(1, 1, 1)
 	whole, part := stickyPool(t, ownCookie(), all), stickyPool(t, ownCookie(), all[:2])
 	line := whole.SetCookie(withCookies(), all[2].Backend, false)
-	if m := part.lineup.Load().bound.bound(withCookies(valueOf(line))); m != nil {
+	if m := part.members.Load().sticky.member(withCookies(valueOf(line))); m != nil {
 		t.Errorf("bound to %v, who is not in the pool", m.Backend.Key())
 	}
 	got := map[*Backend]bool{}
@@ -195,7 +195,7 @@ func TestApplicationsKeys(t *testing.T) {
 		{RequestKey{FromHeader, "X-Route"}, ".", Choice{}, ""},
 	} {
 		p := stickyPool(t, &Sticky{Key: tt.key, Separator: tt.separator}, ms)
-		m := p.lineup.Load().bound.bound(tt.choice)
+		m := p.members.Load().sticky.member(tt.choice)
 		got := ""
 		if m != nil {
 			got = m.Name
@@ -316,9 +316,9 @@ func FuzzSticky(f *testing.F) {
 		for i := range ms {
 			ms[i].Name = ms[i].Backend.Key().Authority
 		}
-		b := (&Sticky{Key: RequestKey{FromCookie, "JSESSIONID"}, Separator: separator}).bind(ms)
+		b := (&Sticky{Key: RequestKey{FromCookie, "JSESSIONID"}, Separator: separator}).index(ms)
 		got := ""
-		if m := b.bound(withCookies(line)); m != nil {
+		if m := b.member(withCookies(line)); m != nil {
 			got = m.Name
 		}
 		if want := boundSlowly(line, separator); got != want {

@@ -1,28 +1,28 @@
 package upstream
 
-// Who comes into question: tiers, and within a tier the regular members, spares
-// for those that cannot be used, and standbys when there is nobody else. Apache's
-// lbset, hot spare and hot standby.
+// The candidates of a choice: the lowest tier with a usable member; within it the
+// regular members, a spare for each that is not usable, and standbys when there is no
+// other. Apache's lbset, hot spare and hot standby.
 
 import (
 	"cmp"
 	"slices"
 )
 
-// lineup is a pool's members by tier, the lowest first. Immutable.
-type lineup struct {
+// memberSet is a pool's members by tier, the lowest first. Immutable.
+type memberSet struct {
 	members []Member // as they were given
 	tiers   []tier
-	bound   *binding // nil: nobody is bound
+	sticky  *stickyIndex // nil: the pool is not sticky
 }
 
 type tier struct {
 	regulars, spares, standbys []*Member
 }
 
-func newLineup(members []Member, sticky *Sticky) *lineup {
-	l := &lineup{members: slices.Clone(members)}
-	l.bound = sticky.bind(l.members)
+func newMemberSet(members []Member, sticky *Sticky) *memberSet {
+	l := &memberSet{members: slices.Clone(members)}
+	l.sticky = sticky.index(l.members)
 	byTier := make([]*Member, len(members))
 	for i := range l.members {
 		byTier[i] = &l.members[i]
@@ -49,58 +49,57 @@ func (t *tier) add(m *Member) {
 	}
 }
 
-// candidates are those among whom the policy chooses, written into room. Of a
-// pool with nobody the error says whether somebody is merely full.
-func (l *lineup) candidates(c Choice, room []*Member) ([]*Member, error) {
+// candidates are those that the policy chooses among, written into scratch. If there is
+// none, the error says whether a member is only full.
+func (l *memberSet) candidates(c Choice, scratch []*Member) ([]*Member, error) {
 	if c.AvoidFailing {
-		if wary, err := l.gather(c, room); err == nil {
-			return wary, nil
+		if healthy, err := l.gather(c, scratch); err == nil {
+			return healthy, nil
 		}
 		c.AvoidFailing = false
 	}
-	return l.gather(c, room)
+	return l.gather(c, scratch)
 }
 
-func (l *lineup) gather(c Choice, room []*Member) ([]*Member, error) {
-	f := field{choice: c, room: room[:0]}
+func (l *memberSet) gather(c Choice, scratch []*Member) ([]*Member, error) {
+	f := candidateSet{choice: c, list: scratch[:0]}
 	for i := range l.tiers {
-		if f.enter(&l.tiers[i]); len(f.room) > 0 {
-			return f.room, nil
+		if f.addTier(&l.tiers[i]); len(f.list) > 0 {
+			return f.list, nil
 		}
 	}
 	if f.full {
-		return f.room, ErrFull
+		return f.list, ErrFull
 	}
-	return f.room, ErrUnavailable
+	return f.list, ErrUnavailable
 }
 
-// field is those who come into question, as they are gathered.
-type field struct {
+// candidateSet is the candidates as they are gathered.
+type candidateSet struct {
 	choice Choice
-	room   []*Member
-	full   bool // somebody is kept out by being full alone
+	list   []*Member
+	full   bool // a member is left out only because it is full
 }
 
-// enter gathers those of a tier.
-func (f *field) enter(t *tier) {
+func (f *candidateSet) addTier(t *tier) {
 	f.add(t.regulars, len(t.regulars))
-	f.add(t.spares, len(t.regulars)-len(f.room))
-	if len(f.room) == 0 {
+	f.add(t.spares, len(t.regulars)-len(f.list))
+	if len(f.list) == 0 {
 		f.add(t.standbys, len(t.standbys))
 	}
 }
 
-// add gathers at most so many who may get what is asked for, the first ones first.
-func (f *field) add(members []*Member, most int) {
+// add adds the first of the members that may get what is asked for, most at most.
+func (f *candidateSet) add(members []*Member, most int) {
 	for _, m := range members {
 		switch {
 		case most <= 0:
 			return
-		case !m.open() || slices.Contains(f.choice.Exclude, m.Backend) || f.choice.AvoidFailing && m.Backend.Failing():
+		case !m.usable() || slices.Contains(f.choice.Exclude, m.Backend) || f.choice.AvoidFailing && m.Backend.Failing():
 		case m.full(f.choice):
 			f.full = true
 		default:
-			f.room = append(f.room, m)
+			f.list = append(f.list, m)
 			most--
 		}
 	}

@@ -105,7 +105,7 @@ func TestWhoComesIntoQuestion(t *testing.T) {
 				c.Exclude = append(c.Exclude, m.Backend)
 			}
 		}
-		got, err := newLineup(ms, nil).candidates(c, nil)
+		got, err := newMemberSet(ms, nil).candidates(c, nil)
 		if namesOf(got) != tt.want || (err != nil) != (tt.want == "") {
 			t.Errorf("%s without %q: got %q, %v, want %q", tt.members, tt.exclude, namesOf(got), err, tt.want)
 		}
@@ -128,7 +128,7 @@ func TestCandidatesAgainstRules(t *testing.T) {
 				fill(m)
 			}
 		}
-		got, _ := newLineup(ms, nil).candidates(Choice{Tunnel: true}, nil)
+		got, _ := newMemberSet(ms, nil).candidates(Choice{Tunnel: true}, nil)
 		if want := candidatesByRules(ms); namesOf(got) != want {
 			t.Fatalf("%+v: got %q, want %q", ms, namesOf(got), want)
 		}
@@ -238,7 +238,7 @@ func TestWary(t *testing.T) {
 				c.Exclude = append(c.Exclude, b)
 			}
 		}
-		got, err := newLineup(members, nil).candidates(c, nil)
+		got, err := newMemberSet(members, nil).candidates(c, nil)
 		if namesOf(got) != test.want || (err == nil) != (test.want != "") {
 			t.Errorf("%q, of which %q fail and %q are tried: %q and %v, want %q", test.members, test.failing, test.exclude, namesOf(got), err, test.want)
 		}

@@ -1,6 +1,6 @@
 package upstream
 
-// How TLS is spoken to a backend, and when two ways of it are one.
+// The TLS configurations towards backends, and when two are equal.
 
 import (
 	"crypto/sha256"
@@ -12,26 +12,25 @@ import (
 	"strconv"
 )
 
-// TLS is one way to speak TLS to backends. The zero value verifies against the
-// system's roots and the backend's own name. Immutable, safe for concurrent use.
+// TLS is a configuration towards backends. The zero value verifies against the system's
+// roots and the backend's own name. Immutable, safe for concurrent use.
 type TLS struct {
-	Config *tls.Config // never changed after it was made; nil is the zero value's
-	// Key is a digest of all that makes Config what it is, the files' contents
-	// included: equal keys may share connections.
+	Config *tls.Config // read-only; nil is the zero value's
+	// Key is a digest of the settings and the files' contents: equal keys may share
+	// connections.
 	Key string
 }
 
-// TLSFiles is what the routes file says of TLS towards a backend.
+// TLSFiles is the TLS settings of a backend in the routes file.
 type TLSFiles struct {
-	CA          string // PEM file of the authorities to believe; "" is the system's
+	CA          string // PEM file of the trusted authorities; "" is the system's
 	ServerName  string // for SNI and verification; "" is the backend's host
 	Certificate string // PEM file: our own certificate, with its chain
 	Key         string // PEM file: its key
 	Insecure    bool   // verify nothing
 }
 
-// LoadTLS reads the files. Backends are verified unless Insecure is said, and
-// TLS is 1.2 or better. Errors name the file.
+// LoadTLS reads the files. The minimum is TLS 1.2. Errors name the file.
 func LoadTLS(files TLSFiles) (TLS, error) {
 	if files == (TLSFiles{}) {
 		return TLS{}, nil
@@ -85,7 +84,6 @@ func loadCertificate(config *tls.Config, files TLSFiles, digest *digester) error
 	return nil
 }
 
-// clientConfig is the configuration for a connection to host.
 func (t TLS) clientConfig(host string) *tls.Config {
 	config := t.Config
 	if config == nil {
@@ -99,10 +97,10 @@ func (t TLS) clientConfig(host string) *tls.Config {
 	return config
 }
 
-var systemConfig = baseConfig() // the zero TLS's, so that its sessions resume
+var systemConfig = baseConfig() // one for all zero TLS values, so that sessions resume
 
-// baseConfig offers HTTP/1.1 alone: tunnels and requests both speak it, and a
-// backend that prefers h2 must not choose it.
+// baseConfig offers HTTP/1.1 only: a backend that prefers h2 must not choose it, as
+// tunnels and requests both use HTTP/1.1.
 func baseConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
@@ -111,8 +109,8 @@ func baseConfig() *tls.Config {
 	}
 }
 
-// digester hashes a list of texts so that no two lists share a sum by how their
-// parts are joined.
+// digester hashes a list of texts; each has its length before it, so that no two lists
+// are joined to the same text.
 type digester []string
 
 func (d digester) sum() string {
