@@ -11,6 +11,7 @@ import (
 
 	"github.com/tunnelform/tunnelform/proxy/internal/builtin"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
@@ -56,9 +57,14 @@ func (x *exchange) upgradeRequired() *refusal {
 }
 
 func (x *exchange) redirect() {
-	location, err := x.rt.redirect.Make(x.path, x.r.URL.RawQuery, x.matched, &x.captures)
+	host, err := match.NormalizeHost(x.asks().PublicHost())
 	if err != nil {
-		x.refuse(refuse(http.StatusBadRequest, "bad path: "+err.Error(), err))
+		x.refuse(refuse(http.StatusBadRequest, "bad host", err))
+		return
+	}
+	location, err := x.rt.redirect.Make(host, x.path, x.r.URL.RawQuery, x.matched, &x.captures)
+	if err != nil {
+		x.refuse(refuse(http.StatusBadRequest, "no place to redirect to: "+err.Error(), err))
 		return
 	}
 	x.w.Header().Set("Location", location)

@@ -150,6 +150,6 @@ type redirect struct {
 }
 
 func newRedirect(said *routefile.SetRoute) (*redirect, error) {
-	location, err := match.NewLocation(said.Route.Redirect.To, said.Rule().Path)
+	location, err := said.Route.Redirect.Location(said.Rule().Path)
 	return &redirect{Location: location, status: said.Route.Redirect.Status}, err
 }

@@ -129,6 +129,8 @@ var shownBy = map[string]string{
 
 	"to":              "TestTargets",
 	"redirect.to":     "TestRespondAndRedirect",
+	"redirect.scheme": "TestRespondAndRedirect",
+	"redirect.port":   "TestRespondAndRedirect",
 	"redirect.status": "TestRespondAndRedirect",
 	"respond.status":  "TestRespondAndRedirect",
 	"respond.body":    "TestRespondAndRedirect",

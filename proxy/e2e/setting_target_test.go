@@ -141,6 +141,8 @@ routes:
   page:     {match: {path: "/page/{n}"}, redirect: {to: "https://www.example.com/p/{n}?from={n}", status: 308}}
   default:  {match: {path: /default}, redirect: {to: /elsewhere}}
   moved:    {match: {path_prefix: /moved/}, redirect: {to: "/new/", status: 301}}
+  secure:   {match: {path_prefix: /secure}, redirect: {scheme: https, status: 308}}
+  port:     {match: {path_regex: "^/port/(.*)$"}, redirect: {scheme: https, port: 8443}}
 `)
 	got := get(t, p.http("/respond"))
 	if got.status != 418 || got.body != "{\"short\": true}\n" || got.header.Get("Content-Type") != "application/json" || got.header.Get("X-Kettle") != "on" {
@@ -156,14 +158,26 @@ routes:
 		status   int
 		location string
 	}{
-		"/page/7":        {308, "https://www.example.com/p/7?from=7"},
-		"/page/a%0d%0ab": {400, ""}, // never a header of the client's making
-		"/default?a=b":   {302, "/elsewhere?a=b"},
-		"/moved/x/y":     {301, "/new/x/y"},
+		"/page/7":         {308, "https://www.example.com/p/7?from=7"},
+		"/page/a%0d%0ab":  {400, ""}, // never a header of the client's making
+		"/default?a=b":    {302, "/elsewhere?a=b"},
+		"/moved/x/y":      {301, "/new/x/y"},
+		"/secure/a?x=%2F": {308, "https://127.0.0.1/secure/a?x=%2F"},
+		"/secure//a/../b": {308, "https://127.0.0.1/secure/b"},
+		"/port/a":         {302, "https://127.0.0.1:8443/port/a"},
 	} {
 		got := get(t, p.http(path))
 		if got.status != want.status || got.header.Get("Location") != want.location {
 			t.Errorf("%s: %d to %q, wanted %d to %q", path, got.status, got.header.Get("Location"), want.status, want.location)
+		}
+	}
+	for host, want := range map[string]string{
+		"Shop.example.com:8080": "https://shop.example.com/secure",
+		"[2001:DB8::1]:80":      "https://[2001:db8::1]/secure",
+		"":                      "",
+	} {
+		if got := ask(t, connect(t, p), request("GET /secure HTTP/1.1", "Host: "+host)); got.header.Get("Location") != want {
+			t.Errorf("Host %q: %d to %q, wanted %q", host, got.status, got.header.Get("Location"), want)
 		}
 	}
 	// HEAD has the head alone, and the connection goes on.

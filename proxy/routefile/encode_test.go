@@ -70,11 +70,12 @@ func parseOne(t *testing.T, section Section, n node) *File {
 func TestEncodedRoutesParseEqual(t *testing.T) {
 	full := fullRoute()
 	redirect := &Route{Match: Match{Path: "/a"}, Redirect: &Redirect{To: "/b", Status: 308}}
+	secure := &Route{Match: Match{Path: "/a"}, Redirect: &Redirect{Scheme: "https", Port: 8443}}
 	respond := &Route{Match: Match{PathRegex: "^/a"}, Respond: &Respond{Status: 404, Body: "a\n b\n", Headers: []Header{{"X-A", "b"}}}}
 	plain := &Route{To: &Target{Raw: "internal://echo", Scheme: "internal", Host: "echo"},
 		Settings: Settings{Upgrade: Upgrade{Mode: "any"}, Origins: Origins{Mode: "any"}, Limits: Limits{HandshakesPerSecond: -1},
 			RewriteResponse: Rewriting{Location: Off, CookiePath: map[string]string{}, CookieDomain: map[string]string{}}}}
-	for _, want := range []*Route{full, redirect, respond, plain} {
+	for _, want := range []*Route{full, redirect, secure, respond, plain} {
 		got := parseOne(t, InRoutes, InRoutes.encode(want)).Routes["x"]
 		got.Record = Record{}
 		if got.To != nil {
@@ -123,7 +124,7 @@ func TestEncodedPoolsAndListenersParseEqual(t *testing.T) {
 func TestEncoderKnowsEveryKey(t *testing.T) {
 	route := InRoutes.encode(fullRoute())
 	more := []node{
-		InRoutes.encode(&Route{Match: Match{Path: "/a"}, Redirect: &Redirect{To: "/", Status: 301}}),
+		InRoutes.encode(&Route{Match: Match{Path: "/a"}, Redirect: &Redirect{To: "/", Scheme: "https", Port: 1, Status: 301}}),
 		InRoutes.encode(&Route{Match: Match{PathRegex: "^/"}, Respond: &Respond{Status: 200, Body: "x", Headers: []Header{{"X-A", "b"}}}}),
 	}
 	written := map[string]bool{}

@@ -163,11 +163,11 @@ func outcome(set *Set, said *SetRoute, q Question, r *match.Request, matched int
 		return fmt.Sprintf("answers %d by itself", rt.Respond.Status), nil
 	}
 	if rt.Redirect != nil {
-		place, err := match.NewLocation(rt.Redirect.To, rt.Match.pattern())
+		place, err := rt.Redirect.Location(rt.Match.pattern())
 		if err != nil {
 			return "", err
 		}
-		location, err := place.Make(r.Path, r.Query, matched, c)
+		location, err := place.Make(r.Host, r.Path, r.Query, matched, c)
 		return fmt.Sprintf("redirects (%d) to %s", rt.Redirect.Status, location), err
 	}
 	uri, err := match.NewRewrite(rt.To.Path, rt.To.Query, rt.Match.pattern())

@@ -33,7 +33,7 @@ func TestExampleFile(t *testing.T) {
 		t.Fatal(errs)
 	}
 	s := NewSet(f)
-	if got := strings.Join(s.RouteNames(), " "); got != "app-socket echo hidden live live-page old-echo rooms status teapot welcome" {
+	if got := strings.Join(s.RouteNames(), " "); got != "app-socket echo hidden live live-page old-echo rooms status teapot to-https welcome" {
 		t.Errorf("routes: %s", got)
 	}
 	if inputs := Inputs(s); len(inputs) != 0 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
@@ -25,6 +26,8 @@ type Route struct {
 // Redirect answers with a Location.
 type Redirect struct {
 	To     string // template; absolute URL or path
+	Scheme string // instead of To: what was asked for, under http or https
+	Port   int    // with Scheme; 0 is the scheme's own
 	Status int    // 301, 302, 303, 307 or 308
 }
 
@@ -43,6 +46,7 @@ func routeKeys() []*Key {
 			targetKey(parseTarget, func(r *Route) *Target { return r.To }, func(r *Route, t Target) { r.To = &t }), example(`"ws://backend.example.com:9080/$1"`)),
 		key("redirect", "Answers with another place to go.",
 			optional(func(r *Route) **Redirect { return &r.Redirect }, redirectKeys()...),
+			exactlyOne("scheme", "to"), afterwards(finishRedirect),
 			example("{to: /new}")),
 		key("respond", "Answers by itself.",
 			optional(func(r *Route) **Respond { return &r.Respond }, respondKeys()...), afterwards(finishRespond),
@@ -55,7 +59,11 @@ func routeKeys() []*Key {
 func redirectKeys() []*Key {
 	return []*Key{
 		key("to", "The Location: a path, or a URL with http or https. Captures may stand in the path and query.",
-			text(func(r *Redirect) *string { return &r.To }, checkRedirect), required, example(`"https://example.com/{page}"`)),
+			text(func(r *Redirect) *string { return &r.To }, checkRedirect), example(`"https://example.com/{page}"`)),
+		key("scheme", "The Location is what was asked for, host, path and query, under this scheme and without the port.",
+			text(func(r *Redirect) *string { return &r.Scheme }, nil), enum("http", "https"), example("https")),
+		key("port", "The port in the Location that scheme makes, where it is not the scheme's own.",
+			whole(func(r *Redirect) *int { return &r.Port }, 1, 65535), example("8443")),
 		key("status", "The answer's status: 301, 302, 303, 307 or 308.",
 			statusKey(func(r *Redirect) *int { return &r.Status }, 301, 302, 303, 307, 308), byDefault("302"), example("308")),
 	}
@@ -81,6 +89,12 @@ func newRoute(p *parser, f *File, name string, key node) *Route {
 // routesWritten runs when the key holds a mapping, be it an empty one.
 func routesWritten(_ *parser, _ node, f *File) { f.RoutesWritten = true }
 
+func finishRedirect(p *parser, n node, r *Redirect) {
+	if r.Port != 0 && r.Scheme == "" && keyOf(n, "to") != nil {
+		p.fail(childOf(n, "port"), "port goes with scheme: to has a port of its own")
+	}
+}
+
 // finishRespond refuses a body where the status says that there is none (RFC 9110 section 6.4.1).
 func finishRespond(p *parser, n node, r *Respond) {
 	if r.Body != "" && (r.Status == 204 || r.Status == 304) {
@@ -101,6 +115,14 @@ func checkRedirect(s string) error {
 		return errors.New("wanted /path or a URL that begins with http:// or https://")
 	}
 	return err
+}
+
+// Location compiles the redirect for requests that from has matched.
+func (r *Redirect) Location(from match.Path) (match.Location, error) {
+	if r.Scheme != "" {
+		return match.SameLocation(r.Scheme, r.Port), nil
+	}
+	return match.NewLocation(r.To, from)
 }
 
 // splitRedirect gives the path and the query of a redirect's target.

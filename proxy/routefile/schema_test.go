@@ -226,6 +226,10 @@ func TestSchemaOfClashes(t *testing.T) {
 		"{to: 'ws://h', auth: {}}":                                        false,
 		"{to: 'ws://h', nonsense: 1}":                                     false,
 		"{redirect: {status: 301}}":                                       false,
+		"{redirect: {scheme: https}}":                                     true,
+		"{redirect: {scheme: https, port: 8443}}":                         true,
+		"{redirect: {scheme: ftp}}":                                       false,
+		"{redirect: {scheme: https, to: /x}}":                             false,
 	} {
 		full := fmt.Sprintf("version: 1\nroutes: {a: %s}\n", text)
 		_, errs := Parse("r.yaml", []byte(full))

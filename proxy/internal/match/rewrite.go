@@ -4,7 +4,11 @@ package match
 // backend is asked for, and the redirect that a client is sent, are made by the
 // same rules.
 
-import "strings"
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
 
 // Rewrite makes the path and query of a target from those of a request. The zero
 // Rewrite leaves both as they are. It is immutable.
@@ -93,6 +97,18 @@ func joinQueries(target, request string) string {
 type Location struct {
 	origin string // scheme://authority, or "" to stay on this one
 	uri    Rewrite
+	scheme string // instead of origin: the host is the request's
+	port   string // behind that host, with its colon; may be ""
+}
+
+// SameLocation returns the redirecting to what was asked for, under another scheme
+// and at port; 0 and the scheme's own port are not written.
+func SameLocation(scheme string, port int) Location {
+	l := Location{scheme: scheme}
+	if port != 0 && !(scheme == "https" && port == 443) && !(scheme == "http" && port == 80) {
+		l.port = ":" + strconv.Itoa(port)
+	}
+	return l
 }
 
 // NewLocation returns the redirecting to a place, "https://host/path?query" or
@@ -116,8 +132,9 @@ func splitLocation(to string) (origin, path, query string) {
 	return to[:scheme+3+slash], to[scheme+3+slash:], query
 }
 
-// Make returns the header's value for a request, as Rewrite.Apply does.
-func (l *Location) Make(path, query string, matched int, c *Captures) (string, error) {
+// Make returns the header's value for a request, as Rewrite.Apply does. host is
+// normalised.
+func (l *Location) Make(host, path, query string, matched int, c *Captures) (string, error) {
 	path, query, err := l.uri.Apply(path, query, matched, c)
 	if err != nil {
 		return "", err
@@ -125,7 +142,12 @@ func (l *Location) Make(path, query string, matched int, c *Captures) (string, e
 	if query != "" {
 		path += "?" + query
 	}
-	if l.origin == "" {
+	switch {
+	case l.scheme != "" && host == "":
+		return "", errors.New("the request has no host")
+	case l.scheme != "":
+		return l.scheme + "://" + host + l.port + path, nil
+	case l.origin == "":
 		// "//x" would be another host: a capture must not choose where to.
 		path = "/" + strings.TrimLeft(path, "/")
 	}

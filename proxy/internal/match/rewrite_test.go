@@ -108,7 +108,7 @@ func TestARedirectStaysOnThisHost(t *testing.T) {
 	}
 	var captures Captures
 	tree.Lookup(&Request{Method: "GET", Path: "/go/evil.example"}, &captures)
-	if got, err := place.Make("/go/evil.example", "", 0, &captures); got != "/evil.example" {
+	if got, err := place.Make("h", "/go/evil.example", "", 0, &captures); got != "/evil.example" {
 		t.Errorf("location %q (%v), want /evil.example", got, err)
 	}
 }
