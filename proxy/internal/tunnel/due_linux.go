@@ -48,15 +48,34 @@ func (l *loop) quitDue(t *slot, w *lane) int64 {
 }
 
 func (l *loop) closingDue(t *slot) int64 {
-	deadline := t.deadline
-	if t.patient {
-		deadline = max(deadline, t.lastMoved()+int64(l.limits.at(t.limits).CloseTimeout))
-	}
-	if l.now < deadline {
-		return deadline
+	if due := l.closeDue(t); l.now < due {
+		return due
 	}
 	l.overdue(t)
 	return t.deadline
+}
+
+// closeDue is when a tunnel that is closing is overdue.
+func (l *loop) closeDue(t *slot) int64 {
+	if !t.patient {
+		return t.deadline
+	}
+	var answered int64
+	for i := range t.lanes {
+		if w := &t.lanes[i]; !w.closeSeen || w.telling {
+			answered = max(answered, w.moved)
+		}
+	}
+	return int64(closeDue(time.Duration(t.deadline), time.Duration(answered), time.Duration(t.latest),
+		l.limits.at(t.limits).CloseTimeout))
+}
+
+// lifetimeEnd is when the tunnel's lifetime is over; 0 is never.
+func (t *slot) lifetimeEnd() int64 {
+	if t.lifetime <= 0 {
+		return 0
+	}
+	return t.start + t.lifetime
 }
 
 func (t *slot) lastMoved() int64 {
@@ -128,11 +147,13 @@ func (l *loop) heardAt(w *lane) int64 {
 // so long, and ends the tunnel when it stays silent after that.
 func (l *loop) pingDue(t *slot, w *lane, every, pong int64) int64 {
 	in := t.other(w)
-	if every <= 0 || !t.websocket || w.blind || in.blind || w.deaf {
+	switch {
+	case !t.websocket || w.deaf:
 		return noTime
-	}
-	if in.ended {
-		return l.endedDue(t, w, in, every+pong)
+	case in.ended:
+		return l.halfClosedDue(t, w, in, every, pong)
+	case every <= 0 || w.blind || in.blind:
+		return noTime
 	}
 	heard := l.heardAt(in)
 	if w.pingedAt > heard {
@@ -146,13 +167,17 @@ func (l *loop) pingDue(t *slot, w *lane, every, pong int64) int64 {
 	return l.now + min(pong, every)
 }
 
-// endedDue gives a peer that has half-closed the time in which it would have been
-// found dead: it shows that it is there by taking bytes.
-func (l *loop) endedDue(t *slot, w, in *lane, patience int64) int64 {
-	due := max(l.heardAt(in), w.moved) + patience
+// halfClosedDue ends the tunnel when a peer that has half-closed has shown for long
+// enough that it is not there.
+func (l *loop) halfClosedDue(t *slot, w, in *lane, every, pong int64) int64 {
+	due := int64(halfClosedDue(time.Duration(in.heard), time.Duration(w.moved), time.Duration(w.heard), w.blocked,
+		time.Duration(every), time.Duration(pong)))
 	if l.now >= due {
 		l.end(t, pongTimeoutOf(in))
 		return t.deadline
+	}
+	if every > 0 { // bytes that wait by then may have a shorter limit
+		return min(due, l.now+every+pong)
 	}
 	return due
 }

@@ -55,7 +55,7 @@ type ending struct {
 func (t *tunnel) endLocked(e ending) bool {
 	deadline := t.since() + t.limits.CloseTimeout
 	if t.phase == phaseClosing && t.patient {
-		t.closingLocked(deadline, false)
+		t.boundLocked(deadline)
 	}
 	if t.phase > phaseRedialling {
 		return false
@@ -83,8 +83,36 @@ func (t *tunnel) wantLocked(w *way, bits uint32) {
 
 func (t *tunnel) closingLocked(deadline time.Duration, patient bool) {
 	t.phase, t.deadline, t.patient = phaseClosing, deadline, patient
+	if patient {
+		t.latest = latestClose(t.since(), t.limits.CloseTimeout, t.limits.Lifetime)
+	}
 	t.forgetRedialLocked()
 	t.armLocked()
+}
+
+// boundLocked has a tunnel closed by a deadline, if it is not closed earlier.
+func (t *tunnel) boundLocked(deadline time.Duration) {
+	switch t.phase {
+	case phaseOpen, phaseRedialling:
+		t.closingLocked(deadline, false)
+	case phaseClosing:
+		t.closingLocked(min(deadline, t.closeDueLocked()), false)
+	}
+}
+
+// handedOver notes that w's destination has taken all that was written to it. Where
+// a Close frame was the last of it, its receiver's time begins. Called in w's turn.
+func (t *tunnel) handedOver(w *way) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !w.telling {
+		return
+	}
+	w.telling = false
+	if t.phase == phaseClosing && t.forsakenLocked() == nil {
+		t.deadline = max(t.deadline, t.since()+t.limits.CloseTimeout)
+		t.armLocked()
+	}
 }
 
 // causeLocked notes who ended the tunnel, and why: the first cause counts.
@@ -111,7 +139,7 @@ func (t *tunnel) peerClosed(w *way, code uint16, text string) {
 	defer t.mu.Unlock()
 	w.closeSeen = true
 	if !w.mute {
-		w.told = true
+		w.told, w.telling = true, true
 		t.causeLocked(w.from, ReasonClosed)
 		t.frameLocked(code, text)
 	}
@@ -133,25 +161,28 @@ func (t *tunnel) sourceEnded(w *way, err error) {
 		w.ended = true
 		return
 	}
-	clean := err == io.EOF
+	clean := err == io.EOF && !t.other(w).deaf
 	t.causeLocked(w.from, t.endReason(clean))
 	wants := wantFIN
 	if t.tellLossLocked(w) {
 		wants |= wantClose
 	}
 	w.ended = true
+	w.heard.Store(int64(t.since()))
 	if !clean {
 		t.wantLocked(t.other(w), wantFIN) // whom it went to takes nothing any more
 	}
+	open := t.phase <= phaseRedialling
 	switch {
-	case t.phase > phaseRedialling:
-	case w.away:
+	case open && w.away:
 		t.closingLocked(t.since()+t.linger(), false)
 		t.wantLocked(t.other(w), wantFIN) // nobody will answer
 	case wants != wantFIN:
 		t.closingLocked(t.since()+t.limits.CloseTimeout, false)
-	case !clean:
-		t.closingLocked(t.since()+t.linger(), false)
+	case clean:
+		t.armLocked() // half-closed, it has another limit
+	case open || w.from == ByClient:
+		t.boundLocked(t.since() + t.linger())
 	}
 	w.wants.Or(wants) // which the caller, whose turn it is, puts in next
 	t.advanceLocked()
@@ -207,6 +238,11 @@ func (t *tunnel) advanceLocked() {
 
 // lingerLocked is what happens at the closing deadline.
 func (t *tunnel) lingerLocked() {
+	if in := t.forsakenLocked(); in != nil {
+		t.causeLocked(in.from, ReasonLost)
+		t.cutLocked()
+		return
+	}
 	t.phase, t.deadline = phaseLingering, t.since()+t.linger()
 	finished := true
 	for i := range t.ways {
@@ -240,8 +276,25 @@ func (t *tunnel) cutLocked() {
 func (t *tunnel) writeFailed(w *way) {
 	t.mu.Lock()
 	t.deafLocked(w)
+	if t.forsakenLocked() != nil {
+		t.boundLocked(t.since() + t.linger())
+	}
+	t.advanceLocked()
 	t.mu.Unlock()
 	t.hasten(w)
+}
+
+// forsakenLocked is the way from a peer that takes nothing any more and takes the
+// tunnel with it: the other one has nothing to be told. nil where there is none.
+// (The client of a WebSocket backend that has gone is told.)
+func (t *tunnel) forsakenLocked() *way {
+	for i := range t.ways {
+		in := &t.ways[i]
+		if t.other(in).deaf && (in.from == ByClient || !t.websocket) {
+			return in
+		}
+	}
+	return nil
 }
 
 // hasten has the way that comes from w's destination end soon.

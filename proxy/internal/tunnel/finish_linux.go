@@ -6,6 +6,7 @@ package tunnel
 
 import (
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,7 +33,7 @@ func bothToldOf(why Reason, code uint16, text string) verdict {
 func (l *loop) end(t *slot, v verdict) bool {
 	deadline := l.now + int64(l.limits.at(t.limits).CloseTimeout)
 	if t.phase == phaseClosing && t.patient {
-		l.close(t, deadline, false)
+		l.bound(t, deadline)
 	}
 	if t.phase != phaseOpen {
 		return false
@@ -56,6 +57,28 @@ func (l *loop) end(t *slot, v verdict) bool {
 func (l *loop) close(t *slot, deadline int64, patient bool) {
 	t.phase, t.deadline, t.patient = phaseClosing, deadline, patient
 	l.arm(t, deadline)
+}
+
+// bound has a tunnel closed by a deadline, if it is not closed earlier.
+func (l *loop) bound(t *slot, deadline int64) {
+	switch t.phase {
+	case phaseOpen:
+		l.close(t, deadline, false)
+	case phaseClosing:
+		l.close(t, min(deadline, l.closeDue(t)), false)
+	}
+}
+
+// handedOver notes that all for w's destination has been taken. Where a Close frame
+// was the last of it, its receiver's time begins.
+func (l *loop) handedOver(t *slot, w *lane) {
+	if !w.telling || w.blocked {
+		return
+	}
+	w.telling = false
+	if t.phase == phaseClosing && t.forsaken() == nil {
+		t.deadline = max(t.deadline, l.now+int64(l.limits.at(t.limits).CloseTimeout))
+	}
 }
 
 // linger brings it into the phase in which it waits for its peers to go.
@@ -92,12 +115,14 @@ func (l *loop) firstFrame(t *slot, code uint16, text string) {
 func (l *loop) closeSeen(t *slot, w *lane, code uint16, text string) {
 	w.closeSeen = true
 	if !w.mute {
-		w.told = true
+		w.told, w.telling = true, true
 		l.cause(t, w.from, ReasonClosed)
 		l.firstFrame(t, code, text)
 	}
 	if t.phase == phaseOpen {
-		l.close(t, l.now+int64(l.limits.at(t.limits).CloseTimeout), true)
+		timeout := l.limits.at(t.limits).CloseTimeout
+		l.close(t, l.now+int64(timeout), true)
+		t.latest = int64(latestClose(time.Duration(l.now), timeout, time.Duration(t.lifetimeEnd())))
 	}
 	l.advance(t)
 }
@@ -108,23 +133,25 @@ func (l *loop) sourceEnded(t *slot, w *lane, clean bool) {
 	if !w.blocked {
 		l.unkeep(w)
 	}
+	clean = clean && !w.broken && !t.other(w).deaf
 	reason := ReasonLost
 	if clean && !t.websocket {
 		reason = ReasonClosed
 	}
 	l.cause(t, w.from, reason)
 	lost := l.tellLoss(t, w)
-	w.ended = true
+	w.ended, w.heard = true, l.now
 	w.want(wantFIN)
 	if !clean {
 		t.other(w).want(wantFIN) // whom it went to takes nothing any more
 	}
 	switch {
-	case t.phase != phaseOpen:
 	case lost:
 		l.close(t, l.now+int64(l.limits.at(t.limits).CloseTimeout), false)
-	case !clean:
-		l.close(t, l.now+l.lingerTime(t), false)
+	case clean:
+		l.arm(t, l.now) // half-closed, it has another limit
+	case t.phase == phaseOpen || w.from == ByClient:
+		l.bound(t, l.now+l.lingerTime(t))
 	}
 	l.advance(t)
 }
@@ -170,6 +197,11 @@ func (l *loop) advance(t *slot) {
 // is half-closed as it stands, and one that does not even take the bytes on
 // their way is closed.
 func (l *loop) overdue(t *slot) {
+	if in := t.forsaken(); in != nil {
+		l.cause(t, in.from, ReasonLost)
+		l.cut(t)
+		return
+	}
 	l.linger(t)
 	finished := true
 	for i := range t.lanes {
@@ -207,6 +239,9 @@ func (l *loop) drop(t *slot, w *lane) {
 func (l *loop) writeFailed(t *slot, w *lane) {
 	w.mute, w.deaf = true, true
 	in := t.other(w)
+	if t.forsaken() != nil {
+		l.bound(t, l.now+l.lingerTime(t))
+	}
 	if in.ended {
 		l.advance(t)
 		return
@@ -215,6 +250,32 @@ func (l *loop) writeFailed(t *slot, w *lane) {
 	in.quitAt = l.now + l.lingerTime(t)
 	l.arm(t, in.quitAt)
 	l.later(t, in)
+}
+
+// forsaken is the lane from a peer that takes nothing any more and takes the tunnel
+// with it: the other one has nothing to be told. nil where there is none. (The
+// client of a WebSocket backend that has gone is told.)
+func (t *slot) forsaken() *lane {
+	for i := range t.lanes {
+		in := &t.lanes[i]
+		if t.other(in).deaf && (in.from == ByClient || !t.websocket) {
+			return in
+		}
+	}
+	return nil
+}
+
+// hangUp notes that the connection of in's source has failed, or has been shut both
+// ways. A write would fail: that is not waited for where nothing is to be read first.
+// A client that was reset is not read first, a backend is: it may have said Close.
+func (l *loop) hangUp(t *slot, in *lane, reset bool) {
+	out := t.other(in)
+	in.broken = in.broken || reset
+	switch {
+	case out.fin || out.deaf || t.phase == phaseCut:
+	case in.ended || reset && in.from == ByClient:
+		l.writeFailed(t, out)
+	}
 }
 
 // cut ends a tunnel now. Its descriptors are closed after the events that have

@@ -249,6 +249,9 @@ func (l *loop) event(e *unix.EpollEvent) {
 			l.pump(t, out)
 		}
 	}
+	if e.Events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		l.hangUp(t, in, e.Events&unix.EPOLLERR != 0)
+	}
 	l.pump(t, in)
 	l.settle(t)
 	if l.gift.to != nil && e.Events&unix.EPOLLIN != 0 {

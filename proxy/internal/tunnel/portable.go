@@ -42,6 +42,7 @@ type tunnel struct {
 	ours     bool          // the proxy, not a peer, ends the tunnel
 	patient  bool          // while closing, deadline counts from the last bytes moved
 	deadline time.Duration // of phases closing and lingering, since start
+	latest   time.Duration // to which a patient one may move; see closeDue
 	timer    *time.Timer   // nil until something is due
 	running  int           // goroutines
 	caused   bool          // by and why are known

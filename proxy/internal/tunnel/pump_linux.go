@@ -131,6 +131,7 @@ func (l *loop) flushSealed(t *slot, w *lane, s *sealedSide) {
 // unblock has the bytes walked that came behind those which were in the way.
 func (l *loop) unblock(t *slot, w *lane) {
 	w.blocked = false
+	l.handedOver(t, w)
 	i := w.kept
 	if i == 0 {
 		return
@@ -155,6 +156,7 @@ func (l *loop) send(t *slot, w *lane, p []byte, messages int64) {
 		l.keep(w, p[n:], messages, false)
 	default:
 		l.countMessages(t, w, messages)
+		l.handedOver(t, w)
 	}
 }
 

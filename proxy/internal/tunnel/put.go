@@ -56,6 +56,7 @@ func (w *way) put() {
 			if _, err := w.dst.Write(frame); err != nil {
 				w.putFailed()
 			}
+			w.t.handedOver(w)
 		case fin:
 			closeWrite(w.dst)
 		default:
@@ -108,7 +109,7 @@ func (w *way) chooseCloseLocked() []byte {
 		return nil
 	case w.between():
 		w.wants.And(^wantClose)
-		w.told, w.mute = true, true
+		w.told, w.telling, w.mute = true, true, true
 		w.t.frameLocked(w.closeCode, w.closeText)
 		return wsproto.AppendClose(nil, w.closeCode, w.closeText, w.mask())
 	case !w.t.websocket || w.blind: // the end is all that can be told

@@ -40,6 +40,8 @@ func (l *loop) say(t *slot, w *lane, frame []byte) {
 		l.writeFailed(t, w)
 	case n < len(frame):
 		l.keep(w, frame[n:], 0, true)
+	default:
+		l.handedOver(t, w)
 	}
 }
 
@@ -85,7 +87,7 @@ func (l *loop) chooseClose(t *slot, w *lane, b []byte) []byte {
 		w.unwant(wantClose)
 	case t.between(w):
 		w.unwant(wantClose)
-		w.told, w.mute = true, true
+		w.told, w.telling, w.mute = true, true, true
 		text := l.slab.end(t).closeText[w.from.lane()]
 		l.firstFrame(t, w.closeCode, text)
 		return wsproto.AppendClose(b, w.closeCode, text, w.mask())

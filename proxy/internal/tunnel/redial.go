@@ -81,6 +81,8 @@ func (w *way) chooseLeaveLocked() []byte {
 	w.wants.And(^wantLeave)
 	w.told = true
 	w.awayLocked()
+	w.t.redialer.due = w.t.since() + w.t.limits.CloseTimeout
+	w.t.armLocked()
 	e := w.t.redialer.leaving
 	return wsproto.AppendClose(nil, e.code[fromClient], e.text, w.mask())
 }

@@ -35,6 +35,7 @@ type slotState struct {
 	start    int64
 	lifetime int64 // the limit; 0 is none
 	deadline int64 // of phases closing and lingering
+	latest   int64 // to which a patient one may move; see closeDue
 	gen      uint32
 	index    uint32
 	limits   uint32 // see limitTable
@@ -61,11 +62,12 @@ type lane struct {
 	wants     uint8
 	from      Party
 
-	told, mute, stopped, fin, deaf, blind, closeSeen, ended, gone bool
+	told, telling, mute, stopped, fin, deaf, blind, closeSeen, ended, gone bool
 
 	blocked  bool // dst does not take bytes: src is not read
 	readable bool // src may have something to read
 	hup      bool // src has sent its end of file, or a reset: read on until it comes
+	broken   bool // src's connection has failed: its end of file is no orderly end
 	eof      bool // nothing is to be read from src, its end of file has come
 	queued   bool // in the loop's ready list
 	full     bool // the last read filled the buffer

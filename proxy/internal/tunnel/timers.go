@@ -57,15 +57,25 @@ func (t *tunnel) dueLocked(now time.Duration) time.Duration {
 }
 
 func (t *tunnel) closingDueLocked(now time.Duration) time.Duration {
-	deadline := t.deadline
-	if t.patient {
-		deadline = max(deadline, t.lastMoved()+t.limits.CloseTimeout)
-	}
-	if now < deadline {
-		return deadline
+	if due := t.closeDueLocked(); now < due {
+		return due
 	}
 	t.lingerLocked()
 	return t.deadline
+}
+
+// closeDueLocked is when a tunnel that is closing is overdue.
+func (t *tunnel) closeDueLocked() time.Duration {
+	if !t.patient {
+		return t.deadline
+	}
+	var answered time.Duration
+	for i := range t.ways {
+		if w := &t.ways[i]; !w.closeSeen || w.telling {
+			answered = max(answered, w.movedAt())
+		}
+	}
+	return closeDue(t.deadline, answered, t.latest, t.limits.CloseTimeout)
 }
 
 // openDueLocked looks at an open tunnel's limits. The first one that is over
@@ -127,11 +137,13 @@ func (t *tunnel) pingDueLocked(w *way, now time.Duration) time.Duration {
 	if in.from == ByClient {
 		every = t.limits.PingClient
 	}
-	if every <= 0 || !t.websocket || w.blind || in.blind || w.deaf || w.away {
+	switch {
+	case !t.websocket || w.deaf || w.away:
 		return never
-	}
-	if in.ended {
-		return t.endedDueLocked(w, in, every, now)
+	case in.ended:
+		return t.halfClosedDueLocked(w, in, every, now)
+	case every <= 0 || w.blind || in.blind:
+		return never
 	}
 	heard := in.heardAt(now)
 	if w.pingedAt > heard {
@@ -145,14 +157,17 @@ func (t *tunnel) pingDueLocked(w *way, now time.Duration) time.Duration {
 	return now + min(t.limits.Pong, every)
 }
 
-// endedDueLocked gives a peer that has half-closed the time in which it would
-// have been found dead: it cannot answer a ping any more, and shows that it is
-// there by taking bytes.
-func (t *tunnel) endedDueLocked(w, in *way, every, now time.Duration) time.Duration {
-	due := max(in.heardAt(now), w.movedAt()) + every + t.limits.Pong
+// halfClosedDueLocked ends the tunnel when a peer that has half-closed has shown
+// for long enough that it is not there.
+func (t *tunnel) halfClosedDueLocked(w, in *way, every, now time.Duration) time.Duration {
+	due := halfClosedDue(time.Duration(in.heard.Load()), w.movedAt(), time.Duration(w.heard.Load()), w.passing.Load(),
+		every, t.limits.Pong)
 	if now >= due {
 		t.endLocked(pongTimeout(in))
 		return t.deadline
+	}
+	if every > 0 { // bytes that wait by then may have a shorter limit
+		return min(due, now+every+t.limits.Pong)
 	}
 	return due
 }

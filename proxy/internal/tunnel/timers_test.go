@@ -232,7 +232,7 @@ func TestClosingIsPatient(t *testing.T) {
 			b.wants(b.client, wsproto.OpText)
 		}
 		b.finish(ReasonClosed)
-		b.at(22*time.Second, "gone") // 16s, the 5s of silence, and 1s to go
+		b.at(21*time.Second, "gone") // four times the 5s, and 1s to go
 	})
 }
 
@@ -253,20 +253,131 @@ func TestDrainEndsPatience(t *testing.T) {
 	})
 }
 
-// A client that has half-closed and takes nothing is not kept for ever.
+// sends has a peer send a frame at every beat until it cannot. It returns how to
+// wait for that.
+func (b *bench) sends(s *stream, frame []byte, beat time.Duration) (wait func()) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			if _, err := s.Write(frame); err != nil {
+				return
+			}
+			time.Sleep(beat)
+		}
+	}()
+	return func() { <-ended }
+}
+
+// What the client sends behind its Close keeps nothing open.
+func TestCloserDoesNotExtendItsClose(t *testing.T) {
+	for _, lifetime := range []time.Duration{0, 3 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, Limits{CloseTimeout: 2 * time.Second, Lifetime: lifetime}, nil)
+			b.client.Write(wsproto.AppendClose(nil, 1000, "", someMask))
+			wait := b.sends(b.client, fromClientFrame(wsproto.OpPong, nil), 300*time.Millisecond)
+			b.finish(ReasonClosed)
+			b.at(3*time.Second, "gone") // 1s to go
+			wait()
+		})
+	}
+}
+
+// A backend that sends and sends, and the client takes it, has no more than four
+// times its time, and the lifetime.
+func TestClosingEndsSomeTime(t *testing.T) {
+	for _, test := range []struct{ lifetime, gone time.Duration }{
+		{0, 9 * time.Second}, {5 * time.Second, 6 * time.Second}, {time.Second, 3 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, Limits{CloseTimeout: 2 * time.Second, Lifetime: test.lifetime}, nil)
+			b.client.Write(wsproto.AppendClose(nil, 1000, "", someMask))
+			wait := b.sends(b.backend, fromBackendFrame(wsproto.OpText, nil), 500*time.Millisecond)
+			b.finish(ReasonClosed)
+			b.at(test.gone, "gone") // 1s to go
+			wait()
+		})
+	}
+}
+
+// The receiver's time begins when it has the Close frame, not when that was sent.
+func TestCloseTimeBeginsWithTheReceiver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Limits{Lifetime: time.Minute, CloseTimeout: 5 * time.Second}, nil)
+		go io.Copy(io.Discard, b.client)
+		frame := fromClientFrame(wsproto.OpBinary, make([]byte, 100))
+		go b.client.Write(frame)
+		io.ReadFull(b.backend, make([]byte, len(frame)-1)) // the last byte is not taken
+		time.Sleep(time.Minute + 4*time.Second)
+		b.backend.Read(make([]byte, 1))
+		b.wants(b.backend, wsproto.OpClose)
+		if _, err := b.backend.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("the backend read %v, want the end of file", err)
+		}
+		b.at(time.Minute+9*time.Second, "half-closed")
+		b.finish(ReasonLifetime)
+	})
+}
+
+// A client that has half-closed, and for which there is nothing, is not kept for
+// ever, pinged or not.
 func TestHalfClosedClientIsBounded(t *testing.T) {
+	for _, limits := range []Limits{{}, {PingClient: 30 * time.Second, Pong: 10 * time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, limits, func(s *Spec) { s.Client.EOF = true })
+			if _, err := b.backend.Read(make([]byte, 1)); err != io.EOF {
+				t.Fatal(err)
+			}
+			time.Sleep(39 * time.Second)
+			b.backend.Write(fromBackendFrame(wsproto.OpText, nil))
+			b.wants(b.client, wsproto.OpText)
+			b.wants(b.client, wsproto.OpClose)
+			b.at(99*time.Second, "given up")
+			b.finish(ReasonLost)
+		})
+	}
+}
+
+// Nor is one that does not take what there is for it.
+func TestHalfClosedClientThatTakesNothing(t *testing.T) {
+	for limits, want := range map[Limits]time.Duration{
+		{}: 60 * time.Second,
+		{PingClient: 30 * time.Second, Pong: 10 * time.Second}: 40 * time.Second,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			limits.CloseTimeout = time.Second
+			b := newBench(t, limits, func(s *Spec) { s.Client.EOF = true })
+			go io.Copy(io.Discard, b.backend)
+			time.Sleep(50 * time.Second)
+			go b.backend.Write(fromBackendFrame(wsproto.OpText, make([]byte, 100)))
+			<-b.done
+			b.at(50*time.Second+want+2*time.Second, "gone") // 1s for a Close, 1s to go
+		})
+	}
+}
+
+// One that takes what comes is kept, and so is one of another protocol.
+func TestHalfClosedClientIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limits := Limits{PingClient: 30 * time.Second, Pong: 10 * time.Second}
 		b := newBench(t, limits, func(s *Spec) { s.Client.EOF = true })
-		if _, err := b.backend.Read(make([]byte, 1)); err != io.EOF {
-			t.Fatal(err)
+		for range 100 {
+			time.Sleep(59 * time.Second)
+			b.backend.Write(fromBackendFrame(wsproto.OpText, nil))
+			b.wants(b.client, wsproto.OpText)
 		}
-		time.Sleep(39 * time.Second)
-		b.backend.Write(fromBackendFrame(wsproto.OpText, nil))
-		b.wants(b.client, wsproto.OpText)
-		b.wants(b.client, wsproto.OpClose)
-		b.at(79*time.Second, "given up")
-		b.finish(ReasonLost)
+		b.tunnel.Cut(ReasonShutdown)
+		<-b.done
+	})
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Limits{}, func(s *Spec) { s.Client.EOF, s.WebSocket = true, false })
+		go io.Copy(io.Discard, b.backend)
+		time.Sleep(24 * time.Hour)
+		if len(b.done) != 0 {
+			t.Error("the tunnel has ended")
+		}
+		b.tunnel.Cut(ReasonShutdown)
+		<-b.done
 	})
 }
 

@@ -19,7 +19,10 @@
 //     What breaks RFC 6455 ends that direction's frame-awareness, or with
 //     Limits.Strict the tunnel (1002); it never stalls.
 //   - A half-close is passed on after the bytes before it, and the other
-//     direction goes on.
+//     direction goes on; without a Close frame before it, on a WebSocket tunnel, for
+//     as long as that side is seen to be there (halfClosedDue).
+//   - A peer that refuses bytes, or was reset, is gone, whatever it had half-closed
+//     before: with a client that is gone the tunnel ends within a second.
 //   - A backend that goes without having sent a Close frame (reset, or end of
 //     file) is a loss: a client whose direction stands between frames is told
 //     Close 1012, so that it comes back. A client that goes is
@@ -31,8 +34,9 @@
 //     of file alone is passed on; a side that does not even take the bytes that
 //     are on their way is cut.
 //   - A Close frame of a peer's own passes, and so does its answer. When both
-//     have passed, both sides are half-closed. An answer that does not come is
-//     waited for until nothing has moved for CloseTimeout; a drain in the
+//     have passed, both sides are half-closed. The answer is waited for until
+//     CloseTimeout after the receiver's socket has taken the Close, longer only while
+//     the receiver sends and its peer takes that (closeDue). A drain in the
 //     meantime is not told, but makes that CloseTimeout from then.
 //   - Pings of ours (and their pongs, which go no further) are no activity: they
 //     neither reset idle limits nor count as messages or bytes. Anything heard

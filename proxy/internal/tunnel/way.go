@@ -40,6 +40,7 @@ type way struct {
 
 	// Written with both the turn and t.mu held, so that either is enough to read.
 	told    bool // a Close frame has gone to dst
+	telling bool // and is still on its way there
 	mute    bool // nothing more of src's goes to dst
 	stopped bool // mute, and what went before ended between two frames
 	fin     bool // dst has been half-closed
@@ -200,6 +201,7 @@ func (w *way) walk(p []byte) {
 			w.closed(p[end : end+n])
 			end, n = end+n, 0
 			flush()
+			w.t.handedOver(w)
 		case wsproto.StepTooBig:
 			flush()
 			w.walker.Unlimit() // to find the peer's reply behind it
@@ -228,7 +230,9 @@ func (w *way) write(p []byte, messages int64) {
 		return
 	}
 	n, err := w.dst.Write(p)
-	w.moved.Store(int64(w.t.since()))
+	if n > 0 {
+		w.moved.Store(int64(w.t.since()))
+	}
 	w.counted(int64(n))
 	if err != nil {
 		w.refused(p, n, messages)
@@ -300,6 +304,7 @@ func (w *way) violation(ev wsproto.Event, rest []byte) int {
 	frame := rest[:wsproto.ControlLen(rest)]
 	w.closed(frame)
 	w.write(frame, 0)
+	w.t.handedOver(w)
 	return len(frame)
 }
 

@@ -24,6 +24,10 @@ var ending = []scenario{
 	{"backend lost in a header", backendLostInHeader},
 	{"backend resets", backendResets},
 	{"client resets", clientResets},
+	{"client goes while the backend only writes", clientGoes},
+	{"client is reset while the backend only writes", clientIsReset},
+	{"client goes after its end of file", clientGoesHalfClosed},
+	{"backend goes while the client only writes", backendGoes},
 	{"drain", drain},
 	{"drain, raw", drainRaw},
 	{"drain waits for the boundary", drainWaits},
@@ -41,6 +45,9 @@ var unanswered = []scenario{
 	{"closed, and never goes", neverGoes},
 	{"drained, and never goes", drainedNeverGoes},
 	{"close without an answer", closeUnanswered},
+	{"close, and then pongs for ever", closeThenPongs},
+	{"close that the other side ignores", closeIgnored},
+	{"half-closed client that takes nothing", halfClosedStalls},
 	{"drain without an answer", drainUnanswered},
 	{"drain of a blocked tunnel", drainBlocked},
 }
@@ -93,6 +100,114 @@ func closeUnanswered(t *testing.T, e env) {
 	r.client.getsEOF()
 	r.backend.getsEOF()
 	r.ends(tunnel.ByClient, tunnel.ReasonClosed, 1000, "")
+}
+
+// writes has a peer send frame after frame, and nothing else, until it cannot.
+func (p *peer) writes() {
+	f := p.frame(wsproto.OpBinary, string(make([]byte, 600)))
+	for {
+		if _, err := p.conn.Write(f); err != nil {
+			return
+		}
+		time.Sleep(time.Millisecond) // a feed, no flood
+	}
+}
+
+// clientGoes has the client's process end: its system sends FIN, and a reset to
+// whatever comes after. The backend finds out by its own failing write.
+func clientGoes(t *testing.T, e env) {
+	for _, change := range []func(*tunnel.Spec){nil, raw} {
+		r := e.open(t, change)
+		go r.backend.writes()
+		r.client.getsSome()
+		r.client.conn.Close()
+		if s := r.endsAnyhow(); s.ClosedBy != tunnel.ByClient {
+			t.Errorf("ended %+v", s)
+		}
+	}
+}
+
+func clientIsReset(t *testing.T, e env) {
+	if !e.net.abrupt {
+		t.Skip("only plain TCP is reset")
+	}
+	for _, change := range []func(*tunnel.Spec){nil, raw} {
+		r := e.open(t, change)
+		go r.backend.writes()
+		r.client.resets()
+		if s := r.endsAnyhow(); s.ClosedBy != tunnel.ByClient || s.Reason != tunnel.ReasonLost {
+			t.Errorf("ended %+v", s)
+		}
+	}
+}
+
+// clientGoesHalfClosed has the end of file found before the client goes.
+func clientGoesHalfClosed(t *testing.T, e env) {
+	for _, change := range []func(*tunnel.Spec){nil, raw} {
+		r := e.open(t, change)
+		r.client.goes()
+		r.backend.getsEOF()
+		go r.backend.writes()
+		r.client.getsSome()
+		r.client.conn.Close()
+		if s := r.endsAnyhow(); s.ClosedBy != tunnel.ByClient {
+			t.Errorf("ended %+v", s)
+		}
+	}
+}
+
+func backendGoes(t *testing.T, e env) {
+	r := e.open(t, nil)
+	go r.client.writes()
+	r.backend.getsSome()
+	r.backend.conn.Close()
+	r.client.answersClose(1012, "backend lost")
+	r.client.conn.Close()
+	r.ends(tunnel.ByBackend, tunnel.ReasonLost, 1012, "backend lost")
+}
+
+func closeThenPongs(t *testing.T, e env) {
+	r := e.open(t, func(s *tunnel.Spec) { s.Limits.CloseTimeout = awhile })
+	go io.Copy(io.Discard, r.backend.conn)
+	r.client.send(r.client.closeFrame(1000, ""))
+	for pong := r.client.frame(wsproto.OpPong, ""); len(r.done) == 0; time.Sleep(soon / 5) {
+		r.client.conn.Write(pong) // fails at last
+	}
+	r.ends(tunnel.ByClient, tunnel.ReasonClosed, 1000, "")
+}
+
+func closeIgnored(t *testing.T, e env) {
+	for _, by := range []tunnel.Party{tunnel.ByClient, tunnel.ByBackend} {
+		r := e.open(t, func(s *tunnel.Spec) { s.Limits.CloseTimeout = soon })
+		closer, other := r.client, r.backend
+		if by == tunnel.ByBackend {
+			closer, other = other, closer
+		}
+		go io.Copy(io.Discard, other.conn)
+		go other.writes()
+		closer.send(closer.closeFrame(1000, ""))
+		go io.Copy(io.Discard, closer.conn)
+		r.ends(by, tunnel.ReasonClosed, 1000, "")
+	}
+}
+
+// halfClosedStalls has a client that has half-closed take nothing of what there is
+// for it.
+func halfClosedStalls(t *testing.T, e env) {
+	r := e.open(t, func(s *tunnel.Spec) {
+		s.Limits.PingClient, s.Limits.Pong, s.Limits.CloseTimeout = awhile, awhile, soon
+	})
+	r.client.goes()
+	r.backend.getsEOF()
+	go func() {
+		f := r.backend.frame(wsproto.OpBinary, string(make([]byte, 64<<10)))
+		for {
+			if _, err := r.backend.conn.Write(f); err != nil {
+				return
+			}
+		}
+	}()
+	r.ends(tunnel.ByClient, tunnel.ReasonLost, 1006, "")
 }
 
 func closeWithoutCode(t *testing.T, e env) {

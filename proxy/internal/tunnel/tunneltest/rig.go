@@ -276,6 +276,14 @@ func (p *peer) gets(want []byte) {
 
 func clip(b []byte) []byte { return b[:min(len(b), 64)] }
 
+// getsSome reads something.
+func (p *peer) getsSome() {
+	p.t.Helper()
+	if _, err := p.r.ReadByte(); err != nil {
+		p.t.Fatalf("%s: read: %v", p.name, err)
+	}
+}
+
 // getsEOF reads the end of file, and nothing before it.
 func (p *peer) getsEOF() {
 	p.t.Helper()
