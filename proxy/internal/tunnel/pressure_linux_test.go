@@ -539,7 +539,7 @@ func TestUnderKeepsRecordsWhole(t *testing.T) {
 		read <- err
 	}()
 	for len(u.backlog) > 0 {
-		if !u.flush() {
+		if _, ok := u.flush(); !ok {
 			t.Fatal("the peer is there")
 		}
 		runtime.Gosched()

@@ -17,7 +17,7 @@ import (
 // until dst takes no more, or until others must have their turns.
 func (l *loop) pump(t *slot, w *lane) {
 	for range maxReads {
-		if w.blocked || w.ended || t.phase == phaseCut {
+		if w.blocked || w.ended || t.phase == phaseCut || l.owes(t, w) {
 			return
 		}
 		if w.eof {
@@ -118,13 +118,16 @@ func (l *loop) flush(t *slot, w *lane) {
 }
 
 func (l *loop) flushSealed(t *slot, w *lane, s *sealedSide) {
+	n, ok := s.under.flush()
+	if n > 0 {
+		w.moved = l.now
+	}
 	switch {
-	case !s.under.flush():
+	case !ok:
 		l.writeFailed(t, w)
 	case len(s.under.backlog) > 0:
 		return
 	}
-	w.moved = l.now
 	l.unblock(t, w)
 }
 

@@ -42,7 +42,14 @@ type under struct {
 	hup     bool // never dry: the end of file is to be read
 	fd      int32
 	backlog []byte // records that the socket has not taken; nil while it takes all
+	owed    int    // how much of that answers what was read, at most
+	failed  bool   // the socket takes nothing any more
 }
+
+// maxOwed is how many bytes of answers of TLS itself may wait for a side that is
+// read all the same: a peer that takes nothing can ask for a new key, and is owed an
+// answer, as often as it likes.
+const maxOwed = 4 << 10
 
 // again is what Read says instead of waiting.
 type again struct{}
@@ -92,9 +99,13 @@ func (u *under) Write(p []byte) (n int, err error) {
 	if !u.taken {
 		return u.Conn.Write(p)
 	}
+	if u.failed {
+		return 0, os.NewSyscallError("write", unix.EPIPE)
+	}
 	if len(u.backlog) == 0 {
 		m, errno := writeFD(u.fd, p)
 		if errno != 0 {
+			u.fail()
 			return m, os.NewSyscallError("write", errno)
 		}
 		n = m
@@ -103,15 +114,25 @@ func (u *under) Write(p []byte) (n int, err error) {
 	return len(p), nil
 }
 
-// flush writes what has been kept, and reports whether it did not fail.
-func (u *under) flush() bool {
+// flush writes what has been kept. It returns how much of it the socket took, and
+// whether it did not fail.
+func (u *under) flush() (n int, ok bool) {
 	n, errno := writeFD(u.fd, u.backlog)
+	if errno != 0 {
+		u.fail()
+		return n, false
+	}
 	u.backlog = u.backlog[:copy(u.backlog, u.backlog[n:])]
+	u.owed = min(u.owed, len(u.backlog))
 	if len(u.backlog) == 0 {
 		u.backlog = nil
 	}
-	return errno == 0
+	return n, true
 }
+
+// fail forgets what has been kept: a backlog that nobody can flush would keep the
+// side waiting for room for ever.
+func (u *under) fail() { u.failed, u.backlog, u.owed = true, nil, 0 }
 
 // sealed are the TLS connections of a tunnel's sides; nil where there is none.
 type sealed [2]*sealedSide
@@ -147,8 +168,10 @@ func (l *loop) side(t *slot, w *lane) *sealedSide {
 // be somebody else's than the peer's.)
 func (l *loop) unseal(t *slot, w *lane, s *sealedSide, p []byte) (int, syscall.Errno) {
 	s.under.hup = w.hup
+	waited := len(s.under.backlog)
 	n, err := s.conn.Read(p)
-	if len(s.under.backlog) > 0 { // reading may answer: a new key, an alert
+	if len(s.under.backlog) > waited { // reading may answer: a new key, an alert
+		s.under.owed += len(s.under.backlog) - waited
 		t.other(w).blocked = true
 	}
 	switch {
@@ -160,6 +183,13 @@ func (l *loop) unseal(t *slot, w *lane, s *sealedSide, p []byte) (int, syscall.E
 		return 0, 0
 	}
 	return 0, unix.EPROTO
+}
+
+// owes reports whether the side that w comes from takes so few of the answers to
+// what it sends that it is not to be read.
+func (l *loop) owes(t *slot, w *lane) bool {
+	s := l.side(t, w)
+	return s != nil && s.under.owed > maxOwed
 }
 
 // seal writes p encrypted, with the meaning of writeFD: all is taken, and w is
