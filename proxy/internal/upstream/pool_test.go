@@ -200,7 +200,7 @@ func perWeight(m Member) float64 {
 
 func TestPoolErrors(t *testing.T) {
 	_, err := NewPool("chat", Settings{Balance: "random"}, nil, nil)
-	if want := `pool "chat": balance "random": want one of hash, least_bytes, least_tunnels, random_two, round_robin`; err == nil || err.Error() != want {
+	if want := `pool "chat": unknown balance "random"`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	if _, err := newPool(t, "", nil, nil).Pick(Choice{}); err != ErrUnavailable {
