@@ -212,7 +212,7 @@ func (p *poller) update(rule *Rule, found []Found) {
 	before := p.pool.Members()
 	members := p.membersLocked(found)
 	joined, left := difference(before, members)
-	changed := !slices.Equal(before, members)
+	changed := !upstream.EqualMembers(before, members)
 	if changed {
 		p.pool.SetMembers(members)
 		p.checkHealthLocked()

@@ -2,6 +2,8 @@ package upstream
 
 // What the routes file says of a backend in a pool.
 
+import "slices"
+
 // Member is one backend in a pool. Immutable: what changes at run time is the Backend's.
 type Member struct {
 	Backend *Backend
@@ -21,6 +23,15 @@ type Member struct {
 	MaxRequests int
 
 	seed uint64 // of the hash policy; set by newMemberSet
+}
+
+// EqualMembers reports whether a pool with members a would become another one by
+// SetMembers(b).
+func EqualMembers(a, b []Member) bool {
+	return slices.EqualFunc(a, b, func(m, n Member) bool {
+		m.seed, n.seed = 0, 0 // derived, and only of members that are in a pool
+		return m == n
+	})
 }
 
 // weight is the member's effective weight, in thousandths: a part of Weight in slow
