@@ -52,7 +52,8 @@ func compare(old, new *Table) Changes {
 
 // judge says what becomes of a tunnel now that this Table is current: it stays
 // while its route is there, its backend is still the route's and not drained,
-// and its client and Origin would still be let in. All else may change. Where it is
+// and its client and Origin would still be let in: without that it is forbidden, by
+// whatever policy it was opened. All else may change. Where it is
 // the backend alone, a tunnel that can redial moves within the pool.
 func (t *Table) judge(f drain.Facts, renamed map[string]string) drain.Verdict {
 	name, backend := f.Route, f.Backend
@@ -70,10 +71,11 @@ func (t *Table) judge(f drain.Facts, renamed map[string]string) drain.Verdict {
 	}
 	welcome := rt.allowsClient(f.Client) && rt.allowsOrigin(f)
 	return drain.Verdict{
-		Drain:   !welcome || !rt.has(backend),
-		Move:    welcome && rt.leadsTo(backend.Pool),
-		Route:   name,
-		Backend: backend,
+		Drain:     !welcome || !rt.has(backend),
+		Forbidden: !welcome,
+		Move:      welcome && rt.leadsTo(backend.Pool),
+		Route:     name,
+		Backend:   backend,
 	}
 }
 

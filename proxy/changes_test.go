@@ -58,7 +58,7 @@ func TestWhatAReloadDoesToTunnels(t *testing.T) {
 	tests := []struct {
 		name       string
 		routes     string
-		chat, live string // "" stays, "drain" goes, "move" does if it cannot redial
+		chat, live string // "" stays, "drain" goes, "move" does if it cannot redial, "forbid" goes whatever its policy says
 	}{
 		{"nothing", baseRoutes, "", ""},
 		{"another route is added", edit("routes:", "routes:\n  new: {match: {path: /new}, respond: {}}"), "", ""},
@@ -73,7 +73,7 @@ func TestWhatAReloadDoesToTunnels(t *testing.T) {
 		{"another backend is drained", edit(`9003"`, `9003", drain: true`), "", ""},
 		{"the backend goes", edit(`a: {url: "ws://127.0.0.1:9002"}, `, ""), "", "move"},
 		{"the backend's scheme", edit(`"ws://127.0.0.1:9002"`, `"wss://127.0.0.1:9002"`), "", "move"},
-		{"the backend goes, and the client is no longer let in", edit(`a: {url: "ws://127.0.0.1:9002"}, `, "", "path_prefix: /live", "path_prefix: /live, client: [198.51.100.0/24]"), "", "drain"},
+		{"the backend goes, and the client is no longer let in", edit(`a: {url: "ws://127.0.0.1:9002"}, `, "", "path_prefix: /live", "path_prefix: /live, client: [198.51.100.0/24]"), "", "forbid"},
 		{"another pool", edit("pool://live", "pool://other", "pools:\n", "pools:\n  other: {backends: {a: {url: \"ws://127.0.0.1:9002\"}}}\n"), "", "drain"},
 		{"the target moves", edit("9001", "9009"), "move", ""},
 		{"the route goes", edit(`  chat: {match: {path_prefix: /chat}, to: "ws://127.0.0.1:9001/x"}`+"\n", ""), "drain", ""},
@@ -81,9 +81,9 @@ func TestWhatAReloadDoesToTunnels(t *testing.T) {
 		{"the route with the pool is renamed", edit("  live: {match", "  stream: {match"), "", ""},
 		{"renamed and moved is another route", edit("  chat:", "  talk:", "/chat", "/talk"), "drain", ""},
 		{"the route no longer tunnels", edit(`to: "ws://127.0.0.1:9001/x"`, "respond: {}"), "drain", ""},
-		{"the client is no longer let in", edit("path_prefix: /chat", "path_prefix: /chat, client: [198.51.100.0/24]"), "drain", ""},
+		{"the client is no longer let in", edit("path_prefix: /chat", "path_prefix: /chat, client: [198.51.100.0/24]"), "forbid", ""},
 		{"the client still is let in", edit("path_prefix: /chat", "path_prefix: /chat, client: [192.0.2.0/24]"), "", ""},
-		{"the Origin is no longer let in", edit(`9001/x"`, `9001/x", origins: ["https://other.example"]`), "drain", ""},
+		{"the Origin is no longer let in", edit(`9001/x"`, `9001/x", origins: ["https://other.example"]`), "forbid", ""},
 		{"without an Origin nothing is checked", edit(`"pool://live"`, `"pool://live", origins: ["https://other.example"]`), "", ""},
 		{"no routes at all", "routes: {}", "drain", "drain"},
 	}
@@ -98,6 +98,8 @@ func TestWhatAReloadDoesToTunnels(t *testing.T) {
 			}{{chatTunnel, tt.chat}, {liveTunnel, tt.live}} {
 				got := ""
 				switch v := new.judge(tunnel.facts, renamed); {
+				case v.Drain && v.Forbidden:
+					got = "forbid"
 				case v.Drain && v.Move:
 					got = "move"
 				case v.Drain:

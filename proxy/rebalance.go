@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/discovery"
+	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
@@ -27,26 +28,45 @@ const (
 
 // balancing is one pool's rebalancing under way.
 type balancing struct {
-	began   time.Time
-	tunnels int // that were open then
+	began   time.Time // may be to come
+	tunnels int       // that were open when it was asked for
+	joined  []string  // by an edit, which may be taken back: authorities; nil where health or a name brought them
 }
 
-// rebalance begins a pool's rebalancing, or has the one under way begin again:
-// its time counts from the last who came.
-func (s *Server) rebalance(pool string) {
+// rebalance begins a pool's rebalancing, or has the one under way begin again: its time
+// counts from the last who came.
+func (s *Server) rebalance(pool string) { s.beginBalancing(pool, nil) }
+
+// beginBalancing is rebalance for those that an edit brought, too: they are given the
+// grace that every drain gives an edit.
+func (s *Server) beginBalancing(pool string, joined []string) {
 	s.judging.Lock()
 	defer s.judging.Unlock()
 	if s.adopted == nil || s.adopted.rebalance[pool] == nil || s.stopping.Load() {
 		return
 	}
 	_, tunnels := s.shares(s.adopted.pools[pool], 0)
+	began := time.Now()
+	if joined != nil {
+		began = began.Add(drain.Grace)
+	}
 	if under := s.balancing[pool]; under != nil {
 		tunnels = max(tunnels, under.tunnels)
+		if time.Until(under.began) > 0 { // as when those that an edit brought are found well
+			began, joined = later(began, under.began), slices.Concat(under.joined, joined)
+		}
 	}
 	if len(s.balancing) == 0 {
-		time.AfterFunc(0, s.stepBalancing) // which comes again by itself
+		time.AfterFunc(time.Until(began), s.stepBalancing) // which comes again by itself
 	}
-	s.balancing[pool] = &balancing{began: time.Now(), tunnels: tunnels}
+	s.balancing[pool] = &balancing{began: began, tunnels: tunnels, joined: joined}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func (s *Server) shares(pool *upstream.Pool, least int) ([]upstream.Share, int) {
@@ -61,8 +81,12 @@ func (s *Server) stepBalancing() {
 	next := time.Duration(math.MaxInt64)
 	for name, under := range s.balancing {
 		rule, pool := s.adopted.rebalance[name], s.adopted.pools[name]
-		if rule == nil || pool == nil || s.stopping.Load() || time.Since(under.began) >= rule.within {
+		if rule == nil || pool == nil || s.stopping.Load() || time.Since(under.began) >= rule.within || under.takenBack(pool) {
 			delete(s.balancing, name)
+			continue
+		}
+		if wait := time.Until(under.began); wait > 0 {
+			next = min(next, wait)
 			continue
 		}
 		step := max(rule.within/rebalanceSteps, rebalanceStep)
@@ -72,6 +96,13 @@ func (s *Server) stepBalancing() {
 	if len(s.balancing) > 0 {
 		time.AfterFunc(next, s.stepBalancing)
 	}
+}
+
+// takenBack says that all of those that an edit brought are gone again.
+func (b *balancing) takenBack(pool *upstream.Pool) bool {
+	return b.joined != nil && !slices.ContainsFunc(usable(pool), func(m upstream.Member) bool {
+		return slices.Contains(b.joined, m.Backend.Key().Authority)
+	})
 }
 
 // letGo drains what is due of those who are over: so much that by the end of the
@@ -101,11 +132,15 @@ func (s *Server) rebalanceJoined(old, new *Table) {
 		if before == nil {
 			continue
 		}
+		var joined []string
 		known := usable(before)
-		if slices.ContainsFunc(usable(now), func(m upstream.Member) bool {
-			return discovery.MemberOf(known, m.Backend.Key()) != m.Backend
-		}) {
-			s.rebalance(name)
+		for _, m := range usable(now) {
+			if discovery.MemberOf(known, m.Backend.Key()) != m.Backend {
+				joined = append(joined, m.Backend.Key().Authority)
+			}
+		}
+		if joined != nil {
+			s.beginBalancing(name, joined)
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -70,4 +72,50 @@ pools:
 			t.Errorf("%d tunnels were let go in the end, wanted %d and nothing under way", got, over)
 		}
 	})
+}
+
+// TestRebalanceAfterAnEdit begins when the grace of every edit is over, also when
+// what joined is found well meanwhile, and does not where the edit is taken back.
+func TestRebalanceAfterAnEdit(t *testing.T) {
+	const text = `
+routes: {r: {match: {path: /r}, to: "pool://p"}}
+pools:
+  p:
+    rebalance: {within: 10s, tolerance: 1%}
+    backends: {a: {url: "ws://127.0.0.1:9001"}, b: {url: "ws://127.0.0.1:9002"}JOINED}
+`
+	for _, takenBack := range []bool{false, true} {
+		t.Run(fmt.Sprint("taken back ", takenBack), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				before := table(t, nil, strings.Replace(text, "JOINED", "", 1))
+				after := table(t, before, strings.Replace(text, "JOINED", `, c: {url: "ws://127.0.0.1:9003"}`, 1))
+				s := &Server{tunnels: drain.NewGroup(), log: slog.New(slog.DiscardHandler), balancing: map[string]*balancing{}, adopted: after}
+				id := func(port string) upstream.BackendKey {
+					return upstream.BackendKey{Pool: "p", Scheme: "ws", Authority: "127.0.0.1:" + port}
+				}
+				var gone atomic.Int64
+				for i := range 90 { // 60 and 30: too many at one of them before the edit, too
+					entry := s.tunnels.Reserve(drain.Facts{Route: "r", Backend: id([]string{"9001", "9001", "9002"}[i%3])})
+					entry.Opened(&movable{entry: entry, gone: &gone})
+				}
+				s.rebalanceJoined(before, after)
+				time.Sleep(drain.Grace / 2)
+				s.healthChanged(after.backends[id("9003")], health.Event{Change: health.CameUp})
+				time.Sleep(drain.Grace/2 - 1)
+				synctest.Wait()
+				if got := gone.Load(); got != 0 {
+					t.Errorf("%d tunnels were let go before the grace was over", got)
+				}
+				want := int64(29) // the tolerance leaves one
+				if takenBack {
+					s.adopted, want = before, 0
+				}
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if got := gone.Load(); got != want || len(s.balancing) != 0 {
+					t.Errorf("%d tunnels were let go in the end, want %d and nothing under way", got, want)
+				}
+			})
+		})
+	}
 }

@@ -73,7 +73,7 @@ func openPair(t *testing.T, drain string) (tunnel pair, remove func()) {
 // towards it; the backend when it has the whole message.
 func TestDrainWaitsForTheClientsMessage(t *testing.T) {
 	t.Parallel()
-	tunnel, remove := openPair(t, `window: 1ms, close_timeout: 1h, reason: "moved"`)
+	tunnel, remove := openPair(t, `window: off, close_timeout: 1h, reason: "moved"`)
 	all := message(someMask)
 	tunnel.client.Send(string(all[:half]))
 	remove()
@@ -92,7 +92,7 @@ func TestDrainWaitsForTheClientsMessage(t *testing.T) {
 // TestDrainWaitsForTheBackendsMessage is the same the other way.
 func TestDrainWaitsForTheBackendsMessage(t *testing.T) {
 	t.Parallel()
-	tunnel, remove := openPair(t, `window: 1ms, close_timeout: 1h, reason: "moved"`)
+	tunnel, remove := openPair(t, `window: off, close_timeout: 1h, reason: "moved"`)
 	tunnel.backend.SetCloseHandler(func(int, string) error { return nil }) // it would answer in the middle of its message
 	all := message(nil)
 	sent := make(chan error, 1)
@@ -156,7 +156,7 @@ func (tunnel pair) end(t *testing.T, messages int) {
 // not, and its connection stays until it does.
 func TestDrainAwaitsTheReply(t *testing.T) {
 	t.Parallel()
-	tunnel, remove := openPair(t, `window: 1ms, close_timeout: 1h, reason: "moved"`)
+	tunnel, remove := openPair(t, `window: off, close_timeout: 1h, reason: "moved"`)
 	remove()
 	if code, _ := closeCode(t, tunnel.backend); code != drained { // and gorilla answers
 		t.Errorf("the backend read Close %d, wanted %d", code, drained)
@@ -198,7 +198,7 @@ func (tunnel pair) mustBeOpen(t *testing.T) {
 // TestDrainCutsWhoNeverReplies: after close_timeout.
 func TestDrainCutsWhoNeverReplies(t *testing.T) {
 	t.Parallel()
-	tunnel, remove := openPair(t, `window: 1ms, close_timeout: 50ms, reason: "moved"`)
+	tunnel, remove := openPair(t, `window: off, close_timeout: 50ms, reason: "moved"`)
 	remove()
 	readCloseFrame(t, tunnel.client)
 	if rest := tunnel.client.Rest(); rest != "" {
@@ -211,7 +211,7 @@ func TestDrainCutsWhoNeverReplies(t *testing.T) {
 func TestDrainEndsARawTunnel(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, "b")
-	p := start(t, web+`routes: {r: {match: {path: /r}, to: "`+b.url("http")+`", upgrade: any, drain: {window: 1ms}}}`+"\n")
+	p := start(t, web+`routes: {r: {match: {path: /r}, to: "`+b.url("http")+`", upgrade: any, drain: {window: off}}}`+"\n")
 	raw := connect(t, p)
 	if got := ask(t, raw, request("GET /r HTTP/1.1", "Host: x", "Connection: Upgrade", "Upgrade: mine")); got.status != 101 {
 		t.Fatalf("no tunnel: %d", got.status)

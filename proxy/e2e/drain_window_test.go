@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 )
@@ -103,6 +104,32 @@ func TestReturnedRouteLetsTunnelsOff(t *testing.T) {
 	}
 	for _, conn := range conns {
 		echo(t, conn, "welcome again")
+	}
+}
+
+// TestEditTakenBackSparesTunnels: a writer that pauses leaves half of its routes for
+// a while, which is a valid file. However short the window, nobody is told anything
+// before three seconds are over.
+func TestEditTakenBackSparesTunnels(t *testing.T) {
+	t.Parallel()
+	const grace = 3 * time.Second
+	p := start(t, spread("1ms", true))
+	conn := dial(t, p.ws("/r"))
+
+	edited := time.Now()
+	p.edit(spread("1ms", false))
+	p.edit(spread("1ms", true))
+	if time.Since(edited) > grace {
+		t.Skip("two edits took longer than an edit may be taken back")
+	}
+	echo(t, conn, "spared")
+
+	edited = time.Now()
+	if loaded := p.edit(spread("1ms", false)); loaded.text("tunnels_draining") != "1" {
+		t.Errorf("logged as %v, wanted one tunnel draining", loaded)
+	}
+	if code, _ := closeCode(t, conn); code != drained || time.Since(edited) < grace {
+		t.Errorf("closed with %d %v after the edit, wanted %d and not before %v", code, time.Since(edited), drained, grace)
 	}
 }
 

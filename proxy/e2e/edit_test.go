@@ -18,7 +18,7 @@ routes:
   kept: {match: {path: /kept}, to: "$b"}
 `, map[string]string{"b": b.url("ws")}) + more
 	}
-	p := start(t, routes(`  gone: {match: {path: /gone}, to: "`+b.url("ws")+`", drain: {window: 1ms, code: 4001, reason: "moved"}}`))
+	p := start(t, routes(`  gone: {match: {path: /gone}, to: "`+b.url("ws")+`", drain: {window: off, code: 4001, reason: "moved"}}`))
 	kept, gone := dial(t, p.ws("/kept")), dial(t, p.ws("/gone"))
 	echo(t, kept, "before")
 	echo(t, gone, "before")

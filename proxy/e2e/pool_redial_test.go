@@ -37,7 +37,7 @@ routes:
     match: {path: /}
     to: "pool://p"
     on_backend_loss: redial
-    drain: {window: 1ms, close_timeout: 2s, reason: moving}
+    drain: {window: off, close_timeout: 2s, reason: moving}
 ` + route + statusRoute
 }
 
@@ -270,7 +270,7 @@ func TestRedialDrained(t *testing.T) {
 	a, b := newBackend(t, "a"), newBackend(t, "b")
 	both := map[string]string{"a": a.url("ws"), "b": b.url("ws")}
 	direct := func(to *backend) string {
-		return "  direct: {match: {path: /direct}, to: " + to.url("ws") + ", on_backend_loss: redial, drain: {window: 1ms}}\n"
+		return "  direct: {match: {path: /direct}, to: " + to.url("ws") + ", on_backend_loss: redial, drain: {window: off}}\n"
 	}
 	p := start(t, redialling(both, map[string]string{"b": ", drain: true"}, "", direct(a)))
 	var talks []*dialogue

@@ -304,7 +304,7 @@ func TestSpread(t *testing.T) {
 		for name := range strings.FieldsSeq(names) {
 			fmt.Fprintf(&b, "      %s: {url: \"ws://%s\", weight: %d}\n", name, hosts[name].addr, hosts[name].weight)
 		}
-		b.WriteString("routes:\n  crowd: {match: {path: /crowd}, to: \"pool://hosts\", drain: {window: 1ms}, keepalive: off}\n") // visitors answer no pings
+		b.WriteString("routes:\n  crowd: {match: {path: /crowd}, to: \"pool://hosts\", drain: {window: off}, keepalive: off}\n") // visitors answer no pings
 		return b.String() + statusRoute
 	}
 	list := func(names string) (out []*host) {

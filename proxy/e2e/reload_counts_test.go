@@ -86,7 +86,7 @@ func TestDrainedBackendHandsOver(t *testing.T) {
 	values := map[string]string{"a": newBackend(t, "a").url("ws"), "b": newBackend(t, "b").url("ws")}
 	routes := func(drain string) string {
 		return web + fill(`pools: {chat: {backends: {a: {url: "$a"`+drain+`}, b: {url: "$b"}}}}`, values) + `
-routes: {chat: {match: {path: /chat}, to: "pool://chat", drain: {window: 1ms}}}
+routes: {chat: {match: {path: /chat}, to: "pool://chat", drain: {window: off}}}
 `
 	}
 	p := start(t, routes(""))

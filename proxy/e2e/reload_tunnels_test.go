@@ -23,8 +23,14 @@ type change struct {
 
 const drained = 1012
 
+// How a tunnel ends whose client or Origin is no longer allowed.
+const (
+	forbidden       = 1008
+	forbiddenReason = "no longer allowed"
+)
+
 // changes is routefile's table of what an edit does to an open tunnel. $a and $b
-// are two backends; every route's window is 1ms unless it says otherwise.
+// are two backends; every route's window is off unless it says otherwise.
 var changes = []change{
 	{name: "untouched",
 		before: `untouched: {match: {path: /untouched}, to: "$a"}`,
@@ -106,7 +112,11 @@ var changes = []change{
 	{name: "client-tightened",
 		before: `client-tightened: {match: {path: /client-tightened}, to: "$a"}`,
 		after:  `client-tightened: {match: {path: /client-tightened, client: [198.51.100.0/24]}, to: "$a"}`,
-		code:   drained},
+		code:   forbidden, reason: forbiddenReason},
+	{name: "client-kept", // no policy lets it stay
+		before: `client-kept: {match: {path: /client-kept}, to: "$a", drain: {keep: true, window: 1h, code: 4001}}`,
+		after:  `client-kept: {match: {path: /client-kept, client: [198.51.100.0/24]}, to: "$b", drain: {keep: true}}`,
+		code:   forbidden, reason: forbiddenReason},
 	{name: "client-forwarded", // the address that counts is the one a trusted proxy told
 		header: http.Header{"X-Forwarded-For": {"198.51.100.7"}},
 		before: `client-forwarded: {match: {path: /client-forwarded, client: [198.51.100.0/24]}, to: "$a"}`,
@@ -115,17 +125,17 @@ var changes = []change{
 		header: http.Header{"X-Forwarded-For": {"198.51.100.7"}},
 		before: `client-shut-out: {match: {path: /client-shut-out, client: [198.51.100.0/24]}, to: "$a"}`,
 		after:  `client-shut-out: {match: {path: /client-shut-out, client: [198.51.100.8/29, 127.0.0.0/8]}, to: "$a"}`,
-		code:   drained},
+		code:   forbidden, reason: forbiddenReason},
 	{name: "origin-tightened",
 		header: http.Header{"Origin": {"https://app.example.com"}},
 		before: `origin-tightened: {match: {path: /origin-tightened}, to: "$a", origins: any}`,
 		after:  `origin-tightened: {match: {path: /origin-tightened}, to: "$a", origins: ["https://other.example.com"]}`,
-		code:   drained},
+		code:   forbidden, reason: forbiddenReason},
 	{name: "origin-defaulted", // to same-host
 		header: http.Header{"Origin": {"https://app.example.com"}},
 		before: `origin-defaulted: {match: {path: /origin-defaulted}, to: "$a", origins: ["https://app.example.com"]}`,
 		after:  `origin-defaulted: {match: {path: /origin-defaulted}, to: "$a"}`,
-		code:   drained},
+		code:   forbidden, reason: forbiddenReason},
 	{name: "origin-allowed",
 		header: http.Header{"Origin": {"https://app.example.com"}},
 		before: `origin-allowed: {match: {path: /origin-allowed}, to: "$a", origins: any}`,
@@ -191,7 +201,7 @@ func changesFile(values map[string]string, side func(change) (pool, route string
 	return fill(`version: 1
 listeners: {web: {address: "127.0.0.1:0"}, other: {address: "127.0.0.1:0"}}
 trusted_proxies: [127.0.0.0/8]
-defaults: {drain: {window: 1ms}}
+defaults: {drain: {window: off}}
 pools:
 `+pools.String()+"routes:\n"+routes.String(), values)
 }
@@ -202,7 +212,7 @@ func TestRenamedRouteIsFollowed(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, "b")
 	routes := func(name string) string {
-		return web + "defaults: {drain: {window: 1ms}}\nroutes:\n  " + name + `: {match: {path: /x}, to: "` + b.url("ws") + "\"}\n"
+		return web + "defaults: {drain: {window: off}}\nroutes:\n  " + name + `: {match: {path: /x}, to: "` + b.url("ws") + "\"}\n"
 	}
 	p := start(t, routes("first"))
 	conn := dial(t, p.ws("/x"))

@@ -77,7 +77,7 @@ func TestDisabledKeepsItsTunnels(t *testing.T) {
 	file := func(more string) string {
 		return web + fill(`
 pools: {p: {backends: {a: {url: "$a"`+more+`}, b: {url: "$b"}}}}
-routes: {r: {match: {path_prefix: /}, to: "pool://p", drain: {window: 1ms}}}
+routes: {r: {match: {path_prefix: /}, to: "pool://p", drain: {window: off}}}
 `, map[string]string{"a": a.url("ws"), "b": b.url("ws")})
 	}
 	p := start(t, file(""))

@@ -20,7 +20,7 @@ type DrainPolicy struct {
 
 func drainKeys() []*Key {
 	return []*Key{
-		key("window", "The time over which the tunnels that must go are spread.",
+		key("window", "The time over which the tunnels that must go are spread. It begins three seconds after the edit, and an edit that is taken back before has no effect; off is at once.",
 			duration(func(d *DrainPolicy) *dur { return &d.Window }, true), byDefault("30s"), example("1m")),
 		key("code", "The close code that both peers get.",
 			closeCodeKey(), byDefault("1012"), example("4001")),
@@ -28,7 +28,7 @@ func drainKeys() []*Key {
 			text(func(d *DrainPolicy) *string { return &d.Reason }, checkReason), example("moving house")),
 		key("close_timeout", "How long the peers' Close replies may take.",
 			duration(func(d *DrainPolicy) *dur { return &d.CloseTimeout }, true), byDefault("5s"), example("2s")),
-		key("keep", "Leaves the tunnels open until they end by themselves, whatever becomes of their route.",
+		key("keep", "Leaves the tunnels open until they end by themselves, whatever becomes of their route, as long as their clients and Origins are allowed.",
 			toggle(func(d *DrainPolicy) *Switch { return &d.Keep }), byDefault("false"), example("true")),
 	}
 }

@@ -13,10 +13,20 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
+// Grace is the time between a judgement and the first turn that it gives. What is
+// judged may be half of a file whose writer has paused, or an edit that is taken back at
+// once: a judgement within it that finds the tunnel welcome lets it off.
+const Grace = 3 * time.Second
+
+// forbidden is how tunnels end whose client or Origin is no longer allowed, whatever
+// their own policy says: after Grace, spread over a moment, so that they do not all
+// come back at once, and within 5 s of the edit, the reading of which takes its time.
+var forbidden = Policy{Window: 1500 * time.Millisecond, Code: 1008, Reason: "no longer allowed"}
+
 // Policy is how a tunnel ends when it must go, fixed when it is opened. (The
 // time its peers have to answer the Close is the tunnel's own limit.)
 type Policy struct {
-	Window time.Duration // the tunnels' turns are spread over it; not positive is at once
+	Window time.Duration // the tunnels' turns are spread over it, after Grace; not positive is at once, without Grace
 	Code   uint16
 	Reason string
 	Keep   bool // leave it open until it ends; a shutdown ends it all the same
@@ -45,6 +55,9 @@ type Verdict struct {
 	// can redial moves to another, and does not end.
 	Move bool
 
+	// Forbidden says of a tunnel to drain that its client or Origin is no longer allowed.
+	Forbidden bool
+
 	AsBefore bool // nothing else of this verdict counts
 }
 
@@ -69,20 +82,21 @@ type Entry struct {
 
 	// Guarded by group.mu; see move.go.
 	mayMove bool
-	moved   int  // times
-	bound   bool // backend is where it is moving to
-	again   bool // and there it may not stay
+	moved   int       // times
+	bound   bool      // backend is where it is moving to
+	again   time.Time // and there it may not stay, by a judgement of then; zero: it may
 }
 
 // turn is a moment at which a tunnel will be told to end. It is compared by
 // identity: a timer that fires while its turn is being taken back, or replaced,
 // finds that the entry's turn is another one.
 type turn struct {
-	timer  *time.Timer
-	policy Policy
-	why    tunnel.Reason
-	move   bool // guarded by group.mu: the tunnel is to move, rather than to end
-	own    bool // guarded by group.mu: it moves by itself; there is no timer
+	timer     *time.Timer
+	policy    Policy
+	why       tunnel.Reason
+	forbidden bool
+	move      bool // guarded by group.mu: the tunnel is to move, rather than to end
+	own       bool // guarded by group.mu: it moves by itself; there is no timer
 }
 
 // NewGroup returns an empty Group.
@@ -176,7 +190,8 @@ func (e *Entry) Route() string {
 }
 
 // Judge asks for a verdict on every tunnel and acts on it: a tunnel to drain is
-// given its turn in its policy's window, one that waits for its turn and is
+// given its turn in its policy's window, which begins after Grace; one that is forbidden
+// is given one soon, whatever its policy says; one that waits for its turn and is
 // welcome again is let off, one that has been told already stays told. It
 // returns how many stay and how many are on their way out. verdict runs under
 // the group's lock and must not block.
@@ -197,19 +212,19 @@ func (g *Group) Judge(verdict func(Facts) Verdict) (kept, draining int) {
 		switch {
 		case e.goingLocked() || g.stopping != nil:
 			draining++
-		case !v.Drain || e.policy().Keep:
-			e.again = false
+		case !v.Drain || e.policy().Keep && !v.Forbidden:
+			e.again = time.Time{}
 			e.letOffLocked()
 			kept++
 		default:
 			draining++
-			if d := e.departureLocked(v.Move); !e.leavesAlreadyLocked(d) {
+			if d := e.departureLocked(v); !e.leavesAlreadyLocked(d) {
 				leaving[d] = append(leaving[d], e)
 			}
 		}
 	}
 	for d, entries := range leaving {
-		spreadLocked(entries, d)
+		spreadLocked(entries, d.grace(), d)
 	}
 	return kept, draining
 }
@@ -238,7 +253,7 @@ func (g *Group) Release(backend upstream.BackendKey, most, keep int, within time
 			continue
 		}
 		if staying++; !e.policy().Keep && e.tunnel != nil {
-			d := e.departureLocked(true)
+			d := e.departureLocked(Verdict{Move: true})
 			d.policy.Window = within
 			movable[d] = append(movable[d], e)
 		}
@@ -247,7 +262,7 @@ func (g *Group) Release(backend upstream.BackendKey, most, keep int, within time
 	released := 0
 	for d, entries := range movable {
 		n := max(min(len(entries), most-released), 0)
-		spreadLocked(entries[:n], d)
+		spreadLocked(entries[:n], 0, d)
 		released += n
 	}
 	return released
@@ -267,7 +282,7 @@ func (g *Group) Shutdown(policy Policy) {
 		e.told = false // one that moves is told to end, too
 		entries = append(entries, e)
 	}
-	spreadLocked(entries, departure{policy: policy, why: tunnel.ReasonShutdown})
+	spreadLocked(entries, 0, departure{policy: policy, why: tunnel.ReasonShutdown})
 }
 
 // Cut cuts every tunnel now.
@@ -327,26 +342,35 @@ func (g *Group) tunnels() []tunnel.Tunnel {
 	return open
 }
 
-// spreadLocked gives each of n entries one of n equal slots of the window, in
-// random order and at a random moment of its slot: evenly spread, and no two
-// proxies in step.
-func spreadLocked(entries []*Entry, d departure) {
+// spreadLocked gives each of n entries one of n equal slots of the window, which
+// begins after a while, in random order and at a random moment of its slot: evenly
+// spread, and no two proxies in step.
+func spreadLocked(entries []*Entry, after time.Duration, d departure) {
 	rand.Shuffle(len(entries), func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
 	slot := float64(max(d.policy.Window, 0)) / float64(max(len(entries), 1))
 	for i, e := range entries {
-		e.scheduleLocked(time.Duration(slot*(float64(i)+rand.Float64())), d)
+		e.scheduleLocked(after+time.Duration(slot*(float64(i)+rand.Float64())), d)
 	}
 }
 
 // departure is what tunnels that go together have in common.
 type departure struct {
-	policy Policy
-	why    tunnel.Reason
-	move   bool
+	policy    Policy
+	why       tunnel.Reason
+	move      bool
+	forbidden bool
+}
+
+// grace is how long a judgement's first turn waits.
+func (d departure) grace() time.Duration {
+	if d.policy.Window <= 0 {
+		return 0
+	}
+	return Grace
 }
 
 func (e *Entry) scheduleLocked(after time.Duration, d departure) {
-	t := &turn{policy: d.policy, why: d.why, move: d.move}
+	t := &turn{policy: d.policy, why: d.why, move: d.move, forbidden: d.forbidden}
 	e.turn = t
 	t.timer = time.AfterFunc(after, func() { e.take(t) })
 }
@@ -388,7 +412,7 @@ type order struct {
 }
 
 func (e *Entry) orderLocked() order {
-	return order{departure{policy: e.turn.policy, why: e.turn.why, move: e.turn.move}, e.moved}
+	return order{departure{policy: e.turn.policy, why: e.turn.why, move: e.turn.move, forbidden: e.turn.forbidden}, e.moved}
 }
 
 func (o order) give(open tunnel.Tunnel) {

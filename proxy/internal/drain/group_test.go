@@ -72,7 +72,7 @@ func TestJudgeDrainsOnlyWhatMustGo(t *testing.T) {
 		if kept != 1 || draining != 1 {
 			t.Errorf("kept %d, draining %d, want 1 and 1", kept, draining)
 		}
-		time.Sleep(testPolicy.Window)
+		time.Sleep(Grace + testPolicy.Window)
 		synctest.Wait()
 		if got := stays.endings(); len(got) != 0 {
 			t.Errorf("the tunnel that stays was told %v", got)
@@ -93,7 +93,7 @@ func TestDrainIsSpreadEvenlyOverTheWindow(t *testing.T) {
 			all = append(all, f)
 		}
 		g.Judge(drainRoutes("r"))
-		time.Sleep(testPolicy.Window)
+		time.Sleep(Grace + testPolicy.Window)
 		synctest.Wait()
 		perSlot := make([]int, n)
 		for _, f := range all {
@@ -101,7 +101,7 @@ func TestDrainIsSpreadEvenlyOverTheWindow(t *testing.T) {
 			if len(ends) != 1 {
 				t.Fatalf("told %v, want once", ends)
 			}
-			perSlot[min(n-1, int(ends[0].after*n/testPolicy.Window))]++
+			perSlot[min(n-1, int((ends[0].after-Grace)*n/testPolicy.Window))]++
 		}
 		for i, count := range perSlot {
 			if count != 1 {
@@ -109,6 +109,144 @@ func TestDrainIsSpreadEvenlyOverTheWindow(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestTheFirstTurnComesAfterGrace: half of a file, or a mistake that is taken back at
+// once, costs nobody a tunnel; a window that is off is at once.
+func TestTheFirstTurnComesAfterGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGroup()
+		var all []*fakeTunnel
+		for range 100 {
+			_, f := open(g, "r", Policy{Window: time.Millisecond, Code: 1012})
+			all = append(all, f)
+		}
+		_, off := open(g, "r", Policy{Window: -1, Code: 1012})
+		told := func() (n int) {
+			synctest.Wait()
+			for _, f := range all {
+				n += len(f.endings())
+			}
+			return n
+		}
+
+		g.Judge(drainRoutes("r"))
+		if got := told(); got != 0 || len(off.endings()) != 1 {
+			t.Errorf("%d told at once, and %v with the window off; want none, and one Close", got, off.endings())
+		}
+		if _, draining := g.Len(); draining != 101 {
+			t.Errorf("%d draining, want all of them", draining)
+		}
+		time.Sleep(Grace - 1)
+		if got := told(); got != 0 {
+			t.Errorf("%d told before the grace was over", got)
+		}
+		g.Judge(drainRoutes())
+		time.Sleep(time.Minute)
+		if got := told(); got != 0 {
+			t.Errorf("%d told although the edit was taken back", got)
+		}
+		g.Judge(drainRoutes("r"))
+		time.Sleep(Grace + time.Millisecond)
+		if got := told(); got != len(all) {
+			t.Errorf("%d of %d told when the window was over", got, len(all))
+		}
+	})
+}
+
+// TestShutdownDuringGrace does not wait for its end.
+func TestShutdownDuringGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGroup()
+		_, f := open(g, "r", testPolicy)
+		g.Judge(drainRoutes("r"))
+		g.Shutdown(Policy{Window: -1, Code: 1001})
+		synctest.Wait()
+		if got := f.endings(); len(got) != 1 || got[0].code != 1001 || got[0].why != tunnel.ReasonShutdown {
+			t.Errorf("told %v, want one Close 1001", got)
+		}
+	})
+}
+
+// forbid is a judgement that some routes' clients are no longer allowed.
+func forbid(names ...string) func(Facts) Verdict {
+	return func(f Facts) Verdict {
+		no := slices.Contains(names, f.Route)
+		return Verdict{Drain: no, Forbidden: no, Route: f.Route, Backend: f.Backend}
+	}
+}
+
+// TestForbidden: who is no longer allowed goes soon, whatever the policy says.
+func TestForbidden(t *testing.T) {
+	for name, policy := range map[string]Policy{
+		"kept":             {Window: time.Second, Code: 1012, Keep: true},
+		"over a long time": {Window: time.Hour, Code: 1012},
+		"at once":          {Window: -1, Code: 1012},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := NewGroup()
+				var all []*fakeTunnel
+				for range 50 {
+					_, f := open(g, "r", policy)
+					all = append(all, f)
+				}
+				if policy.Window > 0 { // a drain that is under way gives way
+					g.Judge(drainRoutes("r"))
+				}
+				if kept, draining := g.Judge(forbid("r")); kept != 0 || draining != len(all) {
+					t.Errorf("kept %d, draining %d, want all draining", kept, draining)
+				}
+				g.Judge(forbid("r")) // which puts nothing off
+				time.Sleep(5 * time.Second)
+				synctest.Wait()
+				var first, last time.Duration = time.Hour, 0
+				for _, f := range all {
+					got := f.endings()
+					if len(got) != 1 || got[0].code != 1008 || got[0].why != tunnel.ReasonForbidden {
+						t.Fatalf("told %v, want one Close 1008", got)
+					}
+					first, last = min(first, got[0].after), max(last, got[0].after)
+				}
+				if first < Grace || last-first < time.Second || last > 5*time.Second {
+					t.Errorf("told from %v to %v, want from %v on, spread, and before 5s", first, last, Grace)
+				}
+			})
+		})
+	}
+}
+
+// TestForbiddenTakenBack: what the drain policy says holds again.
+func TestForbiddenTakenBack(t *testing.T) {
+	for name, tt := range map[string]struct {
+		policy Policy
+		then   func(Facts) Verdict
+		code   uint16 // in the end; 0: it stays
+	}{
+		"welcome":             {testPolicy, forbid(), 0},
+		"welcome, and kept":   {Policy{Keep: true}, forbid(), 0},
+		"to be drained":       {testPolicy, drainRoutes("r"), 1012},
+		"to be drained, kept": {Policy{Keep: true}, drainRoutes("r"), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := NewGroup()
+				_, f := open(g, "r", tt.policy)
+				g.Judge(forbid("r"))
+				time.Sleep(Grace - 1)
+				g.Judge(tt.then)
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				var code uint16
+				for _, e := range f.endings() {
+					code = e.code
+				}
+				if code != tt.code || len(f.endings()) > 1 {
+					t.Errorf("told %v, want code %d", f.endings(), tt.code)
+				}
+			})
+		})
+	}
 }
 
 func TestAReloadLetsOffWhoseTurnHasNotCome(t *testing.T) {
@@ -134,7 +272,7 @@ func TestASecondJudgementKeepsTheTurn(t *testing.T) {
 		_, f := open(g, "r", testPolicy)
 		g.Judge(drainRoutes("r"))
 		for range 20 { // each would push the turn away if it were given anew
-			time.Sleep(testPolicy.Window / 20)
+			time.Sleep((Grace + testPolicy.Window) / 20)
 			synctest.Wait()
 			g.Judge(drainRoutes("r"))
 		}

@@ -8,6 +8,7 @@ package drain
 // A move is never in the way of an end: a tunnel that is to end does, wherever it is.
 
 import (
+	"time"
 	"unique"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
@@ -50,23 +51,24 @@ func (e *Entry) Moving() bool {
 func (e *Entry) Towards(backend upstream.BackendKey) {
 	e.group.mu.Lock()
 	defer e.group.mu.Unlock()
-	e.backend, e.bound, e.again = unique.Make(backend), true, false
+	e.backend, e.bound, e.again = unique.Make(backend), true, time.Time{}
 }
 
 // Moved notes that the tunnel has arrived. Judged meanwhile to leave again, it is
-// told to at once.
+// told to as soon as the judgement's Grace is over.
 func (e *Entry) Moved() {
 	e.group.mu.Lock()
 	defer e.group.mu.Unlock()
 	e.moved++
 	again := e.again
-	e.bound, e.again = false, false
+	e.bound, e.again = false, time.Time{}
 	if e.turn == nil || !e.turn.move {
 		return
 	}
 	e.turn, e.told = nil, false
-	if again {
-		e.scheduleLocked(0, e.departureLocked(true))
+	if !again.IsZero() {
+		d := e.departureLocked(Verdict{Move: true})
+		e.scheduleLocked(time.Until(again.Add(d.grace())), d)
 	}
 }
 
@@ -84,23 +86,31 @@ func (g *Group) Moving() (n int) {
 // goingLocked says that the tunnel was told to end.
 func (e *Entry) goingLocked() bool { return e.told && !e.turn.move }
 
-// departureLocked is how the tunnel goes by its own policy; move says that it may
-// stay open if it can.
-func (e *Entry) departureLocked(move bool) departure {
-	return departure{policy: e.policy(), why: tunnel.ReasonDrain, move: move && e.mayMove}
+// departureLocked is how the tunnel goes: by its own policy, unless it is forbidden.
+func (e *Entry) departureLocked(v Verdict) departure {
+	if v.Forbidden {
+		return departure{policy: forbidden, why: tunnel.ReasonForbidden, forbidden: true}
+	}
+	return departure{policy: e.policy(), why: tunnel.ReasonDrain, move: v.Move && e.mayMove}
 }
 
 // leavesAlreadyLocked says that the tunnel needs no turn for a departure: it has one,
-// or is moving. One that is moving and has to end needs another.
+// or is moving. One that is moving and has to end needs another, and so does one that
+// was forbidden and no longer is, or the other way round.
 func (e *Entry) leavesAlreadyLocked(d departure) bool {
 	switch {
 	case e.turn == nil:
+		return false
+	case !e.told && e.turn.forbidden != d.forbidden:
+		e.letOffLocked()
 		return false
 	case !e.told:
 		e.turn.move = d.move
 		return true
 	case d.move:
-		e.again = e.bound
+		if e.again.IsZero() && e.bound {
+			e.again = time.Now()
+		}
 		return true
 	}
 	e.turn, e.told = nil, false

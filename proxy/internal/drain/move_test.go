@@ -73,7 +73,7 @@ func TestMove(t *testing.T) {
 		if kept, draining := g.Judge(leave("a")); kept != 0 || draining != 2 {
 			t.Errorf("kept %d, draining %d, want none and both", kept, draining)
 		}
-		time.Sleep(testPolicy.Window)
+		time.Sleep(Grace + testPolicy.Window)
 		can.told(t, []int{0}, 0)
 		if got := cannot.endings(); len(got) != 1 {
 			t.Errorf("the tunnel that cannot move was told %v", got)
@@ -116,7 +116,7 @@ func TestMoveJudgedAgain(t *testing.T) {
 				for _, authority := range tt.judged {
 					g.Judge(leave(authority))
 				}
-				time.Sleep(testPolicy.Window)
+				time.Sleep(Grace + testPolicy.Window)
 				f.told(t, nil, 0)
 				e.Moved()
 				f.told(t, tt.moves, 0)
@@ -157,7 +157,7 @@ func TestMoveEnds(t *testing.T) {
 				if e.Moving() {
 					t.Error("it moves once more")
 				}
-				time.Sleep(testPolicy.Window)
+				time.Sleep(Grace + testPolicy.Window)
 				f.told(t, nil, 1)
 			})
 		})
@@ -171,7 +171,7 @@ func TestMoveLetOff(t *testing.T) {
 		_, f := openMover(g, testPolicy)
 		g.Judge(leave("a"))
 		g.Judge(leave())
-		time.Sleep(testPolicy.Window)
+		time.Sleep(Grace + testPolicy.Window)
 		f.told(t, nil, 0)
 
 		late := g.Reserve(Facts{Route: "r", Backend: at("a")})

@@ -196,6 +196,7 @@ const (
 	ReasonTooBig      Reason = "too_big"      // a message or frame over its limit
 	ReasonProtocol    Reason = "protocol"     // RFC 6455 violated, strict
 	ReasonDrain       Reason = "drain"        // the routes changed
+	ReasonForbidden   Reason = "forbidden"    // its client or Origin is no longer allowed
 	ReasonShutdown    Reason = "shutdown"     // the proxy is stopping
 )
 
