@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/tunnelform/tunnelform/proxy/internal/builtin"
+	"github.com/tunnelform/tunnelform/proxy/internal/echo"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
@@ -39,7 +39,7 @@ func (x *exchange) toBackend() {
 	case !x.rt.httpFallback:
 		x.refuse(x.upgradeRequired())
 	case x.rt.to.internal == "echo":
-		builtin.Echo(x.w, x.r)
+		echo.ServeHTTP(x.w, x.r)
 	case x.rt.to.internal == "status":
 		x.answerStatus()
 	default:

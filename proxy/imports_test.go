@@ -59,7 +59,7 @@ var forbidden = []arrow{
 		why: "arrows point down"},
 	{from: []string{
 		"./proxy/internal/match/...", "./proxy/internal/h1gate/...", "./proxy/internal/wsproto/...", "./proxy/internal/tunnel/...",
-		"./proxy/internal/forward/...", "./proxy/internal/upstream/...", "./proxy/internal/drain/...", "./proxy/internal/builtin/...", "./proxy/internal/discovery/...",
+		"./proxy/internal/forward/...", "./proxy/internal/upstream/...", "./proxy/internal/drain/...", "./proxy/internal/echo/...", "./proxy/internal/discovery/...",
 	}, to: "./proxy/routefile/...",
 		why: "the engine's rooms take plain data of their own; package proxy translates"},
 	{from: []string{"./proxy/internal/wsproto/...", "./proxy/internal/match/..."}, to: "./...", direct: true,
@@ -67,7 +67,7 @@ var forbidden = []arrow{
 		why:   "pure functions at the bottom of the plan"},
 	{from: []string{"./proxy/statusapi"}, to: "./...",
 		why: "wire types are plain data, for whoever talks to a proxy"},
-	{from: []string{"./proxy/internal/builtin/..."}, to: "./...", toBut: []string{"./proxy/internal/wsproto"},
+	{from: []string{"./proxy/internal/echo/..."}, to: "./...", toBut: []string{"./proxy/internal/wsproto"},
 		why: "the echo is a server like any other; it knows nothing of the proxy before it"},
 	{from: []string{"./proxy/internal/discovery/..."}, to: "./proxy/internal/drain/...",
 		why: "what new members mean for open tunnels is for the receiver of its events"},

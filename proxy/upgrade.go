@@ -20,8 +20,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tunnelform/tunnelform/proxy/internal/builtin"
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+	"github.com/tunnelform/tunnelform/proxy/internal/echo"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/limits"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
@@ -231,7 +231,7 @@ func (a *attempt) askBackend() (net.Conn, *answered, error) {
 
 func (a *attempt) dial() (net.Conn, error) {
 	if a.rt.to.internal == "echo" {
-		return builtin.DialEcho()
+		return echo.Dial()
 	}
 	ctx := upstream.WithConnectTimeout(a.r.Context(), a.rt.policy.ConnectTimeout)
 	return a.backend.Dial(ctx, a.rt.to.tlsOf(a.backend))

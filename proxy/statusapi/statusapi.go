@@ -1,6 +1,5 @@
-// Package statusapi is what a running proxy says of itself, as JSON: on its admin
-// API, at internal://status and in its status file. Field names are a promise;
-// fields are added, never renamed.
+// Package statusapi is the JSON that a running proxy serves on its admin API and at
+// internal://status, and writes to its status file. Fields are added, never renamed.
 package statusapi
 
 import (
@@ -13,16 +12,16 @@ type Status struct {
 	Version    string            `json:"version"`
 	StartedAt  time.Time         `json:"started_at"`
 	Ready      bool              `json:"ready"`      // false once a shutdown has begun
-	Generation uint64            `json:"generation"` // of the routes that are served; 1 is the first
+	Generation uint64            `json:"generation"` // of the served routes; 1 is the first
 	Revision   string            `json:"revision"`   // their content hash
 	LoadedAt   time.Time         `json:"loaded_at"`  // when they began to be served
 	Files      []File            `json:"files"`
 	Routes     int               `json:"routes"`
 	Listeners  map[string]string `json:"listeners"` // name -> the address that is bound
 	Tunnels    Tunnels           `json:"tunnels"`
-	// Refused is what stands in the files now, if that is not what is served.
+	// Refused is the revision in the files, if the proxy has refused it.
 	Refused *Refused `json:"refused,omitempty"`
-	// Outcome is what became of the revision that was waited for; "" when none was.
+	// Outcome is that of the revision in ?wait=; "" when there is none.
 	Outcome Outcome `json:"outcome,omitempty"`
 }
 
@@ -30,35 +29,34 @@ type Status struct {
 type Outcome string
 
 const (
-	Served     Outcome = "served"     // it is part of what is served
-	Rejected   Outcome = "rejected"   // it stands in the files and was refused; see Status.Refused
+	Served     Outcome = "served"     // it is part of the served routes
+	Rejected   Outcome = "rejected"   // it is in the files, and the proxy has refused it; see Status.Refused
 	Superseded Outcome = "superseded" // it was seen, and the files hold something else now
-	Pending    Outcome = "pending"    // the time to wait is over, and it was not seen
+	Pending    Outcome = "pending"    // the timeout is over, and it was not seen
 )
 
-// CheckResult is the judgement of a candidate file. Nothing was loaded.
+// CheckResult is the result of checking a candidate file. Nothing was loaded.
 type CheckResult struct {
 	OK       bool      `json:"ok"`
 	Revision string    `json:"revision"` // of the candidate, sha256 in hex
 	Mistakes []Mistake `json:"mistakes"`
 }
 
-// File is one routes file of those that are served.
+// File is one of the served routes files.
 type File struct {
 	Path     string `json:"path"`
 	Revision string `json:"revision"` // sha256 of its content, hex
 }
 
-// Records is what is served, record by record, for those who own one record of a
-// file and not the file.
+// Records is the served routes record by record, for tools that own one record of a file
+// and not the file.
 type Records struct {
 	Generation uint64        `json:"generation"` // of the routes that are served
 	Files      []FileRecords `json:"files"`
 }
 
-// FileRecords is what one routes file says of its records, by name: hashes of
-// what they mean (routefile.Section.Fingerprint), so that a change of layout,
-// of a comment or of another record shows in none of them.
+// FileRecords is the hashes of a routes file's records (routefile.Section.Fingerprint), by
+// name. They are of the meaning: layout, comments and other records do not change them.
 type FileRecords struct {
 	Path     string            `json:"path"`
 	Revision string            `json:"revision"`
@@ -68,14 +66,14 @@ type FileRecords struct {
 
 // Tunnels counts open tunnels.
 type Tunnels struct {
-	Open     int `json:"open"`     // all of them
-	Draining int `json:"draining"` // those among them that are on their way out
-	Moving   int `json:"moving"`   // those among them that are between two backends
+	Open     int `json:"open"`     // all
+	Draining int `json:"draining"` // those that are to end
+	Moving   int `json:"moving"`   // those that are between two backends
 
-	Redialled uint64 `json:"redialled"` // how often one has gone on with another backend, since the start
+	Redialled uint64 `json:"redialled"` // moves to another backend since the start
 }
 
-// Refused is a revision that was not taken, and why.
+// Refused is a revision that is not served, and why.
 type Refused struct {
 	Revision string    `json:"revision"` // "" when the files could not be read
 	At       time.Time `json:"at"`
@@ -83,8 +81,8 @@ type Refused struct {
 	Mistakes []Mistake `json:"mistakes"`
 }
 
-// Mistake is one thing that is wrong. File, Line and Column are where, Line and
-// Column counting from 1 (0: not at a line); Key is the dotted path of the key.
+// Mistake is one mistake in a file. Line and Column count from 1 (0: it has no line); Key
+// is the dotted path of the key.
 type Mistake struct {
 	File   string `json:"file,omitempty"`
 	Line   int    `json:"line,omitempty"`
@@ -93,7 +91,7 @@ type Mistake struct {
 	Text   string `json:"text"`
 }
 
-// String is the mistake on one line: file:line:column: text.
+// String is file:line:column: text.
 func (m Mistake) String() string {
 	switch {
 	case m.File == "":

@@ -1,10 +1,9 @@
-// Package builtin is the backends that the proxy brings along, so that it can
-// be tried without any other server: internal://echo.
+// Package echo is the server behind internal://echo, with which the proxy can be tried
+// without any other.
 //
-// The echo is a server like any other: it is reached over a connection of its
-// own, answers a handshake, and its tunnels are opened, counted, limited and
-// drained like every tunnel.
-package builtin
+// To the proxy it is a backend like any other: it has a connection per tunnel and answers
+// a handshake, so its tunnels are opened, counted, limited and drained like all others.
+package echo
 
 import (
 	"fmt"
@@ -18,10 +17,10 @@ import (
 	"syscall"
 )
 
-// DialEcho connects to a WebSocket echo of this process: a unix socket pair, so
-// that a tunnel to it has descriptors as every other tunnel does. The server's
-// end lives until the returned connection is closed, or its peer says goodbye.
-func DialEcho() (net.Conn, error) {
+// Dial connects to the WebSocket echo: over a unix socket pair, as the tunnel engines need
+// descriptors. The server ends when the returned connection is closed, or after a Close
+// frame.
+func Dial() (net.Conn, error) {
 	near, far, err := socketPair()
 	if err != nil {
 		return nil, fmt.Errorf("connecting to internal://echo: %w", err)
@@ -52,19 +51,19 @@ func socketPair() (near, far net.Conn, err error) {
 	return near, far, nil
 }
 
-// connOf makes a net.Conn of a descriptor, which it takes over.
+// connOf takes over the descriptor.
 func connOf(fd int) (net.Conn, error) {
 	file := os.NewFile(uintptr(fd), "internal://echo")
 	defer file.Close() // net.FileConn has its own copy
 	return net.FileConn(file)
 }
 
-// Echo answers an HTTP request with what arrived: the body of a request that
-// has one, else the request's line and headers as the backend would see them.
-func Echo(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP responds with what arrived: the body of a request that has one, else the
+// request line and the headers as a backend would see them.
+func ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff") // what comes from a client is never a page of ours
+	h.Set("X-Content-Type-Options", "nosniff") // a client must not make a page of our origin
 	h.Set("Cache-Control", "no-store")
 	if r.ContentLength != 0 {
 		_ = http.NewResponseController(w).EnableFullDuplex()

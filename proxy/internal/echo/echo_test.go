@@ -1,4 +1,4 @@
-package builtin
+package echo
 
 import (
 	"bufio"
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func dialEcho(t *testing.T, subprotocols ...string) *websocket.Conn {
 	t.Helper()
 	dialer := websocket.Dialer{
-		NetDial:           func(_, _ string) (net.Conn, error) { return DialEcho() },
+		NetDial:           func(_, _ string) (net.Conn, error) { return Dial() },
 		Subprotocols:      subprotocols,
 		EnableCompression: true, // offered, and not taken
 		HandshakeTimeout:  time.Minute,
@@ -91,7 +91,7 @@ func TestWebSocketEchoAnswersControlFrames(t *testing.T) {
 // until the echo closes.
 func exchange(t *testing.T, frames []byte) []byte {
 	t.Helper()
-	conn, err := DialEcho()
+	conn, err := Dial()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func FuzzEchoFrames(f *testing.F) {
 }
 
 func TestHTTPEcho(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(Echo))
+	server := httptest.NewServer(http.HandlerFunc(ServeHTTP))
 	defer server.Close()
 	defer server.Client().CloseIdleConnections()
 

@@ -1,7 +1,7 @@
-package builtin
+package echo
 
-// The WebSocket echo: every data frame goes back as it came, fragmentation and
-// all, in constant memory; a Ping gets its Pong, a Close its Close.
+// The WebSocket echo: every data frame goes back as it came, fragments too, in constant
+// memory; a Ping gets a Pong, a Close a Close.
 
 import (
 	"bufio"
@@ -27,12 +27,12 @@ func serveEcho(conn net.Conn) {
 	}
 	err = echoFrames(in, out)
 	if errors.Is(err, errProtocol) {
-		_, _ = out.Write(wsproto.AppendClose(nil, 1002, "", nil))
+		_, _ = out.Write(wsproto.AppendClose(nil, wsproto.CloseProtocolError, "", nil))
 	}
 	_ = out.Flush()
 }
 
-// answerHandshake accepts the first subprotocol that is offered and no extension.
+// answerHandshake accepts the first subprotocol that the client offers, and no extension.
 func answerHandshake(out *bufio.Writer, r *http.Request) error {
 	var b strings.Builder
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
@@ -58,7 +58,7 @@ func (f frame) isControl() bool { return f.opcode()&0x8 != 0 }
 // echoFrames ends with nil after a Close was answered.
 func echoFrames(in *bufio.Reader, out *bufio.Writer) error {
 	for {
-		if in.Buffered() == 0 { // nothing more is at hand: let the peer have its echo
+		if in.Buffered() == 0 { // the peer may wait for its echo before it sends more
 			if err := out.Flush(); err != nil {
 				return err
 			}
@@ -86,7 +86,7 @@ func readFrame(in *bufio.Reader) (f frame, err error) {
 		return f, err
 	}
 	f.first, f.length = head[0], uint64(head[1]&0x7f)
-	if head[1]&0x80 == 0 || f.first&0x70 != 0 { // unmasked, or an extension that was not agreed
+	if head[1]&0x80 == 0 || f.first&0x70 != 0 { // unmasked, or of an extension that was not negotiated
 		return f, errProtocol
 	}
 	switch f.length {
