@@ -1,6 +1,7 @@
 package routefile
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -13,25 +14,38 @@ import (
 // Check returns every mistake of the files as one set, sorted, those that Parse
 // found in each included: names and single keys that stand in two files, unknown
 // pools and listeners, captures that a pattern lacks, routes that are ambiguous
-// or that no request can reach. It reads nothing from the disk; see CheckFiles.
+// or that no request can reach. Where Parse found some, and where a condition is
+// not well formed, it looks no further than that. It reads nothing from the disk;
+// see CheckFiles.
 func Check(files ...*File) Errors {
-	c := newChecker(files)
+	errs, _ := CheckContext(context.Background(), files...)
+	return errs
+}
+
+// CheckContext is Check for as long as ctx lasts. The error is ctx's cause, and the
+// only one: how long a check takes changes nothing about its answer.
+func CheckContext(ctx context.Context, files ...*File) (Errors, error) {
+	c := newChecker(ctx, files)
 	c.single("trusted_proxies")
 	c.single("shutdown")
 	c.checkListeners()
 	c.checkPools()
 	c.checkRoutes()
-	c.checkMatch()
+	if err := c.checkMatch(); err != nil {
+		return nil, err
+	}
 	c.checkConsent()
-	return tidy(c.errs)
+	return tidy(c.errs), nil
 }
 
 // checker holds the set as it is looked at. Of a name that stands twice the
 // first file's record counts.
 type checker struct {
+	ctx       context.Context
 	files     []*File
 	errs      []*Error
-	hints     int // near names looked for
+	malformed bool // Parse found mistakes
+	hints     int  // near names looked for
 	listeners map[string]placed[*Listener]
 	pools     map[string]placed[*Pool]
 	routes    map[string]placed[*Route]
@@ -43,10 +57,11 @@ type placed[T any] struct {
 	it   T
 }
 
-func newChecker(files []*File) *checker {
-	c := &checker{files: byPath(files)}
+func newChecker(ctx context.Context, files []*File) *checker {
+	c := &checker{ctx: ctx, files: byPath(files)}
 	for _, f := range c.files {
 		c.errs = append(c.errs, f.errs...)
+		c.malformed = c.malformed || len(f.errs) > 0
 	}
 	c.listeners = gather(c, "listener", func(f *File) map[string]*Listener { return f.Listeners })
 	c.pools = gather(c, "pool", func(f *File) map[string]*Pool { return f.Pools })

@@ -10,7 +10,7 @@ routes:
   a: {match: {path: /x}, respond: {status: 204}}
   wide: {match: {path_prefix: /w, priority: 1}, respond: {status: 204}}
   hidden: {match: {path: /w/x}, respond: {status: 204}}
-  alone: {match: {path: "{"}, respond: {status: 204}}
+  alone: {match: {path: /y, listener: wbe}, respond: {status: 204}}
 `))
 	if len(errs) > 0 {
 		t.Fatal(errs)

@@ -1,6 +1,7 @@
 package routefile
 
 import (
+	"context"
 	"iter"
 	"net/netip"
 	"slices"
@@ -176,14 +177,16 @@ func conditions(list []Condition) []match.Field {
 }
 
 // checkMatch compiles the conditions of all routes together.
-func (c *checker) checkMatch() {
+func (c *checker) checkMatch() error {
 	rules := make([]rule, 0, len(c.routes))
-	spoilt := map[string]bool{}
 	for _, name := range sortedNames(c.routes) {
-		r := c.routes[name].it
-		rules, spoilt[name] = append(rules, r.rule()), r.spoilt
+		rules = append(rules, c.routes[name].it.rule())
 	}
-	for _, p := range problemsOf(rules, spoilt) {
+	problems, err := c.judge(rules)
+	if err != nil {
+		return err
+	}
+	for _, p := range problems {
 		r := c.routes[p.Rule]
 		keys := []string{"routes", p.Rule, "match"}
 		if p.Field != "" {
@@ -194,21 +197,16 @@ func (c *checker) checkMatch() {
 			c.errs[len(c.errs)-1].Other = recordOf("route", p.Other)
 		}
 	}
+	return nil
 }
 
-// problemsOf is all that is wrong with the conditions of a set's routes. Rules
-// that are spoilt or do not compile take no part in the search for conflicts:
-// without a misspelt condition a route would clash with others.
-func problemsOf(rules []rule, spoilt map[string]bool) []match.Problem {
-	_, problems := match.Compile(rules)
-	for _, p := range problems {
-		spoilt[p.Rule] = true
+// judge finds all that is wrong with the conditions of a set's routes. Where a file
+// has mistakes of its own only their form is looked at: without a condition that
+// is misspelt a route would clash with others, and a set that is refused anyway is
+// not worth the work.
+func (c *checker) judge(rules []rule) ([]match.Problem, error) {
+	if c.malformed {
+		return match.Form(c.ctx, rules), context.Cause(c.ctx)
 	}
-	sound := make([]rule, 0, len(rules))
-	for _, r := range rules {
-		if !spoilt[r.Name] {
-			sound = append(sound, r)
-		}
-	}
-	return append(problems, match.Conflicts(sound)...)
+	return match.Judge(c.ctx, rules)
 }

@@ -3,8 +3,10 @@ package match
 // The condition on the client's address.
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -25,8 +27,7 @@ func compileClients(prefixes []netip.Prefix) (condition, error) {
 	return in, nil
 }
 
-func (c clientIn) slot() string         { return "client" }
-func (c clientIn) only() (string, bool) { return "", false }
+func (c clientIn) slot() string { return "client" }
 
 func (c clientIn) holds(r *Request) bool {
 	addr := r.Client.Unmap().WithZone("") // Prefix.Contains is never true of a zone
@@ -81,17 +82,56 @@ func (c clientIn) covers(p netip.Prefix) bool {
 	return false
 }
 
-func (c clientIn) meet(other condition, w *Request) decision {
+func (c clientIn) meet(j *judgement, other condition, w *Request) decision {
 	if other == nil {
 		w.Client = c[0].Addr()
 		return yes
 	}
+	o := other.(clientIn)
+	j.pair -= len(c) + len(o)
+	if len(c)*len(o) > 64 {
+		return c.meetMany(o, w)
+	}
 	for _, p := range c {
-		for _, q := range other.(clientIn) {
+		for _, q := range o {
 			if p.Overlaps(q) {
 				w.Client = narrower(p, q).Addr()
 				return yes
 			}
+		}
+	}
+	return no
+}
+
+// meetMany is meet for long lists: sorted, a network and one within it stand
+// beside each other but for others within the first.
+func (c clientIn) meetMany(o clientIn, w *Request) decision {
+	type entry struct {
+		netip.Prefix
+		second bool
+	}
+	all := make([]entry, 0, len(c)+len(o))
+	for _, p := range c {
+		all = append(all, entry{p, false})
+	}
+	for _, p := range o {
+		all = append(all, entry{p, true})
+	}
+	slices.SortFunc(all, func(a, b entry) int {
+		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+	})
+	var widest [2]netip.Prefix // of either list, the last that is in no other of its list
+	for _, e := range all {
+		mine, its := 0, 1
+		if e.second {
+			mine, its = 1, 0
+		}
+		if widest[its].IsValid() && widest[its].Overlaps(e.Prefix) {
+			w.Client = e.Addr()
+			return yes
+		}
+		if !widest[mine].IsValid() || !widest[mine].Overlaps(e.Prefix) {
+			widest[mine] = e.Prefix
 		}
 	}
 	return no

@@ -1,6 +1,7 @@
 package match
 
 import (
+	"context"
 	"strings"
 	"testing"
 )
@@ -63,7 +64,9 @@ func checkNormal(t *testing.T, r *rule) {
 // rule's.
 func checkExampleMatches(t *testing.T, tree *Tree, r *rule) {
 	t.Helper()
-	w, d := meet(r, r)
+	j := newJudgement(context.Background())
+	j.begin()
+	w, d := j.meet(r, r)
 	if d != yes {
 		if len(r.conditions) == 0 && r.path.kind != Regex {
 			t.Fatalf("no request is shown for %+v", r)

@@ -17,10 +17,10 @@ type condition interface {
 	implies(other condition) bool
 	// meet makes w satisfy this condition and other, which is of the same slot
 	// or nil. The answer no means that there is no such request.
-	meet(other condition, w *Request) decision
-	// only returns the one value that the condition admits, if its kind admits
-	// one: two of a slot with different values exclude each other.
-	only() (value string, ok bool)
+	meet(j *judgement, other condition, w *Request) decision
+	// wants appends what is known of the values that the condition admits: two
+	// of a slot that admit no common value exclude each other.
+	wants(dst []want) []want
 }
 
 // decision is the answer to a question that cannot always be decided. They are
@@ -89,18 +89,32 @@ func (c *collector) refuse(slot string, err error) {
 
 // addFields adds the conditions of one place; a name may stand there once.
 func (c *collector) addFields(in place, fields []Field) {
+	taken := make(map[string]bool, len(fields))
 	for _, f := range fields {
 		cond, err := compileField(in, f)
-		if err == nil && find(c.conditions, cond.slot()) != nil {
+		if err == nil && taken[cond.slot()] {
 			err = errTwice(in, f.Name)
+		}
+		if err == nil {
+			taken[cond.slot()] = true
 		}
 		c.add(in.word()+"."+f.Name, cond, err)
 	}
 }
 
-// find returns the condition of that slot, or nil.
-func find(conditions []condition, slot string) condition {
-	for _, c := range conditions {
+// on returns r's condition of that slot, or nil.
+func (r *rule) on(slot string) condition {
+	const few = 8
+	if len(r.conditions) > few {
+		if r.bySlot == nil {
+			r.bySlot = make(map[string]condition, len(r.conditions))
+			for _, c := range r.conditions {
+				r.bySlot[c.slot()] = c
+			}
+		}
+		return r.bySlot[slot]
+	}
+	for _, c := range r.conditions {
 		if c.slot() == slot {
 			return c
 		}

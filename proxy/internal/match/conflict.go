@@ -5,12 +5,15 @@ package match
 //
 // Two rules can only be undecided if they agree in everything that precedence
 // looks at; among those, only rules with the same host and the same paths (or
-// two regexes) meet. So rules are put into groups by all of that first, and only
-// the members of a group are compared with each other. A rule that hides another
-// is found by the tree's own lookup.
+// two regexes) meet. So rules are put into groups by all of that first, the
+// groups are cut by what their members' conditions and regexes certainly want
+// (see blocks.go), and only the members of a block are compared with each other.
+// A rule that hides another is found by the tree's own lookup.
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,19 +23,42 @@ import (
 // copies of a rule are one mistake, not five thousand.
 const maxClashes = 3
 
-// Conflicts returns what is wrong with rules as a set: Ambiguous and Unreachable
-// problems, in the order of rules. Of two ambiguous rules the one given later
-// is Problem.Rule, and Problem.Witness is a request that both match; it is nil
-// where two regexes are too large to decide whether they have a match in common,
-// which counts as a clash. Rules that Compile refuses are left out. The time
-// taken is near-linear in the number of rules, but quadratic in that of regexes
-// with the same literal prefix and length, and of rules for the same paths that
-// differ in conditions other than a single value.
+// Judge returns everything that is wrong with rules. Mistakes of form, as Form
+// finds them, end it before anything is compiled; next come the Invalid problems
+// that Compile finds, and rules that have some take no part in what follows: the
+// Ambiguous and Unreachable problems of the set, in the order of rules.
+//
+// Of two ambiguous rules the one given later is Problem.Rule, and Problem.Witness
+// is a request that both match. It is nil where that cannot be decided within
+// PairSteps, which counts as a clash. Where a set needs more than SetSteps, the
+// rules that cost the most are ambiguous too, without an Other.
+//
+// The answer is a function of rules alone. The error is ctx's cause, and the only
+// one.
+func Judge(ctx context.Context, rules []Rule) ([]Problem, error) {
+	j := newJudgement(ctx)
+	compiled, problems := j.compileAll(rules)
+	if compiled != nil {
+		problems = append(problems, j.conflicts(compiled)...)
+	}
+	if j.cancelled() {
+		return nil, context.Cause(ctx)
+	}
+	return problems, nil
+}
+
+// Conflicts is Judge without the Invalid problems.
 func Conflicts(rules []Rule) []Problem {
-	compiled, _ := compileAll(rules)
-	found := append(ambiguities(compiled), unreachables(compiled)...)
+	j := newJudgement(context.Background())
+	compiled, _ := j.compileAll(rules)
+	return j.conflicts(compiled)
+}
+
+func (j *judgement) conflicts(compiled []*rule) []Problem {
+	found := j.ambiguities(compiled)
+	found = append(found, j.unreachables(compiled)...)
 	slices.SortStableFunc(found, func(a, b clash) int { return a.index - b.index })
-	var problems []Problem
+	problems := make([]Problem, 0, len(found))
 	for _, c := range found {
 		problems = append(problems, c.Problem)
 	}
@@ -45,10 +71,15 @@ type clash struct {
 	Problem
 }
 
-func unreachables(rules []*rule) (found []clash) {
+func (j *judgement) unreachables(rules []*rule) (found []clash) {
 	t := newTree(rules)
+	t.indexCovers()
+	j.left = SetSteps
 	for _, r := range rules {
-		if hider := t.hiderOf(r); hider != nil {
+		if j.cancelled() || j.over() {
+			return found // beyond the bound a rule that is hidden is not found: it does no harm
+		}
+		if hider := t.hiderOf(r, j); hider != nil {
 			text := fmt.Sprintf("no request reaches it: route %q takes every one first, because %s; want a narrower %[1]q, or a priority above %[3]d here",
 				hider.name, reasonOfOrder(hider, r), hider.priority)
 			found = append(found, clash{r.index, Problem{Kind: Unreachable, Rule: r.name, Other: hider.name, Text: text}})
@@ -58,8 +89,8 @@ func unreachables(rules []*rule) (found []clash) {
 }
 
 // hiderOf returns the rule of the highest precedence that hides r, or nil.
-func (t *Tree) hiderOf(r *rule) *rule {
-	s := search{hidden: r, path: r.path.sample(), bound: r.rank}
+func (t *Tree) hiderOf(r *rule, j *judgement) *rule {
+	s := search{hidden: r, path: r.path.sample(), bound: r.rank, left: &j.left}
 	s.visit(t, r.host.sample())
 	return s.best
 }
@@ -97,142 +128,105 @@ func (r *rule) groupKey() groupKey {
 	return key
 }
 
-func ambiguities(rules []*rule) []clash {
+func (j *judgement) ambiguities(rules []*rule) []clash {
+	j.left = SetSteps
+	clear(j.spent)
 	groups := make(map[groupKey][]*rule)
 	for _, r := range rules {
 		key := r.groupKey()
 		groups[key] = append(groups[key], r)
 	}
-	c := comparison{clashes: make(map[int]int)}
+	b := blocks{of: make(map[*rule][][]*rule)}
 	for _, r := range rules {
 		if group := groups[r.groupKey()]; len(group) > 1 && group[0] == r {
-			c.within(group)
+			b.within(group, nil)
 		}
+	}
+	c := comparison{judgement: j}
+	for _, r := range rules {
+		if !c.all(b.before(r), r) {
+			break
+		}
+	}
+	if j.over() {
+		c.giveUp(rules)
 	}
 	return c.found
 }
 
-// comparison compares the members of groups, by pairs but for those that
-// certainly exclude each other.
+// comparison compares rules by pairs.
 type comparison struct {
-	found   []clash
-	clashes map[int]int // how many were found for a rule
+	*judgement
+	found []clash
 }
 
-// within compares all rules of a group. Where many have a condition that admits
-// a single value each (a thousand tenants, told apart by a header), only those
-// with the same value are compared.
-func (c *comparison) within(group []*rule) {
-	slot := splittingSlot(group)
-	if slot == "" {
-		for i, b := range group {
-			c.with(group[:i], b)
+// all compares r with others, which were given before it, until it has clashed
+// often enough. It returns false when the judgement is over.
+func (c *comparison) all(others iter.Seq[*rule], r *rule) bool {
+	clashes := 0
+	for o := range others {
+		if clashes == maxClashes {
+			return true
 		}
-		return
-	}
-	byValue, rest := split(group, slot)
-	for _, same := range byValue {
-		c.within(same)
-		for _, r := range rest {
-			c.with(same, r)
+		if c.over() || c.cancelled() {
+			return false
+		}
+		if c.pair(o, r) {
+			clashes++
 		}
 	}
-	c.within(rest)
+	return true
 }
 
-// splittingSlot returns the slot that splits a group into the most values, or ""
-// if none does or the group is so small that it does not matter.
-func splittingSlot(group []*rule) (best string) {
-	if len(group) < 16 {
-		return ""
-	}
-	values := make(map[string]map[string]bool)
-	for _, r := range group {
-		for _, cond := range r.conditions {
-			value, ok := cond.only()
-			if !ok {
-				continue
-			}
-			slot := cond.slot()
-			if values[slot] == nil {
-				values[slot] = make(map[string]bool)
-			}
-			values[slot][value] = true
-			if len(values[slot]) > max(1, len(values[best])) {
-				best = slot
-			}
-		}
-	}
-	return best
-}
-
-// split puts rules together whose condition of that slot admits the same value;
-// rest are those without such a condition. The order of rules is kept.
-func split(group []*rule, slot string) (byValue [][]*rule, rest []*rule) {
-	places := make(map[string]int)
-	for _, r := range group {
-		value, ok := "", false
-		if cond := find(r.conditions, slot); cond != nil {
-			value, ok = cond.only()
-		}
-		if !ok {
-			rest = append(rest, r)
-			continue
-		}
-		at, known := places[value]
-		if !known {
-			at = len(byValue)
-			places[value] = at
-			byValue = append(byValue, nil)
-		}
-		byValue[at] = append(byValue[at], r)
-	}
-	return byValue, rest
-}
-
-// with compares r with each of others, until it has clashed often enough.
-func (c *comparison) with(others []*rule, r *rule) {
-	for _, o := range others {
-		if c.clashes[r.index] >= maxClashes {
-			return
-		}
-		c.pair(o, r)
-	}
-}
-
-// pair reports a and b if they can meet.
-func (c *comparison) pair(a, b *rule) {
-	if a.index > b.index {
-		a, b = b, a
-	}
-	w, d := meet(a, b)
+// pair reports a and b, in the order in which they were given, if they can meet.
+func (c *comparison) pair(a, b *rule) bool {
+	c.begin()
+	w, d := c.meet(a, b)
+	c.end(a, b)
 	if d == no {
-		return
+		return false
 	}
 	p := Problem{Kind: Ambiguous, Rule: b.name, Other: a.name, Witness: w}
 	if d == yes {
 		p.Text = fmt.Sprintf("route %q matches the same request, and neither is more specific: %s; want a priority on one of them", a.name, w.example())
 	} else {
-		p.Text = fmt.Sprintf("route %q may match the same requests, and neither is more specific: it cannot be shown that %s; want a priority on one of them", a.name, undecided(a, b))
+		p.Text = fmt.Sprintf("route %q may match the same requests, and neither is more specific: it cannot be decided whether %s; want a priority on one of them", a.name, undecided(a, b))
 	}
 	c.found = append(c.found, clash{b.index, p})
-	c.clashes[b.index]++
+	return true
+}
+
+// maxCostly is how many rules are named when a set is too costly to judge.
+const maxCostly = 5
+
+// giveUp names the rules that cost the most instead of all that was not decided.
+func (c *comparison) giveUp(rules []*rule) {
+	costly := slices.Clone(rules)
+	slices.SortStableFunc(costly, func(a, b *rule) int { return c.spent[b.index] - c.spent[a.index] })
+	costly = costly[:min(maxCostly, len(costly))]
+	c.found = slices.DeleteFunc(c.found, func(f clash) bool {
+		return f.Witness == nil && !slices.ContainsFunc(costly, func(r *rule) bool { return r.index == f.index })
+	})
+	for _, r := range costly {
+		c.found = append(c.found, clash{r.index, Problem{Kind: Ambiguous, Rule: r.name,
+			Text: fmt.Sprintf("it cannot be decided whether it matches the same requests as others: to compare all routes takes more than %d steps, and those of this one are among the most; want a priority on it", SetSteps)}})
+	}
 }
 
 func undecided(a, b *rule) string {
 	if a.path.kind == Regex && a.path.text != b.path.text {
-		return fmt.Sprintf("the regexes %q and %q exclude each other", a.path.text, b.path.text)
+		return fmt.Sprintf("the regexes %q and %q match a same path", a.path.text, b.path.text)
 	}
-	return "the regexes among their conditions exclude each other"
+	return "the regexes among their conditions match a same value"
 }
 
 // meet returns a request that both rules match, if there is one. The rules have
 // the same groupKey.
-func meet(a, b *rule) (*Request, decision) {
+func (j *judgement) meet(a, b *rule) (*Request, decision) {
 	w := &Request{Method: http.MethodGet, Host: a.host.example(), Header: make(http.Header)}
-	d := meetConditions(a, b, w)
+	d := j.meetConditions(a, b, w)
 	if d != no {
-		d = min(d, meetPaths(a.path, b.path, w))
+		d = min(d, j.meetPaths(a.path, b.path, w))
 	}
 	if d != yes {
 		return nil, d
@@ -243,18 +237,19 @@ func meet(a, b *rule) (*Request, decision) {
 }
 
 // meetConditions makes w satisfy the conditions of both rules.
-func meetConditions(a, b *rule, w *Request) decision {
+func (j *judgement) meetConditions(a, b *rule, w *Request) decision {
 	d := yes
+	j.pair -= len(a.conditions) + len(b.conditions)
 	for _, c := range a.conditions {
-		if d = min(d, c.meet(find(b.conditions, c.slot()), w)); d == no {
+		if d = min(d, c.meet(j, b.on(c.slot()), w)); d == no {
 			return no
 		}
 	}
 	for _, c := range b.conditions {
-		if find(a.conditions, c.slot()) != nil {
+		if a.on(c.slot()) != nil {
 			continue
 		}
-		if d = min(d, c.meet(nil, w)); d == no {
+		if d = min(d, c.meet(j, nil, w)); d == no {
 			return no
 		}
 	}
@@ -262,22 +257,30 @@ func meetConditions(a, b *rule, w *Request) decision {
 }
 
 // meetPaths gives w a path that both patterns match.
-func meetPaths(a, b *pattern, w *Request) (d decision) {
+func (j *judgement) meetPaths(a, b *pattern, w *Request) (d decision) {
 	switch a.kind {
 	case Exact:
 		w.Path = strings.NewReplacer("{", "", "}", "").Replace(a.text)
 	case Prefix:
 		w.Path = a.text
 	case Regex:
-		if apart(outlined(&a.outline, a.text), outlined(&b.outline, b.text)) {
+		if a.outlook().apart(b.outlook()) || apart(j.outlined(&a.outline, a.text), j.outlined(&b.outline, b.text)) {
 			return no
 		}
-		w.Path, d = intersect(pathLanguage, a.text, b.text)
+		w.Path, d = j.intersect(pathLanguage, a.text, b.text)
 		return d
 	default:
 		w.Path = "/"
 	}
 	return yes
+}
+
+// outlook returns the traits of the paths that p, a regex, matches.
+func (p *pattern) outlook() *outlook {
+	if p.look == nil {
+		p.look = outlookOf(p.text, true)
+	}
+	return p.look
 }
 
 // example is a host that h matches, for showing.

@@ -22,7 +22,7 @@ func isPeer(a, b *rule) bool {
 // asksNoMore reports whether b's conditions imply all of a's.
 func asksNoMore(a, b *rule) bool {
 	for _, c := range a.conditions {
-		if other := find(b.conditions, c.slot()); other == nil || !other.implies(c) {
+		if other := b.on(c.slot()); other == nil || !other.implies(c) {
 			return false
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 )
 
@@ -33,9 +34,13 @@ type field struct {
 	name  string // a header's in canonical form
 	op    FieldOp
 	value string
-	re    *regexp.Regexp // Matches
+	re    *regexp.Regexp // Matches, once it is compiled
+	size  int            // Matches: about how many bytes re takes
 
-	outline outline // Matches: drawn by Conflicts when it needs it, on rules that it alone knows
+	slotName string
+	// What a judgement draws when it needs it, on rules that it alone knows.
+	look    *outlook
+	outline outline // Matches
 }
 
 // saidElsewhere are headers that have a condition of their own. One way to say
@@ -44,6 +49,7 @@ var saidElsewhere = map[string]string{
 	"Host": "host", "Cookie": "cookies", "Upgrade": "upgrade", subprotocolHeader: "subprotocol",
 }
 
+// compileField does not compile a regex yet: see rule.compile.
 func compileField(in place, f Field) (*field, error) {
 	c := &field{in: in, name: f.Name, op: f.Op, value: f.Value}
 	if err := c.checkName(); err != nil {
@@ -52,6 +58,7 @@ func compileField(in place, f Field) (*field, error) {
 	if in == inHeader {
 		c.name = http.CanonicalHeaderKey(f.Name)
 	}
+	c.slotName = in.word() + "." + c.name
 	switch f.Op {
 	case Equal:
 		if in == inCookie {
@@ -59,10 +66,11 @@ func compileField(in place, f Field) (*field, error) {
 		}
 		return c, c.checkValue()
 	case Matches:
-		var err error
-		if c.re, err = regexp.Compile(f.Value); err != nil {
+		tree, err := syntax.Parse(f.Value, syntax.Perl)
+		if err != nil {
 			return nil, fmt.Errorf("regex %q: %s: want RE2 syntax", f.Value, syntaxReason(err))
 		}
+		c.size = compiledSize(tree)
 	}
 	return c, nil
 }
@@ -107,8 +115,7 @@ func errTwice(in place, name string) error {
 	return fmt.Errorf("%s %q stands twice: want it once", in.noun(), name)
 }
 
-func (c *field) slot() string         { return c.in.word() + "." + c.name }
-func (c *field) only() (string, bool) { return c.value, c.op == Equal }
+func (c *field) slot() string { return c.slotName }
 
 // holds: there is a value, and every value is accepted.
 func (c *field) holds(r *Request) bool {
@@ -299,8 +306,8 @@ func (c *field) implies(other condition) bool {
 	return c.op == Matches && o.op == Matches && c.value == o.value
 }
 
-func (c *field) meet(other condition, w *Request) decision {
-	value, d := c.common(other)
+func (c *field) meet(j *judgement, other condition, w *Request) decision {
+	value, d := c.common(j, other)
 	if d == yes {
 		c.put(value, w)
 	}
@@ -308,7 +315,7 @@ func (c *field) meet(other condition, w *Request) decision {
 }
 
 // common finds a value that c and other, if there is one, accept.
-func (c *field) common(other condition) (string, decision) {
+func (c *field) common(j *judgement, other condition) (string, decision) {
 	o := &field{in: c.in, op: Present}
 	if other != nil {
 		o = other.(*field)
@@ -321,13 +328,29 @@ func (c *field) common(other condition) (string, decision) {
 	case c.op == Present && o.op == Present:
 		return "1", yes
 	case c.op == Present:
-		return intersect(o.in.language(), o.value, "")
+		return j.intersect(o.in.language(), o.value, "")
 	case o.op == Present:
-		return intersect(c.in.language(), c.value, "")
-	case apart(outlined(&c.outline, c.value), outlined(&o.outline, o.value)):
+		return j.intersect(c.in.language(), c.value, "")
+	case c.outlook().apart(o.outlook()) || apart(j.outlined(&c.outline, c.value), j.outlined(&o.outline, o.value)):
 		return "", no
 	}
-	return intersect(c.in.language(), c.value, o.value)
+	return j.intersect(c.in.language(), c.value, o.value)
+}
+
+// outlook returns the traits of the values that c, which is not Present, accepts.
+func (c *field) outlook() *outlook {
+	if c.look == nil {
+		c.look = c.drawOutlook()
+	}
+	return c.look
+}
+
+func (c *field) drawOutlook() *outlook {
+	if c.op == Matches {
+		return outlookOf(c.value, false)
+	}
+	front, back := []string{foldText(c.value)}, []string{foldText(reversed(c.value))}
+	return &outlook{front: traits{front, front}, back: traits{back, back}, count: -1}
 }
 
 // put gives w the value.

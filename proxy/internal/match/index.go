@@ -14,6 +14,11 @@ type hostIndex struct {
 	captures *captureNode
 	regexes  map[string][]*rule // by literal prefix
 	lengths  []int              // of those prefixes, the longest first
+
+	// Of regexes, for the search of what hides a rule alone.
+	wide map[string][]*rule // those that match what starts with their literal, by that
+	same map[string][]*rule // by text
+
 	prefixes *prefixNode
 	rest     []*rule // no path pattern
 }
@@ -46,9 +51,9 @@ func (h *hostIndex) add(r *rule) {
 
 func (h *hostIndex) addRegex(r *rule) {
 	literal := r.path.literal
-	if n := len(literal); !slices.Contains(h.lengths, n) {
-		h.lengths = append(h.lengths, n)
-		slices.SortFunc(h.lengths, func(a, b int) int { return b - a })
+	at, known := slices.BinarySearchFunc(h.lengths, len(literal), func(a, b int) int { return b - a })
+	if !known {
+		h.lengths = slices.Insert(h.lengths, at, len(literal))
 	}
 	h.regexes[literal] = append(h.regexes[literal], r)
 }
@@ -63,11 +68,42 @@ func (s *search) visitHost(h *hostIndex) {
 	s.visitCaptures(h.captures, s.path)
 	for _, n := range h.lengths {
 		if n <= len(s.path) {
-			s.try(h.regexes[s.path[:n]])
+			s.tryRegexes(h, s.path[:n])
 		}
 	}
 	s.visitPrefixes(h.prefixes, s.path)
 	s.try(h.rest)
+}
+
+// tryRegexes tries the regexes with that literal prefix. What hides a rule with
+// more than one path has to be wide, or the same regex.
+func (s *search) tryRegexes(h *hostIndex, literal string) {
+	switch {
+	case s.hidden == nil || s.hidden.path.isLiteral():
+		s.try(h.regexes[literal])
+	default:
+		s.try(h.wide[literal])
+		if s.hidden.path.kind == Regex && s.hidden.path.literal == literal {
+			s.try(h.same[s.hidden.path.text])
+		}
+	}
+}
+
+// indexCovers fills in what hiderOf needs.
+func (t *Tree) indexCovers() {
+	for _, r := range t.ranked {
+		if r.path.kind != Regex {
+			continue
+		}
+		h := t.hostIndexOf(r)
+		if h.same == nil {
+			h.wide, h.same = make(map[string][]*rule), make(map[string][]*rule)
+		}
+		h.same[r.path.text] = append(h.same[r.path.text], r)
+		if r.path.end == endsAnywhere {
+			h.wide[r.path.literal] = append(h.wide[r.path.literal], r)
+		}
+	}
 }
 
 // captureNode is one segment of Exact patterns with captures. Every pattern has

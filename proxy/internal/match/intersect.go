@@ -5,7 +5,7 @@ package match
 // An RE2 is a finite automaton, so the question has an answer: walk both
 // programs in step, and beside them the automaton of the texts that may occur at
 // all, breadth first, until all three accept. The walk is over sets small enough
-// in practice; where it takes more than maxWork the answer is unknown.
+// in practice; where it takes more steps than a pair has the answer is unknown.
 
 import (
 	"regexp/syntax"
@@ -13,11 +13,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 )
-
-// maxWork bounds the walk, in places looked at and runes tried: some tens of
-// milliseconds, far above what patterns written by people need. A routes file
-// must not be able to stop its reader with a regex of a thousand repetitions.
-const maxWork = 1 << 20
 
 // Places in a program besides its instructions.
 const (
@@ -28,24 +23,44 @@ const (
 
 // intersect returns a shortest text of l that both regexes match; "" for b is
 // the regex that matches every text.
-func intersect(l language, a, b string) (string, decision) {
+func (j *judgement) intersect(l language, a, b string) (string, decision) {
 	if a == b {
 		b = ""
 	}
-	p := product{language: l, a: newMachine(a), b: newMachine(b)}
-	p.alphabet = []rune(l.alphabet)
-	if !l.complete {
+	p := product{language: l, a: j.machine(a), b: j.machine(b), left: &j.pair}
+	if p.a == nil || p.b == nil || j.pair <= 0 {
+		return "", unknown
+	}
+	p.alphabet = p.letters()
+	return p.walk()
+}
+
+// letters returns the runes to try: of those that no one can tell apart, the
+// first.
+func (p *product) letters() []rune {
+	letters := make([]rune, 0, 32)
+	seen := make(map[[3]uint8]bool, 32)
+	a, b := p.a.classes(), p.b.classes()
+	for _, r := range p.language.alphabet {
+		class := [3]uint8{a[r], b[r], p.class[r]}
+		if !seen[class] {
+			seen[class] = true
+			letters = append(letters, r)
+		}
+	}
+	if !p.complete {
 		ends := slices.Concat(p.a.runes(), p.b.runes())
 		slices.Sort(ends)
-		p.alphabet = append(p.alphabet, slices.Compact(ends)...)
+		letters = append(letters, slices.Compact(ends)...)
 	}
-	return p.walk()
+	*p.left -= len(letters)
+	return letters
 }
 
 // machine runs one regex nondeterministically: one place at a time.
 type machine struct {
-	prog     *syntax.Prog
-	anchored bool // a match begins where the text does, or may as well
+	*program
+	left     *int // steps
 	closures map[closureKey][]int32
 }
 
@@ -54,25 +69,63 @@ type closureKey struct {
 	flags syntax.EmptyOp
 }
 
-// newMachine panics if text is no regex: rules are compiled before they are
-// compared.
-func newMachine(text string) *machine {
-	tree, err := syntax.Parse(text, syntax.Perl)
-	if err != nil {
-		panic("match: comparing regexes: " + err.Error())
+// machine returns nil for a regex that is too large.
+func (j *judgement) machine(text string) *machine {
+	p := j.program(text)
+	if p == nil {
+		return nil
 	}
-	prog, err := syntax.Compile(tree.Simplify())
-	if err != nil {
-		panic("match: comparing regexes: " + err.Error())
+	return &machine{program: p, left: &j.pair, closures: make(map[closureKey][]int32)}
+}
+
+// classes tells the ASCII runes apart that some instruction does.
+func (p *program) classes() *[128]uint8 {
+	if p.class != nil {
+		return p.class
 	}
-	return &machine{prog: prog, anchored: text == "" || isAnchored(tree), closures: make(map[closureKey][]int32)}
+	p.class = new([128]uint8)
+	done := make(map[runeSet]bool)
+	for i := range p.Inst {
+		if set := p.set(int32(i)); set != nil && !done[*set] {
+			done[*set] = true
+			refine(p.class, func(r rune) uint8 { return uint8(set[r/64] >> (r % 64) & 1) })
+		}
+	}
+	return p.class
+}
+
+// refine splits the classes of runes by what f says of them.
+func refine(class *[128]uint8, f func(r rune) uint8) {
+	type split struct{ of, is uint8 }
+	renamed := make(map[split]uint8, 16)
+	for r := range rune(len(class)) {
+		s := split{class[r], f(r)}
+		to, known := renamed[s]
+		if !known {
+			to = uint8(len(renamed))
+			renamed[s] = to
+		}
+		class[r] = to
+	}
+}
+
+// set returns the runes that an instruction takes, nil if it takes none.
+func (p *program) set(at int32) *runeSet {
+	if p.sets == nil {
+		p.sets = setsOf(p.Inst)
+	}
+	switch p.Inst[at].Op {
+	case syntax.InstRune, syntax.InstRune1, syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
+		return &p.sets[at]
+	}
+	return nil
 }
 
 // runes returns the ends of every range of runes in the program. Where two
 // ranges have a rune in common, an end of one of them is common.
 func (m *machine) runes() (ends []rune) {
-	for i := range m.prog.Inst {
-		for _, r := range m.prog.Inst[i].Rune {
+	for i := range m.Inst {
+		for _, r := range m.Inst[i].Rune {
 			ends = append(ends, r)
 			for fold := unicode.SimpleFold(r); fold != r; fold = unicode.SimpleFold(fold) {
 				ends = append(ends, fold)
@@ -97,19 +150,22 @@ func (m *machine) closure(at int32, flags syntax.EmptyOp) []int32 {
 		if !m.anchored {
 			c = append(c, waiting)
 		}
-		at = int32(m.prog.Start)
+		at = int32(m.Start)
 	}
-	c = m.expand(c, at, flags, make(map[int32]bool))
+	seen := make(map[int32]bool)
+	c = m.expand(c, at, flags, seen)
+	*m.left -= len(seen)
 	m.closures[key] = c
 	return c
 }
 
+// expand recurses no deeper than a program that a pair's steps allow is long.
 func (m *machine) expand(dst []int32, at int32, flags syntax.EmptyOp, seen map[int32]bool) []int32 {
 	if seen[at] {
 		return dst
 	}
 	seen[at] = true
-	switch inst := &m.prog.Inst[at]; inst.Op {
+	switch inst := &m.Inst[at]; inst.Op {
 	case syntax.InstAlt, syntax.InstAltMatch:
 		dst = m.expand(dst, int32(inst.Out), flags, seen)
 		return m.expand(dst, int32(inst.Arg), flags, seen)
@@ -133,7 +189,7 @@ func (m *machine) step(at int32, r rune) int32 {
 	if at == waiting || at == done {
 		return at
 	}
-	if inst := &m.prog.Inst[at]; inst.MatchRune(r) {
+	if inst := &m.Inst[at]; inst.MatchRune(r) {
 		return int32(inst.Out)
 	}
 	return dead
@@ -144,7 +200,7 @@ func (m *machine) single(at int32) (rune, bool) {
 	if at < 0 {
 		return 0, false
 	}
-	inst := &m.prog.Inst[at]
+	inst := &m.Inst[at]
 	if len(inst.Rune) != 1 || syntax.Flags(inst.Arg)&syntax.FoldCase != 0 {
 		return 0, false
 	}
@@ -159,7 +215,7 @@ type product struct {
 
 	queue []visited
 	seen  map[state]bool
-	work  int
+	left  *int // steps
 }
 
 // state is a state of the walk.
@@ -183,7 +239,7 @@ func (p *product) walk() (string, decision) {
 		if p.accepts(p.queue[i].state) {
 			return p.textOf(i), yes
 		}
-		if p.leave(i); p.work > maxWork {
+		if p.leave(i); *p.left <= 0 {
 			return "", unknown
 		}
 	}
@@ -212,10 +268,10 @@ func (p *product) leave(i int) {
 	for _, class := range [...]rune{'a', '-'} {
 		flags := syntax.EmptyOpContext(s.before, class)
 		placesA, placesB := p.a.closure(s.a, flags), p.b.closure(s.b, flags)
-		p.work += len(placesA) + len(placesB)
+		*p.left -= len(placesA) + len(placesB)
 		for _, a := range placesA {
 			for _, b := range placesB {
-				if p.work <= maxWork {
+				if *p.left > 0 {
 					p.take(i, a, b, class)
 				}
 			}
@@ -226,7 +282,7 @@ func (p *product) leave(i int) {
 // take takes every rune of a class that the places a and b both take.
 func (p *product) take(i int, a, b int32, class rune) {
 	choices := p.choices(a, b)
-	p.work += len(choices)
+	*p.left -= len(choices)
 	for _, r := range choices {
 		if syntax.IsWordChar(r) != syntax.IsWordChar(class) || !utf8.ValidRune(r) {
 			continue

@@ -1,6 +1,7 @@
 package match
 
 import (
+	"context"
 	"regexp"
 	"testing"
 )
@@ -75,4 +76,11 @@ func FuzzIntersect(f *testing.F) {
 			t.Errorf("intersect(%q, %q) finds nothing, but both match %q", a, b, text)
 		}
 	})
+}
+
+// intersect is judgement's for two regexes alone.
+func intersect(l language, a, b string) (string, decision) {
+	j := newJudgement(context.Background())
+	j.begin()
+	return j.intersect(l, a, b)
 }

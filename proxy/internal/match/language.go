@@ -3,12 +3,16 @@ package match
 // The texts that can occur where regexes are matched, as automata: a regex that
 // matches only what no request can carry does not clash with anything.
 
+import "regexp/syntax"
+
 // language is an automaton; state 0 is its start.
 type language struct {
 	next     func(state uint8, r rune) (uint8, bool)
 	final    func(state uint8) bool
 	alphabet string // runes to try, those first that look best in an example
 	complete bool   // no text has other runes
+
+	class *[128]uint8 // tells the ASCII runes apart that next does
 }
 
 const printable = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_./,:;=+*!?@#$%&'()[]{}<>|~^`\"\\ "
@@ -17,12 +21,42 @@ const printable = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXY
 func (in place) language() language {
 	switch in {
 	case inHeader:
-		return language{next: headerNext, final: headerFinal, alphabet: printable}
+		return headerLanguage
 	case inCookie:
-		return language{next: cookieNext, final: headerFinal, alphabet: printable}
+		return cookieLanguage
 	}
-	anything := func(uint8, rune) (uint8, bool) { return 0, true }
-	return language{next: anything, final: func(uint8) bool { return true }, alphabet: printable}
+	return anyLanguage
+}
+
+var (
+	headerLanguage = language{next: headerNext, final: headerFinal, alphabet: printable}.classified(valueSpace)
+	cookieLanguage = language{next: cookieNext, final: headerFinal, alphabet: printable}.classified(valueSpace)
+	anyLanguage    = language{next: anyNext, final: anyFinal, alphabet: printable}.classified(0)
+)
+
+func anyNext(uint8, rune) (uint8, bool) { return 0, true }
+func anyFinal(uint8) bool               { return true }
+
+// classified fills l.class in. Words are told apart from the rest, for the
+// machines do so too.
+func (l language) classified(last uint8) language {
+	l.class = new([128]uint8)
+	refine(l.class, func(r rune) uint8 {
+		if syntax.IsWordChar(r) {
+			return 1
+		}
+		return 0
+	})
+	for state := range last + 1 {
+		refine(l.class, func(r rune) uint8 {
+			next, ok := l.next(state, r)
+			if !ok {
+				return 0xff
+			}
+			return next
+		})
+	}
+	return l
 }
 
 // States of a header's value, which neither starts nor ends with a space (RFC
@@ -62,13 +96,11 @@ const (
 
 // pathLanguage is the paths that NormalizePath returns.
 var pathLanguage = language{
-	next: pathNext,
-	final: func(state uint8) bool {
-		return state == pathSlash || state == pathText
-	},
+	next:     pathNext,
+	final:    func(state uint8) bool { return state == pathSlash || state == pathText },
 	alphabet: "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_/.~,:;=+*!@$&'()%",
 	complete: true,
-}
+}.classified(dotEscape + 16)
 
 func pathNext(state uint8, r rune) (uint8, bool) {
 	inDots := state == pathDot || state == pathDots

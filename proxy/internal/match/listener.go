@@ -9,7 +9,6 @@ type listenerIs string
 func (l listenerIs) slot() string                 { return "listener" }
 func (l listenerIs) holds(r *Request) bool        { return r.Listener == string(l) }
 func (l listenerIs) implies(other condition) bool { return l == other }
-func (l listenerIs) only() (string, bool)         { return string(l), true }
 
 func (l listenerIs) why(r *Request) string {
 	if r.Listener == "" {
@@ -18,7 +17,7 @@ func (l listenerIs) why(r *Request) string {
 	return fmt.Sprintf("listener %s is not %s", string(l), r.Listener)
 }
 
-func (l listenerIs) meet(other condition, w *Request) decision {
+func (l listenerIs) meet(j *judgement, other condition, w *Request) decision {
 	w.Listener = string(l)
 	return decide(other == nil || l == other)
 }

@@ -56,7 +56,11 @@ func checkToken(s string) error {
 
 func (m methodIn) slot() string          { return "methods" }
 func (m methodIn) holds(r *Request) bool { return slices.Contains(m, r.Method) }
-func (m methodIn) only() (string, bool)  { return "", false }
+
+func (m methodIn) has(method string) bool {
+	_, found := slices.BinarySearch(m, method)
+	return found
+}
 
 func (m methodIn) why(r *Request) string {
 	return fmt.Sprintf("method %s is not one of %s", r.Method, strings.Join(m, ", "))
@@ -64,7 +68,7 @@ func (m methodIn) why(r *Request) string {
 
 func (m methodIn) implies(other condition) bool {
 	for _, method := range m {
-		if !slices.Contains(other.(methodIn), method) {
+		if !other.(methodIn).has(method) {
 			return false
 		}
 	}
@@ -72,11 +76,12 @@ func (m methodIn) implies(other condition) bool {
 }
 
 // meet keeps w's own method, GET, where it can.
-func (m methodIn) meet(other condition, w *Request) decision {
+func (m methodIn) meet(j *judgement, other condition, w *Request) decision {
 	common := m
 	if other != nil {
+		j.pair -= len(m) + len(other.(methodIn))
 		common = slices.DeleteFunc(slices.Clone(m), func(method string) bool {
-			return !slices.Contains(other.(methodIn), method)
+			return !other.(methodIn).has(method)
 		})
 	}
 	if len(common) == 0 {

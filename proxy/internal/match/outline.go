@@ -29,6 +29,7 @@ const (
 )
 
 func (s *runeSet) add(bit int)           { s[bit/64] |= 1 << (bit % 64) }
+func (s *runeSet) has(bit int) bool      { return s[bit/64]>>(bit%64)&1 != 0 }
 func (s *runeSet) meets(o *runeSet) bool { return s[0]&o[0]|s[1]&o[1]|s[2]&o[2] != 0 }
 
 // apart reports whether no text is within both outlines.
@@ -41,10 +42,11 @@ func apart(a, b outline) bool {
 	return false
 }
 
-// outlined draws o, the outline of text, unless it is drawn already.
-func outlined(o *outline, text string) outline {
+// outlined draws o, the outline of text, unless it is drawn already. The pair
+// that it is first drawn for pays.
+func (j *judgement) outlined(o *outline, text string) outline {
 	if *o == nil {
-		*o = outlineOf(text)
+		*o = j.outlineOf(text)
 	}
 	return *o
 }
@@ -56,8 +58,11 @@ type front struct {
 }
 
 // outlineOf runs a regex over all texts at once.
-func outlineOf(text string) outline {
-	m := newMachine(text)
+func (j *judgement) outlineOf(text string) outline {
+	m := j.machine(text)
+	if m == nil {
+		return outline{}
+	}
 	fronts := []front{{waiting, -1}}
 	ended := false
 	o := make(outline, 0, outlineLength)
@@ -82,15 +87,22 @@ func outlineOf(text string) outline {
 // advance adds to next where one more rune leads from f, and that rune to set.
 func (m *machine) advance(next []front, f front, set *runeSet) []front {
 	for _, class := range [...]rune{'a', '-'} {
-		for _, at := range m.closure(f.at, syntax.EmptyOpContext(f.before, class)) {
-			taken := false
-			for r := range rune(beyondASCII + 1) {
-				if syntax.IsWordChar(r) == syntax.IsWordChar(class) && m.mayTake(at, r) {
-					set.add(int(r))
-					taken = true
-				}
+		of := &notWord
+		if class == 'a' {
+			of = &word
+		}
+		places := m.closure(f.at, syntax.EmptyOpContext(f.before, class))
+		*m.left -= len(places)
+		for _, at := range places {
+			takes := of
+			if at >= 0 {
+				takes = m.set(at).and(of)
 			}
-			if to := (front{m.after(at), class}); taken && !slices.Contains(next, to) {
+			if *takes == (runeSet{}) {
+				continue
+			}
+			set.join(takes)
+			if to := (front{m.after(at), class}); !slices.Contains(next, to) {
 				next = append(next, to)
 			}
 		}
@@ -98,15 +110,71 @@ func (m *machine) advance(next []front, f front, set *runeSet) []front {
 	return next
 }
 
-// mayTake reports whether a place takes r, or beyondASCII for any such rune.
-func (m *machine) mayTake(at int32, r rune) bool {
-	if at < 0 || r < beyondASCII {
-		return m.step(at, r) != dead
+// word and notWord are the runes of the two classes.
+var word, notWord = func() (w, n runeSet) {
+	for r := range rune(beyondASCII + 1) {
+		if syntax.IsWordChar(r) {
+			w.add(int(r))
+		} else {
+			n.add(int(r))
+		}
 	}
-	inst := &m.prog.Inst[at]
+	return w, n
+}()
+
+func (s *runeSet) and(o *runeSet) *runeSet { return &runeSet{s[0] & o[0], s[1] & o[1], s[2] & o[2]} }
+
+func (s *runeSet) join(o *runeSet) {
+	for i := range s {
+		s[i] |= o[i]
+	}
+}
+
+// setsOf returns the runes that each instruction takes. Those of a repetition
+// share their runes.
+func setsOf(all []syntax.Inst) []runeSet {
+	type key struct {
+		runes *rune
+		n     int
+		fold  uint32
+	}
+	known := make(map[key]runeSet)
+	sets := make([]runeSet, len(all))
+	for i := range all {
+		inst := &all[i]
+		switch inst.Op {
+		case syntax.InstRune1:
+			sets[i].add(int(min(inst.Rune[0], beyondASCII)))
+		case syntax.InstRune:
+			if len(inst.Rune) == 0 {
+				continue
+			}
+			k := key{&inst.Rune[0], len(inst.Rune), inst.Arg}
+			set, ok := known[k]
+			if !ok {
+				set = setOf(inst)
+				known[k] = set
+			}
+			sets[i] = set
+		case syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
+			sets[i] = setOf(inst)
+		}
+	}
+	return sets
+}
+
+func setOf(inst *syntax.Inst) (set runeSet) {
+	for r := range rune(beyondASCII) {
+		if inst.MatchRune(r) {
+			set.add(int(r))
+		}
+	}
 	every := inst.Op == syntax.InstRuneAny || inst.Op == syntax.InstRuneAnyNotNL
 	fold := syntax.Flags(inst.Arg)&syntax.FoldCase != 0 // k folds to the Kelvin sign
-	return every || fold || slices.Max(inst.Rune) >= beyondASCII
+	if every || fold || slices.Max(inst.Rune) >= beyondASCII {
+		set.add(beyondASCII)
+	}
+	return set
 }
 
 // after is where a place leads when it takes a rune.
@@ -114,5 +182,5 @@ func (m *machine) after(at int32) int32 {
 	if at < 0 {
 		return at
 	}
-	return int32(m.prog.Inst[at].Out)
+	return int32(m.Inst[at].Out)
 }

@@ -1,6 +1,7 @@
 package match
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"testing"
@@ -67,4 +68,10 @@ func BenchmarkConflictsRegexes(b *testing.B) {
 			b.Fatal(p[0])
 		}
 	}
+}
+
+func outlineOf(text string) outline {
+	j := newJudgement(context.Background())
+	j.begin()
+	return j.outlineOf(text)
 }

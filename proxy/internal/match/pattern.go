@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// pattern is a compiled Path. It is immutable but for outline.
+// pattern is a compiled Path. It is immutable once it is compiled, but for look
+// and outline.
 type pattern struct {
 	kind     PathKind
 	text     string    // normal form, captures as {name}; a regex as written
@@ -20,12 +21,15 @@ type pattern struct {
 	kinds string // Exact: an 'a' for each literal segment, a 'b' for each capture: its precedence
 	shape string // patterns of one kind and shape that are not regexes match the same paths
 
-	re      *regexp.Regexp
-	literal string   // Regex: every match starts with it
-	end     regexEnd // what may follow the literal
+	re      *regexp.Regexp // Regex, once it is compiled
+	literal string         // Regex: every match starts with it
+	end     regexEnd       // what may follow the literal
 
-	outline outline  // Regex: drawn by Conflicts when it needs it, on rules that it alone knows
-	origin  *pattern // Regex: what this is a copy of, which is remembered for as long as there are copies
+	size int // Regex: about how many bytes re takes
+
+	// Regex: what a judgement draws when it needs it, on rules that it alone knows.
+	look    *outlook
+	outline outline
 }
 
 // segment is one segment of an Exact pattern.
@@ -39,6 +43,7 @@ func (k PathKind) word() string {
 	return [...]string{"path", "path", "path_prefix", "path_regex"}[k]
 }
 
+// compilePattern compiles all but regexes, which are read only: see rule.compile.
 func compilePattern(p Path) (*pattern, error) {
 	switch p.Kind {
 	case Exact:
@@ -46,7 +51,7 @@ func compilePattern(p Path) (*pattern, error) {
 	case Prefix:
 		return compilePrefix(p.Pattern)
 	case Regex:
-		return compiled.regex(p.Pattern)
+		return readRegex(p.Pattern)
 	}
 	return &pattern{kind: AnyPath}, nil
 }

@@ -7,7 +7,6 @@ package match
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"regexp/syntax"
 	"strings"
 )
@@ -21,13 +20,10 @@ const (
 	endsThere                    // nothing: the regex matches the literal alone
 )
 
-func compileRegex(text string) (*pattern, error) {
+// readRegex reads a path_regex without compiling it.
+func readRegex(text string) (*pattern, error) {
 	if !strings.HasPrefix(text, "^") {
 		return nil, fmt.Errorf("path_regex %q: want ^ at its start, %q", text, "^"+text)
-	}
-	re, err := regexp.Compile(text)
-	if err != nil {
-		return nil, fmt.Errorf("path_regex %q: %s: want RE2 syntax", text, syntaxReason(err))
 	}
 	tree, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
@@ -36,14 +32,87 @@ func compileRegex(text string) (*pattern, error) {
 	if !isAnchored(tree) {
 		return nil, fmt.Errorf("path_regex %q: want every alternative anchored, %q", text, "^(?:"+text[1:]+")")
 	}
-	if _, d := intersect(pathLanguage, text, ""); d == no {
-		return nil, fmt.Errorf("path_regex %q matches no path as paths are matched: they start with a slash, "+
-			"unreserved characters are decoded, other escapes are in upper case, double slashes and dot segments are gone", text)
+	p := &pattern{kind: Regex, text: text, names: tree.CapNames(), size: compiledSize(tree)}
+	if p.size <= MaxRegexBytes { // else it will be refused, and is not worth the memory
+		tree = tree.Simplify()
 	}
-	p := &pattern{kind: Regex, text: text, names: re.SubexpNames(), re: re}
-	p.literal, p.end = literalOf(tree.Simplify())
+	p.literal, p.end = literalOf(tree)
 	p.shape = p.literal
 	return p, nil
+}
+
+var errNoPath = "path_regex %q matches no path as paths are matched: they start with a slash, " +
+	"unreserved characters are decoded, other escapes are in upper case, double slashes and dot segments are gone"
+
+// probe refuses a regex that matches no path. One that costs too much to tell
+// counts as if it matched some.
+func (j *judgement) probe(r *rule) error {
+	p := r.path
+	if p.kind != Regex || j.over() {
+		return nil
+	}
+	j.begin()
+	defer j.end()
+	if p.matchesSample() {
+		return nil
+	}
+	if _, d := j.intersect(pathLanguage, p.text, ""); d == no {
+		return fmt.Errorf(errNoPath, p.text)
+	}
+	return nil
+}
+
+// matchesSample reports whether p matches the path that is easiest to find.
+func (p *pattern) matchesSample() bool {
+	tree, err := syntax.Parse(p.text, syntax.Perl)
+	if err != nil {
+		return false
+	}
+	const long = 4096
+	sample, ok := appendSample(make([]byte, 0, 64), tree, long)
+	if !ok || len(sample) == 0 || sample[0] != '/' || !isNormalPath(sample) {
+		return false
+	}
+	return p.re.Match(sample)
+}
+
+// appendSample appends a text that re, assertions aside, matches: the shortest
+// that can be seen at a glance.
+func appendSample(dst []byte, re *syntax.Regexp, long int) (sample []byte, ok bool) {
+	if len(dst) > long {
+		return dst, false
+	}
+	times := 1
+	switch re.Op {
+	case syntax.OpLiteral:
+		return append(dst, string(re.Rune)...), true
+	case syntax.OpCharClass:
+		for _, r := range pathLanguage.alphabet {
+			if (&syntax.Inst{Op: syntax.InstRune, Rune: re.Rune}).MatchRune(r) {
+				return append(dst, byte(r)), true
+			}
+		}
+		return dst, false
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		if len(dst) == 0 {
+			return append(dst, '/'), true
+		}
+		return append(dst, 'a'), true
+	case syntax.OpStar, syntax.OpQuest:
+		return dst, true
+	case syntax.OpAlternate:
+		return appendSample(dst, re.Sub[0], long)
+	case syntax.OpRepeat:
+		times = re.Min
+	}
+	for range times {
+		for _, sub := range re.Sub {
+			if dst, ok = appendSample(dst, sub, long); !ok {
+				return dst, false
+			}
+		}
+	}
+	return dst, true
 }
 
 // syntaxReason is what is wrong with a regex, without Go's words around it.

@@ -8,16 +8,16 @@ import (
 
 // TestRegexIsCompiledOnce while it is in use, and forgotten when it is not.
 func TestRegexIsCompiledOnce(t *testing.T) {
-	m := memory{patterns: map[string]weakPattern{}}
+	m := memory{regexes: map[string]weakRegex{}}
 	first, err := m.regex("^/a/([0-9]+)$")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if second, _ := m.regex("^/a/([0-9]+)$"); second.re != first.re {
+	if second, _ := m.regex("^/a/([0-9]+)$"); second != first {
 		t.Error("the same regex was compiled twice")
 	}
-	if other, _ := m.regex("^/b/([0-9]+)$"); other.re == first.re {
-		t.Error("another regex got the first one's pattern")
+	if other, _ := m.regex("^/b/([0-9]+)$"); other == first {
+		t.Error("another regex got the first one")
 	}
 	if _, err := m.regex("^/a/([0-9]+$"); err == nil {
 		t.Error("a regex that is wrong was compiled")
@@ -25,7 +25,7 @@ func TestRegexIsCompiledOnce(t *testing.T) {
 	runtime.KeepAlive(first)
 	for late := time.Now().Add(time.Minute); m.len() > 0; runtime.Gosched() {
 		if runtime.GC(); time.Now().After(late) {
-			t.Fatalf("%d patterns are kept that nobody uses", m.len())
+			t.Fatalf("%d regexes are kept that nobody uses", m.len())
 		}
 	}
 }
@@ -33,5 +33,5 @@ func TestRegexIsCompiledOnce(t *testing.T) {
 func (m *memory) len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.patterns)
+	return len(m.regexes)
 }

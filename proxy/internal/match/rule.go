@@ -8,11 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 )
 
-// rule is a compiled Rule. It is immutable once its Tree is made.
+// rule is a compiled Rule. It is immutable once its Tree is made, but for bySlot.
 type rule struct {
 	index      int // into the rules given
 	name       string
@@ -20,12 +21,13 @@ type rule struct {
 	host       hostPattern
 	path       *pattern
 	conditions []condition
+	bySlot     map[string]condition // made by a judgement when there are many, on rules that it alone knows
 
 	rank int // its place in the order of precedence, 0 first
 }
 
-// compileRule returns r compiled as far as it can be, and all that is wrong
-// with it.
+// compileRule returns r compiled as far as it can be, but for its regexes, and all
+// that is wrong with its form.
 func compileRule(r *Rule) (*rule, []Problem) {
 	c := collector{rule: r}
 	host, err := compileHost(r.Host)
@@ -40,6 +42,30 @@ func compileRule(r *Rule) (*rule, []Problem) {
 	conditions, problems := compileConditions(r)
 	return &rule{name: r.Name, priority: r.Priority, host: host, path: path, conditions: conditions},
 		append(c.problems, problems...)
+}
+
+// regexes yields the texts and sizes of r's regexes, with the key that each stands
+// at, and where each goes when it is compiled.
+func (r *rule) regexes(yield func(key, text string, size int, re **regexp.Regexp) bool) {
+	if r.path.kind == Regex && !yield(r.path.kind.word(), r.path.text, r.path.size, &r.path.re) {
+		return
+	}
+	for _, c := range r.conditions {
+		if f, ok := c.(*field); ok && f.op == Matches && !yield(f.slotName, f.value, f.size, &f.re) {
+			return
+		}
+	}
+}
+
+// compile compiles r's regexes, which are known to be well formed.
+func (r *rule) compile() {
+	r.regexes(func(_, text string, _ int, re **regexp.Regexp) bool {
+		var err error
+		if *re, err = compiled.regex(text); err != nil {
+			panic("match: compiling a regex that was read: " + err.Error())
+		}
+		return true
+	})
 }
 
 // matches reports whether all conditions of r hold.

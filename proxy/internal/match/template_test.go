@@ -182,7 +182,7 @@ func TestAppendQuery(t *testing.T) {
 }
 
 func TestAppendRefusesControlBytes(t *testing.T) {
-	p, err := compilePattern(Path{Regex, "^/(?s:(.*))$"})
+	p, err := compiledPattern(Path{Regex, "^/(?s:(.*))$"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func FuzzTemplate(f *testing.F) {
 		if err != nil {
 			t.Skip("not a path")
 		}
-		p, err := compilePattern(patternOf(pattern))
+		p, err := compiledPattern(patternOf(pattern))
 		if err != nil || !p.matches(path) || CheckRefs(tmpl, patternOf(pattern)) != nil {
 			t.Skip("no captures")
 		}
@@ -259,4 +259,13 @@ func checkExpansion(t *testing.T, tmpl *Template, c *Captures) {
 	if n := strings.Count(string(query), "&"); n > parameters || strings.ContainsAny(string(query), "\r\n\x00 #") {
 		t.Errorf("%v of %q makes the query %q, with %d parameters written", tmpl, c.path, query, parameters)
 	}
+}
+
+// compiledPattern is compilePattern and what rule.compile does.
+func compiledPattern(of Path) (*pattern, error) {
+	p, err := compilePattern(of)
+	if err == nil {
+		(&rule{path: p}).compile()
+	}
+	return p, err
 }

@@ -13,7 +13,10 @@ package match
 // index that cannot beat the best so far is not entered.
 
 import (
+	"context"
+	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -31,25 +34,97 @@ type Tree struct {
 
 // Compile returns the tree of rules, or everything that is wrong with them one
 // by one, as Invalid problems in the order of rules; then the Tree is nil.
-// Rules that clash with each other are no matter of Compile: see Conflicts.
+// Rules that clash with each other are no matter of Compile: see Judge.
 func Compile(rules []Rule) (*Tree, []Problem) {
-	compiled, problems := compileAll(rules)
+	compiled, problems := newJudgement(context.Background()).compileAll(rules)
 	if len(problems) > 0 {
 		return nil, problems
 	}
 	return newTree(compiled), nil
 }
 
-// compileAll compiles the rules that can be compiled.
-func compileAll(rules []Rule) (compiled []*rule, problems []Problem) {
-	compiled = make([]*rule, 0, len(rules))
+// CompileContext is Compile for as long as ctx lasts; the error is ctx's cause.
+func CompileContext(ctx context.Context, rules []Rule) (*Tree, []Problem, error) {
+	compiled, problems := newJudgement(ctx).compileAll(rules)
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil, context.Cause(ctx)
+	case len(problems) > 0:
+		return nil, problems, nil
+	}
+	return newTree(compiled), nil, nil
+}
+
+// MaxRegexBytes bounds what the regexes of a set take when they are compiled, each
+// that stands several times counted once.
+const MaxRegexBytes = 64 << 20
+
+// Form returns what is wrong with rules as they are written, one by one: nothing is
+// compiled for it. That is all Invalid problems but for regexes that match no path.
+func Form(ctx context.Context, rules []Rule) []Problem {
+	_, problems := newJudgement(ctx).readAll(rules)
+	return problems
+}
+
+// readAll compiles rules but for their regexes, those that are well formed.
+func (j *judgement) readAll(rules []Rule) (read []*rule, problems []Problem) {
+	read = make([]*rule, 0, len(rules))
 	for i := range rules {
+		if j.cancelled() {
+			return nil, nil
+		}
 		r, wrong := compileRule(&rules[i])
 		if len(wrong) > 0 {
 			problems = append(problems, wrong...)
 			continue
 		}
 		r.index = i
+		read = append(read, r)
+	}
+	return read, append(problems, sizes(read)...)
+}
+
+// sizes finds the first rule whose regexes are too much for the set.
+func sizes(rules []*rule) (problems []Problem) {
+	total := 0
+	counted := make(map[string]bool)
+	for _, r := range rules {
+		r.regexes(func(key, text string, size int, _ **regexp.Regexp) bool {
+			if counted[text] {
+				return true
+			}
+			counted[text] = true
+			if total += size; total > MaxRegexBytes {
+				problems = append(problems, Problem{Kind: Invalid, Rule: r.name, Field: key, Text: fmt.Sprintf(
+					"a regex of %d bytes, which takes about %d KiB compiled: with it the regexes of all routes take more than %d MiB; "+
+						"want fewer or smaller ones (what {n} repeats counts n times)", len(text), size>>10, MaxRegexBytes>>20)})
+			}
+			return len(problems) == 0
+		})
+		if len(problems) > 0 {
+			return problems
+		}
+	}
+	return nil
+}
+
+// compileAll compiles the rules that can be compiled. Where some are not well
+// formed none is, and compiled is nil.
+func (j *judgement) compileAll(rules []Rule) (compiled []*rule, problems []Problem) {
+	read, problems := j.readAll(rules)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	compiled = make([]*rule, 0, len(read))
+	for _, r := range read {
+		if j.cancelled() {
+			return nil, nil
+		}
+		r.compile()
+		if err := j.probe(r); err != nil {
+			problems = append(problems, Problem{Kind: Invalid, Rule: r.name, Field: Regex.word(), Text: err.Error()})
+			continue
+		}
 		compiled = append(compiled, r)
 	}
 	return compiled, problems
@@ -121,7 +196,8 @@ type search struct {
 	path    string
 
 	best  *rule
-	bound int // only rules of a lesser rank are of interest
+	bound int  // only rules of a lesser rank are of interest
+	left  *int // steps, where a hidden rule is looked for
 }
 
 // visit enters the indexes of every host pattern that matches host.
@@ -146,7 +222,7 @@ func (s *search) visit(t *Tree, host string) {
 // path is known to match but for regexes.
 func (s *search) try(rules []*rule) {
 	for _, r := range rules {
-		if r.rank >= s.bound || s.hidden != nil && isPeer(r, s.hidden) {
+		if r.rank >= s.bound || s.hidden != nil && (isPeer(r, s.hidden) || !s.pay(r)) {
 			return
 		}
 		if s.fits(r) {
@@ -154,6 +230,15 @@ func (s *search) try(rules []*rule) {
 			return
 		}
 	}
+}
+
+// pay takes the steps of a look at r, and reports whether there were some left.
+func (s *search) pay(r *rule) bool {
+	*s.left -= lookSteps + len(r.conditions)
+	if r.path.kind == Regex && s.hidden.path.isLiteral() {
+		*s.left -= len(s.path)
+	}
+	return *s.left > 0
 }
 
 func (s *search) fits(r *rule) bool {

@@ -79,10 +79,7 @@ func (u upgradeIs) implies(other condition) bool {
 	return u == other || u != upgradeNone && other == upgradeAny
 }
 
-// only: of the protocols, none is the only one, for a client may name several.
-func (u upgradeIs) only() (string, bool) { return "", false }
-
-func (u upgradeIs) meet(other condition, w *Request) decision {
+func (u upgradeIs) meet(j *judgement, other condition, w *Request) decision {
 	o := u
 	if other != nil {
 		o = other.(upgradeIs)
@@ -117,7 +114,6 @@ func compileSubprotocol(s string) (condition, error) {
 
 func (s subprotocolOffered) slot() string                 { return "subprotocol" }
 func (s subprotocolOffered) implies(other condition) bool { return s == other }
-func (s subprotocolOffered) only() (string, bool)         { return "", false }
 
 func (s subprotocolOffered) holds(r *Request) bool {
 	for _, line := range r.Header[subprotocolHeader] {
@@ -139,7 +135,7 @@ func (s subprotocolOffered) why(r *Request) string {
 	return fmt.Sprintf("subprotocol %s: the request offers none", string(s))
 }
 
-func (s subprotocolOffered) meet(other condition, w *Request) decision {
+func (s subprotocolOffered) meet(j *judgement, other condition, w *Request) decision {
 	offers := string(s)
 	if other != nil && other != s {
 		offers += ", " + string(other.(subprotocolOffered))
