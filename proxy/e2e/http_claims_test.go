@@ -138,6 +138,9 @@ routes:
 		if list := fieldLines(head, "X-Forwarded-For"); !strings.HasSuffix(list, "203.0.113.9, 127.0.0.1") {
 			t.Errorf("%s: X-Forwarded-For %q", name, list)
 		}
+		if ip := fieldLines(head, "X-Real-IP"); ip != "203.0.113.9" {
+			t.Errorf("%s: X-Real-IP %q", name, ip)
+		}
 		if proto, host := fieldLines(head, "X-Forwarded-Proto"), fieldLines(head, "X-Forwarded-Host"); proto != "https" || host != "public.example" {
 			t.Errorf("%s: X-Forwarded-Proto %q, -Host %q", name, proto, host)
 		}
@@ -214,7 +217,7 @@ routes: {all: {match: {path_prefix: /}, to: "http://$b"}}
 	head := b.last(t)
 	id := proxytest.HeaderValue(head, "X-Request-Id")
 	want := request("GET /a?b=c HTTP/1.1", "Host: "+b.Addr, "Accept: */*", "X-A: 1", "X-A: 2", "X-Empty: ", "X-Forwarded-For: 127.0.0.1",
-		"X-Forwarded-Host: public.example:8080", "X-Forwarded-Proto: http", "X-Latin: \xe4", "X-Request-Id: "+id, "X-Space: in  side")
+		"X-Forwarded-Host: public.example:8080", "X-Forwarded-Proto: http", "X-Latin: \xe4", "X-Real-Ip: 127.0.0.1", "X-Request-Id: "+id, "X-Space: in  side")
 	if head != want || id == "" {
 		t.Errorf("the backend got\n%q, wanted\n%q", head, want)
 	}

@@ -56,7 +56,7 @@ func settingsKeys() []*Key {
 			example("{request: {set: {X-Env: prod}}}")),
 		key("preserve_host", "Sends the client's Host header to the backend instead of the target's.",
 			toggle(func(s *Settings) *Switch { return &s.PreserveHost }), byDefault("false"), example("true")),
-		key("forwarded", "How the backend learns of the client: x for X-Forwarded-*, rfc7239 for Forwarded, off for neither.",
+		key("forwarded", "How the backend learns of the client: x for X-Forwarded-* and X-Real-IP, rfc7239 for Forwarded, off for neither.",
 			text(func(s *Settings) *string { return &s.Forwarded }, nil), enum("x", "rfc7239", "off"), byDefault("x"), example("rfc7239")),
 		key("rewrite_response", "Rewrites what a backend's answer says of its own address.",
 			mapping(func(s *Settings) *Rewriting { return &s.RewriteResponse }, rewriteKeys()...), example("{location: true}"), shortRewrite),

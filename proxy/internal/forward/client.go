@@ -61,8 +61,14 @@ func tellX(h http.Header, c Client) {
 			appendLine(h, "X-Forwarded-For", addr.String())
 		}
 	}
-	if addr := clientIP(c.Addr); addr.IsValid() {
-		appendLine(h, "X-Forwarded-For", addr.String())
+	peer := clientIP(c.Addr)
+	if peer.IsValid() {
+		appendLine(h, "X-Forwarded-For", peer.String())
+	}
+	if len(c.Reported.For) > 0 {
+		h.Set("X-Real-Ip", c.Reported.For[0].String()) // a trusted proxy may pass on its client's
+	} else if peer.IsValid() {
+		setDefault(h, "X-Real-Ip", peer.String())
 	}
 	setDefault(h, "X-Forwarded-Proto", c.Proto())
 	setDefault(h, "X-Forwarded-Host", c.PublicHost())

@@ -51,7 +51,7 @@ func with(c Client, change func(*Client)) Client {
 }
 
 func TestRequestHeader(t *testing.T) {
-	const told = "X-Forwarded-For: 192.0.2.7\nX-Forwarded-Host: chat.example.com\nX-Forwarded-Proto: http\nX-Request-Id: id"
+	const told = "X-Forwarded-For: 192.0.2.7\nX-Forwarded-Host: chat.example.com\nX-Forwarded-Proto: http\nX-Real-Ip: 192.0.2.7\nX-Request-Id: id"
 	for _, tt := range []struct {
 		name     string
 		policy   Policy
@@ -62,7 +62,7 @@ func TestRequestHeader(t *testing.T) {
 			want: "Accept: x\nAccept: y\nCookie: a=b\n" + told},
 		{name: "hop by hop", client: stranger,
 			in:   "Connection: close, X-Mine, , keep-alive\nKeep-Alive: 1\nProxy-Connection: x\nTe: gzip\nTrailer: A\nUpgrade: h2c\nHTTP2-Settings: AAA\nProxy-Authorization: x\nProxy-Authenticate: y\nX-Mine: 1\nX-Other: 2",
-			want: strings.Replace(told, "X-Request-Id", "X-Other: 2\nX-Request-Id", 1)},
+			want: strings.Replace(told, "X-Real-Ip", "X-Other: 2\nX-Real-Ip", 1)},
 		{name: "two connection lines", client: stranger, in: "Connection: a\nConnection: b\nA: 1\nB: 2\nC: 3", want: "C: 3\n" + told},
 		{name: "underscores", client: stranger, in: "Transfer_Encoding: chunked\nContent_Length: 3\nkeep_alive: 1\nX_Mine: 1", want: told + "\nX_mine: 1"},
 		{name: "trailers", client: stranger, in: "Te: gzip;q=0.5, Trailers", want: "Te: trailers\n" + told},
@@ -77,10 +77,12 @@ func TestRequestHeader(t *testing.T) {
 			in:   "X-Forwarded-For: 1.1.1.1\nX-Forwarded-For: 2.2.2.2\nX-Forwarded-Proto: https\nX-Forwarded-Host: public\nX-Forwarded-Port: 1\nX-Real-Ip: 1.1.1.1\nForwarded: for=1.1.1.1\nClient-Cert: :AAAA:\nX-Request-Id: theirs\nX_Forwarded_For: 3.3.3.3",
 			want: "Client-Cert: :AAAA:\nForwarded: for=1.1.1.1\nX-Forwarded-For: 1.1.1.1, 2.2.2.2, 10.0.0.1\nX-Forwarded-Host: public\nX-Forwarded-Port: 1\nX-Forwarded-Proto: https\nX-Real-Ip: 1.1.1.1\nX-Request-Id: theirs"},
 		{name: "a trusted proxy's names", client: neighbor, in: "Connection: X-Forwarded-For\nX-Forwarded-For: 1.1.1.1",
-			want: "X-Forwarded-For: 1.1.1.1, 10.0.0.1\nX-Forwarded-Host: chat.example.com\nX-Forwarded-Proto: http\nX-Request-Id: id"},
+			want: "X-Forwarded-For: 1.1.1.1, 10.0.0.1\nX-Forwarded-Host: chat.example.com\nX-Forwarded-Proto: http\nX-Real-Ip: 10.0.0.1\nX-Request-Id: id"},
 		{name: "a trusted proxy's bad id", client: neighbor, policy: Policy{Forwarded: ForwardedOff}, in: "X-Request-Id: a b", want: "X-Request-Id: id"},
 		{name: "a trusted proxy's Forwarded", client: with(neighbor, reported), in: "Forwarded: for=1.1.1.1;proto=https;host=public, for=10.0.0.2",
-			want: "Forwarded: for=1.1.1.1;proto=https;host=public, for=10.0.0.2\nX-Forwarded-For: 1.1.1.1, 10.0.0.2, 10.0.0.1\nX-Forwarded-Host: public\nX-Forwarded-Proto: https\nX-Request-Id: id"},
+			want: "Forwarded: for=1.1.1.1;proto=https;host=public, for=10.0.0.2\nX-Forwarded-For: 1.1.1.1, 10.0.0.2, 10.0.0.1\nX-Forwarded-Host: public\nX-Forwarded-Proto: https\nX-Real-Ip: 1.1.1.1\nX-Request-Id: id"},
+		{name: "a trusted proxy's client's X-Real-IP", client: with(neighbor, reported), in: "X-Forwarded-For: 1.1.1.1, 10.0.0.2\nX-Real-Ip: 6.6.6.6",
+			want: "X-Forwarded-For: 1.1.1.1, 10.0.0.2, 10.0.0.1\nX-Forwarded-Host: public\nX-Forwarded-Proto: https\nX-Real-Ip: 1.1.1.1\nX-Request-Id: id"},
 		{name: "a trusted proxy's X-Forwarded", client: with(neighbor, reported), policy: Policy{Forwarded: ForwardedRFC7239},
 			in: "X-Forwarded-For: 1.1.1.1, 10.0.0.2\nX-Forwarded-Proto: https\nX-Forwarded-Host: public",
 			want: "Forwarded: for=1.1.1.1;host=public;proto=https, for=10.0.0.2, for=10.0.0.1;host=chat.example.com;proto=http\n" +
@@ -91,7 +93,7 @@ func TestRequestHeader(t *testing.T) {
 		{name: "TLS", client: with(stranger, func(c *Client) { c.Secure = true }),
 			want: strings.Replace(told, "http", "https", 1)},
 		{name: "IPv6", client: with(stranger, func(c *Client) { c.Addr = netip.MustParseAddrPort("[fe80::1%eth0]:1") }),
-			want: strings.Replace(told, "192.0.2.7", "fe80::1", 1)},
+			want: strings.ReplaceAll(told, "192.0.2.7", "fe80::1")},
 		{name: "IPv4 in IPv6", client: with(stranger, func(c *Client) { c.Addr = netip.MustParseAddrPort("[::ffff:192.0.2.7]:1") }), want: told},
 		{name: "unix socket", client: Client{Host: "h"}, want: "X-Forwarded-Host: h\nX-Forwarded-Proto: http\nX-Request-Id: id"},
 		{name: "off", client: stranger, policy: Policy{Forwarded: ForwardedOff}, in: "X-Forwarded-For: 1.1.1.1", want: "X-Request-Id: id"},

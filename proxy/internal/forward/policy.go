@@ -30,7 +30,7 @@ type Policy struct {
 type ForwardedMode uint8
 
 const (
-	ForwardedX       ForwardedMode = iota // X-Forwarded-For, -Proto, -Host
+	ForwardedX       ForwardedMode = iota // X-Forwarded-For, -Proto, -Host, X-Real-IP
 	ForwardedRFC7239                      // Forwarded
 	ForwardedOff                          // not at all
 )
