@@ -33,7 +33,7 @@ hidden ones, not below) are taken; together they are one set. Every edit is
 taken live. A set with a mistake in it changes nothing: the last good routes
 keep serving, and every mistake is logged.
 
-Signals: HUP reads the files again, TERM and INT drain the tunnels and stop, a
+Signals: HUP reads the files again; TERM, INT and QUIT drain the tunnels and stop, a
 second one cuts what is left. Before they drain, connections are taken for
 shutdown.delay, so that load balancers turn away first; Ctrl-C in a terminal
 skips that.
@@ -138,7 +138,10 @@ func runServe(ctx context.Context, env *Env, log *slog.Logger, flags serveFlags,
 	s.server = proxy.NewServer(proxy.Options{Current: s.loop.Cell().Load, Log: log, Status: func() any { return s.Status() }})
 
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
+	// QUIT is what images for nginx and php-fpm are stopped with. Left to Go it would
+	// end all tunnels at once, with the goroutines' stacks in the middle of the log;
+	// ABRT still does.
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGQUIT, os.Interrupt)
 	defer signal.Stop(signals)
 	// Go ends a process that writes to a closed pipe on its standard error. A proxy
 	// whose log nobody reads any more still has tunnels.

@@ -57,6 +57,27 @@ routes:
 	}
 }
 
+// TestSignalsThatStop: QUIT, with which some images are stopped, and INT drain as TERM
+// does, and nothing but JSON is in the log.
+func TestSignalsThatStop(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGINT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			p := start(t, web+"shutdown: {delay: 0s, window: 1ms}\nroutes: {echo: {to: \"internal://echo\"}}\n")
+			conn := dial(t, p.ws("/"))
+			p.signal(sig)
+			if code, _ := closeCode(t, conn); code != websocket.CloseGoingAway {
+				t.Errorf("closed with %d, wanted %d", code, websocket.CloseGoingAway)
+			}
+			if status := p.exit(); status != 0 {
+				t.Errorf("exit status %d, wanted 0", status)
+			}
+			p.waitLog("shutting down", fields{"signal": sig.String()})
+		})
+	}
+}
+
 // cutNow sends the second SIGTERM, until it is taken for one: soon after the
 // first it would count as the same.
 func cutNow(t *testing.T, p *proxy) {

@@ -69,7 +69,7 @@ func number(t testing.TB, text string) int {
 // goroutines ends the proxy, which lists them as it goes.
 func (p *proxy) goroutines() int {
 	p.t.Helper()
-	p.signal(syscall.SIGQUIT)
+	p.signal(syscall.SIGABRT)
 	p.exit()
 	n := 0
 	for _, line := range p.log.other() {

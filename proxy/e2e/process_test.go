@@ -128,7 +128,7 @@ func (p *proxy) cut() {
 
 // kill ends a proxy that hangs.
 func (p *proxy) kill() {
-	p.signal(syscall.SIGQUIT)
+	p.signal(syscall.SIGABRT)
 	select {
 	case <-p.exited:
 	case <-time.After(patience):
