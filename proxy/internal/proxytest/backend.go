@@ -1,7 +1,6 @@
 package proxytest
 
-// Backends: an echo through gorilla/websocket, an HTTP server that tells what
-// it was sent, and one that says byte for byte what a test scripts.
+// Backends on net/http: a WebSocket echo, and a server that responds with the request.
 
 import (
 	"encoding/json"
@@ -18,7 +17,7 @@ import (
 
 // EchoOptions of an echo server.
 type EchoOptions struct {
-	Subprotocols []string // offered in order of preference; the client's first match is spoken
+	Subprotocols []string // supported, in order of preference
 	Compression  bool     // permessage-deflate, if the client offers it
 	TLS          *Certificate
 	Unix         bool // listen on a unix socket
@@ -70,17 +69,17 @@ func (e *Echo) remember(r *http.Request) {
 	e.requests = append(e.requests, r)
 }
 
-// Requests is every handshake so far, the refused ones too.
+// Requests is all handshakes so far, refused ones too.
 func (e *Echo) Requests() []*http.Request {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return append([]*http.Request(nil), e.requests...)
 }
 
-// Seen is what Mirror was sent, as it answers it.
+// Seen is a request as Mirror received it.
 type Seen struct {
 	Method   string
-	Target   string // the request line's, untouched
+	Target   string // of the request line
 	Host     string
 	Proto    string
 	Header   http.Header
@@ -91,7 +90,7 @@ type Seen struct {
 	Remote   string   // the address it came from: equal for requests on one connection
 }
 
-// Mirror starts an HTTP server whose every answer is a Seen in JSON.
+// Mirror starts an HTTP server that responds with a Seen in JSON.
 func Mirror(t testing.TB) *Server {
 	t.Helper()
 	return Serve(t, http.HandlerFunc(mirror))
@@ -159,14 +158,13 @@ func Serve(t testing.TB, handler http.Handler) *Server {
 	return serve(t, nil, false, handler)
 }
 
-// ServeTLS starts one behind TLS. With certificate's Clients set, a client
-// needs a certificate of its own.
+// ServeTLS is Serve with TLS. With certificate.Clients set, clients need a certificate.
 func ServeTLS(t testing.TB, certificate *Certificate, handler http.Handler) *Server {
 	t.Helper()
 	return serve(t, certificate, false, handler)
 }
 
-// ServeUnix starts one on a unix socket.
+// ServeUnix is Serve on a unix socket.
 func ServeUnix(t testing.TB, handler http.Handler) *Server {
 	t.Helper()
 	return serve(t, nil, true, handler)

@@ -1,6 +1,6 @@
 package proxytest
 
-// A name server: what it answers is a test's to say, and to change.
+// A name server whose records the test sets.
 
 import (
 	"encoding/binary"
@@ -35,7 +35,7 @@ type NameServer struct {
 	truncates bool
 }
 
-// NewNameServer starts one that knows no names.
+// NewNameServer starts one without records.
 func NewNameServer(t testing.TB) *NameServer {
 	t.Helper()
 	conn, listener := listenBoth(t)
@@ -64,7 +64,7 @@ func listenBoth(t testing.TB) (conn net.PacketConn, listener net.Listener) {
 	return nil, nil
 }
 
-// SetAddresses says which addresses a name, with its last dot, has; none: no such name.
+// SetAddresses sets the addresses of a name with its last dot; none: no such name.
 func (s *NameServer) SetAddresses(name string, addresses ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

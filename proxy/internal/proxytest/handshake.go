@@ -1,6 +1,6 @@
 package proxytest
 
-// Opening handshakes as bytes, for clients and backends that do them wrong.
+// Opening handshakes as bytes, valid and not.
 
 import (
 	"crypto/sha1"
@@ -11,18 +11,17 @@ import (
 // SampleKey is the Sec-WebSocket-Key of RFC 6455, section 1.3.
 const SampleKey = "dGhlIHNhbXBsZSBub25jZQ=="
 
-// Handshake is a WebSocket request that is right unless told otherwise.
+// Handshake is a WebSocket request, valid unless a field makes it invalid.
 type Handshake struct {
 	Method string // GET
 	Target string // /
 	Proto  string // HTTP/1.1
 	Host   string // test.example
-	// Change gives a header another value; "" removes the line. Names are as
-	// they stand in Bytes: Connection, Upgrade, Sec-WebSocket-Key and
-	// Sec-WebSocket-Version are there already.
+	// Change replaces the value of Connection, Upgrade, Sec-WebSocket-Key or
+	// Sec-WebSocket-Version; "" removes the line.
 	Change map[string]string
-	Extra  []string // whole lines without their end, after the others
-	Body   string   // whatever follows the head, frames too
+	Extra  []string // further lines, without CRLF
+	Body   string   // what follows the head, frames too
 }
 
 // String is the request as it goes over the wire.
@@ -49,14 +48,14 @@ func (h Handshake) String() string {
 	return strings.Join(lines, "\r\n") + "\r\n\r\n" + h.Body
 }
 
-// Accept is the Sec-WebSocket-Accept for a key (RFC 6455, section 4.2.2),
-// computed apart from the product's.
+// Accept is the Sec-WebSocket-Accept for a key (RFC 6455, section 4.2.2), independent of
+// package wsproto.
 func Accept(key string) string {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// Switching is a right 101 to key, with more whole lines if given.
+// Switching is a valid 101 for key, with extra header lines.
 func Switching(key string, extra ...string) string {
 	lines := append([]string{
 		"HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade",

@@ -1,5 +1,5 @@
-// Package proxytest is the outside world for tests: echo servers that speak
-// through gorilla/websocket (an echo written with our own codec would prove
-// nothing), raw backends that answer byte for byte what a test scripts, and
-// handshake fixtures. Imported by tests only.
+// Package proxytest has backends and clients for tests, and only tests import it: echo
+// servers on gorilla/websocket (an echo on our own codec would prove nothing), raw backends
+// and clients that send byte for byte what a test scripts, handshakes, certificates and a
+// name server.
 package proxytest

@@ -1,7 +1,6 @@
 package proxytest
 
-// Both ends without a protocol: backends and clients that are nothing but bytes
-// and deadlines.
+// Backends and clients of bytes, without a protocol.
 
 import (
 	"bufio"
@@ -18,14 +17,13 @@ import (
 	"time"
 )
 
-// Patience is how long anything here may take before the test has failed:
-// generous, as no test decides by time.
+// Patience is the deadline of everything here: generous, as only a failing test meets it.
 const Patience = 20 * time.Second
 
 var discard = log.New(io.Discard, "", 0)
 
-// RawBackend is a TCP server whose every connection runs a script. It ends with
-// the test: open connections are closed and scripts awaited.
+// RawBackend is a TCP server that runs a script on every connection. At the end of the test
+// it closes its connections and waits for the scripts.
 type RawBackend struct {
 	Addr string
 
@@ -37,9 +35,8 @@ type RawBackend struct {
 	closed   bool
 }
 
-// NewRawBackend starts one. The script runs once a connection, in a goroutine
-// of its own; the connection has a deadline of Patience and is closed when the
-// script returns.
+// NewRawBackend runs script in a goroutine per connection. The connection has a deadline of
+// Patience, and is closed when script returns.
 func NewRawBackend(t testing.TB, script func(net.Conn)) *RawBackend {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -53,7 +50,7 @@ func NewRawBackend(t testing.TB, script func(net.Conn)) *RawBackend {
 	return b
 }
 
-// Accepted is how many connections have come so far.
+// Accepted is the number of connections so far.
 func (b *RawBackend) Accepted() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -107,8 +104,7 @@ func (b *RawBackend) close() {
 	b.done.Wait()
 }
 
-// Answer is a script that reads one request's head and writes text, again and
-// again until the client closes.
+// Answer is a script that writes text after each request's head, until the client closes.
 func Answer(text string) func(net.Conn) {
 	return func(conn net.Conn) {
 		reader := bufio.NewReader(conn)
@@ -123,7 +119,7 @@ func Answer(text string) func(net.Conn) {
 	}
 }
 
-// AnswerOnce is a script that reads one request's head, writes text and closes.
+// AnswerOnce is a script that writes text after the first request's head, and closes.
 func AnswerOnce(text string) func(net.Conn) {
 	return func(conn net.Conn) {
 		if _, err := ReadHead(bufio.NewReader(conn)); err == nil {
@@ -132,7 +128,7 @@ func AnswerOnce(text string) func(net.Conn) {
 	}
 }
 
-// ReadHead reads up to and with the first empty line.
+// ReadHead reads to the end of the first empty line.
 func ReadHead(r *bufio.Reader) (string, error) {
 	var head strings.Builder
 	for {
@@ -147,15 +143,14 @@ func ReadHead(r *bufio.Reader) (string, error) {
 	}
 }
 
-// Raw is a client that sends what it is told. One goroutine at a time. It
-// closes with the test.
+// Raw is a client of bytes, for one goroutine at a time. It closes with the test.
 type Raw struct {
 	net.Conn
 	Reader *bufio.Reader // of Conn
 	t      testing.TB
 }
 
-// Dial connects to host:port, or to a path's socket.
+// Dial connects to host:port, or to the unix socket at a path.
 func Dial(t testing.TB, addr string) *Raw {
 	t.Helper()
 	network := "tcp"
@@ -169,15 +164,13 @@ func Dial(t testing.TB, addr string) *Raw {
 	return RawOver(t, conn)
 }
 
-// RawOver is a raw client over a connection that is open already, such as one
-// of crypto/tls.
+// RawOver is a Raw on an open connection, such as one of crypto/tls.
 func RawOver(t testing.TB, conn net.Conn) *Raw {
 	conn.SetDeadline(time.Now().Add(Patience))
 	t.Cleanup(func() { conn.Close() })
 	return &Raw{Conn: conn, Reader: bufio.NewReader(conn), t: t}
 }
 
-// Send writes text.
 func (c *Raw) Send(text string) {
 	c.t.Helper()
 	if _, err := io.WriteString(c.Conn, text); err != nil {
@@ -185,8 +178,8 @@ func (c *Raw) Send(text string) {
 	}
 }
 
-// Response reads one whole response to a request of that method and its body.
-// Interim responses other than 101 are skipped.
+// Response reads the response to a request of that method, and its body. It skips interim
+// responses other than 101.
 func (c *Raw) Response(method string) (*http.Response, string) {
 	c.t.Helper()
 	for {
@@ -205,7 +198,7 @@ func (c *Raw) Response(method string) (*http.Response, string) {
 	}
 }
 
-// Rest reads until the peer closes or resets; the test fails if it does neither.
+// Rest reads until the peer closes or resets.
 func (c *Raw) Rest() string {
 	c.t.Helper()
 	rest, err := io.ReadAll(c.Reader)
@@ -215,7 +208,7 @@ func (c *Raw) Rest() string {
 	return string(rest)
 }
 
-// CloseWrite sends FIN and goes on reading.
+// CloseWrite sends a FIN.
 func (c *Raw) CloseWrite() {
 	c.t.Helper()
 	half, ok := c.Conn.(interface{ CloseWrite() error })
@@ -227,7 +220,7 @@ func (c *Raw) CloseWrite() {
 	}
 }
 
-// Refused is a loopback address where nobody listens.
+// Refused is a loopback address where nothing listens.
 func Refused(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -238,8 +231,8 @@ func Refused(t testing.TB) string {
 	return listener.Addr().String()
 }
 
-// listenUnix listens on a socket in a directory of a short name: a socket's
-// path has 108 bytes at most, less than some tests' TempDir.
+// listenUnix uses a directory with a short name: the path of a socket has at most 108
+// bytes, fewer than some tests' TempDir.
 func listenUnix(t testing.TB) net.Listener {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "tf")

@@ -1,6 +1,6 @@
 package proxytest
 
-// Certificates made on the spot, as values and as PEM files.
+// Certificates for tests, as values and as PEM files.
 
 import (
 	"crypto/ecdsa"
@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// Authority signs certificates. Its methods fail the test they were made for.
+// Authority signs certificates.
 type Authority struct {
 	File string // PEM
 
@@ -28,7 +28,6 @@ type Authority struct {
 	serial      int64
 }
 
-// NewAuthority makes one that nobody trusts yet.
 func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	a := &Authority{t: t, serial: 1}
@@ -44,7 +43,6 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// Pool holds the authority alone.
 func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.certificate)
@@ -56,18 +54,18 @@ type Certificate struct {
 	Pair    tls.Certificate
 	File    string // PEM, the certificate
 	KeyFile string // PEM
-	// Clients, when set, is who must have signed a client's certificate.
+	// Clients, when set, must have signed the clients' certificates.
 	Clients *Authority
 }
 
 // Leaf changes a certificate before it is signed.
 type Leaf func(*x509.Certificate)
 
-// Expired is one that ended an hour ago.
+// Expired is a Leaf that ended an hour ago.
 func Expired(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Hour) }
 
-// Issue signs a certificate for host names and addresses, fit for servers and
-// clients. The first name is also its common name.
+// Issue signs a certificate for host names and addresses, of servers and clients. The first
+// name is also its common name.
 func (a *Authority) Issue(names []string, changes ...Leaf) *Certificate {
 	a.t.Helper()
 	template := a.template(names[0])
@@ -99,7 +97,6 @@ func (a *Authority) sign(template *x509.Certificate) *Certificate {
 	return c
 }
 
-// ServerConfig is for a server with this certificate.
 func (c *Certificate) ServerConfig() *tls.Config {
 	config := &tls.Config{Certificates: []tls.Certificate{c.Pair}, MinVersion: tls.VersionTLS12}
 	if c.Clients != nil {

@@ -1,6 +1,6 @@
 package upstream
 
-// What every policy owes its backends: shares by weight, whoever comes and goes.
+// What every policy must keep: shares by weight, whatever backends come and go.
 
 import (
 	"fmt"
@@ -136,7 +136,7 @@ func (w *crowd) carry(b *Backend, policy string) float64 {
 	if policy != "least_bytes" {
 		return 1
 	}
-	time.Sleep(10 * time.Millisecond) // in the bubble: a hundred newcomers a second
+	time.Sleep(10 * time.Millisecond) // in the bubble: a hundred new tunnels a second
 	bytes := math.Exp(w.random.NormFloat64()*1.5 + 8)
 	b.Meter().FromBackend.Add(int64(bytes))
 	return bytes
@@ -144,7 +144,7 @@ func (w *crowd) carry(b *Backend, policy string) float64 {
 
 // TestSharesUnderChurn: backends go and come back all the time, and each still
 // gets its share of what there was to get while it was there. The other policies
-// let who was away catch up, which is what they are for (TestCatchingUp).
+// let a backend that was away catch up, which is their purpose (TestCatchingUp).
 func TestSharesUnderChurn(t *testing.T) {
 	for _, policy := range []string{"round_robin", "hash"} {
 		for i, weights := range someWeights {
@@ -168,7 +168,7 @@ func TestSharesUnderChurn(t *testing.T) {
 	}
 }
 
-// shake changes who is available, and leaves somebody.
+// shake changes which backends are available, and leaves at least one.
 func (w *crowd) shake(ms []Member) {
 	for i := range ms {
 		down(ms[i].Backend, w.random.IntN(3) == 0)
@@ -176,7 +176,7 @@ func (w *crowd) shake(ms []Member) {
 	down(ms[w.random.IntN(len(ms))].Backend, false)
 }
 
-// TestCatchingUp: whoever was away has its share of the open tunnels again once as
+// TestCatchingUp: a backend that was away has its share of the open tunnels again once as
 // many have come and gone as are open, several times over.
 func TestCatchingUp(t *testing.T) {
 	for _, policy := range []string{"least_tunnels", "random_two"} {
@@ -205,7 +205,7 @@ func TestCatchingUp(t *testing.T) {
 	}
 }
 
-// TestCatchingUpInBytes: who was away has missed no more than fades: once it is
+// TestCatchingUpInBytes: a backend that was away has missed no more than fades: once it is
 // forgotten, its share of what flows is its own again.
 func TestCatchingUpInBytes(t *testing.T) {
 	for i, weights := range someWeights {
@@ -235,7 +235,7 @@ func TestCatchingUpInBytes(t *testing.T) {
 	}
 }
 
-// TestLeastTunnelsKeepsQuota: while tunnels only come, nobody is ever one away
+// TestLeastTunnelsKeepsQuota: while tunnels only come, no backend is ever one away
 // from its exact share, whatever the weights.
 func TestLeastTunnelsKeepsQuota(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
@@ -292,8 +292,8 @@ func TestRoundRobinAgainstNginx(t *testing.T) {
 	}
 }
 
-// TestRandomTwoAgainstAllPairs holds the odds of each backend, at loads that stand
-// still, to those of every pair of draws added up.
+// TestRandomTwoAgainstAllPairs holds the odds of each backend, at constant
+// loads, to those of every pair of draws added up.
 func TestRandomTwoAgainstAllPairs(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
 	for round := range 4 {
@@ -434,8 +434,8 @@ func TestLeastBytesAgainstHistory(t *testing.T) {
 	})
 }
 
-// TestLeastBytesFades: yesterday's bytes do not keep newcomers away.
-func TestLeastBytesFades(t *testing.T) {
+// TestLeastBytesDecays: yesterday's bytes do not keep new tunnels away.
+func TestLeastBytesDecays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ms := members(1, 1)
 		w := newCrowd(t, "least_bytes", ms, 0)
@@ -453,7 +453,7 @@ func TestLeastBytesFades(t *testing.T) {
 	})
 }
 
-// TestLeastBytesBurst: a burst of newcomers that have carried nothing yet is spread.
+// TestLeastBytesBurst: a burst of tunnels that have carried nothing yet is spread.
 func TestLeastBytesBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ms := members(1, 1, 2)
@@ -489,8 +489,8 @@ func TestRisingBackendsGetLess(t *testing.T) {
 	}
 }
 
-// TestLeastTunnelsFindsBack: from any state, once enough newcomers have come that
-// nobody need have more than its share, everybody has it.
+// TestLeastTunnelsFindsBack: from any state, once enough new tunnels have come that
+// none need have more than its share, every backend has it.
 func TestLeastTunnelsFindsBack(t *testing.T) {
 	r := rand.New(rand.NewPCG(15, 16))
 	worst := 0.0

@@ -70,8 +70,8 @@ func TestEjectionSparesThePool(t *testing.T) {
 	}
 }
 
-// TestRevivedKeepsTheVerdict: what the probes said of a backend holds for the one that
-// takes its place, until they say something else.
+// TestRevivedKeepsTheVerdict: the verdict on a closed backend holds for the one that
+// replaces it, until a probe has another result.
 func TestRevivedKeepsTheVerdict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		results := make(chan error)

@@ -32,7 +32,7 @@ func newPool(t *testing.T, policy string, ms []Member, prev *Pool) *Pool {
 	return p
 }
 
-// pick is who gets one request more, which is done at once.
+// pick is the backend of one more request, which ends at once.
 func pick(t *testing.T, p *Pool, exclude ...*Backend) *Backend {
 	t.Helper()
 	b, err := p.Pick(Choice{Exclude: exclude})

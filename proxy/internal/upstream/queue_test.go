@@ -22,7 +22,7 @@ func queuedPool(t *testing.T, q Queue, members ...Member) *Pool {
 	return p
 }
 
-// TestQueueIsFair: places go to those who wait in the order in which they came.
+// TestQueueIsFair: places go to the waiting requests in the order of their arrival.
 func TestQueueIsFair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := backendNamed("a:1")
@@ -86,12 +86,12 @@ func TestQueueEnds(t *testing.T) {
 			t.Errorf("%v while it is down, want ErrUnavailable", err)
 		}
 		if p.state.queues.requests.waiting.Load() != 0 {
-			t.Error("somebody is left in the line")
+			t.Error("a waiter is left in the queue")
 		}
 	})
 }
 
-// TestQueueHearsOfRecovery: a backend that is well again serves the line at once.
+// TestQueueHearsOfRecovery: a backend that becomes available serves the queue at once.
 func TestQueueHearsOfRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := backendNamed("a:1")
@@ -115,7 +115,7 @@ func TestQueueHearsOfRecovery(t *testing.T) {
 }
 
 // TestQueueKeepsLimits: many come and go at once; a limit holds at every moment,
-// nobody is lost, and everything is given back.
+// no request is lost, and every place is given back.
 func TestQueueKeepsLimits(t *testing.T) {
 	const limit, clients = 3, 50
 	a, b := backendNamed("a:1"), backendNamed("b:1")
@@ -143,8 +143,8 @@ func TestQueueKeepsLimits(t *testing.T) {
 	}
 }
 
-// TestQueueMoves: who waits at a pool of which another generation has come is
-// told so, and does not keep those back who could have its new members.
+// TestQueueMoves: a request that waits at a pool that is replaced gets ErrReplaced, and does
+// not hold up those that could have the new pool's members.
 func TestQueueMoves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := backendNamed("a:1"), backendNamed("b:1")
@@ -183,8 +183,8 @@ func TestQueueMoves(t *testing.T) {
 	})
 }
 
-// TestQueueKeepsPlaces: who waits through a new generation of its pool stays before
-// those who have come since, and waits no longer in all.
+// TestQueueKeepsPlaces: a request that waits while its pool is replaced keeps its place and
+// its deadline.
 func TestQueueKeepsPlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := backendNamed("a:1")
@@ -224,7 +224,7 @@ func TestQueueKeepsPlaces(t *testing.T) {
 		for range 3 {
 			old := now.Load()
 			now.Store(generation(old))
-			go wait(9) // who comes between finds the line full of those who were there
+			go wait(9) // a request between them finds the queue full
 			synctest.Wait()
 			old.Retire()
 			synctest.Wait()

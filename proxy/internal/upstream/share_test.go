@@ -48,7 +48,7 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// TestSharesWithinLimits: nobody is given more than it may have, and what that
+// TestSharesWithinLimits: no share is more than its limit, and what that
 // leaves is parted by weight among the others.
 func TestSharesWithinLimits(t *testing.T) {
 	for _, tt := range []struct {
@@ -76,10 +76,10 @@ func TestSharesWithinLimits(t *testing.T) {
 	}
 }
 
-// TestSharesAgainstNewcomers: as tunnels come one by one to whoever has the least by
+// TestSharesAgainstPick: as tunnels come one by one to the backend with the least by
 // its weight and is not full, so they are shared out, to within a tunnel for each
 // member.
-func TestSharesAgainstNewcomers(t *testing.T) {
+func TestSharesAgainstPick(t *testing.T) {
 	r := rand.New(rand.NewPCG(21, 22))
 	for range 300 {
 		ms := members(make([]int, 1+r.IntN(6))...)

@@ -42,7 +42,7 @@ func valueOf(line string) string {
 	return pair
 }
 
-// TestCookieLeadsBack: whoever was given a backend comes back to it, however busy
+// TestCookieLeadsBack: a client comes back to the backend that it had, however busy
 // it is, and is not given the cookie again.
 func TestCookieLeadsBack(t *testing.T) {
 	ms := members(1, 1, 1)
@@ -146,7 +146,7 @@ func TestCookieValues(t *testing.T) {
 	}
 }
 
-// TestCookieOfAnotherPool: a value that is right elsewhere finds nobody here.
+// TestCookieOfAnotherPool: a value of another pool finds no member here.
 func TestCookieOfAnotherPool(t *testing.T) {
 	all := members(1, 1, 1)
 	whole, part := stickyPool(t, ownCookie(), all), stickyPool(t, ownCookie(), all[:2])
@@ -175,7 +175,7 @@ func TestApplicationsKeys(t *testing.T) {
 		key       RequestKey
 		separator string
 		choice    Choice
-		want      string // the backend's name; "" is nobody
+		want      string // the backend's name; "" is none
 	}{
 		{RequestKey{FromCookie, "JSESSIONID"}, ".", withCookies("JSESSIONID=5A1B.a"), "a"},
 		{RequestKey{FromCookie, "JSESSIONID"}, ".", withCookies("JSESSIONID=5A.1B.b"), "b"},
@@ -209,8 +209,8 @@ func TestApplicationsKeys(t *testing.T) {
 	}
 }
 
-// TestBoundToWhoCannotBeUsed: another one, or nobody, as the pool says.
-func TestBoundToWhoCannotBeUsed(t *testing.T) {
+// TestBoundToUnusable: another backend, or none, as the pool says.
+func TestBoundToUnusable(t *testing.T) {
 	for name, spoil := range map[string]func(*Member, *Choice){
 		"drained":     func(m *Member, _ *Choice) { m.Drain = true },
 		"disabled":    func(m *Member, _ *Choice) { m.Disabled = true },
@@ -237,7 +237,7 @@ func TestBoundToWhoCannotBeUsed(t *testing.T) {
 }
 
 // TestKeeps: only the proxy's own cookie binds a client that has shown none, only where
-// others are refused, and only to who is still there.
+// others are refused, and only for a backend that is still there.
 func TestKeeps(t *testing.T) {
 	ms, gone := members(1, 1), members(1)
 	for name, tt := range map[string]struct {
@@ -261,7 +261,7 @@ func TestKeeps(t *testing.T) {
 	}
 }
 
-// TestBoundAcrossTiers: who was sent to a standby while there was nobody else
+// TestBoundAcrossTiers: a client that was sent to a standby while there was no other
 // stays with it, and with a backend of a higher tier.
 func TestBoundAcrossTiers(t *testing.T) {
 	ms := describedPool(t, "a h:standby z:tier=1")
@@ -305,7 +305,7 @@ func TestStickyAllocatesNothing(t *testing.T) {
 	}
 }
 
-// FuzzSticky: whatever a client sends, it is bound to whom the slow and obvious
+// FuzzSticky: whatever a client sends, it is bound to the member that the slow and obvious
 // reading says, and never to anybody outside the pool.
 func FuzzSticky(f *testing.F) {
 	f.Add("JSESSIONID=5A1B.a", ".")

@@ -78,7 +78,7 @@ func TestWhoComesIntoQuestion(t *testing.T) {
 		{"a:down b:down s:spare,down t:spare u:spare", "", "t u"},
 		{"a:disabled b s:spare", "", "b s"},
 		{"a b s:spare", "a", "b s"},
-		{"s:spare", "", ""}, // there is nobody whose place it could take
+		{"s:spare", "", ""}, // it has no regular member to replace
 
 		{"a b h:standby", "", "a b"},
 		{"a:down b h:standby", "", "b"},
@@ -212,9 +212,8 @@ func TestEditedWeightHoldsAtOnce(t *testing.T) {
 	}
 }
 
-// TestWary: who has just failed is chosen where there is nobody else, and whoever else
-// there is goes first, of whatever tier.
-func TestWary(t *testing.T) {
+// TestAvoidFailing: a member that has just failed is chosen only if there is no other.
+func TestAvoidFailing(t *testing.T) {
 	for _, test := range []struct{ members, failing, exclude, want string }{
 		{"a b", "", "", "a b"},
 		{"a b", "a", "", "b"},

@@ -51,8 +51,8 @@ func (m *Monitor) Succeeded() {
 func (m *Monitor) Failing() bool { return m.failures.Load() != 0 }
 
 // Failed notes that a connection or a handshake failed, and ejects the backend when that
-// is due and its pool can spare it: canSpare is told what percentage of the pool may be
-// ejected at once, and must not call a method of m that locks.
+// is due and its pool can spare it: canSpare is given what percentage of the pool may be
+// ejected at once. It runs under m's lock.
 func (m *Monitor) Failed(err error, canSpare func(maxPercent int) bool) {
 	failures := int(m.failures.Add(1))
 	m.mu.Lock()

@@ -63,8 +63,8 @@ func (m *Monitor) clearLocked(r downReason) {
 }
 
 // Configure has the backend probed and judged as c says, until the next Configure or
-// Close. The verdict stays, but what the last probe said against the backend is dropped
-// when there is no probe any more: nothing could find it healthy again. notify is called
+// Close. The verdict stays, but without a probe a backend is not unhealthy: nothing could
+// find it healthy again. notify is called
 // at every change, and must not block; it may be nil.
 func (m *Monitor) Configure(c Config, t Target, notify func(Event)) {
 	m.mu.Lock()

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// told collects what a backend's watcher is told.
+// told collects events.
 type told struct {
 	mu     sync.Mutex
 	events []Event
@@ -34,8 +34,8 @@ func (r *told) words() (words []Change) {
 
 var errSick = errors.New("sick")
 
-// scripted answers a probe as its letters say: '+' well, '-' not, '.' not in
-// time; the last one again and again.
+// scripted is a probe with the results of its letters: '+' passed, '-' failed, '.' timed
+// out; the last one repeats.
 func scripted(script string) Probe {
 	at := 0
 	return func(ctx context.Context, _ Target) error {
@@ -52,7 +52,7 @@ func scripted(script string) Probe {
 	}
 }
 
-// TestVerdicts: what a run of answers comes to, after each of them.
+// TestVerdicts: the verdict after each result of a run.
 func TestVerdicts(t *testing.T) {
 	for _, tt := range []struct {
 		name, answers string
@@ -93,37 +93,37 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// TestQuestionsVary: a tenth more or less than the interval, evenly, so that many
-// who began together do not go on together.
-func TestQuestionsVary(t *testing.T) {
+// TestIntervalsVary: by a tenth, evenly, so that probes that began together do not stay in
+// step.
+func TestIntervalsVary(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := New()
-		const interval, questions = 10 * time.Second, 1000
+		const interval, probes = 10 * time.Second, 1000
 		asked := make(chan time.Time)
 		m.Configure(Config{Interval: interval, Key: "k", Probe: func(context.Context, Target) error {
 			asked <- time.Now()
 			return nil
 		}}, nil, nil)
 		last, tenths := <-asked, [4]int{}
-		for range questions {
+		for range probes {
 			now := <-asked
 			gap := now.Sub(last)
 			if last = now; gap < interval*9/10 || gap > interval*11/10 {
-				t.Fatalf("asked again after %v, want %v give or take a tenth", gap, interval)
+				t.Fatalf("probed again after %v, want %v give or take a tenth", gap, interval)
 			}
 			tenths[min(int((gap-interval*9/10)/(interval/20)), 3)]++
 		}
 		for i, n := range tenths {
-			if n < questions/8 {
-				t.Errorf("%d of %d questions in the %d. quarter of the time that they may come in", n, questions, i+1)
+			if n < probes/8 {
+				t.Errorf("%d of %d probes in the %d. quarter of the permitted time", n, probes, i+1)
 			}
 		}
 		m.Close()
 	})
 }
 
-// TestVerdictOutlivesEdits: another way of asking does not forgive, no way of
-// asking does, and the same way goes on where it stands.
+// TestVerdictOutlivesEdits: it stays under another probe, and goes when there is none; an
+// equal Config goes on.
 func TestVerdictOutlivesEdits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := New()
@@ -142,11 +142,11 @@ func TestVerdictOutlivesEdits(t *testing.T) {
 		time.Sleep(1500 * time.Millisecond)
 		synctest.Wait()
 		if m.Available() {
-			t.Error("another way of asking has forgiven it")
+			t.Error("another probe has cleared the verdict")
 		}
-		m.Configure(Config{Key: "nobody asks"}, nil, events.tell)
+		m.Configure(Config{Key: "no probe"}, nil, events.tell)
 		if !m.Available() {
-			t.Error("nobody asks any more, and it is still down")
+			t.Error("there is no probe any more, and it is still down")
 		}
 		if want := []Change{WentDown}; !slices.Equal(events.words(), want) {
 			t.Errorf("told %v, want %v", events.words(), want)
@@ -154,7 +154,7 @@ func TestVerdictOutlivesEdits(t *testing.T) {
 	})
 }
 
-func TestCloseEndsAsking(t *testing.T) {
+func TestCloseEndsProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := New()
 		asked := 0
@@ -166,13 +166,13 @@ func TestCloseEndsAsking(t *testing.T) {
 		m.Configure(Config{Probe: scripted("-"), Interval: time.Second, Key: "again"}, nil, nil)
 		time.Sleep(10 * time.Second) // synctest fails if a goroutine is left
 		if asked != before || !m.Available() {
-			t.Errorf("asked %d times more after Close", asked-before)
+			t.Errorf("probed %d times after Close", asked-before)
 		}
 		m.Reopen()
 		m.Configure(Config{Probe: scripted("-"), Fails: 1, Interval: time.Second, Key: "once more"}, nil, nil)
 		synctest.Wait()
 		if m.Available() {
-			t.Error("nobody asks after Reopen")
+			t.Error("no probe after Reopen")
 		}
 		m.Close()
 	})

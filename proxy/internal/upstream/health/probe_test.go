@@ -42,7 +42,7 @@ func wantError(t *testing.T, err error, part string) {
 	t.Helper()
 	switch {
 	case part == "" && err != nil:
-		t.Errorf("not well: %v", err)
+		t.Errorf("probe failed: %v", err)
 	case part != "" && (err == nil || !strings.Contains(err.Error(), part)):
 		t.Errorf("got %v, want an error with %q", err, part)
 	}
@@ -170,7 +170,7 @@ func TestProbesEndInTime(t *testing.T) {
 	for name, probe := range map[string]Probe{"http": new(HTTP).Probe, "websocket": new(WebSocket).Probe} {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		if err := probe(ctx, target{"tcp", listener.Addr().String()}); err == nil {
-			t.Errorf("%s: well, although nothing was said", name)
+			t.Errorf("%s: passed without a response", name)
 		}
 		cancel()
 	}
