@@ -139,6 +139,9 @@ func (x *exchange) actAnew() {
 // pick asks the route's pool for a backend, and waits for one where the pool
 // lets it, unless others have been tried: then the client has waited enough.
 func (x *exchange) pick(tunnel bool) (*upstream.Backend, error) {
+	if b, ok := x.pins().Pick(x.rt.to.pool, x.choice(tunnel)); ok {
+		return b, nil
+	}
 	if len(x.tried) > 0 {
 		return x.rt.to.pool.Pick(x.choice(tunnel))
 	}
@@ -200,6 +203,8 @@ func (x *exchange) carry(path, query string, answer *http.Response) {
 		Outcome:  &outcome,
 		Finish:   finish,
 		Answer:   answer,
+		Pins:     x.pins(),
+		NoLogin:  x.noLogin(),
 	}
 	if len(x.rt.to.pool.Members()) > 1 {
 		hop.Another = x.another
@@ -255,7 +260,13 @@ func failText(status int, err error) string {
 }
 
 func badGatewayText(err error) string {
-	var dial *upstream.DialError
+	var (
+		dial  *upstream.DialError
+		login *forward.LoginError
+	)
+	if errors.As(err, &login) {
+		return login.Error()
+	}
 	if !errors.As(err, &dial) {
 		return "the backend's answer is not valid"
 	}

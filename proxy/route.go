@@ -40,6 +40,7 @@ type route struct {
 	redials          bool  // on_backend_loss
 	headerBytes      int64 // of a request's head; 0 is no limit
 	traces           bool  // match.methods names TRACE
+	pinThroughProxy  bool  // ntlm
 	origins          wsproto.OriginRules
 	lenient          wsproto.Lenient
 	drain            drain.Policy
@@ -74,6 +75,7 @@ func (b *builder) route(said *routefile.SetRoute) (*route, error) {
 		redials:          settings.OnBackendLoss == "redial",
 		headerBytes:      max(settings.Limits.HeaderBytes, 0),
 		traces:           slices.Contains(said.Route.Match.Methods, http.MethodTrace),
+		pinThroughProxy:  settings.NTLM == "pin_through_proxy",
 		origins:          origins,
 		lenient:          settings.Leniency(),
 		drain:            buildDrainPolicy(settings.Drain),
@@ -167,6 +169,8 @@ func buildPolicy(s *routefile.Settings) *forward.Policy {
 		BodyBytes:       max(s.Limits.BodyBytes, 0),
 		ConnectTimeout:  max(s.Timeouts.Connect, 0),
 		ResponseTimeout: max(s.Timeouts.Response, 0),
+		BodyTimeout:     max(s.Timeouts.Body, 0),
+		SendTimeout:     max(s.Timeouts.Send, 0),
 		Rewriting: forward.Rewriting{
 			Location:     s.RewriteResponse.Location == routefile.On,
 			CookiePath:   s.RewriteResponse.CookiePath,

@@ -37,6 +37,7 @@ type attempt struct {
 	protocol string        // as the client spelled it
 	offer    wsproto.Offer // WebSocket only
 	asked    question      // of the backend
+	login    bool          // the backend's connection is the client's own
 	entry    *drain.Entry
 	holds    bool          // what reserve has taken
 	charged  *limits.Route // whose handshake rate was charged: an attempt that is routed again is charged once
@@ -83,7 +84,7 @@ func (a *attempt) conclude(s settled) {
 	case s.opens():
 		a.switchProtocols(s.conn, s.answer)
 	default:
-		a.relay(s.conn, s.answer.Response)
+		a.relay(s.conn, s.answer)
 	}
 }
 
@@ -233,6 +234,10 @@ func (a *attempt) dial() (net.Conn, error) {
 	if a.rt.to.internal == "echo" {
 		return echo.Dial()
 	}
+	if conn := a.pins().Take(a.backend, a.rt.to.tlsOf(a.backend)); conn != nil {
+		a.login = true
+		return conn, nil
+	}
 	ctx := upstream.WithConnectTimeout(a.r.Context(), a.rt.policy.ConnectTimeout)
 	return a.backend.Dial(ctx, a.rt.to.tlsOf(a.backend))
 }
@@ -247,6 +252,10 @@ func (a *attempt) requestHead() ([]byte, *refusal) {
 		path += "?" + query
 	}
 	h := a.rt.policy.RequestHeader(a.r, a.asks(), a.id)
+	if a.login = upstream.LogsIn(h); a.login && a.noLogin() != nil {
+		err := a.noLogin()
+		return nil, refuse(http.StatusBadGateway, err.Error(), err)
+	}
 	h.Set("Connection", "Upgrade")
 	h.Set("Upgrade", a.protocol)
 	if a.isWebSocket() {
@@ -278,7 +287,8 @@ func (q question) head(method, host string) []byte {
 type answered struct {
 	*http.Response
 	rest   *bufio.Reader
-	agreed wsproto.Agreed // of a WebSocket's 101
+	strict *upstream.HandshakeReader // beneath rest
+	agreed wsproto.Agreed            // of a WebSocket's 101
 }
 
 // endpoint is the backend's end of a tunnel, with what came behind the answer, whose
@@ -314,7 +324,8 @@ var answerReaders = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
 
 func (a *attempt) readAnswer(from io.Reader) (*answered, error) {
 	rest := answerReaders.Get().(*bufio.Reader)
-	rest.Reset(upstream.NewHandshakeReader(from, a.r.Method))
+	strict := upstream.NewHandshakeReader(from, a.r.Method)
+	rest.Reset(strict)
 	for {
 		resp, err := readResponse(rest, a.r.Method)
 		if err != nil {
@@ -323,7 +334,7 @@ func (a *attempt) readAnswer(from io.Reader) (*answered, error) {
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
 			agreed, err := a.verify(resp)
-			return &answered{Response: resp, rest: rest, agreed: agreed}, err
+			return &answered{Response: resp, rest: rest, strict: strict, agreed: agreed}, err
 		}
 	}
 }
@@ -399,10 +410,21 @@ func (a *attempt) verify(resp *http.Response) (none wsproto.Agreed, err error) {
 
 // relay passes on an answer that is not a 101, as ordinary HTTP. The backend's
 // connection is not used again: what it thinks of the handshake is its own affair.
-func (a *attempt) relay(conn net.Conn, resp *http.Response) {
-	defer conn.Close()
-	defer context.AfterFunc(a.r.Context(), func() { conn.Close() })()
-	a.carry(a.path, "", resp)
+// But one on which the client logs in is the client's own from then on, and the next
+// handshake goes by it.
+func (a *attempt) relay(conn net.Conn, answer *answered) {
+	stop := context.AfterFunc(a.r.Context(), func() { conn.Close() })
+	login := a.login || upstream.AsksLogin(answer.Header)
+	kept := false
+	defer func() {
+		if stop() && kept && login && answer.strict.Reusable() && answer.rest.Buffered() == 0 {
+			a.pins().Give(a.backend, a.rt.to.tlsOf(a.backend), conn)
+			return
+		}
+		conn.Close()
+	}()
+	a.carry(a.path, "", answer.Response)
+	kept = true // it did not panic
 }
 
 // switchProtocols takes the connection from net/http, tells the client, and

@@ -32,7 +32,7 @@ func fullRoute() *Route {
 			Upgrade:      Upgrade{Mode: "list", Protocols: []string{"websocket"}},
 			HTTPFallback: Off,
 			Timeouts: Timeouts{
-				Connect: time.Second, Handshake: 1500 * time.Millisecond, Response: time.Hour + time.Minute, Idle: -1,
+				Connect: time.Second, Handshake: 1500 * time.Millisecond, Response: time.Hour + time.Minute, Body: time.Second, Send: -1, Idle: -1,
 				IdleFromClient: time.Minute, IdleFromBackend: time.Hour, Lifetime: 24 * time.Hour, LifetimeJitter: time.Nanosecond,
 			},
 			Keepalive: Keepalive{Ping: -1, Pong: time.Second, Client: On, Backend: Off},
@@ -49,6 +49,7 @@ func fullRoute() *Route {
 			RewriteResponse: Rewriting{Location: On, CookiePath: map[string]string{"/a": "/"}, CookieDomain: map[string]string{"a.test": ""}},
 			BackendTLS:      TLSSettings{CA: "/ca.pem", ServerName: "b.test", Certificate: "/c.pem", Key: "/k.pem", Insecure: On},
 			Retry:           Retry{1, 30},
+			NTLM:            "pin_through_proxy",
 		},
 	}
 }

@@ -29,6 +29,7 @@ type Settings struct {
 	RewriteResponse Rewriting
 	BackendTLS      TLSSettings
 	Retry           Retry
+	NTLM            string // "pin", "pin_through_proxy"
 }
 
 func settingsKeys() []*Key {
@@ -64,6 +65,8 @@ func settingsKeys() []*Key {
 			mapping(func(s *Settings) *TLSSettings { return &s.BackendTLS }, tlsKeys(true)...), together("certificate", "key"), example("{ca: backends.pem}")),
 		key("retry", "Tries other backends of the pool where one gives no connection or no handshake, before anything has reached the client; never a request whose body has been read.",
 			mapping(func(s *Settings) *Retry { return &s.Retry }, retryKeys()...), example("{others: 1}")),
+		key("ntlm", "Backends that authenticate connections (NTLM, Negotiate): pin gives each client connection that logs in one of its own, not through trusted_proxies; pin_through_proxy does there too, for proxies that keep one connection for each client.",
+			text(func(s *Settings) *string { return &s.NTLM }, nil), enum("pin", "pin_through_proxy"), byDefault("pin"), example("pin_through_proxy")),
 		reserved("auth", "Asks who the client is."),
 		key("on_backend_loss", "What a WebSocket tunnel does when its backend goes or is drained: close tells the client 1012, so that it comes back; redial repeats the handshake on another backend of the pool, and the client notices nothing. For applications that keep nothing in a connection beyond its handshake.",
 			text(func(s *Settings) *string { return &s.OnBackendLoss }, nil), enum("close", "redial"), byDefault("close"), example("redial")),
@@ -75,6 +78,8 @@ type Timeouts struct {
 	Connect         time.Duration // TCP and TLS to the backend
 	Handshake       time.Duration // the backend's answer to an upgrade
 	Response        time.Duration // first byte of the backend's HTTP response
+	Body            time.Duration // between two bytes of a request's body -> 408
+	Send            time.Duration // between two bytes of a response that the client takes
 	Idle            time.Duration // no data either way
 	IdleFromClient  time.Duration
 	IdleFromBackend time.Duration
@@ -91,6 +96,10 @@ func timeoutKeys() []*Key {
 			duration(func(t *T) *dur { return &t.Handshake }, true), byDefault("10s"), example("15s")),
 		key("response", "The first byte of the backend's HTTP answer.",
 			duration(func(t *T) *dur { return &t.Response }, true), byDefault("60s"), example("5m")),
+		key("body", "How long a request's body may be silent while it is read; then the client gets 408.",
+			duration(func(t *T) *dur { return &t.Body }, true), byDefault("60s"), example("5m")),
+		key("send", "How long a client may take nothing of an answer that is being written; then its connection is closed.",
+			duration(func(t *T) *dur { return &t.Send }, true), byDefault("60s"), example("5m")),
 		key("idle", "Without data either way, a tunnel ends. Pings and their pongs are no data.",
 			duration(func(t *T) *dur { return &t.Idle }, true), byDefault("off"), example("10m")),
 		key("idle_from_client", "Without data from the client, a tunnel ends.",

@@ -245,13 +245,13 @@ func TestDefaults(t *testing.T) {
 	const off = -1
 	want := Settings{
 		Upgrade: Upgrade{Mode: "websocket"}, HTTPFallback: On,
-		Timeouts:  Timeouts{5 * time.Second, 10 * time.Second, time.Minute, off, off, off, off, off},
+		Timeouts:  Timeouts{5 * time.Second, 10 * time.Second, time.Minute, time.Minute, time.Minute, off, off, off, off, off},
 		Keepalive: Keepalive{30 * time.Second, 10 * time.Second, On, On}, Strict: Off, Lenient: []string{},
 		Limits:       Limits{off, off, off, off, off, off, off},
 		Origins:      Origins{Mode: "same-host"},
 		Drain:        DrainPolicy{Window: 30 * time.Second, Code: 1012, CloseTimeout: 5 * time.Second, Keep: Off},
 		PreserveHost: Off, Forwarded: "x", RewriteResponse: Rewriting{Location: Off}, BackendTLS: TLSSettings{Insecure: Off},
-		Retry: Retry{2, 20}, OnBackendLoss: "close",
+		Retry: Retry{2, 20}, OnBackendLoss: "close", NTLM: "pin",
 	}
 	if got := Defaults(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

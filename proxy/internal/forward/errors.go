@@ -38,6 +38,14 @@ func (e *BodyTooLargeError) Error() string {
 	return fmt.Sprintf("request body over %d bytes", e.Limit)
 }
 
+// LoginError is a backend that authenticates connections (NTLM, Negotiate), where
+// the client's connection cannot have one of its own.
+type LoginError struct{ Why string }
+
+func (e *LoginError) Error() string {
+	return "the backend authenticates connections (NTLM, Negotiate): " + e.Why
+}
+
 // ResponseTimeoutError is a backend that was silent for too long.
 type ResponseTimeoutError struct{ After time.Duration }
 

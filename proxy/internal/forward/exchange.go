@@ -19,6 +19,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
 // flushDelay is how long a part of an answer of known length may wait for more
@@ -75,6 +77,10 @@ func (x *exchange) run() {
 	x.ctx = withConnectTimeout(ctx, policy)
 	x.header = policy.RequestHeader(x.in, x.hop.Client, x.hop.ID)
 	defer x.explain()
+	if x.hop.NoLogin != nil && upstream.LogsIn(x.header) {
+		x.fail(x.hop.NoLogin)
+		return
+	}
 
 	proxy := httputil.ReverseProxy{
 		Rewrite:        x.rewrite,
@@ -136,6 +142,10 @@ func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	if res == nil {
 		res, err = x.askAround(r)
 	}
+	if err == nil && x.hop.NoLogin != nil && upstream.AsksLogin(res.Header) {
+		res.Body.Close()
+		return nil, x.hop.NoLogin
+	}
 	if err == nil {
 		x.upgrade = res.Header["Upgrade"]
 		strip(res.Header)
@@ -153,7 +163,7 @@ func (x *exchange) ask(r *http.Request) (*http.Response, error) {
 			return nil
 		},
 	})
-	res, err := x.hop.Backend.RoundTripper(x.hop.TLS).RoundTrip(r.WithContext(ctx))
+	res, err := x.hop.Pins.RoundTrip(x.hop.Backend, x.hop.TLS, r.WithContext(ctx))
 	x.clock.end()
 	return res, err
 }

@@ -36,6 +36,11 @@ type Hop struct {
 	// it answered with ordinary HTTP. The backend is not asked again. Forward
 	// closes its body.
 	Answer *http.Response
+	// Pins is the client's own connections to backends; nil: it has none.
+	Pins *upstream.Pins
+	// NoLogin, if not nil, is why this client cannot log a connection in: the
+	// answer's error where it, or the backend's answer, is about such a login.
+	NoLogin error
 	// Another is asked, where it is not nil, when there was no connection to the
 	// backend (err is an *upstream.DialError) and nothing of the request's body
 	// has been read: for another backend to send it to, or false.

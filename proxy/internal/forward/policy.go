@@ -24,6 +24,8 @@ type Policy struct {
 	BodyBytes       int64         // of a request's body -> 413; 0 or less is no limit
 	ConnectTimeout  time.Duration // resolving, connecting and TLS -> 504; 0 or less is none
 	ResponseTimeout time.Duration // how long the backend may be silent before its answer -> 504; 0 or less is none
+	BodyTimeout     time.Duration // how long the client may be silent within its body -> 408; 0 or less is none
+	SendTimeout     time.Duration // how long the client may take nothing of the answer; 0 or less is none
 }
 
 // ForwardedMode is how a backend is told who asks.

@@ -87,6 +87,7 @@ type Conn struct {
 	closed   bool
 	why      *Violation
 	note     any // see Leave
+	attached io.Closer
 }
 
 // Wrap puts the gate into conn: a *Conn, which for a *tls.Conn also has
@@ -286,12 +287,30 @@ func (c *Conn) Close() error {
 	linger := (c.linger || c.inBodyLocked()) && !c.closed
 	c.closed = true
 	c.wakeLocked()
+	attached := c.attached
 	c.mu.Unlock()
+	if attached != nil {
+		_ = attached.Close()
+	}
 	if linger {
 		go lingerAndClose(c.Conn)
 		return nil
 	}
 	return c.Conn.Close()
+}
+
+// Attach returns what make has made for this connection: it is made at the first
+// call, and closed with the connection, or when Detach takes that out.
+func (c *Conn) Attach(make func() io.Closer) io.Closer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.attached == nil {
+		c.attached = make()
+		if c.closed {
+			_ = c.attached.Close()
+		}
+	}
+	return c.attached
 }
 
 // inBodyLocked says whether the end of the request's body is still to come.

@@ -146,5 +146,8 @@ func (c *Conn) Detach() (conn net.Conn, early []byte, eof bool) {
 	}
 	c.ready = 0
 	c.state = detached
+	if c.attached != nil {
+		_ = c.attached.Close()
+	}
 	return c.Conn, early, c.eof
 }

@@ -49,6 +49,8 @@ type answer struct {
 	status   int
 	http10   bool
 	bareLF   bool   // ends the head's lines
+	login    bool   // it asks for a login of the connection, see Pins
+	closes   bool   // the backend closes the connection behind it
 	length   string // Content-Length as it stands; "" if none
 	chunked  bool
 	left     int64 // of the body or chunk
@@ -181,6 +183,7 @@ func (a *answer) takeStatus(text []byte) error {
 		}
 	}
 	a.status, a.length, a.chunked, a.state = int(status), "", false, atHeader
+	a.login, a.closes = false, a.http10
 	return nil
 }
 
@@ -210,6 +213,10 @@ func (a *answer) takeHeader(text []byte) error {
 		return a.takeLength(value)
 	case equalFold(name, "transfer-encoding"):
 		return a.takeEncoding(value)
+	case asksLogin(name, value):
+		a.login = true
+	case equalFold(name, "connection") && bytes.Contains(bytes.ToLower(value), []byte("close")):
+		a.closes = true
 	}
 	return nil
 }

@@ -128,7 +128,7 @@ func (b *Backend) RoundTripper(t TLS) http.RoundTripper {
 	if rt, ok := b.transports[t.Key]; ok {
 		return rt
 	}
-	rt := newTransport(b, t)
+	rt := newSharedTransport(b, t)
 	rt.retired.Store(b.closed)
 	b.transports[t.Key] = rt
 	return rt

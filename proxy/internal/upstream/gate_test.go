@@ -120,7 +120,7 @@ func TestUnaskedBytes(t *testing.T) {
 	if n, err := gated.Read(make([]byte, 100)); n != 0 || err != io.EOF {
 		t.Errorf("greeting: read %d, %v, want nothing but EOF", n, err)
 	}
-	gated.begin("GET")
+	gated.begin(question{method: "GET"})
 	if _, err := gated.Write([]byte("GET / HTTP/1.1\r\n\r\n")); !isAnswerError(err) {
 		t.Errorf("write after it: %v, want an AnswerError", err)
 	}
@@ -182,7 +182,7 @@ func TestWriteFailsLate(t *testing.T) {
 	near, far := net.Pipe()
 	defer near.Close()
 	gated := newGate(near, new(atomic.Int64))
-	gated.begin("POST")
+	gated.begin(question{method: "POST"})
 	go io.ReadFull(far, make([]byte, 4))
 	if _, err := gated.Write([]byte("POST")); err != nil {
 		t.Fatal(err)
@@ -192,7 +192,7 @@ func TestWriteFailsLate(t *testing.T) {
 		t.Errorf("late: %d, %v, want it dropped", n, err)
 	}
 	gated = newGate(near, new(atomic.Int64))
-	gated.begin("POST")
+	gated.begin(question{method: "POST"})
 	if _, err := gated.Write([]byte("POST")); err == nil {
 		t.Error("first: want the error")
 	}

@@ -72,7 +72,7 @@ func (p probeTarget) Host() string { return p.backend.Host() }
 func (p probeTarget) Dial(ctx context.Context) (net.Conn, error) { return p.backend.Dial(ctx, p.tls) }
 
 func (p probeTarget) RoundTrip(r *http.Request) (*http.Response, error) {
-	t := newTransport(p.backend, p.tls)
+	t := newSharedTransport(p.backend, p.tls)
 	t.retired.Store(true)
 	return t.RoundTrip(r)
 }

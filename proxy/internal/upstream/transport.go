@@ -25,16 +25,27 @@ const (
 type transport struct {
 	http    *http.Transport
 	backend *Backend
+	own     bool // a client's own, see Pins; else its connections are anybody's
 	retired atomic.Bool
 }
 
-func newTransport(b *Backend, t TLS) *transport {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+func newSharedTransport(b *Backend, t TLS) *transport {
+	return newTransport(b, func(ctx context.Context) (*gate, error) {
 		conn, err := b.Dial(ctx, t)
 		if err != nil {
 			return nil, err
 		}
 		return newGate(conn, &b.http), nil
+	})
+}
+
+func newTransport(b *Backend, dialGate func(context.Context) (*gate, error)) *transport {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		g, err := dialGate(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return g, nil
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -52,11 +63,18 @@ func newTransport(b *Backend, t TLS) *transport {
 // RoundTrip sends the request in clear as far as http.Transport can see: the
 // dial speaks TLS itself, so that one error type tells of every failed step.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		info.Conn.(*gate).begin(r.Method)
-	}}
+	claim, _ := r.Context().Value(claimKey{}).(func(net.Conn))
+	var got atomic.Pointer[gate] // the latest: the transport may try again by another
+	trace := &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) {
+			g := info.Conn.(*gate)
+			g.begin(question{method: r.Method, body: r.Body != nil && r.Body != http.NoBody, shared: !t.own, claim: claim})
+			got.Store(g)
+		},
+		WroteRequest: func(info httptrace.WroteRequestInfo) { got.Load().end(info.Err) },
+	}
 	out := r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
-	out.Close = t.retired.Load() || expectsContinue(r)
+	out.Close = t.retired.Load() || !t.own && (expectsContinue(r) || LogsIn(r.Header))
 	if out.Host == "" {
 		out.Host = t.backend.Host()
 	}

@@ -1,0 +1,273 @@
+package upstream
+
+// Backends that authenticate connections and not requests: NTLM, and Negotiate as
+// IIS speaks it. Whatever comes by a connection after a login is the user's who
+// has logged in. So such a connection belongs to one client's connection: it
+// carries all that this client asks of the backend, its upgrade too, nobody else's
+// request ever, and closes with it.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// LogsIn says whether a request's header logs its connection in.
+func LogsIn(h http.Header) bool { return slices.ContainsFunc(h["Authorization"], namesLogin) }
+
+// AsksLogin says whether an answer's header asks for that, or goes on with it.
+func AsksLogin(h http.Header) bool { return slices.ContainsFunc(h["Www-Authenticate"], namesLogin) }
+
+// namesLogin looks for the schemes in a list of challenges or in credentials. A
+// quoted string that looks like one costs a connection of its own, no more.
+func namesLogin(value string) bool {
+	for element := range strings.SplitSeq(value, ",") {
+		scheme, _, _ := strings.Cut(strings.Trim(element, " \t"), " ")
+		scheme, _, _ = strings.Cut(scheme, "\t")
+		if strings.EqualFold(scheme, "NTLM") || strings.EqualFold(scheme, "Negotiate") {
+			return true
+		}
+	}
+	return false
+}
+
+// Pins are the connections to backends that belong to one connection of a client.
+// Safe for concurrent use, though the client's requests come one after the other.
+// A nil *Pins pins nothing.
+type Pins struct {
+	mu     sync.Mutex // guards both
+	pins   []*pin     // one a backend
+	closed bool
+}
+
+// pin is one connection to a backend. While nobody uses it, it is either free, or
+// idle in the transport, beneath gate.
+type pin struct {
+	backend   *Backend
+	key       string // of the TLS settings
+	transport *transport
+
+	mu     sync.Mutex // guards all below
+	free   net.Conn   // nil if there is none
+	gate   *gate      // of the transport's latest connection
+	closed bool
+}
+
+// RoundTrip asks the backend: by the client's own connection if it has one, or if
+// the request is to log one in; else by any. Should the answer ask for a login, its
+// connection becomes the client's.
+func (p *Pins) RoundTrip(b *Backend, t TLS, r *http.Request) (*http.Response, error) {
+	if p == nil {
+		return b.RoundTripper(t).RoundTrip(r)
+	}
+	if own := p.find(b, t, LogsIn(r.Header)); own != nil {
+		return own.transport.RoundTrip(r)
+	}
+	claim := func(conn net.Conn) { p.Give(b, t, conn) }
+	return b.RoundTripper(t).RoundTrip(r.WithContext(context.WithValue(r.Context(), claimKey{}, claim)))
+}
+
+type claimKey struct{}
+
+// pinned is the backends to which the client has a connection of its own.
+func (p *Pins) pinned() []*Backend {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []*Backend
+	for _, own := range p.pins {
+		all = append(all, own.backend)
+	}
+	return all
+}
+
+// Pick is Pool.Pick for the backend that the client's own connection leads to.
+// false: there is none, or it cannot be had.
+func (p *Pins) Pick(pool *Pool, c Choice) (*Backend, bool) {
+	if p == nil {
+		return nil, false
+	}
+	for _, b := range p.pinned() {
+		if !slices.Contains(c.Exclude, b) && pool.pickThis(c, b) {
+			return b, true
+		}
+	}
+	return nil, false
+}
+
+// Take returns the client's own connection to the backend for a use other than
+// RoundTrip; nil if there is none that is fit for it. It is the caller's, who may
+// Give it back.
+func (p *Pins) Take(b *Backend, t TLS) net.Conn {
+	if p == nil {
+		return nil
+	}
+	own := p.find(b, t, false)
+	if own == nil {
+		return nil
+	}
+	return own.take()
+}
+
+// Give makes a connection to the backend, by which nothing is under way, the
+// client's own.
+func (p *Pins) Give(b *Backend, t TLS, conn net.Conn) {
+	if p == nil {
+		conn.Close()
+		return
+	}
+	p.find(b, t, true).give(conn)
+}
+
+// Close closes the connections. What is given later is closed at once.
+func (p *Pins) Close() error {
+	p.mu.Lock()
+	all := p.pins
+	p.pins, p.closed = nil, true
+	p.mu.Unlock()
+	for _, own := range all {
+		own.close()
+	}
+	return nil
+}
+
+// find returns the pin of a backend, made if there is none and the caller wants
+// one. Under other TLS settings a connection is another one.
+func (p *Pins) find(b *Backend, t TLS, create bool) *pin {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := slices.IndexFunc(p.pins, func(own *pin) bool { return own.backend == b })
+	if at >= 0 {
+		if p.pins[at].key == t.Key {
+			return p.pins[at]
+		}
+		p.pins[at].close()
+		p.pins = slices.Delete(p.pins, at, at+1)
+		create = true // the client logs in again
+	}
+	if !create {
+		return nil
+	}
+	own := newPin(b, t)
+	if p.closed {
+		own.close()
+	} else {
+		p.pins = append(p.pins, own)
+	}
+	return own
+}
+
+func newPin(b *Backend, t TLS) *pin {
+	own := &pin{backend: b, key: t.Key}
+	own.transport = newTransport(b, func(ctx context.Context) (*gate, error) { return own.dial(ctx, t) })
+	own.transport.own = true
+	own.transport.http.MaxConnsPerHost = 1
+	own.transport.http.IdleConnTimeout = 0 // it ends with the client's
+	return own
+}
+
+// dial is the transport's: it gets the connection that is there.
+func (own *pin) dial(ctx context.Context, t TLS) (*gate, error) {
+	own.mu.Lock()
+	conn := own.free
+	own.free = nil
+	own.mu.Unlock()
+	if conn == nil || !isSilent(conn) {
+		if conn != nil {
+			conn.Close() // the backend has ended it, and the login with it
+		}
+		var err error
+		if conn, err = own.backend.Dial(ctx, t); err != nil {
+			return nil, err
+		}
+	}
+	g := newGate(conn, &own.backend.http)
+	own.mu.Lock()
+	defer own.mu.Unlock()
+	if own.closed {
+		conn.Close()
+	}
+	own.gate = g
+	return g, nil
+}
+
+// isSilent says that a connection by which nothing is under way is open, and that
+// nothing has come by it.
+func isSilent(conn net.Conn) bool {
+	_ = conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+	n, err := conn.Read(make([]byte, 1))
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && conn.SetReadDeadline(time.Time{}) == nil
+}
+
+func (own *pin) take() net.Conn {
+	own.mu.Lock()
+	conn, g := own.free, own.gate
+	own.free, own.gate = nil, nil
+	own.mu.Unlock()
+	switch {
+	case conn == nil && g == nil:
+		return nil
+	case conn == nil:
+		return g.take()
+	case !isSilent(conn):
+		conn.Close()
+		return nil
+	}
+	return conn
+}
+
+func (own *pin) give(conn net.Conn) {
+	own.mu.Lock()
+	defer own.mu.Unlock()
+	old, g := own.free, own.gate
+	own.free, own.gate = conn, nil
+	if own.closed {
+		own.free = nil
+		conn.Close()
+	}
+	if old != nil {
+		old.Close()
+	}
+	if g != nil {
+		g.Close()
+	}
+}
+
+func (own *pin) close() {
+	own.mu.Lock()
+	defer own.mu.Unlock()
+	own.closed = true
+	if own.free != nil {
+		own.free.Close()
+		own.free = nil
+	}
+	if own.gate != nil {
+		own.gate.Close()
+		own.gate = nil
+	}
+}
+
+// pickThis picks a backend if it is a member that may have what is asked for.
+func (p *Pool) pickThis(c Choice, b *Backend) bool {
+	p.state.mu.Lock()
+	defer p.state.mu.Unlock()
+	members := p.Members()
+	for i := range members {
+		if m := &members[i]; m.Backend == b && m.usable() && !m.full(c) {
+			m.count(c)
+			return true
+		}
+	}
+	return false
+}
+
+// asksLogin is AsksLogin for one header line's value.
+func asksLogin(name, value []byte) bool {
+	return bytes.EqualFold(name, []byte("www-authenticate")) && namesLogin(string(value))
+}

@@ -1,0 +1,32 @@
+package proxy
+
+// Backends that authenticate connections: a client's connection gets one of its
+// own to them, where it may.
+
+import (
+	"io"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+)
+
+// pins is the client's own connections to backends; nil where it cannot have any.
+func (x *exchange) pins() *upstream.Pins {
+	if x.gate == nil || x.noLogin() != nil {
+		return nil
+	}
+	return x.gate.Attach(func() io.Closer { return new(upstream.Pins) }).(*upstream.Pins)
+}
+
+// noLogin says why the client cannot log a connection to a backend in: its own
+// carries requests of many users, or many at once.
+func (x *exchange) noLogin() error {
+	switch {
+	case x.r.ProtoMajor > 1:
+		return &forward.LoginError{Why: "not over HTTP/2, where requests share a connection; write http2: false at the listener"}
+	case x.trusted && !x.rt.pinThroughProxy:
+		return &forward.LoginError{Why: "not through a trusted proxy, whose connections may carry many users; " +
+			"if it keeps a connection for each client, write ntlm: pin_through_proxy"}
+	}
+	return nil
+}
