@@ -17,8 +17,8 @@ type reason int
 
 const (
 	woken    reason = iota // the source may have changed
-	starting               // Start: errors are returned, not told
-	kicked                 // Kick: say how things stand in any case
+	starting               // Start: an error is returned, not reported
+	kicked                 // Kick: report in any case
 	retried                // a refusal has stood for a while
 )
 
@@ -27,50 +27,47 @@ type snapshotID struct{ revision, inputs string }
 
 func idOf(s store.Snapshot) snapshotID { return snapshotID{s.Revision, s.Inputs} }
 
-// refused is a snapshot that Build has refused, and why.
-type refused struct {
+// rejected is a snapshot that Build has refused, and why.
+type rejected struct {
 	id  snapshotID
 	err error // nil: none
 }
 
-// found is what one look at the source came to: exactly one of next, err and
+// lookResult is what one look at the source came to: exactly one of next, err and
 // current is set.
-type found[T any] struct {
+type lookResult[T any] struct {
 	snap    store.Snapshot // the zero Snapshot when it could not be read
 	next    *T             // a value to publish
 	err     error          // why there is none
 	current bool           // the snapshot is the one that is served
 }
 
-// attempt makes one attempt. The error is the caller's only when starting;
-// otherwise it has been told already.
+// attempt makes one attempt. Only Start returns its error: otherwise it has been reported.
 func (l *Loop[T]) attempt(ctx context.Context, why reason) error {
 	number := l.begin()
 	if _, stands := l.refusal(); !stands || why != woken {
-		l.known = refused{}
+		l.lastRejected = rejected{}
 	}
 	f := l.look(ctx)
-	if f.err != nil && !l.standing(f.refusal()) {
+	if f.err != nil && !l.stands(f.refusal()) {
 		f = l.confirm(ctx, f)
 	}
 	if ctx.Err() != nil {
 		l.end(number, sightingOf(f.snap))
 		return context.Cause(ctx)
 	}
-	// The callbacks come before end, so that whoever waited for this attempt
-	// finds everything done.
+	// The callbacks run before end, so that a Wait returns when everything is done.
 	l.conclude(f, why)
 	l.end(number, sightingOf(f.snap))
 	return f.err
 }
 
-// conclude publishes, refuses, or notes that all is as it was.
-func (l *Loop[T]) conclude(f found[T], why reason) {
+func (l *Loop[T]) conclude(f lookResult[T], why reason) {
 	switch {
 	case f.err != nil:
 		l.refuse(f.refusal(), why)
 	case f.current:
-		l.keep(why)
+		l.unchanged(why)
 	default:
 		l.publish(f)
 	}
@@ -82,27 +79,27 @@ func (l *Loop[T]) conclude(f found[T], why reason) {
 // The hash of the inputs has to be taken before Build reads them, or a change in
 // between would be taken for what was built. So when Build names other inputs
 // than the snapshot was hashed with, the source is read and built again.
-func (l *Loop[T]) look(ctx context.Context) (f found[T]) {
+func (l *Loop[T]) look(ctx context.Context) (f lookResult[T]) {
 	const rounds = 3 // a Build that never names the same inputs twice must not hold the loop
 	for range rounds {
 		snap, err := l.opts.Source.Read(ctx)
 		if err != nil {
-			return found[T]{err: err}
+			return lookResult[T]{err: err}
 		}
 		if l.serves(snap) {
-			return found[T]{snap: snap, current: true}
+			return lookResult[T]{snap: snap, current: true}
 		}
-		if l.known.err != nil && l.known.id == idOf(snap) {
-			return found[T]{snap: snap, err: l.known.err}
+		if l.lastRejected.err != nil && l.lastRejected.id == idOf(snap) {
+			return lookResult[T]{snap: snap, err: l.lastRejected.err}
 		}
 		next, inputs, err := l.build(ctx, snap)
-		f = found[T]{snap: snap, next: next, err: err}
+		f = lookResult[T]{snap: snap, next: next, err: err}
 		if !l.follow(inputs, err) {
 			break
 		}
 	}
 	if f.err != nil {
-		l.known = refused{idOf(f.snap), f.err}
+		l.lastRejected = rejected{idOf(f.snap), f.err}
 	}
 	return f
 }
@@ -121,8 +118,7 @@ func (l *Loop[T]) build(ctx context.Context, snap store.Snapshot) (next *T, inpu
 	return next, inputs, err
 }
 
-// follow tells the source which inputs count, and reports whether that changed
-// anything.
+// follow names the inputs to the source, and reports whether they have changed.
 func (l *Loop[T]) follow(inputs []string, err error) bool {
 	if inputs == nil && err != nil {
 		return false
@@ -138,7 +134,7 @@ func (l *Loop[T]) follow(inputs []string, err error) bool {
 
 // confirm looks again after a moment at something bad: a file that is being
 // replaced or written in place mends itself.
-func (l *Loop[T]) confirm(ctx context.Context, f found[T]) found[T] {
+func (l *Loop[T]) confirm(ctx context.Context, f lookResult[T]) lookResult[T] {
 	if l.opts.Confirm < 0 {
 		return f
 	}
@@ -152,8 +148,7 @@ func (l *Loop[T]) confirm(ctx context.Context, f found[T]) found[T] {
 	}
 }
 
-// refusal is f.err as it is told.
-func (f found[T]) refusal() Refusal {
+func (f lookResult[T]) refusal() Refusal {
 	return Refusal{
 		Err:       f.err,
 		Revision:  f.snap.Revision,
@@ -163,8 +158,7 @@ func (f found[T]) refusal() Refusal {
 	}
 }
 
-// publish puts a value in place and tells of it.
-func (l *Loop[T]) publish(f found[T]) {
+func (l *Loop[T]) publish(f lookResult[T]) {
 	gen := Generation{
 		Revision:  f.snap.Revision,
 		Inputs:    f.snap.Inputs,
@@ -182,20 +176,20 @@ func (l *Loop[T]) publish(f found[T]) {
 	}
 }
 
-// refuse keeps the last good value and tells why, once.
+// refuse keeps the last good value and reports why, once.
 func (l *Loop[T]) refuse(r Refusal, why reason) {
-	if l.standing(r) {
+	if l.stands(r) {
 		if why == retried {
-			l.pause = min(2*l.pause, max(longestRetry, l.opts.Retry))
-			l.again = time.Now().Add(l.pause)
+			l.retryDelay = min(2*l.retryDelay, max(longestRetry, l.opts.Retry))
+			l.retryAt = time.Now().Add(l.retryDelay)
 		}
-		r, _ = l.refusal() // keeps the moment at which it was first seen
+		r, _ = l.refusal() // with the time at which it was first seen
 		if why != kicked {
 			return
 		}
 	} else {
-		l.pause = l.opts.Retry
-		l.again = time.Now().Add(l.pause)
+		l.retryDelay = l.opts.Retry
+		l.retryAt = time.Now().Add(l.retryDelay)
 		l.mu.Lock()
 		l.status.setRefusal(r)
 		l.mu.Unlock()
@@ -205,8 +199,8 @@ func (l *Loop[T]) refuse(r Refusal, why reason) {
 	}
 }
 
-// keep is for a source that holds what is served.
-func (l *Loop[T]) keep(why reason) {
+// unchanged is for a source that holds what is served.
+func (l *Loop[T]) unchanged(why reason) {
 	gen := l.generation()
 	after, stood := l.refusal()
 	l.mu.Lock()
@@ -226,13 +220,13 @@ func (l *Loop[T]) serves(snap store.Snapshot) bool {
 	return s.Generation > 0 && s.Revision == snap.Revision && s.Inputs == snap.Inputs
 }
 
-// standing reports whether r is the refusal that stands.
-func (l *Loop[T]) standing(r Refusal) bool {
+// stands reports whether r is the current refusal.
+func (l *Loop[T]) stands(r Refusal) bool {
 	now, ok := l.refusal()
 	return ok && now.same(r)
 }
 
-// refusal returns the refusal that stands, if any.
+// refusal returns the current refusal, if any.
 func (l *Loop[T]) refusal() (Refusal, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -35,8 +35,8 @@ type Options[T any] struct {
 	Published func(old, next *T, gen Generation)
 	// Refused is called once for each distinct pair of snapshot and error, not
 	// for each time it is met; Kick asks for it again. Start returns its error
-	// instead. A source that cannot be watched is told here too, once, while
-	// what is served stays good and Status says nothing.
+	// instead. It also reports, once, a source that cannot be watched; Status does
+	// not, as what is served stays good.
 	Refused func(Refusal)
 	// Restored is called when the source has returned, after a refusal, to
 	// exactly what is served: nothing is published, and all is well again.
@@ -65,24 +65,24 @@ const (
 // Loop follows a source. Start and Run are called by one goroutine, one after
 // the other; everything else may be called by any, at any time.
 type Loop[T any] struct {
-	opts Options[T]
-	cell Cell[T]
-	kick chan struct{} // capacity 1: a Kick that is waiting covers a second one
-	peek chan struct{} // capacity 1: a Wait asks for a fresh look
+	opts    Options[T]
+	cell    Cell[T]
+	kick    chan struct{} // capacity 1: a Kick that is waiting covers a second one
+	recheck chan struct{} // capacity 1: a Wait asks for a fresh look
 
 	// Owned by the goroutine in Start or Run.
-	inputs []string      // what Source.Also was last told, sorted
-	known  refused       // the last snapshot that Build refused, so that it is not built again
-	pause  time.Duration // between retries of the refusal that stands
-	again  time.Time     // when the next of them is due
-	blind  string        // why the source cannot be watched, as it was told; "" while it can
+	inputs       []string      // last passed to Source.Also, sorted
+	lastRejected rejected      // the last snapshot that Build refused, so that it is not built again
+	retryDelay   time.Duration // between retries of the current refusal
+	retryAt      time.Time     // when the next one is due
+	watchErr     string        // why the source cannot be watched, as last reported; "" while it can
 
-	mu      sync.Mutex // guards what follows
-	status  Status
-	begun   uint64        // attempts begun
-	ended   uint64        // attempts ended; an attempt began after a call if its number is above begun then
-	turn    chan struct{} // closed and replaced when an attempt ends
-	history history       // what has been seen, for Wait
+	mu          sync.Mutex // guards what follows
+	status      Status
+	begun       uint64        // attempts
+	ended       uint64        // attempts ended; an attempt began after a call if its number is above begun then
+	attemptDone chan struct{} // closed and replaced when an attempt ends
+	history     history       // what has been seen, for Wait
 }
 
 // New returns a loop that has done nothing yet. It panics if Source or Build is
@@ -98,10 +98,10 @@ func New[T any](o Options[T]) *Loop[T] {
 		o.Retry = defaultRetry
 	}
 	return &Loop[T]{
-		opts: o,
-		kick: make(chan struct{}, 1),
-		peek: make(chan struct{}, 1),
-		turn: make(chan struct{}),
+		opts:        o,
+		kick:        make(chan struct{}, 1),
+		recheck:     make(chan struct{}, 1),
+		attemptDone: make(chan struct{}),
 	}
 }
 
@@ -120,7 +120,7 @@ func (l *Loop[T]) Run(ctx context.Context) error {
 	wake, rewatch := l.watch(ctx)
 	why := woken
 	for ctx.Err() == nil {
-		l.attempt(ctx, why) // what goes wrong is told through Refused and Status
+		l.attempt(ctx, why) // Refused and Status report its error
 		retry := l.nextRetry()
 		var open bool
 		if why, open = l.rest(ctx, wake, retry, rewatch); !open {
@@ -130,15 +130,15 @@ func (l *Loop[T]) Run(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// rest blocks until there is something to do and says why. open is false when
-// the watch has to be begun again.
+// rest blocks until there is something to do, and returns why. open is false when the
+// source must be watched anew.
 func (l *Loop[T]) rest(ctx context.Context, wake <-chan struct{}, retry, rewatch <-chan time.Time) (why reason, open bool) {
 	select {
 	case <-ctx.Done():
 		return woken, true
 	case _, open := <-wake:
 		return woken, open
-	case <-l.peek:
+	case <-l.recheck:
 		return woken, true
 	case <-l.kick:
 		return kicked, true
@@ -149,42 +149,40 @@ func (l *Loop[T]) rest(ctx context.Context, wake <-chan struct{}, retry, rewatch
 	}
 }
 
-// watch begins to watch. A source that cannot be watched now is asked again
-// after the second channel fires, and is read then in any case: the loop never
-// ends before its context does.
+// watch begins to watch. When the source cannot be watched, the second channel fires
+// after a while, and the loop reads the source and tries again.
 func (l *Loop[T]) watch(ctx context.Context) (<-chan struct{}, <-chan time.Time) {
 	wake, err := l.opts.Source.Watch(ctx)
 	if err == nil {
-		l.blind = ""
+		l.watchErr = ""
 		return wake, nil
 	}
-	if ctx.Err() == nil && l.blind != err.Error() && l.opts.Refused != nil {
+	if ctx.Err() == nil && l.watchErr != err.Error() && l.opts.Refused != nil {
 		l.opts.Refused(Refusal{Err: fmt.Errorf("watching the source: %w", err), At: time.Now()})
 	}
-	l.blind = err.Error()
+	l.watchErr = err.Error()
 	return nil, time.After(max(l.opts.Retry, defaultRetry))
 }
 
-// Kick makes the loop read and build again and say how things stand, even when
-// nothing has changed: a refusal that was told before is told again, and when
-// nothing is wrong and nothing new Unchanged is called. It never blocks. This
-// is what SIGHUP does.
+// Kick makes the loop read and build again and report the result even when nothing has
+// changed: a refusal that was reported before is reported again, and Unchanged is called
+// when there is neither a refusal nor a new value. It never blocks. SIGHUP calls it.
 func (l *Loop[T]) Kick() { signal(l.kick) }
 
-// Status returns a copy of how things stand.
+// Status returns a copy of the state.
 func (l *Loop[T]) Status() Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.status
 }
 
-// nextRetry returns a channel that fires when a standing refusal is to be looked
-// at again, or nil. Wake-ups in between that find nothing new do not put it off.
+// nextRetry returns a channel that fires when a refusal is to be tried again, or nil.
+// Wake-ups in between that find nothing new do not put it off.
 func (l *Loop[T]) nextRetry() <-chan time.Time {
 	if l.opts.Retry < 0 || l.Status().LastError == nil {
 		return nil
 	}
-	return time.After(time.Until(l.again))
+	return time.After(time.Until(l.retryAt))
 }
 
 // signal leaves a token in a channel of capacity 1 unless one is there.

@@ -1,4 +1,4 @@
-// What the loop tells: of each generation, of each refusal, and when asked.
+// What the loop reports: generations, refusals and its status.
 package reload
 
 import (
@@ -33,7 +33,7 @@ type Refusal struct {
 	At        time.Time          // when this refusal was first seen
 }
 
-// same reports whether two refusals would tell an operator the same thing.
+// same reports whether two refusals say the same to an operator.
 func (r Refusal) same(other Refusal) bool {
 	return r.Revision == other.Revision && r.Inputs == other.Inputs && r.Err.Error() == other.Err.Error()
 }

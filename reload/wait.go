@@ -1,5 +1,4 @@
-// Waiting until a revision is served: what a deployment asks after it has
-// written one.
+// Waiting until a revision is served, for a deployment that has written one.
 package reload
 
 import (
@@ -47,23 +46,23 @@ type Verdict struct {
 // between two looks is never seen.
 func (l *Loop[T]) Wait(ctx context.Context, revision string) (Verdict, error) {
 	since := l.attempts()
-	signal(l.peek)
+	signal(l.recheck)
 	for {
-		v, done, turn := l.verdict(revision, since)
+		v, done, attempted := l.verdict(revision, since)
 		if done {
 			return v, nil
 		}
 		select {
 		case <-ctx.Done():
 			return Verdict{}, context.Cause(ctx)
-		case <-turn:
+		case <-attempted:
 		}
 	}
 }
 
 // verdict decides, or returns the channel that is closed when it may be possible
 // to. since is the number of attempts that had begun before the question.
-func (l *Loop[T]) verdict(revision string, since uint64) (v Verdict, done bool, turn <-chan struct{}) {
+func (l *Loop[T]) verdict(revision string, since uint64) (v Verdict, done bool, attempted <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	refusal, bad := l.status.refusal()
@@ -71,13 +70,13 @@ func (l *Loop[T]) verdict(revision string, since uint64) (v Verdict, done bool, 
 	switch {
 	case v.Generation.Number > 0 && holds(v.Generation.Revision, v.Generation.Documents, revision):
 		v.Outcome = Served
-	case l.ended <= since, bad && refusal.Revision == "": // nobody knows what the source holds now
+	case l.ended <= since, bad && refusal.Revision == "": // what the source holds now is unknown
 	case bad && holds(refusal.Revision, refusal.Documents, revision):
 		v.Outcome, v.Refusal = Rejected, refusal
 	case l.history.has(revision):
 		v.Outcome = Superseded
 	}
-	return v, v.Outcome != 0, l.turn
+	return v, v.Outcome != 0, l.attemptDone
 }
 
 func (l *Loop[T]) attempts() uint64 {
@@ -86,8 +85,7 @@ func (l *Loop[T]) attempts() uint64 {
 	return l.begun
 }
 
-// begin and end bracket an attempt. end notes what was seen and lets everyone
-// who waits look again.
+// begin and end bracket an attempt. end notes what was seen, and wakes every Wait.
 func (l *Loop[T]) begin() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -101,8 +99,8 @@ func (l *Loop[T]) end(number uint64, seen sighting) {
 	l.ended = number
 	l.status.CheckedAt = time.Now()
 	l.history.add(seen)
-	close(l.turn)
-	l.turn = make(chan struct{})
+	close(l.attemptDone)
+	l.attemptDone = make(chan struct{})
 }
 
 // sighting is the revisions of one snapshot. The zero sighting saw nothing.
@@ -118,8 +116,8 @@ func sightingOf(s store.Snapshot) sighting {
 // history remembers the last snapshots, the newest last. Guarded by Loop.mu.
 type history []sighting
 
-// longestHistory is how many snapshots Wait can call superseded: enough for one
-// who wrote a moment ago, and never much memory.
+// longestHistory is how many snapshots Wait can call superseded: enough for a revision
+// that was written a moment ago, in little memory.
 const longestHistory = 16
 
 func (h *history) add(s sighting) {
