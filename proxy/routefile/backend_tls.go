@@ -15,17 +15,17 @@ type TLSSettings struct {
 // leaves unsaid is the route's.
 func tlsKeys(defaults bool) []*Key {
 	type T = TLSSettings
-	insecure := key("insecure", "Verifies nothing: anyone may pose as the backend. For tests.",
+	insecure := key("insecure", "Skips verification of the backend's certificate. For tests only.",
 		toggle(func(t *T) *Switch { return &t.Insecure }), example("true"))
 	if defaults {
 		insecure.Default = "false"
 	}
 	return []*Key{
-		key("ca", "PEM file of the authorities to trust instead of the system's.",
+		key("ca", "PEM file of the CA certificates to trust instead of the system's.",
 			file(func(t *T) *string { return &t.CA }), example("ca.pem")),
-		key("server_name", "The name that is asked for (SNI) and verified, instead of the host's.",
+		key("server_name", "The server name (SNI) to send and to verify, instead of the target's host.",
 			text(func(t *T) *string { return &t.ServerName }, checkHostName), example("chat.internal")),
-		key("certificate", "PEM file of the certificate that the proxy shows.",
+		key("certificate", "PEM file of the client certificate that the proxy presents.",
 			file(func(t *T) *string { return &t.Certificate }), example("client.crt")),
 		key("key", "PEM file of that certificate's key.",
 			file(func(t *T) *string { return &t.Key }), example("client.key")),

@@ -76,7 +76,7 @@ func gather[T interface{ pos() Pos }](c *checker, what string, section func(*Fil
 		for _, name := range sortedNames(section(f)) {
 			it := section(f)[name]
 			if before, twice := all[name]; twice {
-				c.note(it.pos(), what+"s."+name, recordOf(what, name), "stands in two files, first at %s", before.it.pos())
+				c.note(it.pos(), what+"s."+name, recordOf(what, name), "is defined in two files, first at %s", before.it.pos())
 				continue
 			}
 			all[name] = placed[T]{f, it}
@@ -106,7 +106,7 @@ func (c *checker) single(key string) {
 		case first == nil:
 			first = f
 		default:
-			c.note(f.pos(k), key, "", "%s stands in two files, first at %s", key, first.pos(keyOf(first.node, key)))
+			c.note(f.pos(k), key, "", "%s is defined in two files, first at %s", key, first.pos(keyOf(first.node, key)))
 		}
 	}
 }

@@ -100,7 +100,7 @@ func checkPlace(address string) error {
 		return nil
 	}
 	if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err != nil {
-		return fmt.Errorf("port %q: no such service here, wanted its number", port)
+		return fmt.Errorf("port %q: unknown service on this machine: write its number", port)
 	}
 	return nil
 }
@@ -111,7 +111,7 @@ func checkDirectory(dir string) error {
 		return fmt.Errorf("directory %q: %w", dir, cause(err))
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("%q is no directory", dir)
+		return fmt.Errorf("%q is not a directory", dir)
 	}
 	return nil
 }
@@ -136,7 +136,7 @@ func (c *fileChecker) authority(path, record string, keys ...string) {
 	}
 	data, err := c.content(path)
 	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(data) {
-		err = errors.New("has no certificate in PEM")
+		err = errors.New("contains no PEM certificate")
 	}
 	if err != nil {
 		c.note(record, keys, path, err)
@@ -183,7 +183,7 @@ func readRegular(path string) ([]byte, error) {
 	case err != nil:
 		return nil, cause(err)
 	case !info.Mode().IsRegular():
-		return nil, errors.New("is no regular file")
+		return nil, errors.New("is not a regular file")
 	case info.Size() > maxPEM:
 		return nil, fmt.Errorf("has more than %s", FormatSize(maxPEM))
 	}

@@ -138,7 +138,7 @@ func (q Question) request() (*match.Request, error) {
 func verdictOf(v match.Verdict, winner string) Verdict {
 	if v.Matches {
 		return Verdict{Route: v.Rule, Matches: true, Close: true,
-			Reason: fmt.Sprintf("matches too, but %q goes before it", winner)}
+			Reason: fmt.Sprintf("also matches, but %q takes precedence", winner)}
 	}
 	elsewhere := strings.HasPrefix(v.Reason, "host") || strings.HasPrefix(v.Reason, "path")
 	return Verdict{Route: v.Rule, Close: !elsewhere, Reason: v.Reason}
@@ -160,7 +160,7 @@ func patternText(m Match) string {
 func outcome(set *Set, said *SetRoute, q Question, r *match.Request, matched int, c *match.Captures) (string, error) {
 	rt := said.Route
 	if rt.Respond != nil {
-		return fmt.Sprintf("answers %d by itself", rt.Respond.Status), nil
+		return fmt.Sprintf("responds with %d", rt.Respond.Status), nil
 	}
 	if rt.Redirect != nil {
 		place, err := rt.Redirect.Location(rt.Match.pattern())

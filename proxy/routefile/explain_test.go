@@ -40,7 +40,7 @@ func TestExplain(t *testing.T) {
 		{"http://h/rooms/7/ws", nil, "site", "path_prefix /", "is forwarded as HTTP to http://site.example.com/rooms/7/ws"},
 		{"http://h/ws2/x", nil, "plain", "path_prefix /ws2/", "answers 426 Upgrade Required; a tunnel would go to ws://echo.example.com/x"},
 		{"http://h/old/x?y", nil, "old", "path_prefix /old", "redirects (302) to https://new.example.com/was/x?y"},
-		{"http://h/gone", nil, "gone", "path /gone", "answers 410 by itself"},
+		{"http://h/gone", nil, "gone", "path /gone", "responds with 410"},
 		{"ws://h/sock", websocket, "sock", "path /sock", "opens a tunnel (websocket, redialled) to unix+ws:///run/app.sock:/in"},
 		{"http://h/echo", nil, "echo", "path /echo", "is forwarded as HTTP to internal://echo"},
 		{"http://h/echo", with(websocket, "Origin", "https://evil.example"), "echo", "path /echo",

@@ -61,7 +61,7 @@ func checkMethod(s string) error {
 		return err
 	}
 	if upper := strings.ToUpper(s); upper != s {
-		return fmt.Errorf("methods are in upper case: write %s", upper)
+		return fmt.Errorf("methods are case-sensitive: write %s", upper)
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func checkNotEmpty(s string) error {
 // checkAuthority accepts host[:port], the host a name, an IPv4 address or an IPv6 one in brackets.
 func checkAuthority(s string) error {
 	if strings.Count(s, ":") > 1 && !strings.HasPrefix(s, "[") {
-		return errors.New("an IPv6 address stands in brackets, as in [::1]:80")
+		return errors.New("write an IPv6 address in brackets, such as [::1]:80")
 	}
 	host, port, ported := splitPort(s)
 	if ported {
@@ -87,7 +87,7 @@ func checkAuthority(s string) error {
 	if inner, ok := strings.CutPrefix(host, "["); ok {
 		inner, closed := strings.CutSuffix(inner, "]")
 		if a, err := netip.ParseAddr(inner); err != nil || !closed || !a.Is6() || a.Zone() != "" {
-			return errors.New("wanted an IPv6 address in the brackets")
+			return errors.New("wanted an IPv6 address between the brackets")
 		}
 		return nil
 	}
@@ -135,7 +135,7 @@ func checkLabel(s string) error {
 	}
 	for _, r := range s {
 		if r >= utf8.RuneSelf || !isAlnum(byte(r)) && r != '-' && r != '_' {
-			return fmt.Errorf("%q may not stand in a host: wanted letters, digits, \"-\" and \".\"", r)
+			return fmt.Errorf("%q is not allowed in a host: wanted letters, digits, \"-\" and \".\"", r)
 		}
 	}
 	return nil
@@ -145,7 +145,7 @@ func checkLabel(s string) error {
 func parseNetwork(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil {
 		if a.Zone() != "" {
-			return netip.Prefix{}, errors.New("an address with a zone is no network")
+			return netip.Prefix{}, errors.New("an address with a zone is not a network")
 		}
 		a = a.Unmap()
 		return netip.PrefixFrom(a, a.BitLen()), nil
@@ -157,7 +157,7 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	case p.Addr().Is4In6():
 		return netip.Prefix{}, errors.New("write it as an IPv4 network")
 	case p != p.Masked():
-		return netip.Prefix{}, fmt.Errorf("has bits beyond its length: write %s, or %s for the one address", p.Masked(), p.Addr())
+		return netip.Prefix{}, fmt.Errorf("has host bits set: write %s, or %s for one address", p.Masked(), p.Addr())
 	}
 	return p, nil
 }

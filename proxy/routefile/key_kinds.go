@@ -135,7 +135,7 @@ func onlyTrue[T any](field func(*T) *bool, why string) *Key {
 	return &Key{Kind: KindSwitch, Enum: []string{"true"}, write: writes(field, word(strconv.FormatBool)), set: func(p *parser, k *Key, n node, dst any) {
 		on, ok := p.boolean(n)
 		if ok && !on {
-			p.bad(n, "only true may be written; %s", why)
+			p.bad(n, "only true is allowed; %s", why)
 		}
 		*field(dst.(*T)) = on
 	}}
@@ -213,7 +213,7 @@ func percent[T any](field func(*T) *int) *Key {
 			return
 		}
 		if !percents.MatchString(n.Value) {
-			p.bad(n, "wanted a part of the whole from 1%% to 100%%")
+			p.bad(n, "wanted a percentage from 1%% to 100%%")
 			return
 		}
 		*field(dst.(*T)), _ = strconv.Atoi(strings.TrimSuffix(n.Value, "%")) // digits, by the pattern

@@ -51,14 +51,14 @@ const DefaultAddress = ":8080"
 
 func listenerKeys() []*Key {
 	return []*Key{
-		key("address", "Where to accept: host:port, :port for every address, or unix:/path. Port 0 takes any free one.",
+		key("address", "The address to listen on: host:port, :port for every address, or unix:/path. Port 0 takes any free port.",
 			addressKey(), required, example(`"127.0.0.1:8080"`)),
-		key("tls", "Ends TLS here.",
+		key("tls", "Terminates TLS.",
 			optional(func(l *Listener) **ListenerTLS { return &l.TLS }, listenerTLSKeys()...),
 			example("{certificates: [{certificate: site.crt, key: site.key}]}")),
-		key("limits", "What the listener takes before any route is asked.",
+		key("limits", "Limits on connections and request heads, before a route is known.",
 			mapping(func(l *Listener) *ListenerLimits { return &l.Limits }, listenerLimitKeys()...), example("{headers: 50}")),
-		key("http2", "Offers HTTP/2 to clients, where TLS is on. Defaults to true there.",
+		key("http2", "Offers HTTP/2 to clients. Needs TLS, and defaults to true with it.",
 			toggle(func(l *Listener) *Switch { return &l.HTTP2 }), example("false")),
 		reserved("proxy_protocol", "Networks that send a PROXY protocol header."),
 	}
@@ -72,22 +72,22 @@ func listenerTLSKeys() []*Key {
 			file(func(c *CertificateFiles) *string { return &c.Key }), required, example("tls/site.key")),
 	), example("{certificate: site.crt, key: site.key}"))
 	return []*Key{
-		key("certificates", "Certificates, chosen by the name that the client asks for (SNI); the first is the default. The files are watched.",
+		key("certificates", "Certificates, chosen by the client's server name (SNI); the first is the default. Changes of the files are loaded.",
 			listOf(func(t *ListenerTLS) []CertificateFiles { return t.Certificates }, newCertificate, item), required, filled, example("[{certificate: site.crt, key: site.key}]")),
-		key("client_ca", "PEM file of the authorities that client certificates must come from. Clients without one are refused.",
+		key("client_ca", "PEM file of the CA certificates that must have signed client certificates. Clients without one are refused.",
 			file(func(t *ListenerTLS) *string { return &t.ClientCA }), example("tls/clients.crt")),
 	}
 }
 
 func listenerLimitKeys() []*Key {
 	return []*Key{
-		key("header_timeout", "How long a request's head may take, from its first byte.",
+		key("header_timeout", "Time limit for a request head, from its first byte to its end.",
 			duration(func(l *ListenerLimits) *dur { return &l.HeaderTimeout }, false), byDefault("10s"), example("5s")),
-		key("header_bytes", "The largest request head: request line and headers.",
+		key("header_bytes", "Maximum size of a request head: request line and headers.",
 			size(func(l *ListenerLimits) *int64 { return &l.HeaderBytes }, false), byDefault("32KiB"), example("16KiB")),
-		key("headers", "The most header lines of a request.",
+		key("headers", "Maximum number of header lines of a request.",
 			count(func(l *ListenerLimits) *int { return &l.Headers }, false), byDefault("100"), example("50")),
-		key("connections", "The most connections open at once.",
+		key("connections", "Maximum number of open connections.",
 			count(func(l *ListenerLimits) *int { return &l.Connections }, false), byDefault("100000"), example("5000")),
 	}
 }
@@ -166,11 +166,11 @@ func (c *checker) checkListeners() {
 	for _, name := range sortedNames(c.listeners) {
 		l := c.listeners[name]
 		if l.it.HTTP2 == On && l.it.TLS == nil {
-			c.at(l.file, []string{"listeners", name, "http2"}, recordOf("listener", name), "http2 is offered in TLS only: add tls or leave it out")
+			c.at(l.file, []string{"listeners", name, "http2"}, recordOf("listener", name), "http2 needs TLS: add tls or remove http2")
 		}
 		if other := take(ports, l.it.Address, name); other != "" {
 			c.at(l.file, []string{"listeners", name, "address"}, recordOf("listener", name),
-				"address %q is taken by listener %q at %s", l.it.Address, other, c.listeners[other].it.Pos)
+				"address %q is already used by listener %q at %s", l.it.Address, other, c.listeners[other].it.Pos)
 		}
 	}
 }

@@ -29,7 +29,7 @@ func Parse(path string, data []byte) (*File, Errors) {
 		p.mapping(&document, n, f)
 	}
 	if p.many {
-		p.noteAt(0, 0, fmt.Sprintf("more than %d mistakes, the first of them are shown", maxMistakes))
+		p.noteAt(0, 0, fmt.Sprintf("more than %d mistakes: only the first ones are shown", maxMistakes))
 	}
 	f.errs = tidy(p.errs)
 	return f, f.errs

@@ -155,17 +155,17 @@ func firstLines(data []byte, n int) []byte {
 func explain(problem, text string) string {
 	switch problem {
 	case "did not find expected key", "did not find expected '-' indicator":
-		return "this line does not fit the indentation above it, or a bracket or quote is one too many"
+		return "this line does not fit the indentation above it, or there is an extra bracket or quote"
 	case "did not find expected <document start>":
 		return "this line does not belong to the document that begins above it: is its indentation right?"
 	case "did not find expected ',' or '}'":
-		return `a "{" here is not closed, or a "," is missing (a text with braces stands in quotes)`
+		return `a "{" here is not closed, or a "," is missing (put text with braces in quotes)`
 	case "did not find expected ',' or ']'":
-		return `a "[" here is not closed, or a "," is missing (a text with brackets stands in quotes)`
+		return `a "[" here is not closed, or a "," is missing (put text with brackets in quotes)`
 	case "did not find expected node content":
 		return "a value is missing here"
 	case "mapping values are not allowed in this context":
-		return `a ":" too many, or the wrong indentation (a text with ": " stands in quotes)`
+		return `an extra ":", or wrong indentation (put text with ": " in quotes)`
 	case "could not find expected ':'":
 		return `a key without ":"`
 	case "found unexpected end of stream":
@@ -176,7 +176,7 @@ func explain(problem, text string) string {
 		return fmt.Sprintf("nests deeper than %d levels", maxDepth)
 	}
 	if word := quotedWord(problem); strings.HasPrefix(problem, "unknown anchor") {
-		return fmt.Sprintf("*%s is the alias of an anchor that is not there", yamledit.Clip(word))
+		return fmt.Sprintf("*%s refers to an unknown anchor", yamledit.Clip(word))
 	}
 	return yamledit.Clip(problem)
 }
@@ -185,5 +185,5 @@ func badStart(text string) string {
 	if strings.HasPrefix(text, "\t") {
 		return "a tab in the indentation, wanted spaces"
 	}
-	return "a value here begins with a character that YAML keeps for itself: write it in quotes"
+	return "a value here begins with a character that YAML reserves: put it in quotes"
 }

@@ -178,17 +178,17 @@ func (p *parser) mapping(k *Key, n node, dst any) {
 func (p *parser) together(k *Key, n node) {
 	for _, below := range k.keys {
 		if below.Required && keyOf(n, below.Name) == nil {
-			p.fail(n, "lacks the key %s", below.wanted())
+			p.fail(n, "is missing the key %s", below.wanted())
 		}
 	}
 	if found := present(n, k.ExactlyOne); len(k.ExactlyOne) > 0 && len(found) != 1 {
-		p.fail(clashing(n, found), "wants exactly one of %s, has %s", oneOf(k.ExactlyOne), allOf(found))
+		p.fail(clashing(n, found), "needs exactly one of %s, has %s", oneOf(k.ExactlyOne), allOf(found))
 	}
 	if found := present(n, k.AtMostOne); len(found) > 1 {
-		p.fail(clashing(n, found), "may have one of %s, has %s", oneOf(k.AtMostOne), allOf(found))
+		p.fail(clashing(n, found), "can have only one of %s, has %s", oneOf(k.AtMostOne), allOf(found))
 	}
 	if found := present(n, k.Together); len(found) > 0 && len(found) < len(k.Together) {
-		p.fail(keyOf(n, found[0]), "wants %s together, has %s alone", allOf(k.Together), allOf(found))
+		p.fail(keyOf(n, found[0]), "needs %s together, has only %s", allOf(k.Together), allOf(found))
 	}
 }
 

@@ -68,7 +68,7 @@ func odd(r rune, n int, data []byte) string {
 		return "a carriage return without a line feed"
 	case r < ' ' && r != '\n' && r != '\t' && r != '\r', r >= 0x7f && r < 0xa0,
 		r == '\u2028', r == '\u2029', r == '\ufeff', r == '\ufffe', r == '\uffff':
-		return fmt.Sprintf("the character %U may not stand in a routes file", r)
+		return fmt.Sprintf("the character %U is not allowed in a routes file", r)
 	}
 	return ""
 }
@@ -137,7 +137,7 @@ var coreTags = map[string]bool{
 
 func (p *parser) checkTag(n node) {
 	if oddTag(n) {
-		p.note(n, fmt.Sprintf("unknown tag %q: leave it out", yamledit.Clip(n.Tag)))
+		p.note(n, fmt.Sprintf("unknown tag %q: remove it", yamledit.Clip(n.Tag)))
 	}
 }
 
@@ -156,7 +156,7 @@ func (p *parser) checkKeys(n node) {
 			continue
 		}
 		if before, twice := first[key.Value]; twice {
-			p.note(n.Content[i], fmt.Sprintf("the key %q stands twice, first at %s", yamledit.Clip(key.Value), p.file.pos(before)))
+			p.note(n.Content[i], fmt.Sprintf("the key %q is repeated, first at %s", yamledit.Clip(key.Value), p.file.pos(before)))
 			continue
 		}
 		first[key.Value] = n.Content[i]

@@ -36,48 +36,48 @@ type Backend struct {
 
 func poolKeys() []*Key {
 	return []*Key{
-		key("balance", "How a backend is chosen, always by weight: least_tunnels takes the one with the fewest open tunnels and requests, round_robin takes turns, least_bytes takes the one that has carried the fewest bytes of late, random_two the less busy of two drawn at random, hash the same one for the same key.",
+		key("balance", "Load balancing policy, always weighted: least_tunnels picks the backend with the fewest open tunnels and requests, round_robin takes turns, least_bytes picks the backend that carried the fewest bytes recently, random_two picks the less busy of two random backends, hash picks the same backend for the same key.",
 			text(func(p *Pool) *string { return &p.Balance }, nil), byDefault("least_tunnels"), enum("least_tunnels", "round_robin", "least_bytes", "random_two", "hash"), example("round_robin")),
-		key("hash", "What balance: hash goes by. A request that does not have it goes where the fewest tunnels are.",
+		key("hash", "The key of balance: hash. A request without it goes to the backend with the fewest tunnels.",
 			mapping(func(p *Pool) *HashKey { return &p.Hash }, hashKeys()...), exactlyOne("header", "cookie", "query", "capture", "client"), example("{header: X-User}")),
 		key("backends", "The servers, by name.",
 			named(func(p *Pool) map[string]*Backend { return p.Backends }, newBackend, backendKeys()), pattern(namePattern), example(`{a: {url: "ws://10.0.0.1:9000"}}`)),
-		key("sticky", "Sends a client back to the backend that it had.",
+		key("sticky", "Session affinity: sends a client back to the same backend.",
 			optional(func(p *Pool) **Sticky { return &p.Sticky }, stickyKeys()...), exactlyOne("cookie", "app_cookie", "header", "query"), example("{cookie: TUNNELFORM}")),
-		key("health", "How the backends are found to be well or not.",
+		key("health", "Health checks and ejection of backends.",
 			mapping(func(p *Pool) *Health { return &p.Health }, healthKeys()...), atMostOne("tcp", "http", "websocket"), example("{websocket: {path: /ws}, interval: 5s}")),
-		key("resolve", "Finds the backends by a name: those that join it join the pool, those that leave it are drained.",
+		key("resolve", "Discovers the backends through DNS. New ones join the pool, and those that disappear are drained.",
 			optional(func(p *Pool) **Resolve { return &p.Resolve }, resolveKeys()...), exactlyOne("dns", "srv"), example(`{dns: "chat.internal:9000"}`)),
-		key("rebalance", "After a backend has come, or come back, drains tunnels of those that have more than their share, by their routes' drain policy and a few at a time.",
+		key("rebalance", "When a backend is added or recovers, gradually drains tunnels of backends that have more than their share, by the drain policy of their routes.",
 			optional(func(p *Pool) **Rebalance { return &p.Rebalance }, rebalanceKeys()...), example("{within: 5m}")),
-		key("queue", "Lets those wait whom no backend can take, because none is available or all have what they may have. First come, first served. Without it they get 503 at once.",
+		key("queue", "Queues tunnels and requests while no backend is available or all are at capacity, first come, first served. Without a queue they get 503 at once.",
 			optional(func(p *Pool) **Queue { return &p.Queue }, queueKeys()...), example("{length: 50}")),
 	}
 }
 
 func backendKeys() []*Key {
 	return []*Key{
-		key("url", "Where the server is: scheme://host[:port] without a path, the scheme ws, wss, http, https, unix+ws or unix+http.",
+		key("url", "The server: scheme://host[:port] without a path, with the scheme ws, wss, http, https, unix+ws or unix+http.",
 			targetKey(parseBackendURL, func(b *Backend) *Target { return &b.URL }, func(b *Backend, t Target) { b.URL = t }), required, example(`"ws://10.0.0.1:9000"`)),
-		key("weight", "Its share among the others: a backend of weight 2 gets twice as much as one of weight 1.",
+		key("weight", "Share of the load: a backend of weight 2 gets twice as much as one of weight 1.",
 			whole(func(b *Backend) *int { return &b.Weight }, 1, 1000), byDefault("1"), example("2")),
-		key("drain", "Takes nothing new and ends the open tunnels by their routes' drain policy.",
+		key("drain", "Gets no new traffic, and its tunnels are drained by the policies of their routes.",
 			plainSwitch(func(b *Backend) *bool { return &b.Drain }), byDefault("false"), example("true")),
-		key("disabled", "Takes nothing new; the open tunnels stay.",
+		key("disabled", "Gets no new traffic; its open tunnels stay.",
 			plainSwitch(func(b *Backend) *bool { return &b.Disabled }), byDefault("false"), example("true")),
-		key("tier", "The lowest tier that has somebody available is used, the others are not.",
+		key("tier", "Priority group: only the lowest tier with an available backend is used.",
 			whole(func(b *Backend) *int { return &b.Tier }, 0, 99), byDefault("0"), example("1")),
-		key("spare", "Takes the place of one backend of its tier that is not available.",
+		key("spare", "Replaces one unavailable backend of its tier.",
 			plainSwitch(func(b *Backend) *bool { return &b.Spare }), byDefault("false"), example("true")),
-		key("standby", "Is used when no other backend of its tier is available.",
+		key("standby", "Is used only when no other backend of its tier is available.",
 			plainSwitch(func(b *Backend) *bool { return &b.Standby }), byDefault("false"), example("true")),
-		key("max_tunnels", "The most tunnels that it has at once.",
+		key("max_tunnels", "Maximum number of open tunnels to this backend.",
 			count(func(b *Backend) *int { return &b.MaxTunnels }, true), byDefault("off"), example("5000")),
-		key("max_requests", "The most requests that it has at once, tunnels not counted.",
+		key("max_requests", "Maximum number of concurrent requests to this backend, without tunnels.",
 			count(func(b *Backend) *int { return &b.MaxRequests }, true), byDefault("off"), example("200")),
-		key("route", "What an application's cookie, header or query parameter calls the backend. Without it: its name.",
+		key("route", "The value that names the backend in an application's cookie, header or query parameter. Defaults to the backend's name.",
 			text(func(b *Backend) *string { return &b.Route }, checkName), example("node1")),
-		key("tls", "TLS towards this backend; each field said here goes before the route's backend_tls.",
+		key("tls", "TLS to this backend. A key set here overrides that of the route's backend_tls.",
 			mapping(func(b *Backend) *TLSSettings { return &b.TLS }, tlsKeys(false)...), together("certificate", "key"), example("{server_name: chat.internal}")),
 	}
 }
@@ -135,15 +135,15 @@ func (c *checker) checkBackends(p placed[*Pool]) {
 		}
 		identity := b.URL.Scheme + "://" + b.URL.Host
 		if before, twice := first[identity]; twice {
-			c.at(p.file, append(keys, "url"), record, "backends.%s.url %q is backend %q too: every server stands once", name, b.URL.Raw, before)
+			c.at(p.file, append(keys, "url"), record, "backends.%s.url %q is backend %q : list each server once", name, b.URL.Raw, before)
 			continue
 		}
 		first[identity] = name
 		if b.Spare && b.Standby {
-			c.at(p.file, append(keys, "standby"), record, "backends.%s is spare and standby: wanted one of them", name)
+			c.at(p.file, append(keys, "standby"), record, "backends.%s is both spare and standby: choose one", name)
 		}
 		if b.TLS != (TLSSettings{}) && b.URL.Scheme != "wss" && b.URL.Scheme != "https" {
-			c.at(p.file, append(keys, "tls"), record, "backends.%s.tls without effect: the scheme %s uses no TLS, wanted wss or https", name, b.URL.Scheme)
+			c.at(p.file, append(keys, "tls"), record, "backends.%s.tls has no effect: the scheme %s uses no TLS, wanted wss or https", name, b.URL.Scheme)
 		}
 	}
 }

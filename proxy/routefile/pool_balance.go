@@ -26,10 +26,10 @@ func hashKeys() []*Key {
 			text(func(h *HashKey) *string { return &h.Cookie }, checkToken), example("session")),
 		key("query", "The value of this query parameter.",
 			text(func(h *HashKey) *string { return &h.Query }, checkNotEmpty), example("room")),
-		key("capture", "What the route's path captures under this name or number. Every route to the pool must capture it.",
+		key("capture", "The capture of the route's path with this name or number. Every route to the pool must have it.",
 			value(func(h *HashKey) *string { return &h.Capture }, checkCapture), example("room")),
-		key("client", "The client's address. Only true may be written.",
-			onlyTrue(func(h *HashKey) *bool { return &h.Client }, "leave it out"), example("true")),
+		key("client", "The client's address. Only true is allowed.",
+			onlyTrue(func(h *HashKey) *bool { return &h.Client }, "remove the key instead"), example("true")),
 	}
 }
 
@@ -59,9 +59,9 @@ func (c *checker) checkBalance(p placed[*Pool]) {
 	switch {
 	case p.it.spoilt:
 	case hashes && p.it.Hash == (HashKey{}):
-		c.at(p.file, []string{"pools", name, "balance"}, record, "balance hash without hash: say what to go by, such as hash: {client: true}")
+		c.at(p.file, []string{"pools", name, "balance"}, record, "balance: hash needs something to hash, such as hash: {client: true}")
 	case !hashes && p.it.Hash != (HashKey{}):
-		c.at(p.file, []string{"pools", name, "hash"}, record, "hash without effect: wanted balance: hash beside it")
+		c.at(p.file, []string{"pools", name, "hash"}, record, "hash has no effect without balance: hash")
 	}
 }
 

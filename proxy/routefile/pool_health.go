@@ -54,55 +54,55 @@ type PassiveHealth struct {
 
 func healthKeys() []*Key {
 	return []*Key{
-		key("tcp", "Asks whether the backend takes a connection, with TLS where its URL says so. Only true may be written.",
-			onlyTrue(func(h *Health) *bool { return &h.TCP }, "leave it out where nothing is to be asked"), example("true")),
-		key("http", "Asks in HTTP.",
+		key("tcp", "Checks that a connection can be opened, with TLS if the backend's URL uses it. Only true is allowed.",
+			onlyTrue(func(h *Health) *bool { return &h.TCP }, "remove the key instead"), example("true")),
+		key("http", "Checks with an HTTP request.",
 			optional(func(h *Health) **HTTPHealth { return &h.HTTP }, httpHealthKeys()...), example("{path: /health}")),
-		key("websocket", "Asks with a WebSocket handshake and a ping, which must be ponged.",
+		key("websocket", "Checks with a WebSocket handshake and a ping, which must be answered by a pong.",
 			optional(func(h *Health) **WebSocketHealth { return &h.WebSocket }, webSocketHealthKeys()...), example("{path: /ws}")),
-		key("interval", "From an answer to the next question, give or take a tenth.",
+		key("interval", "Time between two checks of a backend, varied by a tenth.",
 			duration(func(h *Health) *dur { return &h.Interval }, false), byDefault("10s"), example("5s")),
-		key("timeout", "How long an answer may take.",
+		key("timeout", "Time limit for one check.",
 			duration(func(h *Health) *dur { return &h.Timeout }, false), byDefault("3s"), example("1s")),
-		key("passes", "Good answers in a row that make a backend well again; its very first answer counts alone.",
+		key("passes", "Consecutive successes after which an unhealthy backend is healthy. The first check counts alone.",
 			count(func(h *Health) *int { return &h.Passes }, false), byDefault("2"), example("1")),
-		key("fails", "Bad answers in a row, or none in time, after which a backend gets nothing new. Its open tunnels stay.",
+		key("fails", "Consecutive failures after which a backend is unhealthy and gets no new traffic. Its open tunnels stay.",
 			count(func(h *Health) *int { return &h.Fails }, false), byDefault("3"), example("2")),
-		key("initial", "What a backend counts as before its first answer.",
+		key("initial", "State of a backend before its first check: up is healthy, down is not.",
 			text(func(h *Health) *string { return &h.Initial }, nil), enum("up", "down"), byDefault("up"), example("down")),
-		key("slow_start", "How long a backend that is well again takes to get its whole share.",
+		key("slow_start", "Time over which the share of a recovered backend grows to its full weight.",
 			duration(func(h *Health) *dur { return &h.SlowStart }, true), byDefault("off"), example("30s")),
-		key("passive", "Ejects a backend that fails what it is sent: no connection, no TLS, no answer to a handshake. How a tunnel ends does not count.",
+		key("passive", "Ejects a backend after failures of real traffic: connection, TLS or handshake. How a tunnel ends does not count.",
 			mapping(func(h *Health) *PassiveHealth { return &h.Passive }, passiveHealthKeys()...), example("{fails: 5}")),
 	}
 }
 
 func httpHealthKeys() []*Key {
 	return []*Key{
-		key("method", "The question's method.",
+		key("method", "The method of the request.",
 			text(func(h *HTTPHealth) *string { return &h.Method }, checkProbeMethod), byDefault("GET"), example("OPTIONS")),
-		key("path", "The question's path, a query with it if there is to be one.",
+		key("path", "The path of the request, with an optional query.",
 			text(func(h *HTTPHealth) *string { return &h.Path }, checkProbePath), byDefault("/"), example("/health")),
-		key("host", "The question's Host header, instead of the backend's own.",
+		key("host", "The Host header of the request, instead of the backend's own.",
 			text(func(h *HTTPHealth) *string { return &h.Host }, checkAuthority), example("chat.example.com")),
-		key("headers", "Further headers of the question.",
+		key("headers", "Additional headers of the request.",
 			headerValues(func(h *HTTPHealth) *[]Header { return &h.Headers }), example("{Authorization: Bearer probe}")),
-		key("statuses", "Statuses that are good, each one number or a range.",
+		key("statuses", "Statuses of a healthy backend, each a number or a range.",
 			texts(func(h *HTTPHealth) *[]string { return &h.Statuses }, checkStatuses), filled, byDefault(`["200-299"]`), example(`["204", "300-399"]`)),
-		key("body", "An RE2 expression to be found in the first 64 KiB of the answer's body.",
+		key("body", "An RE2 expression that must match in the first 64 KiB of the response body.",
 			text(func(h *HTTPHealth) *string { return &h.Body }, checkExpression), example(`"^ok"`)),
 	}
 }
 
 func webSocketHealthKeys() []*Key {
 	return []*Key{
-		key("path", "The handshake's path, a query with it if there is to be one.",
+		key("path", "The path of the handshake, with an optional query.",
 			text(func(h *WebSocketHealth) *string { return &h.Path }, checkProbePath), byDefault("/"), example("/ws")),
-		key("host", "The handshake's Host header, instead of the backend's own.",
+		key("host", "The Host header of the handshake, instead of the backend's own.",
 			text(func(h *WebSocketHealth) *string { return &h.Host }, checkAuthority), example("chat.example.com")),
-		key("headers", "Further headers of the handshake.",
+		key("headers", "Additional headers of the handshake.",
 			headerValues(func(h *WebSocketHealth) *[]Header { return &h.Headers }), example(`{Origin: "https://chat.example.com"}`)),
-		key("subprotocol", "The subprotocol to offer, which the backend must take.",
+		key("subprotocol", "The subprotocol to offer, which the backend must select.",
 			text(func(h *WebSocketHealth) *string { return &h.Subprotocol }, checkToken), example("chat.v2")),
 	}
 }
@@ -110,13 +110,13 @@ func webSocketHealthKeys() []*Key {
 func passiveHealthKeys() []*Key {
 	type T = PassiveHealth
 	return []*Key{
-		key("fails", "Failures in a row after which a backend is ejected.",
+		key("fails", "Consecutive failures after which a backend is ejected.",
 			count(func(t *T) *int { return &t.Fails }, true), byDefault("3"), example("off")),
-		key("eject", "How long, the first time; twice as long each time that it fails again soon after.",
+		key("eject", "Duration of the first ejection. It doubles each time the backend soon fails again.",
 			duration(func(t *T) *dur { return &t.Eject }, false), byDefault("10s"), example("30s")),
-		key("max", "The longest that it gets by doubling.",
+		key("max", "Maximum duration of an ejection.",
 			duration(func(t *T) *dur { return &t.Max }, false), byDefault("5m"), example("10m")),
-		key("at_most", "How many of the pool's backends may be ejected at once. The last one that is available never is.",
+		key("at_most", "Maximum share of the pool's backends that are ejected at once. The last available backend is never ejected.",
 			percent(func(t *T) *int { return &t.AtMost }), byDefault("50%"), example("30%")),
 	}
 }
@@ -124,7 +124,7 @@ func passiveHealthKeys() []*Key {
 // checkProbeMethod refuses what has no answer of its own to be judged.
 func checkProbeMethod(s string) error {
 	if s == "CONNECT" {
-		return errors.New("opens a tunnel: wanted such as GET, HEAD or OPTIONS")
+		return errors.New("opens a tunnel: wanted a method such as GET, HEAD or OPTIONS")
 	}
 	return checkMethod(s)
 }
@@ -191,6 +191,6 @@ func (c *checker) checkHealth(p placed[*Pool]) {
 	}
 	if h := p.it.Health.HTTP; h != nil && h.Body != "" && h.Method == "HEAD" {
 		c.at(p.file, slices.Concat(keys, []string{"http", "body"}), recordOf("pool", p.it.Name),
-			"health.http.body without effect: the answer to HEAD has none")
+			"health.http.body has no effect: the response to HEAD has none")
 	}
 }

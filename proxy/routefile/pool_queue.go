@@ -12,9 +12,9 @@ type Queue struct {
 
 func queueKeys() []*Key {
 	return []*Key{
-		key("length", "How many tunnels may wait at once, and as many requests; more get 503 at once.",
+		key("length", "Maximum number of queued tunnels, and of queued requests; more get 503 at once.",
 			count(func(q *Queue) *int { return &q.Length }, false), byDefault("100"), example("20")),
-		key("wait", "How long one may wait before it gets 503.",
+		key("wait", "Maximum time in the queue, then 503.",
 			duration(func(q *Queue) *dur { return &q.Wait }, false), byDefault("5s"), example("2s")),
 	}
 }

@@ -12,9 +12,9 @@ type Rebalance struct {
 
 func rebalanceKeys() []*Key {
 	return []*Key{
-		key("within", "How long moving the tunnels may take, evenly spread.",
+		key("within", "Time over which tunnels are moved, evenly spread.",
 			duration(func(r *Rebalance) *dur { return &r.Within }, false), byDefault("10m"), example("5m")),
-		key("tolerance", "How far above its share a backend may stay.",
+		key("tolerance", "How far a backend may stay above its share.",
 			percent(func(r *Rebalance) *int { return &r.Tolerance }), byDefault("20%"), example("10%")),
 	}
 }
@@ -34,5 +34,5 @@ func (c *checker) checkRebalance(p placed[*Pool]) {
 		return
 	}
 	c.at(p.file, []string{"pools", p.it.Name, "rebalance"}, recordOf("pool", p.it.Name),
-		"rebalance stands beside %s, which sends the clients back to where they were", why)
+		"rebalance cannot be used with %s, which sends clients back to the same backend", why)
 }

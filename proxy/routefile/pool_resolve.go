@@ -23,21 +23,21 @@ type Resolve struct {
 
 func resolveKeys() []*Key {
 	return []*Key{
-		key("dns", "Every address (A and AAAA) of this host:port is a backend. The host is what they are called in Host headers and in TLS.",
+		key("dns", "A host:port of which every address (A and AAAA) is a backend. The host is used in Host headers and in TLS.",
 			text(func(r *Resolve) *string { return &r.DNS }, checkHostPort), example(`"chat.internal:9000"`)),
-		key("srv", "Every SRV record of this name is a backend: its target, port and weight, its priority as tier.",
+		key("srv", "A name of which every SRV record is a backend, with its target, port and weight, and its priority as tier.",
 			text(func(r *Resolve) *string { return &r.SRV }, checkService), example("_ws._tcp.chat.internal")),
-		key("server", "The name server to ask, host:port, instead of the system's, by complete names. It is asked for the addresses of SRV targets too, and each is a backend.",
+		key("server", "The name server to query, host:port, instead of the system's, with fully qualified names. It resolves SRV targets too, and each of their addresses is a backend.",
 			text(func(r *Resolve) *string { return &r.Server }, checkHostPort), example(`"127.0.0.1:8600"`)),
-		key("scheme", "How the backends are spoken to.",
+		key("scheme", "The scheme of the backends.",
 			text(func(r *Resolve) *string { return &r.Scheme }, nil), enum("ws", "wss", "http", "https"), byDefault("ws"), example("wss")),
-		key("every", "From an answer to the next question, give or take a tenth. A lookup that fails changes nothing.",
+		key("every", "Time between two lookups, varied by a tenth. A failed lookup changes nothing.",
 			duration(func(r *Resolve) *dur { return &r.Every }, false), byDefault("30s"), example("10s")),
-		key("max_tunnels", "The most tunnels that each has at once.",
+		key("max_tunnels", "Maximum number of open tunnels to each backend.",
 			count(func(r *Resolve) *int { return &r.MaxTunnels }, true), byDefault("off"), example("5000")),
-		key("max_requests", "The most requests that each has at once, tunnels not counted.",
+		key("max_requests", "Maximum number of concurrent requests to each backend, without tunnels.",
 			count(func(r *Resolve) *int { return &r.MaxRequests }, true), byDefault("off"), example("200")),
-		key("tls", "TLS towards the backends; each field said here goes before the route's backend_tls.",
+		key("tls", "TLS to the backends. A key set here overrides that of the route's backend_tls.",
 			mapping(func(r *Resolve) *TLSSettings { return &r.TLS }, tlsKeys(false)...), together("certificate", "key"), example("{ca: backends.pem}")),
 	}
 }
@@ -74,6 +74,6 @@ func (c *checker) checkResolve(p placed[*Pool]) {
 	}
 	if scheme := overlayPart(r, builtIn.pool.Resolve).Scheme; r.TLS != (TLSSettings{}) && scheme != "wss" && scheme != "https" {
 		c.at(p.file, []string{"pools", p.it.Name, "resolve", "tls"}, recordOf("pool", p.it.Name),
-			"resolve.tls without effect: the scheme %s uses no TLS, wanted wss or https", scheme)
+			"resolve.tls has no effect: the scheme %s uses no TLS, wanted wss or https", scheme)
 	}
 }

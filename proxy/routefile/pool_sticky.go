@@ -37,31 +37,31 @@ const MinSecret = 16
 func stickyKeys() []*Key {
 	type S = Sticky
 	return []*Key{
-		key("cookie", "A cookie of this name that the proxy sets, on the answer to a handshake too. Its value names a backend to this proxy alone and reveals no address.",
+		key("cookie", "Name of a cookie that the proxy sets, also in handshake responses. Its value identifies the backend to this proxy only and reveals no address.",
 			text(func(s *S) *string { return &s.Cookie }, checkToken), example("TUNNELFORM")),
-		key("app_cookie", "A cookie of the application's that names a backend's route: the whole value, or what follows a separator in it.",
+		key("app_cookie", "Name of an application cookie whose value, or the part after a separator, is a backend's route.",
 			text(func(s *S) *string { return &s.AppCookie }, checkToken), example("JSESSIONID")),
-		key("header", "A request header that names a backend's route, as app_cookie does.",
+		key("header", "Name of a request header that holds a backend's route, as in app_cookie.",
 			text(func(s *S) *string { return &s.Header }, checkToken), example("X-Route")),
-		key("query", "A query parameter that names a backend's route, as app_cookie does.",
+		key("query", "Name of a query parameter that holds a backend's route, as in app_cookie.",
 			text(func(s *S) *string { return &s.Query }, checkNotEmpty), example("jsessionid")),
-		key("separator", "What stands before the route in the application's value.",
+		key("separator", "Separator before the route in the application's value.",
 			text(func(s *S) *string { return &s.Separator }, checkNotEmpty), byDefault(`"."`), example(`"!"`)),
-		key("on_unavailable", "What a client gets whose backend is there and cannot be used: another one, or 503.",
+		key("on_unavailable", "What to do when a client's backend is unavailable: another backend, or refuse with 503.",
 			text(func(s *S) *string { return &s.OnUnavailable }, nil), enum("another", "refuse"), byDefault("another"), example("refuse")),
-		key("path", "The cookie's Path.",
+		key("path", "Path of the cookie.",
 			text(func(s *S) *string { return &s.Path }, checkStickyPath), byDefault("/"), example("/app")),
-		key("domain", "The cookie's Domain. Without it the cookie is for the host asked for alone.",
+		key("domain", "Domain of the cookie. Without it the cookie is valid for the requested host only.",
 			text(func(s *S) *string { return &s.Domain }, checkHostName), example("example.com")),
-		key("secure", "Whether the cookie is Secure. Without it: where the client came over TLS.",
+		key("secure", "Whether the cookie is Secure. Defaults to true for clients that use TLS.",
 			toggle(func(s *S) *Switch { return &s.Secure }), example("true")),
-		key("http_only", "Hides the cookie from scripts.",
+		key("http_only", "Whether the cookie is HttpOnly, hidden from scripts.",
 			toggle(func(s *S) *Switch { return &s.HTTPOnly }), byDefault("true"), example("false")),
-		key("same_site", "The cookie's SameSite: none lets other sites' pages bring it, and wants secure: true.",
+		key("same_site", "SameSite of the cookie. none sends it from pages of other sites and needs secure: true.",
 			text(func(s *S) *string { return &s.SameSite }, nil), enum("lax", "strict", "none"), byDefault("lax"), example("strict")),
-		key("max_age", "How long the cookie lasts from the last answer on, in whole seconds. Off: as long as the browser is open.",
+		key("max_age", "Lifetime of the cookie after the last response, in whole seconds. off keeps it until the browser is closed.",
 			duration(func(s *S) *dur { return &s.MaxAge }, true), byDefault("off"), example("1h")),
-		key("secret", fmt.Sprintf("File with at least %d bytes that nobody else knows, which the cookie's values are made with. Several proxies for the same clients need the same one; without it each makes its own when it starts.", MinSecret),
+		key("secret", fmt.Sprintf("File with a secret of at least %d bytes that signs the cookie. Proxies that serve the same clients need the same secret; without one each makes its own at its start.", MinSecret),
 			file(func(s *S) *string { return &s.Secret }), example("sticky.secret")),
 	}
 }
@@ -103,15 +103,15 @@ func (c *checker) checkSticky(p placed[*Pool]) {
 	}
 	if s.Cookie == "" {
 		for _, name := range s.own() {
-			note(name, "without effect: the application sets its cookie itself")
+			note(name, "has no effect: the application sets the cookie")
 		}
 		return
 	}
 	if s.Separator != "" {
-		note("separator", "without effect: the proxy's cookie has none")
+		note("separator", "has no effect: the proxy's cookie has none")
 	}
 	if s.SameSite == "none" && s.Secure != On {
-		note("same_site", "none wants secure: true: browsers refuse such a cookie otherwise")
+		note("same_site", "none needs secure: true: browsers reject such a cookie otherwise")
 	}
 	if s.MaxAge > 0 && s.MaxAge%time.Second != 0 {
 		note("max_age", "%q: wanted whole seconds", FormatDuration(s.MaxAge))
@@ -128,9 +128,9 @@ func (s *Sticky) wrongPrefix() string {
 	host := strings.HasPrefix(name, "__host-")
 	switch {
 	case (host || strings.HasPrefix(name, "__secure-")) && s.Secure != On:
-		return "such a name wants secure: true"
+		return "a cookie with this prefix needs secure: true"
 	case host && (s.Domain != "" || s.Path != "" && s.Path != "/"):
-		return "such a name wants no domain, and the path /"
+		return "a cookie with this prefix needs the path / and no domain"
 	}
 	return ""
 }
@@ -142,7 +142,7 @@ func (c *checker) checkRouteNames(p placed[*Pool]) {
 		route := p.it.Backends[name].RouteName()
 		if before, twice := first[route]; twice {
 			c.at(p.file, []string{"pools", p.it.Name, "backends", name, "route"}, recordOf("pool", p.it.Name),
-				"backends.%s.route %q is that of backend %q too: wanted one of its own", name, route, before)
+				"backends.%s.route %q is that of backend %q : each backend needs its own", name, route, before)
 			continue
 		}
 		first[route] = name

@@ -40,15 +40,15 @@ type Respond struct {
 
 func routeKeys() []*Key {
 	own := []*Key{
-		key("match", "The conditions, all of which must hold. Without any, every request is matched.",
+		key("match", "Conditions, all of which must hold. Without any, every request matches.",
 			mapping(func(r *Route) *Match { return &r.Match }, matchKeys()...), atMostOne("path", "path_prefix", "path_regex"), example("{path_prefix: /}")),
-		key("to", "Sends to a target: scheme://host[:port][/path], the scheme ws, wss, http, https, unix+ws, unix+http, pool or internal. Captures may stand in the path and query: $1, {name}.",
+		key("to", "Sends requests to a target: scheme://host[:port][/path], with the scheme ws, wss, http, https, unix+ws, unix+http, pool or internal. The path and query may use captures: $1, {name}.",
 			targetKey(parseTarget, func(r *Route) *Target { return r.To }, func(r *Route, t Target) { r.To = &t }), example(`"ws://backend.example.com:9080/$1"`)),
-		key("redirect", "Answers with another place to go.",
+		key("redirect", "Responds with a redirect.",
 			optional(func(r *Route) **Redirect { return &r.Redirect }, redirectKeys()...),
 			exactlyOne("scheme", "to"), afterwards(finishRedirect),
 			example("{to: /new}")),
-		key("respond", "Answers by itself.",
+		key("respond", "Responds without a backend.",
 			optional(func(r *Route) **Respond { return &r.Respond }, respondKeys()...), afterwards(finishRespond),
 			example("{status: 403}")),
 	}
@@ -58,24 +58,24 @@ func routeKeys() []*Key {
 
 func redirectKeys() []*Key {
 	return []*Key{
-		key("to", "The Location: a path, or a URL with http or https. Captures may stand in the path and query.",
+		key("to", "The Location: a path, or an http or https URL. The path and query may use captures.",
 			text(func(r *Redirect) *string { return &r.To }, checkRedirect), example(`"https://example.com/{page}"`)),
-		key("scheme", "The Location is what was asked for, host, path and query, under this scheme and without the port.",
+		key("scheme", "Redirects to this scheme, with the requested host, path and query, and without the port.",
 			text(func(r *Redirect) *string { return &r.Scheme }, nil), enum("http", "https"), example("https")),
-		key("port", "The port in the Location that scheme makes, where it is not the scheme's own.",
+		key("port", "The port of that Location, when it is not the scheme's default port.",
 			whole(func(r *Redirect) *int { return &r.Port }, 1, 65535), example("8443")),
-		key("status", "The answer's status: 301, 302, 303, 307 or 308.",
+		key("status", "Status of the response: 301, 302, 303, 307 or 308.",
 			statusKey(func(r *Redirect) *int { return &r.Status }, 301, 302, 303, 307, 308), byDefault("302"), example("308")),
 	}
 }
 
 func respondKeys() []*Key {
 	return []*Key{
-		key("status", "The answer's status, from 200 to 599.",
+		key("status", "Status of the response, from 200 to 599.",
 			whole(func(r *Respond) *int { return &r.Status }, 200, 599), byDefault("200"), example("404")),
-		key("body", "The answer's body, as it is.",
+		key("body", "Body of the response.",
 			value(func(r *Respond) *string { return &r.Body }, nil), example(`"gone fishing\n"`)),
-		key("headers", "The answer's headers.",
+		key("headers", "Headers of the response.",
 			headerValues(func(r *Respond) *[]Header { return &r.Headers }), example("{Content-Type: text/plain}")),
 	}
 }
@@ -98,7 +98,7 @@ func finishRedirect(p *parser, n node, r *Redirect) {
 // finishRespond refuses a body where the status says that there is none (RFC 9110 section 6.4.1).
 func finishRespond(p *parser, n node, r *Respond) {
 	if r.Body != "" && (r.Status == 204 || r.Status == 304) {
-		p.fail(childOf(n, "body"), "stands beside status %d, which has no body", r.Status)
+		p.fail(childOf(n, "body"), "cannot be used with status %d, which has no body", r.Status)
 	}
 }
 

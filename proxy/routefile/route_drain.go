@@ -20,15 +20,15 @@ type DrainPolicy struct {
 
 func drainKeys() []*Key {
 	return []*Key{
-		key("window", "The time over which the tunnels that must go are spread. It begins three seconds after the edit, and an edit that is taken back before has no effect; off is at once.",
+		key("window", "Time over which the closing of tunnels is spread. It begins three seconds after the edit, and an edit that is reverted before has no effect; off closes them at once.",
 			duration(func(d *DrainPolicy) *dur { return &d.Window }, true), byDefault("30s"), example("1m")),
-		key("code", "The close code that both peers get.",
+		key("code", "Close code that is sent to both peers.",
 			closeCodeKey(), byDefault("1012"), example("4001")),
-		key("reason", fmt.Sprintf("The close reason that both peers get, at most %d bytes.", maxReason),
+		key("reason", fmt.Sprintf("Close reason that is sent to both peers, at most %d bytes.", maxReason),
 			text(func(d *DrainPolicy) *string { return &d.Reason }, checkReason), example("moving house")),
-		key("close_timeout", "How long the peers' Close replies may take.",
+		key("close_timeout", "Time limit for the Close replies of the peers.",
 			duration(func(d *DrainPolicy) *dur { return &d.CloseTimeout }, true), byDefault("5s"), example("2s")),
-		key("keep", "Leaves the tunnels open until they end by themselves, whatever becomes of their route, as long as their clients and Origins are allowed.",
+		key("keep", "Never drains: tunnels stay open until they end, even when their route is changed or removed, as long as their clients and origins are allowed.",
 			toggle(func(d *DrainPolicy) *Switch { return &d.Keep }), byDefault("false"), example("true")),
 	}
 }

@@ -40,18 +40,18 @@ type Rewriting struct {
 
 func headerEditsKeys() []*Key {
 	return []*Key{
-		key("request", "Towards the backend, upgrades included.",
+		key("request", "Headers of requests to the backend, upgrades included.",
 			mapping(func(h *HeaderEdits) *HeaderEdit { return &h.Request }, headerEditKeys()...), example("{remove: [X-Debug]}")),
-		key("response", "Towards the client, the 101 included.",
+		key("response", "Headers of responses to the client, the 101 included.",
 			mapping(func(h *HeaderEdits) *HeaderEdit { return &h.Response }, headerEditKeys()...), example("{set: {X-Frame-Options: DENY}}")),
 	}
 }
 
 func headerEditKeys() []*Key {
 	return []*Key{
-		key("set", "Headers to set, in place of those that are there.",
+		key("set", "Headers to set, replacing existing ones.",
 			headerEdits(func(h *HeaderEdit) *[]Header { return &h.Set }), example("{X-Env: prod}")),
-		key("add", "Header lines to add to those that are there.",
+		key("add", "Header lines to add to existing ones.",
 			headerLists(func(h *HeaderEdit) *[]Header { return &h.Add }), example("{Vary: [Origin, Cookie]}")),
 		key("remove", "Headers to remove.",
 			texts(func(h *HeaderEdit) *[]string { return &h.Remove }, checkEditedHeader), example("[X-Debug]")),
@@ -60,11 +60,11 @@ func headerEditKeys() []*Key {
 
 func rewriteKeys() []*Key {
 	return []*Key{
-		key("location", "Location, Content-Location and URI headers that name the backend name the proxy instead.",
+		key("location", "Replaces the backend by the proxy in Location, Content-Location and URI headers.",
 			toggle(func(r *Rewriting) *Switch { return &r.Location }), byDefault("false"), example("true")),
-		key("cookie_path", "Paths of cookies: the backend's to the public one.",
+		key("cookie_path", "Maps cookie paths of the backend to public paths.",
 			textMap(func(r *Rewriting) *map[string]string { return &r.CookiePath }, checkCookiePath), example("{/app: /}")),
-		key("cookie_domain", "Domains of cookies: the backend's to the public one; an empty one drops the attribute.",
+		key("cookie_domain", "Maps cookie domains of the backend to public domains; an empty one drops the attribute.",
 			textMap(func(r *Rewriting) *map[string]string { return &r.CookieDomain }, checkCookieDomain), example("{backend.internal: example.com}")),
 	}
 }
@@ -170,7 +170,7 @@ var ownedHeaders = map[string]string{
 	"proxy-authorization": "belongs to one connection", "te": "belongs to one connection",
 	"trailer": "belongs to one connection", "upgrade": "belongs to one connection",
 	"http2-settings": "belongs to one connection", "transfer-encoding": "frames the message",
-	"content-length": "frames the message", "host": "is the proxy's: see preserve_host",
+	"content-length": "frames the message", "host": "is set by the proxy: see preserve_host",
 	"sec-websocket-key": "belongs to the handshake", "sec-websocket-accept": "belongs to the handshake",
 	"sec-websocket-version": "belongs to the handshake", "sec-websocket-extensions": "belongs to the handshake",
 	"sec-websocket-protocol": "belongs to the handshake",
@@ -191,11 +191,11 @@ func checkEditedHeader(s string) error {
 func checkHeaderValue(s string) error {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return fmt.Errorf("byte %#02x may not stand in a header", c)
+			return fmt.Errorf("byte %#02x is not allowed in a header", c)
 		}
 	}
 	if strings.Trim(s, " \t") != s {
-		return errors.New("wanted no blanks at either end")
+		return errors.New("wanted no leading or trailing blanks")
 	}
 	return nil
 }

@@ -42,41 +42,41 @@ type Condition struct {
 
 func matchKeys() []*Key {
 	return []*Key{
-		key("listener", "The name of the listener that the request came in on.",
+		key("listener", "Name of the listener that accepted the request.",
 			text(func(m *Match) *string { return &m.Listener }, checkName), example("web")),
-		key("host", "The host asked for, without its port: chat.example.com, or *.example.com for every name below.",
+		key("host", "The requested host without a port: chat.example.com, or *.example.com for every subdomain.",
 			text(func(m *Match) *string { return &m.Host }, nil), example("chat.example.com")),
-		key("path", "The whole path; {name} captures one segment.",
+		key("path", "The whole path. {name} captures one segment.",
 			text(func(m *Match) *string { return &m.Path }, checkNotEmpty), example(`"/rooms/{room}/ws"`)),
-		key("path_prefix", "The path's first segments: /a matches /a and /a/b, never /ab; /a/ matches itself and what is below.",
+		key("path_prefix", "The first segments of the path: /a matches /a and /a/b, not /ab; /a/ matches itself and every path below.",
 			text(func(m *Match) *string { return &m.PathPrefix }, checkNotEmpty), example("/ws2/")),
-		key("path_regex", "An RE2 expression that begins with ^ and need not reach the path's end; groups capture.",
+		key("path_regex", "An RE2 expression that begins with ^ and need not match the whole path. Groups capture.",
 			text(func(m *Match) *string { return &m.PathRegex }, checkNotEmpty), example(`"^/(myApp/ws)$"`)),
-		key("priority", "Decides before everything else between routes that match the same request; the higher wins.",
+		key("priority", "Precedence between routes that match the same request, before all other rules; the highest wins.",
 			whole(func(m *Match) *int { return &m.Priority }, -1000000, 1000000), byDefault("0"), example("10")),
-		key("methods", "The request's method is one of these. GET matches HEAD too.",
+		key("methods", "Request methods. GET also matches HEAD.",
 			texts(func(m *Match) *[]string { return &m.Methods }, checkMethod), filled, example("[GET, POST]")),
-		conditionsKey("headers", "Conditions on headers, whose names may be in any case: for each the value itself, or one of the keys below.", checkToken, "{X-Room: blue}",
+		conditionsKey("headers", "Conditions on headers, by case-insensitive name: an exact value, or one of the keys below.", checkToken, "{X-Room: blue}",
 			func(m *Match) *[]Condition { return &m.Headers }),
-		conditionsKey("query", "Conditions on query parameters: for each the value itself, or one of the keys below.", checkNotEmpty, "{v: 2}",
+		conditionsKey("query", "Conditions on query parameters, by name: an exact value, or one of the keys below.", checkNotEmpty, "{v: 2}",
 			func(m *Match) *[]Condition { return &m.Query }),
-		conditionsKey("cookies", "Conditions on cookies: for each the value itself, or one of the keys below.", checkToken, "{beta: {present: true}}",
+		conditionsKey("cookies", "Conditions on cookies, by name: an exact value, or one of the keys below.", checkToken, "{beta: {present: true}}",
 			func(m *Match) *[]Condition { return &m.Cookies }),
-		key("upgrade", "What the Upgrade header asks for: one protocol, any, or none for requests that must not upgrade.",
+		key("upgrade", "The protocol in the Upgrade header, any for any upgrade, or none for requests without one.",
 			text(func(m *Match) *string { return &m.Upgrade }, checkMatchUpgrade), example("websocket")),
 		key("subprotocol", "A WebSocket subprotocol that the client offers.",
 			text(func(m *Match) *string { return &m.Subprotocol }, checkToken), example("chat.v2")),
-		key("client", "Networks that the client's address is in.",
+		key("client", "Networks that contain the client's address.",
 			networks(func(m *Match) *[]prefix { return &m.Client }), filled, example("[10.0.0.0/8]")),
 	}
 }
 
 // conditionsKey makes a mapping of names to conditions.
 func conditionsKey(name, meaning string, checkName func(string) error, shown string, field func(*Match) *[]Condition) *Key {
-	one := key("*", "What the value must be: the value itself, or one of the keys below.", mapping(self[Condition],
-		key("regex", "The value matches this RE2 expression somewhere.",
+	one := key("*", "An exact value, or one of the keys below.", mapping(self[Condition],
+		key("regex", "An RE2 expression that matches in the value.",
 			text(func(c *Condition) *string { return &c.Regex }, checkNotEmpty), example(`"^v[0-9]+$"`)),
-		key("present", "It is there, whatever its value. Only true may be written.",
+		key("present", "Matches any value. Only true is allowed.",
 			presentKey(), example("true")),
 	), example("blue"), shortValue, exactlyOne("regex", "present"))
 	k := &Key{Kind: KindNamed, keys: []*Key{one}, each: eachCondition(checkName, field), all: allConditions(field)}
@@ -87,7 +87,7 @@ func conditionsKey(name, meaning string, checkName func(string) error, shown str
 func eachCondition(check func(string) error, field func(*Match) *[]Condition) func(*parser, any, string, node) any {
 	return func(p *parser, dst any, name string, key node) any {
 		if err := check(name); err != nil {
-			p.fail(key, "is no name here: %v", err)
+			p.fail(key, "is not a valid name: %v", err)
 		}
 		list := field(dst.(*Match))
 		*list = append(*list, Condition{Name: name})
@@ -134,7 +134,7 @@ func shortValue(k *Key) {
 }
 
 func presentKey() *Key {
-	return onlyTrue(func(c *Condition) *bool { return &c.Present }, "a request without it cannot be asked for")
+	return onlyTrue(func(c *Condition) *bool { return &c.Present }, "its absence cannot be matched")
 }
 
 type rule = match.Rule

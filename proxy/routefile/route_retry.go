@@ -10,9 +10,9 @@ type Retry struct {
 
 func retryKeys() []*Key {
 	return []*Key{
-		key("others", "How many other backends are tried after the first.",
+		key("others", "Maximum number of other backends to try after the first.",
 			count(func(r *Retry) *int { return &r.Others }, true), byDefault("2"), example("1")),
-		key("budget", "How many of the route's requests may be tried again, beside the first ten.",
+		key("budget", "Share of the route's requests that may be retried, in addition to the first ten.",
 			percent(func(r *Retry) *int { return &r.Budget }), byDefault("20%"), example("10%")),
 	}
 }

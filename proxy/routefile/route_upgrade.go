@@ -92,7 +92,7 @@ func checkUpgradeToken(s string) error {
 func checkListedUpgrade(s string) error {
 	switch strings.ToLower(s) {
 	case "any", "none", "unchecked":
-		return fmt.Errorf("stands alone: write upgrade: %s", strings.ToLower(s))
+		return fmt.Errorf("cannot be in a list: write upgrade: %s", strings.ToLower(s))
 	}
 	return checkUpgradeToken(s)
 }
@@ -114,7 +114,7 @@ func checkOrigin(s string) error {
 		return nil
 	}
 	if s == "any" {
-		return errors.New("stands alone: write origins: any")
+		return errors.New("cannot be in a list: write origins: any")
 	}
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok || !isScheme(scheme) {

@@ -5,17 +5,28 @@
 //
 //	bytes -Parse-> *File -Check-> Errors -NewSet-> *Set (defaults resolved)
 //
-// Parse walks yamledit.Node itself, because yaml.v3's strict decoder reports Go
-// type names and no columns. One table (table.go) names every key, its kind, its
-// meaning and its default; the parser, the JSON Schema (Schema) and the
-// reference (Reference) are all made from it.
+// One table (table.go) names every key, its kind, its meaning and its default; the
+// parser, the built-in defaults, the JSON Schema (Schema), the reference
+// (Reference), the encoder and the Terraform schema are made from it.
 //
-// Check judges files as the set they are served as, the mistakes of Parse
-// included, and looks at bytes alone, so that a Terraform plan can do it; CheckFiles
-// adds what only this machine knows: certificates, sockets, ports.
+// The files, by what one looks for:
 //
-// Edits splice bytes between node positions and never re-encode the file: what
-// an edit does not name keeps its comments, order, blank lines and line ends.
+//   - a feature has one file with its record, its keys and its checks: listener.go,
+//     shutdown.go, pool.go and pool_*.go, route.go and route_*.go, settings.go,
+//     backend_tls.go, target.go. A new key is one entry there;
+//   - key_kinds.go has a function for each kind of key, such as duration, size or
+//     list of texts; grammar.go has the grammars that several keys share;
+//   - parse.go and parse_*.go turn bytes into records: YAML syntax, the walk over
+//     the table, single values. errors.go describes mistakes;
+//   - check.go judges files as the set that they are served as, from bytes alone, so
+//     that a Terraform plan can do it; checkfiles.go adds what only this machine
+//     knows: certificates, sockets, ports;
+//   - set.go and defaults.go fill in defaults; explain.go says which route a
+//     request takes;
+//   - edit.go edits and formats files through package yamledit; encode.go and
+//     spelling.go keep the spelling of what an edit does not change;
+//   - generic.go has records as plain values; schema.go and reference.go are
+//     generated documents.
 //
 // Everything here is a pure function of its arguments (CheckFiles also looks
 // at the file system) and safe for concurrent use.

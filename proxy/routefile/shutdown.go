@@ -12,9 +12,9 @@ type Shutdown struct {
 
 func shutdownKeys() []*Key {
 	return []*Key{
-		key("delay", "How long the proxy reports that it is not ready and goes on accepting, so that load balancers turn away first.",
+		key("delay", "Time for which the proxy reports not ready and still accepts connections, so that load balancers stop sending new ones.",
 			duration(func(s *Shutdown) *dur { return &s.Delay }, true), byDefault("5s"), example("10s")),
-		key("window", "The time over which the open tunnels are drained after that.",
+		key("window", "Time over which open tunnels are drained after the delay.",
 			duration(func(s *Shutdown) *dur { return &s.Window }, true), byDefault("15s"), example("20s")),
 	}
 }

@@ -40,21 +40,21 @@ const namePattern = `^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`
 
 func topKeys() []*Key {
 	return []*Key{
-		key("version", "The format of the file. Always 1.",
+		key("version", "Version of the file format. Always 1.",
 			versionKey(), required, example("1")),
-		key("listeners", "The addresses to accept connections on, by name. A set of files without any has one, web, on :8080.",
+		key("listeners", "Addresses to listen on, by name. Without any in the set of files there is one, web, on :8080.",
 			named(func(f *File) map[string]*Listener { return f.Listeners }, newListener, listenerKeys()), pattern(namePattern), example(`{web: {address: ":8080"}}`)),
-		key("trusted_proxies", "Networks of the proxies in front, whose X-Forwarded-* and Forwarded headers are believed; everyone else's are dropped. One file of a set may say it.",
+		key("trusted_proxies", "Networks of proxies in front whose X-Forwarded-* and Forwarded headers are trusted; those of other clients are dropped. Allowed in one file of a set.",
 			networks(func(f *File) *[]prefix { return &f.TrustedProxies }), example("[10.0.0.0/8]")),
-		key("defaults", "What every route of this file starts from, field by field.",
+		key("defaults", "Default settings of the routes of this file, key by key.",
 			optional(func(f *File) **Settings { return &f.Defaults }, settingsKeys()...),
 			example("{timeouts: {connect: 3s}}")),
-		key("shutdown", "What SIGTERM does. One file of a set may say it.",
+		key("shutdown", "What happens on SIGTERM. Allowed in one file of a set.",
 			optional(func(f *File) **Shutdown { return &f.Shutdown }, shutdownKeys()...),
 			example("{delay: 5s, window: 15s}")),
-		key("pools", "Sets of backends, by name. A route's target pool://NAME sends to one of them.",
+		key("pools", "Pools of backends, by name. The target pool://NAME sends to one of its backends.",
 			named(func(f *File) map[string]*Pool { return f.Pools }, newPool, poolKeys(), exactlyOne("backends", "resolve")), pattern(namePattern), example(`{rooms: {backends: {a: {url: "ws://10.0.0.1:9000"}}}}`)),
-		key("routes", "The routes, by name. Their order means nothing. Write {} to serve nothing.",
+		key("routes", "Routes, by name. Their order has no meaning. Write {} to serve nothing.",
 			named(func(f *File) map[string]*Route { return f.Routes }, newRoute, routeKeys(), exactlyOne("to", "redirect", "respond")), afterwards(routesWritten), pattern(namePattern), example(`{echo: {match: {path: /echo}, to: "internal://echo"}}`)),
 	}
 }

@@ -65,7 +65,7 @@ func parseTarget(raw string) (Target, error) {
 	}
 	rest, query, asked := strings.Cut(rest, "?")
 	if t.Query = query; asked && query == "" {
-		return t, errors.New("empty query: leave out the \"?\"")
+		return t, errors.New("empty query: remove the \"?\"")
 	}
 	if strings.HasPrefix(t.Scheme, "unix+") {
 		return t, t.readSocket(rest)
@@ -96,13 +96,13 @@ func checkTargetBytes(s string) error {
 	for i, r := range s {
 		switch {
 		case r <= ' ' || r == 0x7f || r > 0x7e:
-			return fmt.Errorf("%q may not stand in a target: percent-encode it", r)
+			return fmt.Errorf("%q is not allowed in a target: percent-encode it", r)
 		case strings.ContainsRune("\"<>\\^`|", r):
-			return fmt.Errorf("%q may not stand in a target: percent-encode it", r)
+			return fmt.Errorf("%q is not allowed in a target: percent-encode it", r)
 		case r == '#':
-			return errors.New("a target has no fragment: leave out the \"#\"")
+			return errors.New("a target has no fragment: remove the \"#\"")
 		case r == '%' && !isEscape(s[i:]):
-			return fmt.Errorf("%q is no escape: wanted %% and two hexadecimal digits", s[i:min(len(s), i+3)])
+			return fmt.Errorf("%q is not a valid escape: wanted %% and two hexadecimal digits", s[i:min(len(s), i+3)])
 		}
 	}
 	return nil
@@ -123,7 +123,7 @@ func (t *Target) readSocket(s string) error {
 	}
 	socket, path, found := strings.Cut(s, ":/")
 	if strings.ContainsAny(socket, "${}") {
-		return errors.New("a capture may stand in the path and the query only, not in the socket's path")
+		return errors.New("captures are allowed in the path and query only, not in the socket's path")
 	}
 	if strings.HasSuffix(socket, "/") || strings.HasSuffix(socket, ":") {
 		return fmt.Errorf("wanted the socket's file: %s:///run/app.sock:/path", t.Scheme)
@@ -141,10 +141,10 @@ func (t *Target) readHost(s string) error {
 		t.Path = "/" + path
 	}
 	if strings.Contains(host, "@") {
-		return errors.New("a target carries no user name or password: use headers.request.set")
+		return errors.New("a target cannot contain a user name or password: use headers.request.set")
 	}
 	if strings.ContainsAny(host, "${}") {
-		return errors.New("a capture may stand in the path and the query only, not in the host or port")
+		return errors.New("captures are allowed in the path and query only, not in the host or port")
 	}
 	switch t.Scheme {
 	case "pool":
@@ -177,7 +177,7 @@ func parseBackendURL(raw string) (Target, error) {
 		return t, fmt.Errorf("a backend is a server: wanted the scheme %s", oneOf(targetSchemes[:6]))
 	}
 	if t.Path != "" || t.Query != "" {
-		return t, errors.New("a backend's URL has no path: the route's target says it, as in pool://NAME/path")
+		return t, errors.New("a backend's URL has no path: put it in the route's target, as in pool://NAME/path")
 	}
 	return t, nil
 }

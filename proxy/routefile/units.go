@@ -75,9 +75,9 @@ func parseDuration(s string) (time.Duration, error) {
 	case err != nil && isDigits(s):
 		return 0, fmt.Errorf("has no unit: write %ss", s)
 	case err != nil && strings.HasSuffix(s, "d") && isDigits(s[:len(s)-1]):
-		return 0, fmt.Errorf("has no unit known here: write days as hours, such as 48h")
+		return 0, fmt.Errorf("has an unknown unit: write days as hours, such as 48h")
 	case err != nil:
-		return 0, fmt.Errorf("is no duration: wanted such as 30s, 500ms or 1h30m")
+		return 0, fmt.Errorf("is not a duration: wanted, for example, 30s, 500ms or 1h30m")
 	case d < 0:
 		return 0, fmt.Errorf("is negative: wanted a duration such as 30s, or off")
 	case d > maxDuration:
@@ -99,7 +99,7 @@ func parseSize(s string) (int64, error) {
 		}
 	}
 	if !isDigits(number) || number != "0" && number[0] == '0' {
-		return 0, fmt.Errorf("is no size: wanted bytes, such as 4096, 64KiB or 10MB")
+		return 0, fmt.Errorf("is not a size: wanted bytes, such as 4096, 64KiB or 10MB")
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n > maxSize/unit {

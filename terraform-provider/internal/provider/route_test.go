@@ -225,10 +225,10 @@ func TestAccRouteErrors(t *testing.T) {
 	for _, tt := range []struct{ config, want string }{
 		{route("a", `match = { host = "a..b" }
 to = "ws://x.example"`), `route "a": host "a..b": empty label`},
-		{route("a", `match = { path = "/x" }`), `route "a": wants exactly one of to, redirect or respond, has none`},
+		{route("a", `match = { path = "/x" }`), `route "a": needs exactly one of to, redirect or respond, has none`},
 		{route("a", `match = { path = "/x" }
 to = "ws://x.example"
-respond = { status = 200 }`), `wants exactly one of to, redirect or respond, has to and respond`},
+respond = { status = 200 }`), `needs exactly one of to, redirect or respond, has to and respond`},
 		{route("a", `match = { path = "/x" }
 to = "ftp://x.example"`), `to "ftp://x.example"`},
 		{route("a", `match = { path = "/x" }
@@ -236,7 +236,7 @@ to = "ws://x.example/$1"`), `to "ws://x.example/$1"`},
 		{route("a", `match = { path = "/x", headers = { X = { regex = "(" } } }
 to = "ws://x.example"`), `regex "(": missing closing )`},
 		{route("a", `match = { path = "/x", headers = { X = { regex = "a", present = true } } }
-to = "ws://x.example"`), `headers.X wants exactly one of`},
+to = "ws://x.example"`), `headers.X needs exactly one of`},
 		{route("a", `match = { path = "/x" }
 to = "ws://x.example"
 timeouts = { idle = "10" }`), `timeouts.idle "10": has no unit: write 10s`},
