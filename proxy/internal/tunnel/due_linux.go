@@ -152,7 +152,7 @@ func (l *loop) pingDue(t *slot, w *lane, every, pong int64) int64 {
 		return noTime
 	case in.ended:
 		return l.halfClosedDue(t, w, in, every, pong)
-	case every <= 0 || w.blind || in.blind:
+	case every <= 0 || w.mute || w.blind || in.blind: // no ping would come there
 		return noTime
 	}
 	heard := l.heardAt(in)

@@ -162,6 +162,9 @@ func (t *tunnel) partBackend() (ctx context.Context, why Reason, ok bool) {
 	in, out := &t.ways[fromBackend], &t.ways[fromClient]
 	in.take()
 	defer in.give()
+	if t.ending() { // the backend may well read what is being written to it
+		return nil, "", false
+	}
 	out.takeFrom(in)
 	defer out.give()
 	t.mu.Lock()
@@ -184,6 +187,14 @@ func (t *tunnel) partBackend() (ctx context.Context, why Reason, ok bool) {
 	ctx, t.redialer.cancel = context.WithCancel(context.Background())
 	t.armLocked()
 	return ctx, why, true
+}
+
+// ending reports whether the tunnel is not open any more, so that no backend is
+// wanted.
+func (t *tunnel) ending() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.phase > phaseRedialling
 }
 
 // takeFrom takes the turn, from whom it keeps waiting for a backend that has ended

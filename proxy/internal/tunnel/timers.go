@@ -142,7 +142,7 @@ func (t *tunnel) pingDueLocked(w *way, now time.Duration) time.Duration {
 		return never
 	case in.ended:
 		return t.halfClosedDueLocked(w, in, every, now)
-	case every <= 0 || w.blind || in.blind:
+	case every <= 0 || w.mute || w.blind || in.blind: // no ping would come there
 		return never
 	}
 	heard := in.heardAt(now)

@@ -356,6 +356,21 @@ func TestHalfClosedClientThatTakesNothing(t *testing.T) {
 	}
 }
 
+// Its backend cannot be pinged any more, and is not missed.
+func TestBackendOfAHalfClosedClientIsNotPinged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Limits{PingBackend: time.Second, Pong: time.Second}, func(s *Spec) { s.Client.EOF = true })
+		if got, err := io.ReadAll(b.backend); err != nil || len(got) > 0 {
+			t.Fatalf("the backend read %q and %v, want the end of file", got, err)
+		}
+		time.Sleep(55 * time.Second)
+		b.backend.Write(fromBackendFrame(wsproto.OpText, nil))
+		b.wants(b.client, wsproto.OpText)
+		b.tunnel.Cut(ReasonShutdown)
+		<-b.done
+	})
+}
+
 // One that takes what comes is kept, and so is one of another protocol.
 func TestHalfClosedClientIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
