@@ -60,7 +60,7 @@ func TestSoak(t *testing.T) {
 	for late := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		after := s.p.usage(t)
 		if after.descriptors <= before.descriptors+8 {
-			t.Logf("%d tunnels; %+v before, %+v after", s.opened.Load(), before, after)
+			t.Logf("%d tunnels in %v; %+v before, %+v after", s.opened.Load(), time.Since(over.Add(-length)), before, after)
 			break
 		}
 		if time.Now().After(late) {
