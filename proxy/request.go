@@ -47,6 +47,7 @@ type exchange struct {
 	backend *upstream.Backend    // picked; for the log
 	tried   []*upstream.Backend  // before that, in vain
 	ticket  upstream.QueueTicket // in the line before its pool
+	hint    string               // what may help against the backend's answer; for the log
 	cause   error                // what went wrong, with all details; for the log
 	tunnel  bool                 // the exchange became a tunnel, which logs for itself
 }
@@ -316,6 +317,9 @@ func (x *exchange) logRequest(aborted any) {
 	level := slog.LevelInfo
 	if x.cause != nil {
 		attrs = append(attrs, slog.String("error", x.cause.Error()))
+	}
+	if x.hint != "" {
+		attrs = append(attrs, slog.String("hint", x.hint))
 	}
 	if x.w.status >= 500 || aborted != nil {
 		level = slog.LevelWarn

@@ -162,7 +162,7 @@ func buildDrainPolicy(d routefile.DrainPolicy) drain.Policy {
 
 func buildPolicy(s *routefile.Settings) *forward.Policy {
 	return &forward.Policy{
-		PreserveHost:    s.PreserveHost == routefile.On,
+		Host:            hostMode(s.PreserveHost),
 		Forwarded:       forwardedMode(s.Forwarded),
 		Request:         buildHeaderEdit(s.Headers.Request),
 		Response:        buildHeaderEdit(s.Headers.Response),
@@ -177,6 +177,16 @@ func buildPolicy(s *routefile.Settings) *forward.Policy {
 			CookieDomain: s.RewriteResponse.CookieDomain,
 		},
 	}
+}
+
+func hostMode(preserve routefile.Switch) forward.HostMode {
+	switch preserve {
+	case routefile.On:
+		return forward.HostClient
+	case routefile.Off:
+		return forward.HostTarget
+	}
+	return forward.HostByTLS
 }
 
 func forwardedMode(mode string) forward.ForwardedMode {

@@ -100,7 +100,7 @@ func (a *attempt) check() *refusal {
 	if rf := a.checkRequest(); rf != nil {
 		return &refusal{status: rf.Status, text: rf.Text, header: rf.Header}
 	}
-	if rf := wsproto.CheckOrigin(a.r.Header, a.r.Host, a.rt.origins); rf != nil {
+	if rf := wsproto.CheckOrigin(a.r.Header, a.asks().PublicHost(), a.rt.origins); rf != nil {
 		return refuse(rf.Status, rf.Text, fmt.Errorf("%s: %s", rf.Text, rf.Hint))
 	}
 	return nil
@@ -164,7 +164,7 @@ func (a *attempt) reserve() error {
 		Route:   a.rt.name,
 		Backend: backend.Key(),
 		Client:  a.client,
-		Host:    a.r.Host,
+		Host:    a.asks().PublicHost(),
 		Origin:  a.r.Header.Get("Origin"),
 		Policy:  a.rt.drain,
 
@@ -423,8 +423,19 @@ func (a *attempt) relay(conn net.Conn, answer *answered) {
 		}
 		conn.Close()
 	}()
+	a.hint = a.hostHint(answer.StatusCode)
 	a.carry(a.path, "", answer.Response)
 	kept = true // it did not panic
+}
+
+// hostHint guesses why a backend refuses a page: many servers compare its Origin
+// with the Host that they were asked for.
+func (a *attempt) hostHint(status int) string {
+	sent := a.rt.policy.RequestHost(a.asks(), a.backend)
+	if status != http.StatusForbidden || a.r.Header.Get("Origin") == "" || strings.EqualFold(sent, a.r.Host) {
+		return ""
+	}
+	return fmt.Sprintf("servers compare Origin with Host, and the backend was asked for %q, not for %q: try preserve_host: true", sent, a.r.Host)
 }
 
 // switchProtocols takes the connection from net/http, tells the client, and

@@ -22,6 +22,9 @@ judges it. A single "-" is standard input.
 What only this machine knows is looked at too: certificates, the directories of
 sockets, the names of ports. --offline judges the bytes alone.
 
+Where nothing is wrong, notes may follow: what is right and may yet not be what
+was meant. They change neither the exit status nor what --json prints.
+
 The exit status is 0 when nothing is wrong, 1 when something is, 2 for a wrong
 command line, 3 when a file could not be read.`
 
@@ -59,8 +62,13 @@ func runCheck(env *Env, flags checkFlags, paths []string) error {
 		err = printJSON(env, mistakes)
 	} else if len(mistakes) > 0 {
 		printMistakes(env, mistakes, sourcesOf(documents))
-	} else if env.IsTerminal {
-		fmt.Fprintln(env.Stderr, summary(files))
+	} else {
+		if notes := routefile.Notes(files...); len(notes) > 0 {
+			printMistakes(env, notes, sourcesOf(documents))
+		}
+		if env.IsTerminal {
+			fmt.Fprintln(env.Stderr, summary(files))
+		}
 	}
 	if err == nil && len(mistakes) > 0 {
 		err = &exitError{code: exitInvalid}

@@ -124,7 +124,7 @@ routes: {all: {match: {path_prefix: /}, to: "ws://$b"}}
 			head := b.headOf(t, path)
 			for field, want := range map[string]string{
 				"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": proxytest.SampleKey,
-				"Sec-WebSocket-Version": "13", "HTTP2-Settings": "", "X-Hop": "", "Host": b.Addr, "Content-Length": "",
+				"Sec-WebSocket-Version": "13", "HTTP2-Settings": "", "X-Hop": "", "Host": "test.example", "Content-Length": "",
 				"Sec-WebSocket-Extensions": fieldLines(asking.String(), "Sec-WebSocket-Extensions"),
 				"Sec-WebSocket-Protocol":   fieldLines(asking.String(), "Sec-WebSocket-Protocol"),
 			} {

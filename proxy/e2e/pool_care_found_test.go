@@ -32,7 +32,7 @@ pools:
   p:
     resolve: {dns: "chat.test:` + port + `", server: "` + names.Addr + `", scheme: ws, every: 20ms, max_tunnels: 100}
 routes:
-  all: {match: {path_prefix: /}, to: "pool://p", drain: {window: 0}}
+  all: {match: {path_prefix: /}, to: "pool://p", drain: {window: 0}, preserve_host: false}
 ` + more
 	}
 	p := start(t, routes(""))
@@ -81,7 +81,7 @@ func TestWrittenThenFound(t *testing.T) {
 	routes := func(members string) string {
 		return web + "pools: {p: {" + members + "}}\n" + `
 routes:
-  all: {match: {path_prefix: /}, to: "pool://p", drain: {window: 0}}
+  all: {match: {path_prefix: /}, to: "pool://p", drain: {window: 0}, preserve_host: false}
 ` + statusRoute
 	}
 	written := routes(`backends: {a: {url: "ws://127.0.0.1:` + port + `"}, b: {url: "ws://127.0.0.2:` + port + `", disabled: true}}`)

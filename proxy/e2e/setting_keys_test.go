@@ -178,7 +178,7 @@ var shownBy = map[string]string{
 	"on_backend_loss":                "TestRedialOff",
 	"retry.others":                   "TestRetry",
 	"retry.budget":                   "TestRetry",
-	"preserve_host":                  "TestRequestHeaders",
+	"preserve_host":                  "TestHostOfPlainBackends",
 	"forwarded":                      "TestForwarded",
 	"rewrite_response":               "TestRewriteShort",
 	"rewrite_response.location":      "TestRewriteResponse",

@@ -19,6 +19,8 @@ routes:
   one:     {match: {path: /one}, to: "internal://echo", origins: "https://app.example.com"}
   list:    {match: {path: /list}, to: "internal://echo", origins: ["https://app.example.com", "https://*.example.org:8443", same-host]}
   any:     {match: {path: /any}, to: "internal://echo", origins: any}
+  null:    {match: {path: /null}, to: "internal://echo", origins: ["null", same-host]}
+  file:    {match: {path: /file}, to: "internal://echo", origins: "file://"}
 `)
 	for _, tt := range []struct {
 		path   string
@@ -53,6 +55,13 @@ routes:
 		{"/any", "", true},
 		{"/any", "https://evil.example", true},
 		{"/any", "null", true},
+		{"/null", "null", true},
+		{"/null", "http://www.test", true},
+		{"/null", "file://", false},
+		{"/null", "https://evil.example", false},
+		{"/file", "file://", true},
+		{"/file", "null", false},
+		{"/file", "http://www.test", false},
 	} {
 		asking := proxytest.Handshake{Target: tt.path, Host: "www.test"}
 		if tt.origin != "" {
@@ -74,10 +83,42 @@ routes:
 	}
 }
 
+// TestOriginsBehindProxy: same-host means the host that the client asked for, which a
+// trusted proxy tells. It is what an edit judges the open tunnel by, too.
+func TestOriginsBehindProxy(t *testing.T) {
+	t.Parallel()
+	const routes = `
+routes: {chat: {match: {path_prefix: /}, to: "internal://echo", drain: {window: 0}}}
+`
+	inside := proxytest.Handshake{Host: "inside:9000", Extra: []string{"Origin: https://app.example.com", "X-Forwarded-Host: app.example.com"}}
+	trusting := start(t, web+"trusted_proxies: 127.0.0.1\n"+routes)
+	client := connect(t, trusting)
+	mustSwitch(t, client, inside.String())
+	if line := trusting.edit(web + "trusted_proxies: 127.0.0.1\n" + routes + "defaults: {strict: true}\n"); line.text("tunnels_kept") != "1" {
+		t.Errorf("%s tunnels are kept after an edit, wanted the one", line.text("tunnels_kept"))
+	}
+	for name, asking := range map[string]proxytest.Handshake{
+		"the inner name": {Host: "inside:9000", Extra: []string{"Origin: http://inside:9000", "X-Forwarded-Host: app.example.com"}},
+		"another":        {Host: "inside:9000", Extra: []string{"Origin: https://evil.example", "X-Forwarded-Host: app.example.com"}},
+	} {
+		if got := ask(t, connect(t, trusting), asking.String()); got.status != 403 {
+			t.Errorf("%s: %d, wanted 403", name, got.status)
+		}
+	}
+	if got := ask(t, connect(t, start(t, web+routes)), inside.String()); got.status != 403 {
+		t.Errorf("a stranger's X-Forwarded-Host: %d, wanted 403", got.status)
+	}
+}
+
 // TestOriginHint: the log says what to write, and what it says is right.
 func TestOriginHint(t *testing.T) {
 	t.Parallel()
-	const origin = "https://app.example.com"
+	for _, origin := range []string{"https://app.example.com", "null", "file://"} {
+		t.Run(slug(origin), func(t *testing.T) { checkOriginHint(t, origin) })
+	}
+}
+
+func checkOriginHint(t *testing.T, origin string) {
 	routes := func(origins string) string {
 		return web + fmt.Sprintf("routes: {chat: {to: \"internal://echo\", origins: %s}}\n", origins)
 	}

@@ -57,6 +57,7 @@ routes:
   rfc:  {match: {path: /rfc}, to: "$b", forwarded: rfc7239}
   off:  {match: {path: /off}, to: "$b", forwarded: "off"}
   host: {match: {path: /host}, to: "$b", preserve_host: true}
+  own:  {match: {path: /own}, to: "$b", preserve_host: false}
 `, map[string]string{"b": b.url("http")}))
 	forged := []string{"X-Forwarded-For: 192.0.2.9", "X_Forwarded_For: 192.0.2.9", "X-Real-IP: 192.0.2.9", "Forwarded: for=192.0.2.9"}
 	ask := func(path string) *http.Request {
@@ -83,8 +84,11 @@ routes:
 	if got := ask("/host").Host; got != "public.example" {
 		t.Errorf("preserve_host: the backend was asked for host %q", got)
 	}
-	if got := ask("/x").Host; got != b.authority() {
-		t.Errorf("without preserve_host the backend was asked for host %q", got)
+	if got := ask("/own").Host; got != b.authority() {
+		t.Errorf("preserve_host: false: the backend was asked for host %q", got)
+	}
+	if got := ask("/x").Host; got != "public.example" {
+		t.Errorf("by default the backend, which has no TLS, was asked for host %q", got)
 	}
 }
 

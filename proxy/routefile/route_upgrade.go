@@ -54,9 +54,14 @@ func originsKey() *Key {
 				return
 			}
 			*o = Origins{Mode: "list"}
-			for _, origin := range p.words(k, n, checkOrigin) {
-				o.Allow = append(o.Allow, strings.ToLower(origin)) // as browsers send them
-			}
+			p.items(k, n, func(item node) {
+				switch {
+				case item.Value == "null" && yamledit.IsNull(item):
+					p.fail(item, `null, wanted a text: write "null"`)
+				case p.wantText(item) && p.passes(item, checkOrigin):
+					o.Allow = append(o.Allow, strings.ToLower(item.Value)) // as browsers send them
+				}
+			})
 		}}
 }
 
@@ -110,7 +115,7 @@ func checkMatchUpgrade(s string) error {
 
 // checkOrigin accepts "scheme://host[:port]", "scheme://*.host[:port]" and "same-host" (RFC 6454 section 6.2).
 func checkOrigin(s string) error {
-	if s == "same-host" {
+	if s == "same-host" || s == "null" || s == "file://" {
 		return nil
 	}
 	if s == "any" {
@@ -118,7 +123,7 @@ func checkOrigin(s string) error {
 	}
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok || !isScheme(scheme) {
-		return errors.New("wanted an origin such as https://app.example.com, https://*.example.com or same-host")
+		return errors.New("wanted an origin such as https://app.example.com, https://*.example.com, null, file:// or same-host")
 	}
 	if strings.Contains(rest, "/") {
 		return fmt.Errorf("an origin has no path: write %s://%s", scheme, strings.SplitN(rest, "/", 2)[0])

@@ -23,7 +23,7 @@ type Settings struct {
 	Origins         Origins
 	Drain           DrainPolicy
 	Headers         HeaderEdits
-	PreserveHost    Switch
+	PreserveHost    Switch // Unset: by the backend's scheme
 	Forwarded       string // "x", "rfc7239", "off"
 	OnBackendLoss   string // "close", "redial"
 	RewriteResponse Rewriting
@@ -48,15 +48,15 @@ func settingsKeys() []*Key {
 			texts(func(s *Settings) *[]string { return &s.Lenient }, nil), enum("subprotocol", "key"), byDefault("[]"), example("[subprotocol]")),
 		key("limits", "Limits of the route.",
 			mapping(func(s *Settings) *Limits { return &s.Limits }, limitKeys()...), example("{tunnels: 1000}")),
-		key("origins", "Origins of pages that may open a tunnel: a list of origins, same-host, or any. Requests without an Origin header are allowed.",
+		key("origins", "Origins of pages that may open a tunnel: a list of origins, same-host, or any. same-host compares with the Host header, or with X-Forwarded-Host of a trusted proxy. \"null\" is the origin of files and sandboxed frames, file:// of some libraries and embedded browsers. Requests without an Origin header are allowed.",
 			originsKey(), filled, byDefault("same-host"), example(`["https://app.example.com", same-host]`)),
 		key("drain", "Drain policy: how tunnels are closed.",
 			mapping(func(s *Settings) *DrainPolicy { return &s.Drain }, drainKeys()...), example("{window: 1m}")),
 		key("headers", "Changes to headers: remove, then set, then add.",
 			mapping(func(s *Settings) *HeaderEdits { return &s.Headers }, headerEditsKeys()...),
 			example("{request: {set: {X-Env: prod}}}")),
-		key("preserve_host", "Sends the client's Host header to the backend instead of the target's.",
-			toggle(func(s *Settings) *Switch { return &s.PreserveHost }), byDefault("false"), example("true")),
+		key("preserve_host", "Sends the client's Host header to the backend instead of the target's. Defaults to true for backends without TLS and to false for backends with TLS.",
+			toggle(func(s *Settings) *Switch { return &s.PreserveHost }), example("true")),
 		key("forwarded", "Headers that tell the backend about the client: x for X-Forwarded-* and X-Real-IP, rfc7239 for Forwarded, off for none.",
 			text(func(s *Settings) *string { return &s.Forwarded }, nil), enum("x", "rfc7239", "off"), byDefault("x"), example("rfc7239")),
 		key("rewrite_response", "Rewrites the backend's own address in its responses.",

@@ -247,10 +247,10 @@ func TestDefaults(t *testing.T) {
 		Upgrade: Upgrade{Mode: "websocket"}, HTTPFallback: On,
 		Timeouts:  Timeouts{5 * time.Second, 10 * time.Second, time.Minute, time.Minute, time.Minute, off, off, off, off, off},
 		Keepalive: Keepalive{30 * time.Second, 10 * time.Second, On, On}, Strict: Off, Lenient: []string{},
-		Limits:       Limits{off, off, off, off, off, off, off},
-		Origins:      Origins{Mode: "same-host"},
-		Drain:        DrainPolicy{Window: 30 * time.Second, Code: 1012, CloseTimeout: 5 * time.Second, Keep: Off},
-		PreserveHost: Off, Forwarded: "x", RewriteResponse: Rewriting{Location: Off}, BackendTLS: TLSSettings{Insecure: Off},
+		Limits:    Limits{off, off, off, off, off, off, off},
+		Origins:   Origins{Mode: "same-host"},
+		Drain:     DrainPolicy{Window: 30 * time.Second, Code: 1012, CloseTimeout: 5 * time.Second, Keep: Off},
+		Forwarded: "x", RewriteResponse: Rewriting{Location: Off}, BackendTLS: TLSSettings{Insecure: Off},
 		Retry: Retry{2, 20}, OnBackendLoss: "close", NTLM: "pin",
 	}
 	if got := Defaults(); !reflect.DeepEqual(got, want) {

@@ -148,9 +148,10 @@ func TestRequestHost(t *testing.T) {
 		policy Policy
 		want   string
 	}{
-		{Policy{}, "10.0.0.1:9000"},
-		{Policy{PreserveHost: true}, "chat.example.com"},
-		{Policy{PreserveHost: true, Request: HeaderEdit{Set: []Header{{"host", "set.example"}}}}, "set.example"},
+		{Policy{}, "chat.example.com"},
+		{Policy{Host: HostTarget}, "10.0.0.1:9000"},
+		{Policy{Host: HostClient}, "chat.example.com"},
+		{Policy{Host: HostClient, Request: HeaderEdit{Set: []Header{{"host", "set.example"}}}}, "set.example"},
 	} {
 		if got := tt.policy.RequestHost(stranger, b); got != tt.want {
 			t.Errorf("%+v: got %q, want %q", tt.policy, got, tt.want)

@@ -15,11 +15,11 @@ import (
 // Policy is how one route's requests are forwarded. Made once a route and not
 // changed after; safe for concurrent use.
 type Policy struct {
-	PreserveHost bool // the backend gets the client's Host
-	Forwarded    ForwardedMode
-	Request      HeaderEdit
-	Response     HeaderEdit
-	Rewriting    Rewriting
+	Host      HostMode
+	Forwarded ForwardedMode
+	Request   HeaderEdit
+	Response  HeaderEdit
+	Rewriting Rewriting
 
 	BodyBytes       int64         // of a request's body -> 413; 0 or less is no limit
 	ConnectTimeout  time.Duration // resolving, connecting and TLS -> 504; 0 or less is none
@@ -27,6 +27,18 @@ type Policy struct {
 	BodyTimeout     time.Duration // how long the client may be silent within its body -> 408; 0 or less is none
 	SendTimeout     time.Duration // how long the client may take nothing of the answer; 0 or less is none
 }
+
+// HostMode is which Host header a backend gets.
+type HostMode uint8
+
+const (
+	// HostByTLS is the target's towards backends with TLS, whose certificates and
+	// virtual hosts go by it, and the client's towards those without: servers compare
+	// Origin with Host.
+	HostByTLS HostMode = iota
+	HostClient
+	HostTarget
+)
 
 // ForwardedMode is how a backend is told who asks.
 type ForwardedMode uint8
@@ -82,18 +94,25 @@ func (c Client) Proto() string { return cmp.Or(c.Reported.Proto, c.hopProto()) }
 // PublicHost is the Host that the client asked for, as far as trusted proxies tell.
 func (c Client) PublicHost() string { return cmp.Or(c.Reported.Host, c.Host) }
 
-// RequestHost is the Host header for the backend: what the route sets, the
-// client's own with PreserveHost, else the backend's.
+// RequestHost is the Host header for this backend: what the route sets, else by
+// the Policy's HostMode. A request that goes on to another backend asks again.
 func (p *Policy) RequestHost(c Client, b *upstream.Backend) string {
 	for _, h := range p.Request.Set {
 		if http.CanonicalHeaderKey(h.Name) == "Host" {
 			return h.Value
 		}
 	}
-	if p.PreserveHost && c.Host != "" {
+	if c.Host != "" && p.preservesHost(b) {
 		return c.Host
 	}
 	return b.Host()
+}
+
+func (p *Policy) preservesHost(b *upstream.Backend) bool {
+	if p.Host == HostByTLS {
+		return !b.Key().Secure()
+	}
+	return p.Host == HostClient
 }
 
 // dropAliases removes what a backend may mistake for a header that the edit

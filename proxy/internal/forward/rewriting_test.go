@@ -63,7 +63,7 @@ func TestLocation(t *testing.T) {
 func TestLocationOfPreservedHost(t *testing.T) {
 	hop := Hop{
 		Backend: upstream.NewBackend(upstream.BackendKey{Pool: "p", Scheme: "http", Authority: "10.0.0.1:9000"}),
-		Policy:  &Policy{PreserveHost: true}, Client: Client{Host: "www.example.com"},
+		Policy:  &Policy{Host: HostClient}, Client: Client{Host: "www.example.com"},
 		Public: Public{Scheme: "https", Host: "www.example.com", TargetPrefix: "/app", RoutePrefix: "/shop"},
 	}
 	if got, want := hop.publicURL("http://www.example.com/app/x"), "https://www.example.com/shop/x"; got != want {

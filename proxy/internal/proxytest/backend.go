@@ -21,6 +21,7 @@ type EchoOptions struct {
 	Compression  bool     // permessage-deflate, if the client offers it
 	TLS          *Certificate
 	Unix         bool // listen on a unix socket
+	SameOrigin   bool // an Origin whose host is not the request's Host is answered 403
 }
 
 // Echo is a WebSocket server that returns each message as it came, with its
@@ -35,10 +36,14 @@ type Echo struct {
 // EchoServer starts an echo on every path.
 func EchoServer(t testing.TB, options EchoOptions) *Echo {
 	t.Helper()
+	checkOrigin := func(*http.Request) bool { return true }
+	if options.SameOrigin {
+		checkOrigin = nil // gorilla's own
+	}
 	upgrader := websocket.Upgrader{
 		Subprotocols:      options.Subprotocols,
 		EnableCompression: options.Compression,
-		CheckOrigin:       func(*http.Request) bool { return true },
+		CheckOrigin:       checkOrigin,
 	}
 	echo := new(Echo)
 	echo.Server = serve(t, options.TLS, options.Unix, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

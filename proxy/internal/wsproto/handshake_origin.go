@@ -18,6 +18,8 @@ type OriginRules struct {
 	any      bool
 	list     bool // patterns are given: same-host only if sameHost
 	sameHost bool
+	null     bool
+	file     bool
 	patterns []originPattern
 }
 
@@ -37,7 +39,9 @@ type origin struct {
 // ParseOrigins compiles a route's allow-list. An element is
 // "scheme://host[:port]", "scheme://*.domain[:port]" (any depth, not the
 // domain itself), "same-host" (the origin's host name is the request's, ports
-// and scheme ignored) or "any". An empty list is same-host. Without a port a
+// and scheme ignored), "null" (pages without an origin: files, sandboxed frames),
+// "file://" (what some libraries and embedded browsers send instead) or "any". An
+// empty list is same-host. Without a port a
 // pattern means its scheme's default port.
 func ParseOrigins(list []string) (OriginRules, error) {
 	rules := OriginRules{list: len(list) > 0}
@@ -47,6 +51,10 @@ func ParseOrigins(list []string) (OriginRules, error) {
 			rules.any = true
 		case "same-host":
 			rules.sameHost = true
+		case nullOrigin:
+			rules.null = true
+		case fileOrigin:
+			rules.file = true
 		default:
 			p, err := parseOriginPattern(s)
 			if err != nil {
@@ -58,12 +66,18 @@ func ParseOrigins(list []string) (OriginRules, error) {
 	return rules, nil
 }
 
+// Origins that name no host (RFC 6454 section 7.1 has the first only).
+const (
+	nullOrigin = "null"
+	fileOrigin = "file://"
+)
+
 func parseOriginPattern(s string) (originPattern, error) {
 	scheme, rest, ok := strings.Cut(s, "://")
 	domain, wildcard := strings.CutPrefix(rest, "*.")
 	o, valid := parseOrigin(scheme + "://" + domain)
 	if !ok || !valid || wildcard && strings.HasPrefix(o.host, "[") {
-		return originPattern{}, fmt.Errorf("origin %q: want scheme://host[:port], scheme://*.domain, same-host or any", s)
+		return originPattern{}, fmt.Errorf("origin %q: want scheme://host[:port], scheme://*.domain, null, file://, same-host or any", s)
 	}
 	return originPattern{origin: o, wildcard: wildcard}, nil
 }
@@ -81,8 +95,7 @@ func (p originPattern) allows(o origin) bool {
 
 // CheckOrigin returns nil when the request may open a tunnel: it has no Origin
 // (no browser), or one that rules allow. host is the request's Host, with or
-// without a port. Two Origin lines and "null" are refused, except where any
-// origin may pass. The refusal is 403; its Hint, for the log, says what to
+// without a port. Two Origin lines are refused, except where any origin may pass. The refusal is 403; its Hint, for the log, says what to
 // write in the routes file.
 func CheckOrigin(h http.Header, host string, rules OriginRules) *Refusal {
 	lines := h["Origin"]
@@ -91,8 +104,10 @@ func CheckOrigin(h http.Header, host string, rules OriginRules) *Refusal {
 		return nil
 	case len(lines) > 1:
 		return refuseOrigin("more than one Origin", "the request has more than one Origin: none can be trusted")
-	case lines[0] == "null":
-		return refuseOrigin("origin not allowed", `origin "null" (a file, a sandboxed frame) has no name to list: only "origins: any" lets it pass`)
+	case lines[0] == nullOrigin && rules.null, equalFold(lines[0], fileOrigin) && rules.file:
+		return nil
+	case lines[0] == nullOrigin, equalFold(lines[0], fileOrigin):
+		return refuseOrigin("origin not allowed", fmt.Sprintf("origin %q is not allowed: to let it in, with every file and sandboxed frame, write origins: [%q]", lines[0], Lower(lines[0])))
 	}
 	o, ok := parseOrigin(lines[0])
 	if !ok {

@@ -421,6 +421,17 @@ func TestCheckOrigin(t *testing.T) {
 		{"chrome-extension://abcdef", "chrome-extension://abcdef", "x", true},
 
 		{"any", "null", "x", true},
+		{"null", "null", "x", true},
+		{"null", "file://", "x", false},
+		{"null", "https://null", "x", false},
+		{"null", "https://x", "x", false}, // a list replaces same-host
+		{"null same-host", "https://x", "x", true},
+		{"null", "null|null", "x", false},
+		{"", "file://", "", false},
+		{"file://", "file://", "x", true},
+		{"file://", "FILE://", "x", true},
+		{"file://", "file:///", "x", false},
+		{"file://", "null", "x", false},
 		{"any", "https://b|https://c", "x", true},
 	}
 	for _, tt := range tests {
@@ -454,7 +465,7 @@ func TestOriginHint(t *testing.T) {
 }
 
 func TestParseOriginsRefuses(t *testing.T) {
-	for _, s := range []string{"", "*", "null", "app.example", "https://", "https://*", "https://*.", "https://a.*", "https://a/b", "https://a:0", "https://a:b",
+	for _, s := range []string{"", "*", "NULL", "file:///", "File://", "app.example", "https://", "https://*", "https://*.", "https://a.*", "https://a/b", "https://a:0", "https://a:b",
 		"https://u@a", "https://*.[::1]", "https://[::1", "https://a..b", "://a", "1x://a", "https://a:99999", "https://a:+1", "SAME-HOST", "https://*.*.a"} {
 		if _, err := ParseOrigins([]string{"https://good.example", s}); err == nil || !strings.Contains(err.Error(), "want scheme") {
 			t.Errorf("ParseOrigins(%q): %v, want an error", s, err)
