@@ -5,10 +5,10 @@ import (
 	"sort"
 )
 
-// Whose a comment is, for a layout that moves keys. yaml.v3's own attribution
-// loses some and misplaces others, so each comment is given out here by its place.
+// Which key a comment belongs to, for Format, which moves keys. yaml.v3 loses some
+// comments and attaches others to the wrong node, so they are assigned by position here.
 
-// commentLines is comments as lines, with a blank line where one stands above.
+// commentLines returns comments as lines, with a blank line before those that have one above.
 func (l *layout) commentLines(list []comment) []string {
 	var lines []string
 	for _, c := range list {
@@ -20,78 +20,78 @@ func (l *layout) commentLines(list []comment) []string {
 	return lines
 }
 
-// gapAbove says whether a blank line that belongs to no value stands above a line.
+// gapAbove reports whether the line above is blank and not part of a block scalar.
 func (l *layout) gapAbove(line int) bool {
-	return line > 0 && l.blankLine(line-1) && !l.kept[line-1]
+	return line > 0 && l.blankLine(line-1) && !l.keptBlank[line-1]
 }
 
-// beginsLine says whether nothing but space and dashes stands before an offset on its line.
+// beginsLine reports whether only blanks and dashes precede an offset on its line.
 func (l *layout) beginsLine(at int) bool {
 	return len(bytes.Trim(l.data[l.starts[l.lineOf(at)]:at], " -\t")) == 0
 }
 
-// giver hands comments out.
-type giver struct {
+// commentAssigner attaches comments to nodes.
+type commentAssigner struct {
 	*layout
-	remarks map[*Node]*remark
+	attached map[*Node]*attachedComments
 }
 
-// of is a node's remark, made when first asked for.
-func (g giver) of(n *Node) *remark {
-	if g.remarks[n] == nil {
-		g.remarks[n] = &remark{}
+// of returns the comments of a node, which it creates on first use.
+func (g commentAssigner) of(n *Node) *attachedComments {
+	if g.attached[n] == nil {
+		g.attached[n] = &attachedComments{}
 	}
-	return g.remarks[n]
+	return g.attached[n]
 }
 
-// sibling is one pair of a mapping or item of a list.
+// sibling is one pair of a mapping or one item of a list.
 type sibling struct {
 	owner, value *Node // the key, or the item itself; the value
 	start, end   int   // bytes
 }
 
-func (g giver) siblings(n *Node) []sibling {
+func (g commentAssigner) siblings(n *Node) []sibling {
 	var list []sibling
 	if n.Kind == SequenceNode {
 		for _, item := range n.Content {
-			at := g.places[item]
+			at := g.spans[item]
 			list = append(list, sibling{item, item, at.props, at.end})
 		}
 		return list
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		list = append(list, sibling{key, value, g.places[key].props, max(g.places[key].end, g.places[value].end)})
+		list = append(list, sibling{key, value, g.spans[key].props, max(g.spans[key].end, g.spans[value].end)})
 	}
 	return list
 }
 
-// children gives out the comments in and around the parts of a collection.
-func (g giver) children(n *Node, list []comment) {
+// assign attaches the comments in and around the parts of a collection.
+func (g commentAssigner) assign(n *Node, list []comment) {
 	all := g.siblings(n)
 	for i, s := range all {
 		stop := len(g.data)
 		if i+1 < len(all) {
 			stop = all[i+1].start
 		}
-		g.lead(s, list[:before(list, s.start)], i == 0)
+		g.assignAbove(s, list[:before(list, s.start)], i == 0)
 		list = list[before(list, s.start):]
 		end, next := before(list, s.end), before(list, stop)
 		after := list[end:next]
-		own := g.after(s, &after, i+1 == len(all))
-		g.inside(s, list[:end+len(own)])
+		own := g.assignAfter(s, &after, i+1 == len(all))
+		g.assignInside(s, list[:end+len(own)])
 		list = list[next-len(after):]
 	}
 }
 
-// before counts the comments before an offset.
+// before counts the comments that start before an offset.
 func before(list []comment, offset int) int {
 	return sort.Search(len(list), func(i int) bool { return list[i].start >= offset })
 }
 
-// lead gives a sibling the comments and the blank line above it. No blank line
-// begins a block.
-func (g giver) lead(s sibling, list []comment, first bool) {
+// assignAbove attaches the comments and the blank line above a sibling. A block never
+// begins with a blank line.
+func (g commentAssigner) assignAbove(s sibling, list []comment, first bool) {
 	lines := g.commentLines(list)
 	if g.gapAbove(g.lineOf(s.start)) && g.beginsLine(s.start) {
 		lines = append(lines, "")
@@ -100,32 +100,32 @@ func (g giver) lead(s sibling, list []comment, first bool) {
 		lines = lines[1:]
 	}
 	if len(lines) > 0 {
-		g.of(s.owner).lead = lines
+		g.of(s.owner).above = lines
 	}
 }
 
-// after gives out the comments behind a sibling's value and leaves in list
-// those of the next sibling. It returns those that belong inside of a block:
-// the one on its last line, and those indented deeper than its key.
-func (g giver) after(s sibling, list *[]comment, final bool) (own []comment) {
+// assignAfter attaches the comments after a sibling's value and leaves those of the next
+// sibling in list. It returns those that belong inside of a block: the one on its last
+// line, and those indented deeper than its key.
+func (g commentAssigner) assignAfter(s sibling, list *[]comment, final bool) (own []comment) {
 	switch {
 	case isBlockCollection(s.value):
 		i, col := 0, g.column(s.start)
-		for i < len(*list) && (!(*list)[i].alone || (*list)[i].col > col) {
+		for i < len(*list) && (!(*list)[i].ownLine || (*list)[i].col > col) {
 			i++
 		}
 		own, *list = (*list)[:i], (*list)[i:]
-	case len(*list) > 0 && !(*list)[0].alone:
-		g.note(s.owner, (*list)[0])
+	case len(*list) > 0 && !(*list)[0].ownLine:
+		g.assignTrailing(s.owner, (*list)[0])
 		*list = (*list)[1:]
 	}
-	g.foot(s, list, final)
+	g.assignBelow(s, list, final)
 	return own
 }
 
-// foot gives a sibling the comments directly below it, if a blank line sets
-// them apart from the next; the last sibling takes all that are left.
-func (g giver) foot(s sibling, list *[]comment, final bool) {
+// assignBelow attaches the comments directly below a sibling if a blank line separates
+// them from the next one; the last sibling gets all that remain.
+func (g commentAssigner) assignBelow(s sibling, list *[]comment, final bool) {
 	line, i := g.lastLine(s.end)+1, 0
 	for i < len(*list) && (*list)[i].line == line+i {
 		i++
@@ -137,39 +137,39 @@ func (g giver) foot(s sibling, list *[]comment, final bool) {
 		i = 0
 	}
 	if i > 0 {
-		g.of(s.owner).foot = g.commentLines((*list)[:i])
+		g.of(s.owner).below = g.commentLines((*list)[:i])
 		*list = (*list)[i:]
 	}
 }
 
-// note gives a comment to the end of a sibling's line; a second one goes above it.
-func (g giver) note(owner *Node, c comment) {
+// assignTrailing attaches a comment to the end of a sibling's line; a second one goes above it.
+func (g commentAssigner) assignTrailing(owner *Node, c comment) {
 	r, text := g.of(owner), string(g.data[c.start:c.end])
-	if r.note == "" {
-		r.note = text
+	if r.trailing == "" {
+		r.trailing = text
 		return
 	}
-	r.lead = append(r.lead, text)
+	r.above = append(r.above, text)
 }
 
-// inside gives out the comments between a sibling's start and the end of its
-// value: before the value's first part they are the sibling's own, unless they
-// have a line to themselves.
-func (g giver) inside(s sibling, list []comment) {
+// assignInside attaches the comments between a sibling's start and the end of its value.
+// Those before the value's first part belong to the sibling, unless they have a line of
+// their own.
+func (g commentAssigner) assignInside(s sibling, list []comment) {
 	parts := g.siblings(s.value)
 	if len(parts) == 0 {
 		for _, c := range list {
-			g.note(s.owner, c)
+			g.assignTrailing(s.owner, c)
 		}
 		return
 	}
 	rest := list[:0:0]
 	for _, c := range list {
-		if c.start < parts[0].start && !c.alone {
-			g.note(s.owner, c)
+		if c.start < parts[0].start && !c.ownLine {
+			g.assignTrailing(s.owner, c)
 		} else {
 			rest = append(rest, c)
 		}
 	}
-	g.children(s.value, rest)
+	g.assign(s.value, rest)
 }

@@ -5,42 +5,40 @@ import (
 	"slices"
 )
 
-// Format: a routes file in the canonical layout.
+// Format: a document in the canonical layout.
 
 // Format returns data in the canonical layout, which an edit can splice and
 // which Format itself leaves as it is:
 //
 //   - two spaces a level, lists indented below their key, LF line ends, one at the end;
-//   - keys in the order of the reference; names (of pools, routes, backends,
-//     listeners) keep their order;
-//   - the sections of the top level are blocks; elsewhere a mapping or list that
-//     is written in braces or brackets stands on one line while that line is not
-//     longer than 100 characters, and becomes a block otherwise; what is written
-//     as a block stays one;
-//   - comments stay with the key they stand at; those at the ends of neighbouring
-//     lines are aligned; runs of blank lines become one, and none begins a block;
-//   - values keep their words and quotes; a quoted text that spans lines is
-//     written on one.
+//   - keys in the order of Schema.Keys; names that a writer chooses keep their order;
+//   - the sections are blocks; elsewhere a mapping or list in braces or brackets stays
+//     on one line of up to 100 characters, and becomes a block otherwise; a block stays
+//     a block;
+//   - comments stay with their key; trailing comments of neighbouring lines are aligned;
+//     several blank lines become one, and no block begins with one;
+//   - values keep their spelling and quotes; a quoted text of several lines is written
+//     on one.
 //
-// The result means the same: it is parsed again and compared. The error is a
-// *LayoutError where a place is in the way; anything that is no YAML is an
-// error too. What the keys mean is Check's business.
+// The result is parsed again and has the same meaning and all comments, or the edit is
+// refused. The error is a *LayoutError if a place prevents formatting; a document that
+// is not YAML is an error too.
 func (s *Schema) Format(data []byte) ([]byte, error) {
 	l, err := s.newLayout(data)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.refuseDirectives(); err != nil {
+	if err := l.checkDirectives(); err != nil {
 		return nil, err
 	}
 	if l.root != nil {
-		if err := l.refuseKeys(l.root); err != nil {
+		if err := l.checkKeys(l.root); err != nil {
 			return nil, err
 		}
 	}
 	out, err := l.format(false)
 	if err != nil && len(l.aliases) > 0 {
-		// Sorted keys can put an alias before its anchor.
+		// Sorting keys can move an alias before its anchor.
 		out, err = l.format(true)
 	}
 	if err != nil {
@@ -49,9 +47,9 @@ func (s *Schema) Format(data []byte) ([]byte, error) {
 	return out, nil
 }
 
-// refuseDirectives refuses %YAML and %TAG lines, which the result would lack.
-func (l *layout) refuseDirectives() error {
-	for line := range l.limit {
+// checkDirectives refuses %YAML and %TAG lines, as the printer would drop them.
+func (l *layout) checkDirectives() error {
+	for line := range l.endLine {
 		if text := l.text(line); len(text) > 0 && text[0] == '%' {
 			return &LayoutError{Pos: Pos{Line: line + 1, Col: 1}, Text: "a %YAML or %TAG directive: remove it"}
 		} else if len(text) > 0 && text[0] != '#' {
@@ -62,8 +60,8 @@ func (l *layout) refuseDirectives() error {
 }
 
 // format prints the file once and proves the result.
-func (l *layout) format(unsort bool) ([]byte, error) {
-	p := printer{step: 2, src: l, unsort: unsort, remarks: map[*Node]*remark{}}
+func (l *layout) format(keepOrder bool) ([]byte, error) {
+	p := printer{step: 2, src: l, keepOrder: keepOrder, attached: map[*Node]*attachedComments{}}
 	switch {
 	case l.root == nil:
 		p.comments(0, l.commentLines(l.comments))
@@ -71,55 +69,54 @@ func (l *layout) format(unsort bool) ([]byte, error) {
 		p.put(0, "{}", "")
 		p.comments(0, l.commentLines(l.comments))
 	default:
-		giver{l, p.remarks}.children(l.root, l.comments)
+		commentAssigner{l, p.attached}.assign(l.root, l.comments)
 		p.top()
 	}
 	var out []byte
 	if len(p.lines) > 0 {
 		out = joinLines(alignedLines(p.lines))
 	}
-	return out, l.proveFormat(out, p.shown)
+	return out, l.proveFormat(out, p.commentsShown)
 }
 
-// top prints the document's mapping. What stands at the top and, set apart, at the
-// end of the file stays there, whichever key moves.
+// top prints the document's mapping. Comments at the start of the file, and those at its
+// end that a blank line separates, stay there, whichever key moves.
 func (p *printer) top() {
 	keys := p.src.root.Content
-	first, last := p.remark(keys[0]), p.remark(keys[len(keys)-2])
+	first, last := p.commentsOf(keys[0]), p.commentsOf(keys[len(keys)-2])
 	order := p.order(p.src.root, p.src.schema.Keys)
-	if order[0] != 0 && hasText(first.lead) {
-		p.comments(0, append(first.lead, ""))
-		first.lead = nil
+	if order[0] != 0 && hasText(first.above) {
+		p.comments(0, append(first.above, ""))
+		first.above = nil
 	}
 	var trailer []string
-	if i := slices.Index(last.foot, ""); i >= 0 && order[len(order)-1] != len(keys)-2 {
-		last.foot, trailer = last.foot[:i], last.foot[i:]
+	if i := slices.Index(last.below, ""); i >= 0 && order[len(order)-1] != len(keys)-2 {
+		last.below, trailer = last.below[:i], last.below[i:]
 	}
 	p.children(p.src.root, p.src.schema.Keys, 0)
 	p.comments(0, trailer)
 }
 
-// refuseKeys refuses keys that are no plain names, and those that carry more
-// than a name.
-func (l *layout) refuseKeys(n *Node) error {
+// checkKeys refuses keys that are not plain texts, or have an anchor or a tag.
+func (l *layout) checkKeys(n *Node) error {
 	for i, c := range n.Content {
 		if n.Kind == MappingNode && i%2 == 0 {
-			at := l.places[c]
+			at := l.spans[c]
 			if c.Kind != ScalarNode || at.start != at.props || at.start == at.end {
-				return l.refuse(c, "this key is not a plain text: write it out")
+				return l.errorAt(c, "this key is not a plain text: write it out")
 			}
 		}
-		if err := l.refuseKeys(c); err != nil {
+		if err := l.checkKeys(c); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// proveFormat checks that out means what the file means and lacks no comment.
-func (l *layout) proveFormat(out []byte, shown int) error {
-	if shown != len(l.comments) {
-		return fmt.Errorf("refusing to format: %d of %d comments would be lost", len(l.comments)-shown, len(l.comments))
+// proveFormat checks that out means the same and has all comments.
+func (l *layout) proveFormat(out []byte, commentsShown int) error {
+	if commentsShown != len(l.comments) {
+		return fmt.Errorf("refusing to format: %d of %d comments would be lost", len(l.comments)-commentsShown, len(l.comments))
 	}
 	doc, err := parseDocument(out)
 	if err != nil {

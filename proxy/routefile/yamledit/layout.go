@@ -8,12 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// Where things stand in a file's bytes. yaml.v3 gives each node the line and
-// the column (in characters) at which it starts and nothing of where it ends;
-// an edit that splices bytes needs both ends, and every comment's place.
+// The bytes of every node and comment. yaml.v3 gives each node the line and column (in
+// characters) of its start and nothing about its end; splicing needs both ends, and the
+// place of every comment.
 
-// LayoutError is a place in a document that cannot be edited without changing
-// what the edit does not name. Editor.Reformat mends some of them.
+// LayoutError is a place in a document that cannot be edited without changing what the
+// edit does not name. Editor.Reformat avoids some of them.
 type LayoutError struct {
 	Pos    Pos
 	Record string // the record that the place belongs to, `route "chat"`; "" outside of records
@@ -43,57 +43,56 @@ func (p Pos) String() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
 }
 
-// layout is a parsed file together with the place of everything in it.
-// Read-only once made.
+// layout is a parsed document with the bytes of everything in it. Read-only once made.
 type layout struct {
-	schema *Schema
-	data   []byte
-	starts []int  // offset of each line's first byte, and len(data) behind the last
-	eol    string // how the file ends its lines
-	root   *Node  // the document's mapping; nil in a file without any value
-	limit  int    // the line behind the document: that of "...", or the file's end
+	schema  *Schema
+	data    []byte
+	starts  []int  // offset of each line's first byte, and len(data) after the last
+	eol     string // the line end of the file
+	root    *Node  // the document's mapping; nil in a document without a value
+	endLine int    // the line after the document: that of "...", or the end of the file
 
-	records  map[*Node]bool // the values of the sections
-	places   map[*Node]place
-	comments []comment // in the order of the file
-	remarked map[int]*comment
-	kept     map[int]bool      // blank lines that belong to a block scalar
-	aliases  map[*Node][]*Node // who refers to an anchored node
+	records   map[*Node]bool // the values of the sections
+	spans     map[*Node]span
+	comments  []comment // in the order of the file
+	commentOn map[int]*comment
+	keptBlank map[int]bool      // blank lines that belong to a block scalar
+	aliases   map[*Node][]*Node // the aliases of an anchored node
 
-	at    int  // while measuring: everything before it is measured
-	found spot // while measuring: the last node
-	err   error
+	at   int    // while measuring: everything before it is measured
+	last cursor // while measuring: the last node
+	err  error
 }
 
-// spot is a place as yaml.v3 tells it, and its offset.
-type spot struct{ line, col, at int }
+// cursor is a line and column as yaml.v3 counts them, and their offset.
+type cursor struct{ line, col, at int }
 
-// place is a node's bytes: its anchor and tag from props on, its value from
-// start to end. A value that is not written has start == end.
-type place struct{ props, start, end int }
+// span is the bytes of a node: its anchor and tag from props on, its value from start to
+// end. An implicit null has start == end.
+type span struct{ props, start, end int }
 
 // comment is one comment, from its # to the end of its line.
 type comment struct {
 	start, end int
 	line, col  int  // line from 0, column from 1 in characters
-	alone      bool // nothing but space stands before it on its line
+	ownLine    bool // only blanks precede it on its line
 }
 
 // newLayout parses data and measures it.
 func (s *Schema) newLayout(data []byte) (*layout, error) {
 	l := &layout{
 		schema: s, data: data, starts: lineStarts(data), eol: lineEnd(data),
-		records: map[*Node]bool{}, places: map[*Node]place{}, remarked: map[int]*comment{}, kept: map[int]bool{}, aliases: map[*Node][]*Node{},
+		records: map[*Node]bool{}, spans: map[*Node]span{}, commentOn: map[int]*comment{}, keptBlank: map[int]bool{}, aliases: map[*Node][]*Node{},
 	}
-	if err := l.refuseOddBytes(); err != nil {
+	if err := l.checkBytes(); err != nil {
 		return nil, err
 	}
 	doc, err := parseDocument(data)
 	if err != nil {
 		return nil, err
 	}
-	l.limit = l.documentEnd()
-	if err := l.takeRoot(doc); err != nil {
+	l.endLine = l.documentEnd()
+	if err := l.setRoot(doc); err != nil {
 		return nil, err
 	}
 	l.measureAll()
@@ -101,14 +100,13 @@ func (s *Schema) newLayout(data []byte) (*layout, error) {
 		return nil, l.err
 	}
 	for i := range l.comments {
-		l.remarked[l.comments[i].line] = &l.comments[i]
+		l.commentOn[l.comments[i].line] = &l.comments[i]
 	}
 	return l, nil
 }
 
-// takeRoot keeps the document's mapping. A document whose only value is null is
-// as good as empty if the null is not written.
-func (l *layout) takeRoot(doc *Node) error {
+// setRoot keeps the document's mapping. A document that is an implicit null counts as empty.
+func (l *layout) setRoot(doc *Node) error {
 	if doc == nil {
 		return nil
 	}
@@ -117,7 +115,7 @@ func (l *layout) takeRoot(doc *Node) error {
 		return nil
 	}
 	if root.Kind != MappingNode {
-		return l.refuse(root, "the file is not a mapping: wanted keys, each followed by a colon")
+		return l.errorAt(root, "the file is not a mapping: wanted keys, each followed by a colon")
 	}
 	l.root = root
 	for _, one := range Pairs(root) {
@@ -128,14 +126,14 @@ func (l *layout) takeRoot(doc *Node) error {
 	return nil
 }
 
-// refuse makes the error for a place that is in the way.
-func (l *layout) refuse(n *Node, format string, args ...any) error {
+// errorAt makes the error for a node that prevents the edit.
+func (l *layout) errorAt(n *Node, format string, args ...any) error {
 	return &LayoutError{Pos: Pos{Line: n.Line, Col: n.Column}, Text: fmt.Sprintf(format, args...)}
 }
 
-// refuseOddBytes refuses what YAML 1.1 takes for the end of a line and no
-// editor does (NEL, LS, PS, a CR alone), and text that is not UTF-8.
-func (l *layout) refuseOddBytes() error {
+// checkBytes refuses text that is not UTF-8, and characters that end a line in YAML 1.1
+// but not in editors: NEL, LS, PS, a carriage return alone.
+func (l *layout) checkBytes() error {
 	for line := range l.starts[1:] {
 		text := l.data[l.starts[line]:l.starts[line+1]]
 		what := ""
@@ -167,7 +165,7 @@ func lineStarts(data []byte) []int {
 	return starts
 }
 
-// lineEnd is how the first line ends.
+// lineEnd returns the end of the first line.
 func lineEnd(data []byte) string {
 	if i := bytes.IndexByte(data, '\n'); i > 0 && data[i-1] == '\r' {
 		return "\r\n"
@@ -175,10 +173,10 @@ func lineEnd(data []byte) string {
 	return "\n"
 }
 
-// lineCount is how many lines there are.
+// lineCount returns the number of lines.
 func (l *layout) lineCount() int { return len(l.starts) - 1 }
 
-// text is a line without its end.
+// text returns a line without its end.
 func (l *layout) text(line int) []byte {
 	return bytes.TrimRight(l.data[l.starts[line]:l.starts[line+1]], "\r\n")
 }
@@ -187,55 +185,55 @@ func (l *layout) blankLine(line int) bool {
 	return len(bytes.Trim(l.text(line), " \t")) == 0
 }
 
-// lineOf is the line in which an offset stands.
+// lineOf returns the line of an offset.
 func (l *layout) lineOf(offset int) int {
 	i := sort.SearchInts(l.starts, offset+1) - 1
 	return max(0, min(i, l.lineCount()-1))
 }
 
-// lastLine is the line in which a value that ends at an offset ends. A blank line
-// that a block scalar keeps has nothing before its end.
+// lastLine returns the line in which a value ends, given the offset of its end. A blank
+// line that a block scalar keeps has no bytes before its end.
 func (l *layout) lastLine(end int) int {
 	line := l.lineOf(max(end-1, 0))
-	if l.kept[line+1] && l.starts[line+1] == end {
+	if l.keptBlank[line+1] && l.starts[line+1] == end {
 		line++
 	}
 	return line
 }
 
-// column is the 1-based column of an offset, in characters.
+// column returns the 1-based column of an offset, in characters.
 func (l *layout) column(offset int) int {
 	text := l.data[l.starts[l.lineOf(offset)]:offset]
 	return utf8.RuneCount(bytes.TrimPrefix(text, byteOrderMark)) + 1
 }
 
-// offset is where a node's first character stands. A byte order mark has no column.
-// The nodes of one line are asked for from left to right, so that each is found
-// from the one before it: a file may be one line.
+// offset returns the offset of a node's first character. A byte order mark has no column.
+// Measuring asks for the nodes of a line from left to right, and each is found from the
+// one before, as a file of one line would take quadratic time otherwise.
 func (l *layout) offset(n *Node) int {
 	if n.Line < 1 || n.Line > l.lineCount() {
 		return len(l.data)
 	}
-	if l.found.line != n.Line || l.found.col > n.Column {
-		l.found = l.lineSpot(n.Line)
+	if l.last.line != n.Line || l.last.col > n.Column {
+		l.last = l.lineStart(n.Line)
 	}
-	for ; l.found.col < n.Column && l.found.at < len(l.data); l.found.col++ {
-		_, size := utf8.DecodeRune(l.data[l.found.at:])
-		l.found.at += size
+	for ; l.last.col < n.Column && l.last.at < len(l.data); l.last.col++ {
+		_, size := utf8.DecodeRune(l.data[l.last.at:])
+		l.last.at += size
 	}
-	return min(l.found.at, len(l.data))
+	return min(l.last.at, len(l.data))
 }
 
-// lineSpot is where a line, counted from 1, begins.
-func (l *layout) lineSpot(line int) spot {
+// lineStart returns the start of a line, counted from 1.
+func (l *layout) lineStart(line int) cursor {
 	at := l.starts[line-1]
 	if line == 1 && bytes.HasPrefix(l.data, byteOrderMark) {
 		at += len(byteOrderMark)
 	}
-	return spot{line, 1, at}
+	return cursor{line, 1, at}
 }
 
-// documentEnd is the line of "...", or the number of lines.
+// documentEnd returns the line of "...", or the number of lines.
 func (l *layout) documentEnd() int {
 	for line := range l.lineCount() {
 		rest, ok := bytes.CutPrefix(l.text(line), []byte("..."))
@@ -246,9 +244,9 @@ func (l *layout) documentEnd() int {
 	return l.lineCount()
 }
 
-// commentAt is the comment that has a line to itself, nil if there is none.
+// commentAt returns the comment that is alone on a line, nil if there is none.
 func (l *layout) commentAt(line int) *comment {
-	if c := l.remarked[line]; c != nil && c.alone {
+	if c := l.commentOn[line]; c != nil && c.ownLine {
 		return c
 	}
 	return nil

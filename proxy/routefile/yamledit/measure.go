@@ -5,28 +5,28 @@ import (
 	"unicode/utf8"
 )
 
-// Measuring: one walk in the order of the file that finds where each node ends.
-// Between two nodes stand only space, punctuation and comments, so a # there
-// that follows a space starts a comment, and no other # does.
+// Measuring: one walk in the order of the file that finds the end of each node. Only
+// blanks, punctuation and comments are between two nodes, so a # there that follows a
+// blank starts a comment, and no other # does.
 
-// measureAll measures the document and the comments behind it.
+// measureAll measures the document and the comments after it.
 func (l *layout) measureAll() {
 	if l.root != nil {
 		l.measure(l.root)
 	}
-	l.gap(len(l.data))
+	l.scanTo(len(l.data))
 }
 
-// lost notes that the bytes are not what the nodes promise. It never happens
-// unless yaml.v3 reads a file in a way not foreseen here; then nothing is written.
-func (l *layout) lost(n *Node) {
+// fail records that the bytes do not match the nodes. That happens only if yaml.v3 reads
+// a file in a way that is not foreseen here; then nothing is written.
+func (l *layout) fail(n *Node) {
 	if l.err == nil {
-		l.err = l.refuse(n, "this value's end cannot be found: write it on one line")
+		l.err = l.errorAt(n, "this value's end cannot be found: write it on one line")
 	}
 }
 
-// gap moves on to offset to, collecting the comments on the way.
-func (l *layout) gap(to int) {
+// scanTo advances to offset to and collects the comments on the way.
+func (l *layout) scanTo(to int) {
 	for l.at < to {
 		i := bytes.IndexByte(l.data[l.at:to], '#')
 		if i < 0 {
@@ -37,49 +37,49 @@ func (l *layout) gap(to int) {
 			l.at++
 			continue
 		}
-		l.takeComment()
+		l.addComment()
 	}
 	l.at = max(l.at, to)
 }
 
-// takeComment takes the comment that starts here.
-func (l *layout) takeComment() {
+// addComment adds the comment that starts here.
+func (l *layout) addComment() {
 	line := l.lineOf(l.at)
 	end := l.starts[line] + len(l.text(line))
 	before := bytes.TrimPrefix(l.data[l.starts[line]:l.at], byteOrderMark)
 	l.comments = append(l.comments, comment{
 		start: l.at, end: end, line: line, col: l.column(l.at),
-		alone: len(bytes.Trim(before, " \t")) == 0,
+		ownLine: len(bytes.Trim(before, " \t")) == 0,
 	})
 	l.at = end
 }
 
-// measure finds n's place and its children's.
+// measure finds the span of n and of its children.
 func (l *layout) measure(n *Node) {
 	if l.err != nil {
 		return
 	}
 	begin := l.offset(n)
-	if begin < l.at && !unwritten(n) {
-		l.lost(n)
+	if begin < l.at && !isImplicitNull(n) {
+		l.fail(n)
 		return
 	}
-	if unwritten(n) && n.Anchor == "" && n.Style&TaggedStyle == 0 {
-		l.places[n] = place{l.at, l.at, l.at}
+	if isImplicitNull(n) && n.Anchor == "" && n.Style&TaggedStyle == 0 {
+		l.spans[n] = span{l.at, l.at, l.at}
 		return
 	}
-	l.gap(begin)
+	l.scanTo(begin)
 	props := l.at
 	l.skipProperties(n)
 	l.at = l.measureValue(n, props)
 }
 
-// unwritten says whether n is a null that takes no bytes.
-func unwritten(n *Node) bool {
+// isImplicitNull reports whether n is a null without bytes.
+func isImplicitNull(n *Node) bool {
 	return n.Kind == ScalarNode && n.Value == "" && n.Style&^TaggedStyle == 0
 }
 
-// measureValue finds the end of the value that starts here, its properties skipped.
+// measureValue returns the end of the value that starts here, after its properties.
 func (l *layout) measureValue(n *Node, props int) int {
 	start, end := l.at, 0
 	switch {
@@ -97,15 +97,15 @@ func (l *layout) measureValue(n *Node, props int) int {
 		end = l.at
 	}
 	if end < start || end > len(l.data) {
-		l.lost(n)
+		l.fail(n)
 		end = start
 	}
-	l.places[n] = place{props, start, end}
+	l.spans[n] = span{props, start, end}
 	return end
 }
 
-// skipProperties moves behind n's anchor and tag. A block collection's first
-// key may have its own, so the node is asked.
+// skipProperties advances over n's anchor and tag. The node tells whether it has them,
+// as the first key of a block collection may have its own.
 func (l *layout) skipProperties(n *Node) {
 	anchor, tag := n.Anchor != "", n.Style&TaggedStyle != 0 || n.Kind == ScalarNode
 	for l.at < len(l.data) {
@@ -119,15 +119,15 @@ func (l *layout) skipProperties(n *Node) {
 			end++
 		}
 		l.at = end
-		if !unwritten(n) {
-			l.gap(l.skipSpace(end))
+		if !isImplicitNull(n) {
+			l.scanTo(l.skipSpace(end))
 		} else if next := l.skipBlanks(end); next < len(l.data) && (l.data[next] == '&' || l.data[next] == '!') {
 			l.at = next
 		}
 	}
 }
 
-// skipBlanks is the offset of the next byte on the line that is no blank.
+// skipBlanks returns the offset of the next byte of the line that is not a blank.
 func (l *layout) skipBlanks(at int) int {
 	for at < len(l.data) && (l.data[at] == ' ' || l.data[at] == '\t') {
 		at++
@@ -135,7 +135,7 @@ func (l *layout) skipBlanks(at int) int {
 	return at
 }
 
-// skipSpace is the offset of the next byte that is neither space nor comment.
+// skipSpace returns the offset of the next byte that is neither white space nor part of a comment.
 func (l *layout) skipSpace(at int) int {
 	for at < len(l.data) {
 		switch l.data[at] {
@@ -151,10 +151,10 @@ func (l *layout) skipSpace(at int) int {
 	return at
 }
 
-// scalarEnd is where the scalar that starts at an offset ends.
+// scalarEnd returns the end of the scalar that starts at an offset.
 func (l *layout) scalarEnd(n *Node, at int) int {
 	switch {
-	case unwritten(n):
+	case isImplicitNull(n):
 		return at
 	case n.Style&DoubleQuotedStyle != 0:
 		return l.quotedEnd(n, at, '"')
@@ -166,11 +166,11 @@ func (l *layout) scalarEnd(n *Node, at int) int {
 	return l.plainEnd(n, at)
 }
 
-// quotedEnd is behind the closing quote: in single quotes a doubled one, in
-// double quotes an escaped one does not close (YAML 1.1, 5.7 and 9.1).
+// quotedEnd returns the offset after the closing quote. In single quotes a doubled quote
+// does not close, in double quotes an escaped one (YAML 1.1, 5.7 and 9.1).
 func (l *layout) quotedEnd(n *Node, at int, quote byte) int {
 	if at >= len(l.data) || l.data[at] != quote {
-		l.lost(n)
+		l.fail(n)
 		return at
 	}
 	for i := at + 1; i < len(l.data); i++ {
@@ -184,12 +184,12 @@ func (l *layout) quotedEnd(n *Node, at int, quote byte) int {
 			return i + 1
 		}
 	}
-	l.lost(n)
+	l.fail(n)
 	return at
 }
 
-// plainEnd matches the value against the bytes. A plain scalar has no escapes;
-// only where it is folded do its spaces and newlines stand for other space.
+// plainEnd matches the value with the bytes. A plain scalar has no escapes; only where it
+// is folded do its spaces and newlines stand for other white space.
 func (l *layout) plainEnd(n *Node, at int) int {
 	for _, r := range n.Value {
 		if r == '\n' || r == ' ' && (at >= len(l.data) || l.data[at] != ' ' || l.restIsSpace(at)) {
@@ -198,7 +198,7 @@ func (l *layout) plainEnd(n *Node, at int) int {
 		}
 		got, size := utf8.DecodeRune(l.data[at:])
 		if got != r {
-			l.lost(n)
+			l.fail(n)
 			return at
 		}
 		at += size
@@ -206,7 +206,7 @@ func (l *layout) plainEnd(n *Node, at int) int {
 	return at
 }
 
-// restIsSpace says whether nothing but space follows on the line.
+// restIsSpace reports whether only white space follows on the line.
 func (l *layout) restIsSpace(at int) bool {
 	for ; at < len(l.data); at++ {
 		switch l.data[at] {
@@ -227,18 +227,18 @@ func (l *layout) skipFold(at int) int {
 	return at
 }
 
-// blockScalarEnd is the end of a literal's or folded scalar's last line, its
-// line break excluded. Blank lines behind it belong to it only if they are kept (|+).
+// blockScalarEnd returns the end of the last line of a literal or folded scalar, without
+// its line break. Blank lines after it belong to it only if it keeps them (|+).
 func (l *layout) blockScalarEnd(n *Node, at int) int {
 	header := l.lineOf(at)
 	headerEnd := l.starts[header] + len(l.text(header))
 	if i := bytes.Index(l.data[at:headerEnd], []byte(" #")); i >= 0 {
-		l.gap(at + i)
-		l.gap(headerEnd)
+		l.scanTo(at + i)
+		l.scanTo(headerEnd)
 	}
 	l.at = headerEnd
 	last, indent := header, -1
-	for line := header + 1; line < l.limit; line++ {
+	for line := header + 1; line < l.endLine; line++ {
 		if l.blankTo(line, indent) {
 			continue
 		}
@@ -254,16 +254,16 @@ func (l *layout) blockScalarEnd(n *Node, at int) int {
 		last = line
 	}
 	if bytes.ContainsRune(l.data[at:min(headerEnd, at+3)], '+') {
-		for last+1 < l.limit && l.blankLine(last+1) {
+		for last+1 < l.endLine && l.blankLine(last+1) {
 			last++
-			l.kept[last] = true
+			l.keptBlank[last] = true
 		}
 	}
 	return l.starts[last] + len(l.text(last))
 }
 
-// blankTo says whether a line has nothing for a block scalar of this
-// indentation: a line of more spaces than that is content.
+// blankTo reports whether a line has no content for a block scalar of this indentation;
+// more blanks than that are content.
 func (l *layout) blankTo(line, indent int) bool {
 	return l.blankLine(line) && (indent < 0 || l.indentation(line) <= indent)
 }
@@ -274,7 +274,7 @@ func (l *layout) indentation(line int) int {
 	return len(text) - len(bytes.TrimLeft(text, " "))
 }
 
-// leadingSpaces counts the spaces before the first line of a block scalar that is not blank.
+// leadingSpaces counts the spaces before the first line of a block scalar's value that is not blank.
 func leadingSpaces(value string) int {
 	spaces := 0
 	for _, r := range value {
@@ -294,11 +294,11 @@ func trimmedEmpty(value string) bool {
 	return len(bytes.Trim([]byte(value), "\n")) == 0
 }
 
-// flowEnd measures a flow collection's children and is behind its closing bracket.
+// flowEnd measures the children of a flow collection and returns the offset after its closing bracket.
 func (l *layout) flowEnd(n *Node) int {
 	if l.at >= len(l.data) || l.data[l.at] != '{' && l.data[l.at] != '[' {
 		if l.at >= len(l.data) || n.Kind != MappingNode || len(n.Content) != 2 {
-			l.lost(n)
+			l.fail(n)
 			return l.at
 		}
 		return l.pairEnd(n)
@@ -308,7 +308,7 @@ func (l *layout) flowEnd(n *Node) int {
 		l.measure(c)
 	}
 	for l.err == nil && l.at < len(l.data) {
-		l.gap(l.skipSpace(l.at))
+		l.scanTo(l.skipSpace(l.at))
 		if l.at == len(l.data) {
 			break
 		}
@@ -318,14 +318,14 @@ func (l *layout) flowEnd(n *Node) int {
 		case ',', ':', '?':
 			l.at++
 		default:
-			l.lost(n)
+			l.fail(n)
 		}
 	}
-	l.lost(n)
+	l.fail(n)
 	return l.at
 }
 
-// pairEnd measures a single pair in a flow list: `[a: b]`.
+// pairEnd measures a single pair in a flow list, such as [a: b].
 func (l *layout) pairEnd(n *Node) int {
 	l.measure(n.Content[0])
 	l.measure(n.Content[1])

@@ -7,39 +7,38 @@ import (
 	"unicode/utf8"
 )
 
-// The canonical layout, printed from nodes. With a layout behind them nodes
-// keep their words and comments as written (Format); without one they are
-// printed from their values alone (what an edit adds).
+// The canonical layout, printed from nodes. With a layout nodes keep their spelling and
+// comments (Format); without one they are printed from their values (what an edit adds).
 
 const (
-	// maxFlowWritten is how wide a line may be for a mapping or list that was
-	// written on one line to stay there.
+	// maxFlowWritten is the width up to which a mapping or list that was written on
+	// one line stays there.
 	maxFlowWritten = 100
-	// maxFlowNew is the same for what the printer puts on one line by itself.
+	// maxFlowNew is the width up to which new mappings and lists are printed on one line.
 	maxFlowNew = 80
 )
 
 // printer collects lines. Not for concurrent use.
 type printer struct {
-	lines   []printed
-	step    int               // spaces a level
-	src     *layout           // where the nodes stand; nil: nowhere
-	remarks map[*Node]*remark // by a pair's key or a list's item
-	unsort  bool              // keep the order of keys
-	shown   int               // comments printed
+	lines         []printed
+	step          int                         // spaces per level
+	src           *layout                     // the layout of the nodes; nil if they are new
+	attached      map[*Node]*attachedComments // by a pair's key or a list's item
+	keepOrder     bool                        // do not sort keys
+	commentsShown int                         // number of printed comments
 }
 
-// printed is one line and the comment at its end.
+// printed is one line and its trailing comment.
 type printed struct{ text, note string }
 
-// remark is the comments around one pair or item. An empty text among lead and
-// foot is a blank line.
-type remark struct {
-	lead, foot []string
-	note       string
+// attachedComments are the comments around one pair or item. An empty text in above or
+// below is a blank line.
+type attachedComments struct {
+	above, below []string
+	trailing     string
 }
 
-// textOf is the lines with their comments, those of neighbouring lines aligned.
+// alignedLines returns the lines with their trailing comments, aligned in neighbouring lines.
 func alignedLines(lines []printed) []string {
 	all := make([]string, len(lines))
 	for i := 0; i < len(lines); {
@@ -67,7 +66,7 @@ func (p *printer) put(indent int, text, note string) {
 		text = strings.Repeat(" ", indent) + text
 	}
 	if note != "" {
-		p.shown++
+		p.commentsShown++
 	}
 	p.lines = append(p.lines, printed{text, note})
 }
@@ -78,42 +77,42 @@ func (p *printer) comments(indent int, texts []string) {
 		switch {
 		case t != "":
 			p.put(indent, t, "")
-			p.shown++
+			p.commentsShown++
 		case len(p.lines) > 0 && p.lines[len(p.lines)-1] != (printed{}):
 			p.put(0, "", "")
 		}
 	}
 }
 
-func (p *printer) remark(n *Node) *remark {
-	if r := p.remarks[n]; r != nil {
+func (p *printer) commentsOf(n *Node) *attachedComments {
+	if r := p.attached[n]; r != nil {
 		return r
 	}
-	return &remark{}
+	return &attachedComments{}
 }
 
-// pair prints one key and its value, indented. k is the table's key for it; nil: unknown.
+// pair prints one key and its value. k is about the value; nil if it is unknown.
 func (p *printer) pair(key, value *Node, k Keys, indent int) {
-	r := p.remark(key)
-	p.comments(indent, r.lead)
+	r := p.commentsOf(key)
+	p.comments(indent, r.above)
 	text := p.scalar(key) + ":"
 	inline, below := p.value(value, k, indent, indent+utf8.RuneCountInString(text)+1)
 	if inline != "" {
 		text += " " + inline
 	}
-	p.put(indent, text, r.note)
+	p.put(indent, text, r.trailing)
 	p.lines = append(p.lines, below...)
-	p.comments(indent, r.foot)
+	p.comments(indent, r.below)
 }
 
-// value is what stands behind a key's colon and on the lines below it. used is
-// how much of the line is taken.
+// value returns what follows a key's colon, and the lines below it. used is the width of
+// the line so far.
 func (p *printer) value(n *Node, k Keys, indent, used int) (string, []printed) {
 	props := p.properties(n)
 	switch {
 	case n.Kind == AliasNode:
 		return "*" + n.Value, nil
-	case n.Kind == ScalarNode && p.isText(n):
+	case n.Kind == ScalarNode && p.isBlockScalar(n):
 		header, body := p.blockText(n, indent)
 		return props + header, body
 	case n.Kind == ScalarNode:
@@ -124,9 +123,9 @@ func (p *printer) value(n *Node, k Keys, indent, used int) (string, []printed) {
 			return flow, nil
 		}
 	}
-	below := printer{step: p.step, src: p.src, remarks: p.remarks, unsort: p.unsort}
+	below := printer{step: p.step, src: p.src, attached: p.attached, keepOrder: p.keepOrder}
 	below.children(n, k, indent+p.step)
-	p.shown += below.shown
+	p.commentsShown += below.commentsShown
 	return strings.TrimSpace(props), below.lines
 }
 
@@ -137,10 +136,9 @@ func (p *printer) width() int {
 	return maxFlowNew
 }
 
-// staysFlow says whether a collection may stand on one line. As written, except
-// for the sections of the top level: an edit needs those as blocks. What
-// was not written stands on one line if it holds nothing but single values and
-// lists of them.
+// staysFlow reports whether a collection is printed on one line. Written ones stay as
+// they are, except for the sections, which an edit needs as blocks. New ones are printed
+// on one line if they hold only single values and lists of them.
 func (p *printer) staysFlow(n *Node, k Keys) bool {
 	switch {
 	case len(n.Content) == 0:
@@ -150,13 +148,13 @@ func (p *printer) staysFlow(n *Node, k Keys) bool {
 	case p.src.records[n]:
 		return false
 	}
-	return n.Style&FlowStyle != 0 && !p.remarked(n)
+	return n.Style&FlowStyle != 0 && !p.hasComments(n)
 }
 
-// remarked says whether comments stand between the parts of n.
-func (p *printer) remarked(n *Node) bool {
+// hasComments reports whether there are comments between the parts of n.
+func (p *printer) hasComments(n *Node) bool {
 	for _, c := range n.Content {
-		if r := p.remark(c); r.note != "" || hasText(r.lead) || hasText(r.foot) || p.remarked(c) {
+		if r := p.commentsOf(c); r.trailing != "" || hasText(r.above) || hasText(r.below) || p.hasComments(c) {
 			return true
 		}
 	}
@@ -167,7 +165,7 @@ func hasText(lines []string) bool {
 	return slices.ContainsFunc(lines, func(s string) bool { return s != "" })
 }
 
-// shallow says whether n holds nothing but values of one line and lists of them.
+// shallow reports whether n holds only values of one line and lists of them.
 func shallow(n *Node) bool {
 	for _, c := range n.Content {
 		list := c.Kind == SequenceNode && n.Kind == MappingNode && shallow(c)
@@ -191,14 +189,13 @@ func (p *printer) children(n *Node, k Keys, indent int) {
 	}
 }
 
-// order is the indexes of n's keys in the order of the table; names of the
-// writer's choice, and keys that the table lacks, stay in theirs. Merge keys stand first.
+// order returns the indexes of n's keys in the order of k, merge keys first.
 func (p *printer) order(n *Node, k Keys) []int {
 	at := make([]int, 0, len(n.Content)/2)
 	for i := 0; i < len(n.Content); i += 2 {
 		at = append(at, i)
 	}
-	if k == nil || p.unsort {
+	if k == nil || p.keepOrder {
 		return at
 	}
 	rank := func(i int) int {
@@ -211,27 +208,27 @@ func (p *printer) order(n *Node, k Keys) []int {
 	return at
 }
 
-// item prints one item of a list: its first key stands on the line of the dash.
+// item prints one item of a list, its first key on the line of the dash.
 func (p *printer) item(n *Node, k Keys, indent int) {
-	r := p.remark(n)
-	p.comments(indent, r.lead)
+	r := p.commentsOf(n)
+	p.comments(indent, r.above)
 	inline, rest := p.value(n, k, indent, indent+2)
-	if inline == "" && r.note == "" && len(rest) > 0 && !isCommentLine(rest[0].text) {
+	if inline == "" && r.trailing == "" && len(rest) > 0 && !isCommentLine(rest[0].text) {
 		inline = p.afterDash() + strings.TrimLeft(rest[0].text, " ")
 		p.lines = append(p.lines, printed{strings.Repeat(" ", indent) + "- " + inline, rest[0].note})
 		rest = rest[1:]
 	} else {
-		p.put(indent, strings.TrimRight("- "+inline, " "), r.note)
+		p.put(indent, strings.TrimRight("- "+inline, " "), r.trailing)
 	}
 	p.lines = append(p.lines, rest...)
-	p.comments(indent, r.foot)
+	p.comments(indent, r.below)
 }
 
 func isCommentLine(text string) bool {
 	return strings.HasPrefix(strings.TrimLeft(text, " "), "#")
 }
 
-// afterDash fills up to the indentation of the lines below.
+// afterDash returns the blanks up to the indentation of the lines below.
 func (p *printer) afterDash() string { return strings.Repeat(" ", max(0, p.step-2)) }
 
 // flow prints n on one line.
@@ -256,7 +253,7 @@ func (p *printer) flow(n *Node, k Keys) string {
 	return props + "{" + strings.Join(parts, ", ") + "}"
 }
 
-// flowText is n on one line without a layout behind it.
+// flowText returns a new node on one line.
 func flowText(n *Node) string {
 	p := printer{}
 	return p.flow(n, nil)

@@ -8,28 +8,27 @@ import (
 	"sort"
 )
 
-// The proof that an edit changed what it was asked to change and nothing else.
-// It knows nothing of how the bytes were spliced: it parses the result and
-// compares it with what stood there before and what was wanted.
+// The proof that an edit changed what it was asked to change and nothing else. It must
+// not know how the bytes were spliced: it parses the result and compares it with the
+// document before and with what was wanted.
 
-// errUnproved is the error of an edit whose result is not what was asked for.
+// errUnproved is the error of an edit whose result is not what was wanted.
 var errUnproved = errors.New("refusing to write")
 
-// proveBytes checks that every byte that goes belongs to a record that an
-// operation names, its comments and the blank lines next to them included, or
-// to the line of a section's key.
+// proveBytes checks that every removed byte belongs to a record that an operation names,
+// with its comments and the blank lines next to them, or to the line of a section's key.
 func (s *splicer) proveBytes(sections []*section) error {
 	var may []hunk // in the order of the file
 	for _, sec := range sections {
 		if sec.at != nil {
 			may = append(may, hunk{start: s.starts[sec.at.line], end: s.starts[sec.at.last+1]})
 		}
-		if sec.grown {
+		if sec.hadRecords {
 			may[len(may)-1].end = s.starts[sec.at.line+1]
 		}
-		for _, one := range sec.slots {
+		for _, one := range sec.edits {
 			if one.old != nil && (one.dropped || one.want != nil || one.name != one.old.key.Value) {
-				may = append(may, s.reach(one.old))
+				may = append(may, s.mayChange(one.old))
 			}
 		}
 	}
@@ -42,9 +41,9 @@ func (s *splicer) proveBytes(sections []*section) error {
 	return nil
 }
 
-// reach is what may change when a record does: up to one blank line on either
-// side, and the line break before it, which goes where the file ends without one.
-func (s *splicer) reach(m *member) hunk {
+// mayChange returns what may change with a record: up to one blank line on either side,
+// and the line break before it, which is removed at the end of a file without a final one.
+func (s *splicer) mayChange(m *member) hunk {
 	from, to := m.head, m.end
 	if from > 0 && s.blankLine(from-1) {
 		from--
@@ -59,7 +58,7 @@ func (s *splicer) reach(m *member) hunk {
 	return hunk{start: start, end: s.starts[to]}
 }
 
-// within says whether every byte that h cuts lies in one of the sorted ranges.
+// within reports whether every byte that h removes is in one of the sorted ranges.
 func within(h hunk, may []hunk) bool {
 	at := h.start
 	for i := sort.Search(len(may), func(i int) bool { return may[i].end > at }); at < h.end; i++ {
@@ -71,7 +70,7 @@ func within(h hunk, may []hunk) bool {
 	return true
 }
 
-// prove compares out with the file before it.
+// prove compares out with the document before the edit.
 func (l *layout) prove(out []byte, sections []*section) error {
 	doc, err := parseDocument(out)
 	if err != nil {
@@ -103,13 +102,13 @@ func (l *layout) prove(out []byte, sections []*section) error {
 	return l.proveAdded(after, sections, &budget)
 }
 
-// proveAdded checks the keys that stand behind those that were there before.
+// proveAdded checks the keys after those that were there before.
 func (l *layout) proveAdded(after []Pair, sections []*section, budget *int) error {
 	if l.root == nil && len(after) > 0 && after[0].Key.Value == l.schema.Version.Key.Value && Same(after[0].Value, l.schema.Version.Value) {
 		after = after[1:]
 	}
 	for _, sec := range sections {
-		if sec.at != nil || len(sec.slots) == 0 {
+		if sec.at != nil || len(sec.edits) == 0 {
 			continue
 		}
 		if len(after) == 0 || after[0].Key.Value != sec.name {
@@ -126,17 +125,17 @@ func (l *layout) proveAdded(after []Pair, sections []*section, budget *int) erro
 	return nil
 }
 
-// prove compares a section after the edit with what it should hold, in order.
+// prove compares a section after the edit with its wanted records, in order.
 func (sec *section) prove(n *Node, budget *int) error {
-	if sec.left() == 0 && emptySection(n) {
+	if sec.remaining() == 0 && emptySection(n) {
 		return nil
 	}
 	after := Pairs(n)
-	for _, one := range sec.slots {
+	for _, one := range sec.edits {
 		if one.dropped {
 			continue
 		}
-		if len(after) == 0 || !one.became(after[0], budget) {
+		if len(after) == 0 || !one.matches(after[0], budget) {
 			return fmt.Errorf("%w: %s would not be as wanted", errUnproved, recordName(sec.name, one.name))
 		}
 		after = after[1:]
@@ -147,8 +146,8 @@ func (sec *section) prove(n *Node, budget *int) error {
 	return nil
 }
 
-// became says whether a record is what its slot wanted.
-func (one *slot) became(p Pair, budget *int) bool {
+// matches reports whether a record is what its edit wanted.
+func (one *keyEdit) matches(p Pair, budget *int) bool {
 	switch {
 	case p.Key.Value != one.name:
 		return false

@@ -1,6 +1,6 @@
 package yamledit
 
-// When two values mean the same, and when two nodes are the same.
+// Whether two values mean the same, and whether two nodes are identical.
 
 const (
 	// maxCompared bounds how deep two values are compared: an alias can contain itself.
@@ -10,8 +10,8 @@ const (
 	maxVisited = 1_000_000
 )
 
-// sameValue says whether a and b mean the same: aliases and merge keys followed,
-// whatever the style and the order of keys.
+// Same reports whether a and b mean the same, whatever their style and the order of
+// keys. Aliases and merge keys are followed.
 func Same(a, b *Node) bool {
 	budget := maxVisited
 	return sameWithin(a, b, 0, &budget)
@@ -68,9 +68,9 @@ func sameScalar(a, b *Node) bool {
 	return false
 }
 
-// identical says whether two trees are the same to the last style and anchor.
-// Only positions and comments may differ: bytes vouch for those. budget bounds
-// what is compared through aliases.
+// identical reports whether two trees are the same including styles and anchors. Only
+// positions and comments may differ; proveBytes covers those. budget bounds what is
+// compared through aliases.
 func identical(a, b *Node, budget *int) bool {
 	if a.Kind != b.Kind || a.Tag != b.Tag || a.Value != b.Value || a.Anchor != b.Anchor ||
 		a.Style != b.Style || len(a.Content) != len(b.Content) {

@@ -8,33 +8,32 @@ import (
 	"unicode"
 )
 
-// Single values in the canonical layout: as written where they were written on
-// one line, else plain where no reader of YAML could take them for anything but
-// text, else in double quotes; texts of several lines as literals.
+// Single values in the canonical layout: as written if they are on one line; else plain
+// if no YAML parser reads them as anything but text; else in double quotes. New texts of
+// several lines are literals.
 
-// plainText is what may stand without quotes: also inside of braces, and to
-// readers of YAML 1.1.
+// plainText matches what needs no quotes, inside of braces and for YAML 1.1 too.
 var plainText = regexp.MustCompile(`^[A-Za-z0-9/._][A-Za-z0-9/._@%+-]*$`)
 
-// scalar is a single value on one line.
+// scalar returns a single value on one line.
 func (p *printer) scalar(n *Node) string {
-	if text, ok := p.written(n); ok {
+	if text, ok := p.asWritten(n); ok {
 		return text
 	}
 	return canonicalScalar(n)
 }
 
-// written is a value's own bytes if they stand on one line.
-func (p *printer) written(n *Node) (string, bool) {
+// asWritten returns a value's own bytes if they are on one line.
+func (p *printer) asWritten(n *Node) (string, bool) {
 	if p.src == nil || n.Style&(LiteralStyle|FoldedStyle) != 0 {
 		return "", false
 	}
-	at, ok := p.src.places[n]
+	at, ok := p.src.spans[n]
 	text := p.src.data[at.start:at.end]
 	return string(text), ok && !bytes.Contains(text, []byte("\n"))
 }
 
-// flowScalar is a single value inside of braces, where null must be written.
+// flowScalar returns a single value inside of braces, where null must be explicit.
 func (p *printer) flowScalar(n *Node) string {
 	if text := p.scalar(n); text != "" {
 		return text
@@ -42,7 +41,7 @@ func (p *printer) flowScalar(n *Node) string {
 	return "null"
 }
 
-// canonicalScalar is a single value from its meaning alone.
+// canonicalScalar returns a single value from its meaning alone.
 func canonicalScalar(n *Node) string {
 	switch n.ShortTag() {
 	case "!!null":
@@ -55,16 +54,15 @@ func canonicalScalar(n *Node) string {
 
 // textValue writes a text, plain or in double quotes.
 func textValue(s string) string {
-	if plainText.MatchString(s) && s != "..." && !otherwiseRead(s) {
+	if plainText.MatchString(s) && s != "..." && !isAmbiguous(s) {
 		return s
 	}
 	return quoted(s)
 }
 
-// otherwiseRead says whether some reader of YAML takes a plain s for something
-// other than text. "off" is the one such word that stays plain: it is one of
-// the format's own.
-func otherwiseRead(s string) bool {
+// isAmbiguous reports whether some YAML parser reads a plain s as something other than
+// text. "off" stays plain, as routes files use it as a word.
+func isAmbiguous(s string) bool {
 	switch strings.ToLower(s) {
 	case "y", "n", "yes", "no", "on", "true", "false", "null":
 		return true
@@ -103,12 +101,12 @@ func quoted(s string) string {
 // keyText writes a key.
 func keyText(name string) string { return textValue(name) }
 
-// properties is a node's anchor and tag as written, a space behind each.
+// properties returns a node's anchor and tag as written, each followed by a space.
 func (p *printer) properties(n *Node) string {
 	if p.src == nil {
 		return ""
 	}
-	at := p.src.places[n]
+	at := p.src.spans[n]
 	text := ""
 	for _, word := range strings.Fields(string(p.src.data[at.props:at.start])) {
 		if word[0] != '&' && word[0] != '!' {
@@ -119,16 +117,16 @@ func (p *printer) properties(n *Node) string {
 	return text
 }
 
-// isText says whether a single value is printed as a block of lines.
-func (p *printer) isText(n *Node) bool {
+// isBlockScalar reports whether a single value is printed as a block of lines.
+func (p *printer) isBlockScalar(n *Node) bool {
 	if p.src == nil {
 		return n.ShortTag() == "!!str" && fitsLiteral(n.Value)
 	}
-	blank := strings.TrimSpace(n.Value) == "" // nothing would tell its indentation
+	blank := strings.TrimSpace(n.Value) == "" // its indentation could not be detected
 	return n.Style&(LiteralStyle|FoldedStyle) != 0 && !blank
 }
 
-// fitsLiteral says whether a text reads the same and better as a literal block.
+// fitsLiteral reports whether a text can be written as a literal block without loss.
 func fitsLiteral(s string) bool {
 	body := strings.TrimSuffix(s, "\n")
 	if !strings.Contains(body, "\n") || strings.HasSuffix(body, "\n") || strings.HasPrefix(body, " ") || strings.HasPrefix(body, "\n") {
@@ -144,7 +142,7 @@ func fitsLiteral(s string) bool {
 	})
 }
 
-// blockText is a block scalar's header and its lines.
+// blockText returns a block scalar's header and its lines.
 func (p *printer) blockText(n *Node, indent int) (string, []printed) {
 	header, body := "|", strings.Split(strings.TrimSuffix(n.Value, "\n"), "\n")
 	keep := ""
@@ -166,10 +164,10 @@ func (p *printer) blockText(n *Node, indent int) (string, []printed) {
 	return header + keep, lines
 }
 
-// blockSource is a block scalar's style, "+" if it keeps blank lines, and its
-// lines without their indentation.
+// blockSource returns a block scalar's style, "+" if it keeps blank lines, and its lines
+// without their indentation.
 func (l *layout) blockSource(n *Node) (style, keep string, body []string) {
-	at := l.places[n]
+	at := l.spans[n]
 	first, last := l.lineOf(at.start), l.lastLine(at.end)
 	header := string(l.data[at.start:min(at.start+3, at.end)])
 	if strings.Contains(header, "+") {

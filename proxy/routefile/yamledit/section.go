@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// The sections of a file: which records stand in them, what the operations make
-// of those, and the three ways in which a section can be empty.
+// The sections of a document: their records, what the operations make of them, and the
+// three ways in which a section can be empty.
 
-// section is one section that an edit reaches.
+// section is one section that an edit changes.
 type section struct {
-	name  string
-	at    *member // its key in the file; nil: not there
-	slots []slot
-	index map[string]int // slots by current name; of dropped ones too
-	grown bool           // records stand in it before the edit
+	name       string
+	at         *member // its key in the document; nil: missing
+	edits      []keyEdit
+	index      map[string]int // edits by current name, dropped ones included
+	hadRecords bool           // it has records before the edit
 }
 
 // sections plans what ops do, section by section.
@@ -36,7 +36,7 @@ func (l *layout) sections(ops []Op) ([]*section, error) {
 			continue
 		}
 		sec := &section{name: name, at: top[name], index: map[string]int{}}
-		if err := l.fill(sec); err != nil {
+		if err := l.readRecords(sec); err != nil {
 			return nil, err
 		}
 		for _, op := range mine {
@@ -50,37 +50,37 @@ func (l *layout) sections(ops []Op) ([]*section, error) {
 	return all, nil
 }
 
-// topLevel is the keys of the document's mapping.
+// topLevel returns the keys of the document's mapping.
 func (l *layout) topLevel() (map[string]*member, error) {
 	top := map[string]*member{}
 	if l.root == nil {
 		return top, nil
 	}
 	if !isBlock(l.root) {
-		return nil, l.refuse(l.root, "the whole file is written in braces: write its keys on lines of their own, or run %s", l.schema.Formatter)
+		return nil, l.errorAt(l.root, "the whole file is written in braces: write its keys on lines of their own, or run %s", l.schema.Formatter)
 	}
-	list, err := l.members(l.root, l.limit)
+	list, err := l.members(l.root, l.endLine)
 	if err != nil {
 		return nil, err
 	}
 	for i := range list {
 		name := list[i].key.Value
 		if top[name] != nil {
-			return nil, l.refuse(list[i].key, "the key %q is repeated, first in line %d: remove one", Clip(name), top[name].line+1)
+			return nil, l.errorAt(list[i].key, "the key %q is repeated, first in line %d: remove one", Clip(name), top[name].line+1)
 		}
 		top[name] = &list[i]
 	}
 	return top, nil
 }
 
-// fill takes the records that stand in the section.
-func (l *layout) fill(sec *section) error {
+// readRecords reads the records of the section.
+func (l *layout) readRecords(sec *section) error {
 	if sec.at == nil || emptySection(sec.at.value) {
 		return nil
 	}
 	v := sec.at.value
 	if !isBlock(v) {
-		return l.refuse(v, "the section %s is %s: write each record on a line of its own, or run %s", sec.name, layoutOf(v), l.schema.Formatter)
+		return l.errorAt(v, "the section %s is %s: write each record on a line of its own, or run %s", sec.name, layoutOf(v), l.schema.Formatter)
 	}
 	list, err := l.members(v, sec.at.end)
 	if err != nil {
@@ -91,13 +91,13 @@ func (l *layout) fill(sec *section) error {
 		if first, twice := sec.index[name]; twice {
 			return &LayoutError{
 				Pos: Pos{Line: list[i].key.Line, Col: list[i].key.Column}, Record: recordName(sec.name, name),
-				Text: fmt.Sprintf("is repeated, first in line %d: remove one", sec.slots[first].old.line+1),
+				Text: fmt.Sprintf("is repeated, first in line %d: remove one", sec.edits[first].old.line+1),
 			}
 		}
 		sec.index[name] = i
-		sec.slots = append(sec.slots, slot{old: &list[i], name: name})
+		sec.edits = append(sec.edits, keyEdit{old: &list[i], name: name})
 	}
-	sec.grown = true
+	sec.hadRecords = true
 	return nil
 }
 
@@ -111,21 +111,21 @@ func layoutOf(n *Node) string {
 	return "not a mapping"
 }
 
-// emptySection says whether a section's value is null or {}.
+// emptySection reports whether a section's value is null or {}.
 func emptySection(n *Node) bool {
 	return IsNull(n) || n.Kind == MappingNode && len(n.Content) == 0
 }
 
-// plan lays one operation over the slots.
+// plan applies one operation to the edits.
 func (sec *section) plan(op Op, k Keys) error {
 	i, there := sec.index[op.name]
-	there = there && !sec.slots[i].dropped
+	there = there && !sec.edits[i].dropped
 	switch op.kind {
 	case opSet:
 		sec.set(op, k, i, there)
 	case opDrop:
 		if there {
-			sec.slots[i].dropped = true
+			sec.edits[i].dropped = true
 		}
 	case opRename:
 		return sec.rename(op, i, there)
@@ -136,12 +136,12 @@ func (sec *section) plan(op Op, k Keys) error {
 func (sec *section) set(op Op, k Keys, i int, there bool) {
 	_, known := sec.index[op.name]
 	value := Ordered(op.value, k)
-	if known && (there || sec.slots[i].old != nil) {
-		sec.slots[i].want, sec.slots[i].dropped = value, false
+	if known && (there || sec.edits[i].old != nil) {
+		sec.edits[i].want, sec.edits[i].dropped = value, false
 		return
 	}
-	sec.index[op.name] = len(sec.slots)
-	sec.slots = append(sec.slots, slot{name: op.name, want: value})
+	sec.index[op.name] = len(sec.edits)
+	sec.edits = append(sec.edits, keyEdit{name: op.name, want: value})
 }
 
 func (sec *section) rename(op Op, i int, there bool) error {
@@ -151,20 +151,20 @@ func (sec *section) rename(op Op, i int, there bool) error {
 		return fmt.Errorf("%s: not in the file, so it cannot be renamed to %q", recordName(sec.name, op.name), op.to)
 	case op.to == op.name:
 		return nil
-	case taken && !sec.slots[to].dropped:
+	case taken && !sec.edits[to].dropped:
 		return fmt.Errorf("%s: cannot be renamed to %q: that name is taken", recordName(sec.name, op.name), op.to)
 	}
-	sec.slots[i].name = op.to
+	sec.edits[i].name = op.to
 	delete(sec.index, op.name)
 	sec.index[op.to] = i
 	return nil
 }
 
-// finish takes out what was added and dropped in the same edit, and leaves in
-// their words what the records say already.
+// finish removes what the same edit adds and drops, and keeps the spelling of records
+// that already mean what is wanted.
 func (sec *section) finish(keep func(section string, old, want *Node) *Node) {
-	kept := sec.slots[:0]
-	for _, one := range sec.slots {
+	kept := sec.edits[:0]
+	for _, one := range sec.edits {
 		if keep != nil && one.old != nil && one.want != nil && !one.dropped {
 			one.want = keep(sec.name, one.old.value, one.want)
 		}
@@ -172,13 +172,13 @@ func (sec *section) finish(keep func(section string, old, want *Node) *Node) {
 			kept = append(kept, one)
 		}
 	}
-	sec.slots = kept
+	sec.edits = kept
 }
 
-// left counts the records that stand in the section after the edit.
-func (sec *section) left() int {
+// remaining counts the records of the section after the edit.
+func (sec *section) remaining() int {
 	n := 0
-	for _, one := range sec.slots {
+	for _, one := range sec.edits {
 		if !one.dropped {
 			n++
 		}
@@ -186,30 +186,30 @@ func (sec *section) left() int {
 	return n
 }
 
-// applySection makes the hunks of a section that stands in the file.
+// applySection makes the hunks of a section that is in the document.
 func (s *splicer) applySection(sec *section) error {
 	switch {
-	case sec.at == nil || len(sec.slots) == 0:
+	case sec.at == nil || len(sec.edits) == 0:
 		return nil
-	case !sec.grown:
+	case !sec.hadRecords:
 		return s.openSection(sec)
 	}
-	if sec.left() == 0 {
+	if sec.remaining() == 0 {
 		if err := s.closeSection(sec); err != nil {
 			return err
 		}
 	}
-	if sec.touched() {
+	if sec.changes() {
 		for _, alias := range s.aliases[sec.at.value] {
-			return s.refuse(sec.at.value, "the whole section is used again in line %d: write it out there first", alias.Line)
+			return s.errorAt(sec.at.value, "the whole section is used again in line %d: write it out there first", alias.Line)
 		}
 	}
-	return s.apply(sec.slots, s.column(s.places[sec.slots[0].old.key].props))
+	return s.apply(sec.edits, s.column(s.spans[sec.edits[0].old.key].props))
 }
 
-// touched says whether the edit may change the section.
-func (sec *section) touched() bool {
-	for _, one := range sec.slots {
+// changes reports whether the edit may change the section.
+func (sec *section) changes() bool {
+	for _, one := range sec.edits {
 		if one.dropped || one.old == nil || one.name != one.old.key.Value || one.want != nil && !Same(one.old.value, one.want) {
 			return true
 		}
@@ -217,11 +217,11 @@ func (sec *section) touched() bool {
 	return false
 }
 
-// closeSection writes {} behind the key of a section that loses its last record.
+// closeSection writes {} after the key of a section that loses its last record.
 func (s *splicer) closeSection(sec *section) error {
 	v := sec.at.value
 	if v.Anchor != "" || v.Style&TaggedStyle != 0 {
-		return s.refuse(v, "the section has an anchor or a tag: remove it first")
+		return s.errorAt(v, "the section has an anchor or a tag: remove it first")
 	}
 	colon := s.colon(sec.at.key)
 	s.replace(colon, colon, " {}")
@@ -232,23 +232,23 @@ func (s *splicer) closeSection(sec *section) error {
 func (s *splicer) openSection(sec *section) error {
 	v := sec.at.value
 	if v.Anchor != "" || v.Style&TaggedStyle != 0 {
-		return s.refuse(v, "the section has an anchor or a tag: remove it first")
+		return s.errorAt(v, "the section has an anchor or a tag: remove it first")
 	}
-	at, colon := s.places[v], s.colon(sec.at.key)
+	at, colon := s.spans[v], s.colon(sec.at.key)
 	s.replace(colon, max(colon, at.end), "")
 	line := sec.at.inner
 	if line > sec.at.last+1 {
 		s.addLines(line, []string{""})
 	}
-	col := s.column(s.places[sec.at.key].props) + s.step
-	for _, one := range sec.slots {
+	col := s.column(s.spans[sec.at.key].props) + s.step
+	for _, one := range sec.edits {
 		s.addLines(line, s.canonical(one.name, one.want, col))
 	}
 	return nil
 }
 
-// addSections adds the sections that the file lacks behind everything else. A
-// file without any key gets its version first.
+// addSections adds missing sections at the end of the document. An empty document gets
+// its version first.
 func (s *splicer) addSections(all []*section) {
 	var lines []string
 	if s.root == nil {
@@ -257,20 +257,20 @@ func (s *splicer) addSections(all []*section) {
 	indent := s.rootIndent()
 	added := false
 	for _, sec := range all {
-		if sec.at != nil || len(sec.slots) == 0 {
+		if sec.at != nil || len(sec.edits) == 0 {
 			continue
 		}
 		added = true
 		lines = append(lines, "", indent+sec.name+":")
-		for _, one := range sec.slots {
+		for _, one := range sec.edits {
 			lines = append(lines, s.canonical(one.name, one.want, len(indent)+1+s.step)...)
 		}
 	}
 	if !added {
 		return
 	}
-	line := s.limit
-	for line > 0 && s.blankLine(line-1) && !s.kept[line-1] {
+	line := s.endLine
+	for line > 0 && s.blankLine(line-1) && !s.keptBlank[line-1] {
 		line--
 	}
 	if line == 0 {
@@ -279,23 +279,22 @@ func (s *splicer) addSections(all []*section) {
 	s.addLines(line, lines)
 }
 
-// rootIndent is how far the top level's keys are indented.
+// rootIndent returns the indentation of the top-level keys.
 func (l *layout) rootIndent() string {
 	if l.root == nil {
 		return ""
 	}
-	return strings.Repeat(" ", l.column(l.places[l.root.Content[0]].props)-1)
+	return strings.Repeat(" ", l.column(l.spans[l.root.Content[0]].props)-1)
 }
 
-// indentStep is by how many spaces the file indents the records of its
-// sections, 2 where nothing tells.
+// indentStep returns the indentation of records within their section, 2 if there are none.
 func (l *layout) indentStep() int {
 	if l.root == nil || !isBlock(l.root) {
 		return 2
 	}
 	for i := 1; i < len(l.root.Content); i += 2 {
 		if v := l.root.Content[i]; isBlock(v) {
-			step := l.column(l.places[v.Content[0]].props) - l.column(l.places[l.root.Content[0]].props)
+			step := l.column(l.spans[v.Content[0]].props) - l.column(l.spans[l.root.Content[0]].props)
 			if step >= 2 && step <= 8 {
 				return step
 			}
@@ -304,14 +303,14 @@ func (l *layout) indentStep() int {
 	return 2
 }
 
-// inSections adds the record's name to an error about a place inside of it.
+// inSections adds the name of the record to an error about a place in it.
 func inSections(err error, sections []*section) error {
 	var layout *LayoutError
 	if !errors.As(err, &layout) || layout.Record != "" {
 		return err
 	}
 	for _, sec := range sections {
-		for _, one := range sec.slots {
+		for _, one := range sec.edits {
 			if one.old != nil && one.old.line < layout.Pos.Line && layout.Pos.Line <= one.old.last+1 {
 				layout.Record = recordName(sec.name, one.old.key.Value)
 			}

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Splicing: what happens to the keys of a mapping, as replacements of bytes.
+// Splicing: edits of the keys of a mapping become replacements of bytes.
 
 // hunk replaces data[start:end] by text.
 type hunk struct {
@@ -18,32 +18,32 @@ type hunk struct {
 // splicer collects the hunks of one edit.
 type splicer struct {
 	*layout
-	hunks []hunk
-	gone  []*Node // the values that are cut or exchanged
-	step  int     // spaces by which this file indents
-	whole bool    // replace a changed record as a whole instead of key by key
+	hunks   []hunk
+	removed []*Node // the values that are removed or replaced
+	step    int     // indentation of one level in this document
+	whole   bool    // replace changed records as a whole instead of key by key
 }
 
-// slot is what becomes of one key of a mapping.
-type slot struct {
+// keyEdit is what happens to one key of a mapping.
+type keyEdit struct {
 	old     *member // nil: a new key
 	name    string
 	want    *Node // nil: the value stays
 	dropped bool
-	after   *member // a new key's place: behind this one; nil: the end
-	first   bool    // a new key's place: before all others
+	after   *member // a new key is added after this one; nil: at the end
+	first   bool    // a new key is added before all others
 }
 
-// replace notes that data[start:end] becomes text.
+// replace adds the hunk that makes data[start:end] text.
 func (s *splicer) replace(start, end int, text string) {
 	if string(s.data[start:end]) != text {
 		s.hunks = append(s.hunks, hunk{start, end, text})
 	}
 }
 
-// cutLines notes that lines [from, to) go. Where the file's last line goes and
-// has no line break, the break before it goes instead.
-func (s *splicer) cutLines(from, to int) {
+// removeLines removes lines [from, to). If the last line of the file has no line break,
+// the break before it is removed instead.
+func (s *splicer) removeLines(from, to int) {
 	start, end := s.starts[from], s.starts[to]
 	if to == s.lineCount() && !s.endsInBreak() && from > 0 {
 		start = s.starts[from-1] + len(s.text(from-1))
@@ -51,7 +51,7 @@ func (s *splicer) cutLines(from, to int) {
 	s.replace(start, end, "")
 }
 
-// addLines notes that lines come before line at.
+// addLines adds lines before line at.
 func (s *splicer) addLines(at int, lines []string) {
 	text := strings.Join(lines, s.eol)
 	switch {
@@ -65,8 +65,8 @@ func (s *splicer) addLines(at int, lines []string) {
 
 func (s *splicer) endsInBreak() bool { return bytes.HasSuffix(s.data, []byte("\n")) }
 
-// splice applies the hunks. Hunks at one offset keep their order, and what is
-// added there stands before what is cut.
+// splice applies the hunks. Hunks at one offset keep their order, and additions precede
+// removals.
 func (s *splicer) splice() ([]byte, bool) {
 	slices.SortStableFunc(s.hunks, func(a, b hunk) int {
 		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(min(1, a.end-a.start), min(1, b.end-b.start)))
@@ -85,29 +85,29 @@ func (s *splicer) splice() ([]byte, bool) {
 	return out.Bytes(), true
 }
 
-// apply makes the hunks of one block mapping's slots. col is its keys' column.
-func (s *splicer) apply(slots []slot, col int) error {
-	for i := 0; i < len(slots); {
-		if slots[i].dropped {
-			i += s.drop(slots, i)
+// apply makes the hunks for the edits of one block mapping. col is the column of its keys.
+func (s *splicer) apply(edits []keyEdit, col int) error {
+	for i := 0; i < len(edits); {
+		if edits[i].dropped {
+			i += s.drop(edits, i)
 			continue
 		}
-		if err := s.applyOne(&slots[i], col); err != nil {
+		if err := s.applyOne(&edits[i], col); err != nil {
 			return err
 		}
 		i++
 	}
-	s.addAll(slots, col)
+	s.addAll(edits, col)
 	return nil
 }
 
 // applyOne renames and changes a key that stays.
-func (s *splicer) applyOne(one *slot, col int) error {
+func (s *splicer) applyOne(one *keyEdit, col int) error {
 	if one.old == nil {
 		return nil
 	}
 	if one.name != one.old.key.Value {
-		at := s.places[one.old.key]
+		at := s.spans[one.old.key]
 		s.replace(at.start, at.end, keyText(one.name))
 	}
 	if one.want == nil || Same(one.old.value, one.want) {
@@ -116,29 +116,29 @@ func (s *splicer) applyOne(one *slot, col int) error {
 	return s.change(one.old, one.want, col)
 }
 
-// drop cuts the run of dropped keys that begins at slot i. One of the blank
-// lines around the run goes too, so that what was set apart stays so.
-func (s *splicer) drop(slots []slot, i int) int {
+// drop removes the run of dropped keys that begins at edits[i], with one of the blank
+// lines around it, so that separated keys stay separated.
+func (s *splicer) drop(edits []keyEdit, i int) int {
 	n := 1
-	for i+n < len(slots) && slots[i+n].dropped && s.onlyBlank(slots[i+n-1].old.end, slots[i+n].old.head) {
+	for i+n < len(edits) && edits[i+n].dropped && s.onlyBlank(edits[i+n-1].old.end, edits[i+n].old.head) {
 		n++
 	}
-	for _, gone := range slots[i : i+n] {
-		s.gone = append(s.gone, gone.old.value)
+	for _, gone := range edits[i : i+n] {
+		s.removed = append(s.removed, gone.old.value)
 	}
-	from, to := slots[i].old.head, slots[i+n-1].old.end
-	final := i+n == len(slots) || slots[i+n].old == nil
+	from, to := edits[i].old.head, edits[i+n-1].old.end
+	final := i+n == len(edits) || edits[i+n].old == nil
 	floor := 0
 	if i > 0 {
-		floor = slots[i-1].old.end
+		floor = edits[i-1].old.end
 	}
 	switch {
 	case from > floor && s.blankLine(from-1) && (final || s.blankLine(to)):
 		from--
-	case (i == 0 || s.kept[from-1]) && !final && s.blankLine(to):
+	case (i == 0 || s.keptBlank[from-1]) && !final && s.blankLine(to):
 		to++
 	}
-	s.cutLines(from, to)
+	s.removeLines(from, to)
 	return n
 }
 
@@ -151,13 +151,13 @@ func (s *splicer) onlyBlank(from, to int) bool {
 	return true
 }
 
-// checkAnchors refuses to remove an anchor that something refers to which stays.
+// checkAnchors refuses to remove an anchor whose alias stays.
 func (s *splicer) checkAnchors() error {
 	leaving := map[*Node]bool{}
-	for _, n := range s.gone {
+	for _, n := range s.removed {
 		mark(n, leaving)
 	}
-	for _, n := range s.gone {
+	for _, n := range s.removed {
 		if err := s.checkAnchor(n, leaving); err != nil {
 			return err
 		}
@@ -175,7 +175,7 @@ func mark(n *Node, leaving map[*Node]bool) {
 func (s *splicer) checkAnchor(n *Node, leaving map[*Node]bool) error {
 	for _, alias := range s.aliases[n] {
 		if !leaving[alias] {
-			return s.refuse(n, "the anchor &%s is used in line %d: write its value out there first", n.Anchor, alias.Line)
+			return s.errorAt(n, "the anchor &%s is used in line %d: write its value out there first", n.Anchor, alias.Line)
 		}
 	}
 	for _, c := range n.Content {
@@ -186,19 +186,19 @@ func (s *splicer) checkAnchor(n *Node, leaving map[*Node]bool) error {
 	return nil
 }
 
-// addAll adds the new keys among the slots. A record at the end is set apart by
-// a blank line if the one before it is, or if a comment stands directly above.
-func (s *splicer) addAll(slots []slot, col int) {
-	top, last := slots[0].old, slots[0].old
+// addAll adds the new keys. A blank line precedes a record at the end if one precedes the
+// last record, or if a comment is directly above.
+func (s *splicer) addAll(edits []keyEdit, col int) {
+	top, last := edits[0].old, edits[0].old
 	blank := false
-	for _, one := range slots[1:] {
+	for _, one := range edits[1:] {
 		if one.old != nil {
 			blank, last = one.old.head > 0 && s.blankLine(one.old.head-1), one.old
 		}
 	}
 	blank = blank && !s.keepsBlank(last.value)
 	footed := last.tail > last.last+1
-	for _, one := range slots {
+	for _, one := range edits {
 		switch {
 		case one.old != nil:
 		case one.first:
@@ -214,25 +214,25 @@ func (s *splicer) addAll(slots []slot, col int) {
 	}
 }
 
-// keepsBlank says whether n ends in a block scalar that keeps the blank lines behind it.
+// keepsBlank reports whether n ends in a block scalar that keeps the blank lines after it.
 func (s *splicer) keepsBlank(n *Node) bool {
 	for len(n.Content) > 0 {
 		n = n.Content[len(n.Content)-1]
 	}
-	at := s.places[n].start
+	at := s.spans[n].start
 	header := s.data[at:min(len(s.data), at+3)]
 	return n.Style&(LiteralStyle|FoldedStyle) != 0 && bytes.IndexByte(header, '+') >= 0
 }
 
 // newKey prints a key that is added to a record.
-func (s *splicer) newKey(one slot, col int) []string {
+func (s *splicer) newKey(one keyEdit, col int) []string {
 	p := printer{step: s.step}
 	p.pair(TextNode(one.name), one.want, nil, col-1)
 	return alignedLines(p.lines)
 }
 
-// canonical prints a record as the canonical layout has it: as a block, so that
-// a later change of one key is one line of a diff.
+// canonical prints a record as a block, so that a later change of one key is one line of
+// a diff.
 func (s *splicer) canonical(name string, value *Node, col int) []string {
 	p := printer{step: s.step}
 	if len(value.Content) == 0 {
