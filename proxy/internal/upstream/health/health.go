@@ -1,25 +1,19 @@
 // Package health decides whether a backend gets new work, and how much of it.
 //
-// A [Monitor] keeps the verdict on one backend. What it knows of the backend is a
-// [Target]; it knows nothing of pools, queues or other backends. Events and what
-// they change:
+// A [Monitor] keeps the verdict on one backend. It knows the backend as a [Target], and
+// nothing of pools, queues or other backends.
 //
-//	            probe: Fails bad results in a row
-//	┌───────┐ ────────────────────────────────────▶ ┌─────────┐
-//	│healthy│                                       │unhealthy│
-//	└───────┘ ◀─┐                 ┌──────────────── └─────────┘
-//	    │       │ SlowStart over  │ probe: Passes good results in a row
-//	    │   ┌──────┐              │
-//	    │   │rising│ ◀────────────┤
-//	    │   └──────┘              │ the ejection's time is over
-//	    │                         └──────────────── ┌───────┐
-//	    └─────────────────────────────────────────▶ │ejected│
-//	      traffic: Ejection.Fails failures in a row └───────┘
+//	state      event                                  next state
+//	healthy    Fails bad probe results in a row       unhealthy
+//	healthy    Ejection.Fails failures in a row       ejected
+//	unhealthy  Passes good probe results in a row     rising
+//	ejected    the ejection's time is over            rising
+//	rising     SlowStart is over                      healthy
 //
-// A rising backend is available with a part of its weight, and goes down as a healthy
-// one does. A backend may be unhealthy and ejected at once; it rises when the last
-// reason is gone. The verdict outlives every edit of the [Config]: it changes by the
-// next result, or when the new Config no longer asks the question that found it.
+// A rising backend is available with a part of its weight, and goes down as a healthy one
+// does. A backend may be unhealthy and ejected at once; it rises when the last reason is
+// gone. The verdict outlives every edit of the [Config]: only events change it, and a
+// Config that no longer asks the question that found it.
 //
 // Probes are [TCP], [HTTP] and [WebSocket].
 package health

@@ -322,10 +322,10 @@ func TestTransitions(t *testing.T) {
 			if got := m.state(); got != want[0] {
 				t.Fatalf("%v leads to %s, want %s", reach[want[0]], got, want[0])
 			}
-			m.events = nil
+			before := len(m.words())
 			m.happen(want[1])
 			got := append(want[:2:2], m.state())
-			for _, change := range m.words() {
+			for _, change := range m.words()[before:] {
 				got = append(got, string(change))
 			}
 			if !slices.Equal(got, want) {

@@ -71,7 +71,7 @@ func (h *HTTP) check(response *http.Response) error {
 		return fmt.Errorf("body of the response: %w", err)
 	}
 	if !h.Body.Match(body) {
-		return fmt.Errorf("body %.60q: %q is not found in it", body, h.Body)
+		return fmt.Errorf("body %.60q does not match %q", body, h.Body)
 	}
 	return nil
 }
