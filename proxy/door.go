@@ -9,8 +9,8 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/http"
-	"os"
 
+	"github.com/tunnelform/tunnelform/internal/regularfile"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
@@ -25,7 +25,7 @@ func (l *listener) loadTLS(said *routefile.Listener) error {
 		config.NextProtos = []string{"http/1.1"}
 	}
 	for _, files := range said.TLS.Certificates {
-		pair, err := tls.LoadX509KeyPair(files.Certificate, files.Key)
+		pair, err := loadPair(files)
 		if err != nil {
 			return fmt.Errorf("certificate %q with key %q: %w", files.Certificate, files.Key, err)
 		}
@@ -41,10 +41,22 @@ func (l *listener) loadTLS(said *routefile.Listener) error {
 	return err
 }
 
+func loadPair(files routefile.CertificateFiles) (tls.Certificate, error) {
+	certificate, err := regularfile.Read(files.Certificate, regularfile.Named)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := regularfile.Read(files.Key, regularfile.Named)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(certificate, key)
+}
+
 // loadAuthorities reads a PEM file. What is in it beside certificates, or is none
 // that can be read, is skipped, as x509.CertPool does.
 func loadAuthorities(path string) (*x509.CertPool, authorities, error) {
-	text, err := os.ReadFile(path)
+	text, err := regularfile.Read(path, regularfile.Named)
 	if err != nil {
 		return nil, nil, fmt.Errorf("client_ca: %w", err)
 	}

@@ -8,8 +8,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
-	"os"
 
+	"github.com/tunnelform/tunnelform/internal/regularfile"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
@@ -58,7 +58,7 @@ func (b *builder) stickySecret(file string) ([]byte, error) {
 	if file == "" {
 		return b.ownSecret(), nil
 	}
-	data, err := os.ReadFile(file)
+	data, err := regularfile.Read(file, regularfile.Named)
 	if err != nil {
 		return nil, fmt.Errorf("secret: %w", err)
 	}

@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
+
+	"github.com/tunnelform/tunnelform/internal/regularfile"
 )
 
 // CheckFiles: the mistakes that only this machine can know of, and the list of
@@ -45,12 +47,16 @@ func CheckFiles(files ...*File) Errors {
 	return tidy(c.errs)
 }
 
-// fileChecker reads every file once, however many records name it.
+// fileChecker reads a file once, however many records name it, as long as what it has
+// read is not too much to keep.
 type fileChecker struct {
 	file *File
 	errs []*Error
 	read map[string]readFile
+	kept int // bytes in read
 }
+
+const mostKept = 16 << 20
 
 type readFile struct {
 	data []byte
@@ -164,31 +170,19 @@ func (c *fileChecker) pair(certificate, key, record string, keys ...string) {
 	}
 }
 
-// maxPEM bounds a certificate file.
-const maxPEM = 1 << 20
-
-// content reads a regular file: opening a pipe would wait for its writer.
+// content reads a file as serve does.
 func (c *fileChecker) content(path string) ([]byte, error) {
 	r, ok := c.read[path]
 	if !ok {
-		r.data, r.err = readRegular(path)
+		r.data, r.err = regularfile.Read(path, regularfile.Named)
+		r.err = regularfile.Cause(r.err)
+		if c.kept += len(r.data); c.kept > mostKept {
+			clear(c.read)
+			c.kept = len(r.data)
+		}
 		c.read[path] = r
 	}
 	return r.data, r.err
-}
-
-func readRegular(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, cause(err)
-	case !info.Mode().IsRegular():
-		return nil, errors.New("is not a regular file")
-	case info.Size() > maxPEM:
-		return nil, fmt.Errorf("has more than %s", FormatSize(maxPEM))
-	}
-	data, err := os.ReadFile(path)
-	return data, cause(err)
 }
 
 // cause drops the operation and the path, which the mistake says already.

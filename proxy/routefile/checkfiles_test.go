@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/tunnelform/tunnelform/internal/regularfile"
 )
 
 // writePair writes a certificate and its key as name.crt and name.key.
@@ -48,7 +50,7 @@ func TestCheckFiles(t *testing.T) {
 	write(t, filepath.Join(dir, "empty.pem"), nil)
 	write(t, filepath.Join(dir, "secret"), []byte("0123456789abcdef\n"))
 	write(t, filepath.Join(dir, "short"), []byte("\n 0123456789abcde \n"))
-	write(t, filepath.Join(dir, "big.pem"), make([]byte, maxPEM+1))
+	write(t, filepath.Join(dir, "big.pem"), make([]byte, regularfile.Named+1))
 	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -97,9 +99,9 @@ routes:
 			`3:117: listener "s": client_ca "$DIR/a.key": contains no PEM certificate`,
 			`3:139: listener "h": address ":no-such-service": port "no-such-service": unknown service on this machine: write its number`,
 			`5:59: route "r": ca "$DIR/empty.pem": contains no PEM certificate`,
-			`6:59: route "s": ca "$DIR/pipe": is not a regular file`,
-			`7:59: route "t": ca "$DIR": is not a regular file`,
-			`8:59: route "u": ca "$DIR/big.pem": has more than 1MiB`,
+			`6:59: route "s": ca "$DIR/pipe": is a named pipe, want a regular file`,
+			`7:59: route "t": ca "$DIR": is a directory, want a regular file`,
+			`8:59: route "u": ca "$DIR/big.pem": is larger than the limit of 1048576 bytes`,
 			`9:68: route "v": certificate "$DIR/a.key": with key "$DIR/a.crt": failed to find certificate PEM data in certificate input`,
 		}},
 	} {

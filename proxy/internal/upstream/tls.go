@@ -8,8 +8,9 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
-	"os"
 	"strconv"
+
+	"github.com/tunnelform/tunnelform/internal/regularfile"
 )
 
 // TLS is a configuration towards backends. The zero value verifies against the system's
@@ -51,7 +52,7 @@ func loadAuthorities(config *tls.Config, file string, digest *digester) error {
 	if file == "" {
 		return nil
 	}
-	pem, err := os.ReadFile(file)
+	pem, err := regularfile.Read(file, regularfile.Named)
 	if err != nil {
 		return fmt.Errorf("backend CA: %w", err)
 	}
@@ -67,11 +68,11 @@ func loadCertificate(config *tls.Config, files TLSFiles, digest *digester) error
 	if files.Certificate == "" && files.Key == "" {
 		return nil
 	}
-	certificate, err := os.ReadFile(files.Certificate)
+	certificate, err := regularfile.Read(files.Certificate, regularfile.Named)
 	if err != nil {
 		return fmt.Errorf("backend client certificate: %w", err)
 	}
-	key, err := os.ReadFile(files.Key)
+	key, err := regularfile.Read(files.Key, regularfile.Named)
 	if err != nil {
 		return fmt.Errorf("backend client key: %w", err)
 	}

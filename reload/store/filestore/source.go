@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/tunnelform/tunnelform/internal/regularfile"
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
@@ -93,7 +94,7 @@ func (s *Source) take() reading {
 		c, err := readFile(p, s.opts.MaxSize)
 		r.files = append(r.files, file{path: p, content: c, err: err})
 	}
-	r.inputs = hashInputs(s.inputs(), s.opts.MaxSize)
+	r.inputs = hashInputs(s.inputs())
 	return r
 }
 
@@ -186,13 +187,13 @@ func revisionOfSet(docs []store.Document) string {
 
 // hashInputs hashes extra files, "" for none. What cannot be read is hashed as
 // the reason.
-func hashInputs(paths []string, limit int64) string {
+func hashInputs(paths []string) string {
 	if len(paths) == 0 {
 		return ""
 	}
 	h := sha256.New()
 	for _, p := range paths {
-		c, err := readFile(p, limit)
+		c, err := readFile(p, regularfile.Named)
 		switch {
 		case err == nil:
 			fmt.Fprintf(h, "%s\x00is %s\x00", p, c.revision)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/tunnelform/tunnelform/internal/regularfile"
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
@@ -24,7 +25,7 @@ import (
 // is there already is not written again.
 func (s *Store) Write(ctx context.Context, data []byte, prev string) (revision string, err error) {
 	if s.opts.MaxSize >= 0 && int64(len(data)) > s.opts.MaxSize {
-		return "", tooLarge(s.path, s.opts.MaxSize)
+		return "", regularfile.TooLarge(s.path, s.opts.MaxSize)
 	}
 	if err := ctx.Err(); err != nil {
 		return "", context.Cause(ctx)

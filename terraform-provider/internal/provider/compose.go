@@ -7,11 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/rogpeppe/go-internal/diff"
 
+	"github.com/tunnelform/tunnelform/internal/regularfile"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
@@ -139,7 +139,7 @@ func (s *session) judge(file *routefile.File) []complaint {
 // beside reads the context files.
 func (s *session) beside() (files []*routefile.File, all []complaint) {
 	for _, path := range s.contextFiles {
-		data, err := os.ReadFile(path)
+		data, err := regularfile.Read(path, routefile.MaxBytes)
 		if err != nil {
 			all = append(all, complaint{pos: path, text: err.Error()})
 			continue
