@@ -17,6 +17,7 @@ import (
 
 // act carries out the matched route's action.
 func (x *exchange) act() {
+	x.limitSilence()
 	switch {
 	case x.rt.redirect != nil:
 		x.redirect()
@@ -40,6 +41,7 @@ func (x *exchange) toBackend() {
 		x.refuse(x.upgradeRequired())
 	case x.rt.to.internal == "echo":
 		echo.ServeHTTP(x.w, x.r)
+		x.endEcho()
 	case x.rt.to.internal == "status":
 		x.answerStatus()
 	default:
@@ -182,6 +184,9 @@ func (x *exchange) carry(path, query string, answer *http.Response) {
 		if x.cause == nil {
 			x.cause = outcome.Err
 		}
+		if x.sendTimedOut() {
+			x.cause = errSendSilent
+		}
 		if answer == nil {
 			x.notice(outcome)
 		}
@@ -233,7 +238,9 @@ func failForward(_ http.ResponseWriter, r *http.Request, status int, err error) 
 func (x *exchange) fail(status int, err error) {
 	if x.gate != nil {
 		if v := x.gate.Violation(); v != nil { // the request's own body is to blame
-			x.refuse(refuse(v.Status, v.Reason, err))
+			rf := refuse(v.Status, v.Reason, err)
+			rf.header = http.Header{"Connection": {"close"}}
+			x.refuse(rf)
 			return
 		}
 	}
@@ -251,6 +258,8 @@ func failText(status int, err error) string {
 		return "the backend did not answer in time"
 	case http.StatusBadGateway:
 		return badGatewayText(err)
+	case http.StatusRequestTimeout:
+		return "the request's body has been silent for too long"
 	case http.StatusRequestEntityTooLarge:
 		return "the request's body is too large for this route"
 	case http.StatusMethodNotAllowed:

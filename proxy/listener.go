@@ -83,7 +83,8 @@ func (s *Server) listen(l *listener) (*socket, error) {
 		MaxHeaderBytes: 1 << 20,
 		// OPTIONS * is about a server, and there is no telling which.
 		DisableGeneralOptionsHandler: true,
-		ConnContext:                  h1gate.NewContext,
+		ConnContext:                  connContext,
+		HTTP2:                        &http.HTTP2Config{WriteByteTimeout: h1gate.DefaultSilence, MaxReadFrameSize: 16 << 10},
 		ConnState:                    k.connState,
 		ErrorLog:                     DebugLog(s.log),
 	}

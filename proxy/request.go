@@ -345,6 +345,7 @@ type recorder struct {
 	hold   func(http.Header)
 	status int
 	bytes  int64
+	send   *h1gate.SendWatch // of a stream of HTTP/2; HTTP/1.1's is the gate's
 }
 
 func (w *recorder) WriteHeader(status int) {
@@ -359,9 +360,36 @@ func (w *recorder) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	n, err := w.ResponseWriter.Write(p)
+	n, err := w.write(p)
 	w.bytes += int64(n)
 	return n, err
+}
+
+// streamPart is how much of an answer is written to a stream at a time: the client
+// is to take so much within the limit for its silence.
+const streamPart = 4 << 10
+
+func (w *recorder) write(p []byte) (written int, err error) {
+	if w.send == nil {
+		return w.ResponseWriter.Write(p)
+	}
+	for len(p) > 0 && err == nil {
+		var n int
+		w.send.Begin()
+		n, err = w.ResponseWriter.Write(p[:min(len(p), streamPart)])
+		w.send.End()
+		written, p = written+n, p[n:]
+	}
+	return written, err
+}
+
+// FlushError is what http.ResponseController calls.
+func (w *recorder) FlushError() error {
+	if w.send != nil {
+		w.send.Begin()
+		defer w.send.End()
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // end writes the head of an answer without a body, if nobody has: net/http would,

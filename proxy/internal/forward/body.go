@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 )
 
 // requestBody is read by the transport. It tells a client that breaks off from
@@ -43,6 +44,9 @@ func clientFault(err error) error {
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		return &BodyTooLargeError{Limit: large.Limit}
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &BodyTimeoutError{}
 	}
 	return fmt.Errorf("request body: %w: %w", ErrClientGone, err)
 }

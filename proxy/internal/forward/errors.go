@@ -46,6 +46,11 @@ func (e *LoginError) Error() string {
 	return "the backend authenticates connections (NTLM, Negotiate): " + e.Why
 }
 
+// BodyTimeoutError is a client that was silent for too long within its body.
+type BodyTimeoutError struct{}
+
+func (*BodyTimeoutError) Error() string { return "request body: silent for too long" }
+
 // ResponseTimeoutError is a backend that was silent for too long.
 type ResponseTimeoutError struct{ After time.Duration }
 
@@ -57,13 +62,14 @@ func (e *ResponseTimeoutError) Error() string {
 func (e *ResponseTimeoutError) Timeout() bool { return true }
 
 // Status is the answer to a client for an error of this package or of
-// upstream's: 400, 405, 413, 499 (no answer at all), 504 for whatever timed out, and
+// upstream's: 400, 405, 408, 413, 499 (no answer at all), 504 for whatever timed out, and
 // 502 for the rest.
 func Status(err error) int {
 	var (
 		bad     *BadRequestError
 		method  *MethodError
 		large   *BodyTooLargeError
+		silent  *BodyTimeoutError
 		dial    *upstream.DialError
 		timeout interface{ Timeout() bool }
 	)
@@ -72,6 +78,8 @@ func Status(err error) int {
 		return http.StatusBadRequest
 	case errors.As(err, &method):
 		return http.StatusMethodNotAllowed
+	case errors.As(err, &silent):
+		return http.StatusRequestTimeout
 	case errors.As(err, &large):
 		return http.StatusRequestEntityTooLarge
 	case errors.Is(err, ErrClientGone), errors.Is(err, context.Canceled):

@@ -88,6 +88,11 @@ type Conn struct {
 	why      *Violation
 	note     any // see Leave
 	attached io.Closer
+
+	bodySilence time.Duration // see LimitSilence
+	silentBy    time.Time     // the gate's own deadline for the next byte of a body
+
+	send SendWatch
 }
 
 // Wrap puts the gate into conn: a *Conn, which for a *tls.Conn also has
@@ -100,7 +105,8 @@ func Wrap(conn net.Conn, limits Limits, onRefuse func(status int, reason string)
 	if onRefuse == nil {
 		onRefuse = func(int, string) string { return "" }
 	}
-	c := &Conn{Conn: conn, limits: limits.WithDefaults(), onRefuse: onRefuse}
+	c := &Conn{Conn: conn, limits: limits.WithDefaults(), onRefuse: onRefuse, bodySilence: DefaultSilence}
+	c.send.conn, c.send.limit, c.send.cut = conn, DefaultSilence, func() { Cut(conn) }
 	if t, ok := conn.(*tls.Conn); ok {
 		return &tlsConn{Conn: c, tls: t}
 	}
@@ -176,6 +182,7 @@ func (c *Conn) step(p []byte) (int, error) {
 	case s == detached:
 		return 0, net.ErrClosed
 	case s == inLength, s == inChunks, s == inTrailers:
+		c.startSilence()
 		n, err := c.readBody(s, p)
 		return n, c.bodyError(err)
 	case len(p) == 1:

@@ -23,7 +23,11 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	defer c.mu.Unlock()
 	c.deadline = t
 	c.wakeLocked()
-	return c.Conn.SetReadDeadline(earlier(earlier(t, c.headBy), c.bodyBy))
+	return c.setReadDeadlineLocked()
+}
+
+func (c *Conn) setReadDeadlineLocked() error {
+	return c.Conn.SetReadDeadline(earlier(earlier(c.deadline, c.headBy), earlier(c.bodyBy, c.silentBy)))
 }
 
 // earlier treats the zero time as never.
@@ -79,19 +83,19 @@ func (c *Conn) HurryBody(within time.Duration) (pending bool) {
 		return false
 	}
 	c.bodyBy = time.Now().Add(within)
-	c.Conn.SetReadDeadline(earlier(c.deadline, c.bodyBy))
+	c.setReadDeadlineLocked()
 	return true
 }
 
 // stopBodyClockLocked puts net/http's deadline back.
 func (c *Conn) stopBodyClockLocked() {
-	if !c.bodyBy.IsZero() {
-		c.bodyBy = time.Time{}
+	if !c.bodyBy.IsZero() || !c.silentBy.IsZero() {
+		c.bodyBy, c.silentBy = time.Time{}, time.Time{}
 		c.Conn.SetReadDeadline(c.deadline)
 	}
 }
 
-// bodyError makes the end of HurryBody's time final: net/http takes an error of
+// bodyError makes the end of HurryBody's time, and of the client's silence, final: net/http takes an error of
 // the body alone for its end, and what comes behind it for the next request.
 func (c *Conn) bodyError(err error) error {
 	var ne net.Error
@@ -99,9 +103,15 @@ func (c *Conn) bodyError(err error) error {
 		return err
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.bodyBy.IsZero() && !time.Now().Before(c.bodyBy) {
+	now := time.Now()
+	late := !c.bodyBy.IsZero() && !now.Before(c.bodyBy)
+	silent := !c.silentBy.IsZero() && !now.Before(c.silentBy)
+	c.mu.Unlock()
+	switch {
+	case late:
 		c.err = c.readError(errBodyTime)
+	case silent:
+		return c.failBody(errBodySilent)
 	}
 	return err
 }

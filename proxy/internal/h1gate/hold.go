@@ -78,7 +78,13 @@ func (c *Conn) Write(p []byte) (int, error) {
 		c.resumeLocked()
 		c.mu.Unlock()
 	}
-	return c.Conn.Write(p)
+	c.send.Begin()
+	defer c.send.End()
+	n, err := c.Conn.Write(p)
+	if err != nil && c.send.TimedOut() {
+		err = &net.OpError{Op: "write", Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: errSendSilent}
+	}
+	return n, err
 }
 
 // interim begins what is no final answer: 100, 103, and the 101 itself.

@@ -51,6 +51,9 @@ type under struct {
 // answer, as often as it likes.
 const maxOwed = 4 << 10
 
+// NetConn is the connection that it covers.
+func (u *under) NetConn() net.Conn { return u.Conn }
+
 // again is what Read says instead of waiting.
 type again struct{}
 

@@ -1,0 +1,110 @@
+package proxy
+
+// Clients that are silent in the middle of something: timeouts.body and
+// timeouts.send.
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/h1gate"
+)
+
+var errSendSilent = errors.New("the client has taken nothing of the answer for too long")
+
+// limitSilence holds the request's client to its route's limits: on HTTP/1.1 the
+// gate does, which sees the bytes; on HTTP/2 each stream by itself.
+func (x *exchange) limitSilence() {
+	body, send := x.rt.policy.BodyTimeout, x.rt.policy.SendTimeout
+	if x.gate != nil {
+		x.gate.LimitSilence(body, send)
+		return
+	}
+	if x.r.ProtoMajor < 2 || x.w.send != nil {
+		return
+	}
+	control := http.NewResponseController(x.w.ResponseWriter)
+	if body > 0 && x.r.ContentLength != 0 {
+		x.r.Body = &streamBody{ReadCloser: x.r.Body, control: control, silence: body}
+	}
+	if send > 0 {
+		conn := connOf(x.r.Context())
+		x.w.send = h1gate.NewSendWatch(send, func() {
+			_ = control.SetWriteDeadline(longAgo) // resets the stream
+			if conn != nil {                      // and where its connection takes nothing either, that does not come through
+				time.AfterFunc(time.Second, func() { cutIfBlocked(x.w.send, conn) })
+			}
+		})
+	}
+}
+
+func cutIfBlocked(send *h1gate.SendWatch, conn net.Conn) {
+	if send.InWrite() {
+		h1gate.Cut(conn)
+	}
+}
+
+func (x *exchange) sendTimedOut() bool {
+	if x.gate != nil {
+		return x.gate.SendTimedOut()
+	}
+	return x.w.send != nil && x.w.send.TimedOut()
+}
+
+// streamBody is a request's body on HTTP/2.
+type streamBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+	silence time.Duration
+	late    bool
+}
+
+func (b *streamBody) Read(p []byte) (int, error) {
+	_ = b.control.SetReadDeadline(time.Now().Add(b.silence))
+	n, err := b.ReadCloser.Read(p)
+	b.late = errors.Is(err, os.ErrDeadlineExceeded)
+	if err == nil {
+		_ = b.control.SetReadDeadline(time.Time{}) // while nobody reads, nobody is waited for
+	}
+	return n, err
+}
+
+// endEcho does not let a part of a body that broke off pass for the whole.
+func (x *exchange) endEcho() {
+	status := 0
+	if x.gate != nil && x.gate.Violation() != nil {
+		status = forward.StatusClientGone // fail knows better
+	} else if b, ok := x.r.Body.(*streamBody); ok && b.late {
+		status = http.StatusRequestTimeout
+	}
+	switch {
+	case status == 0:
+	case x.w.status == 0:
+		x.fail(status, &forward.BodyTimeoutError{})
+	default:
+		x.cause = errors.New("the request's body broke off")
+		panic(http.ErrAbortHandler)
+	}
+}
+
+type connKey struct{}
+
+// connContext keeps the connection, or the gate in it, for the requests on it.
+func connContext(ctx context.Context, conn net.Conn) context.Context {
+	if h1gate.From(conn) != nil {
+		return h1gate.NewContext(ctx, conn)
+	}
+	return context.WithValue(ctx, connKey{}, conn)
+}
+
+// connOf is the connection of an HTTP/2 request.
+func connOf(ctx context.Context) net.Conn {
+	conn, _ := ctx.Value(connKey{}).(net.Conn)
+	return conn
+}
