@@ -228,7 +228,7 @@ func (l *loop) epoll(ms int64, call func(trap, a1, a2, a3, a4, a5, a6 uintptr) (
 // the one that goes to it.
 func (l *loop) event(e *unix.EpollEvent) {
 	if uint32(e.Fd)&watchLane != 0 {
-		l.watches.told = append(l.watches.told, *e)
+		l.watches.note(e)
 		return
 	}
 	t, in := l.slab.find(laneKey{gen: uint32(e.Pad), lane: uint32(e.Fd)})

@@ -57,6 +57,7 @@ type Watch struct {
 	fd    int32
 	index uint32
 	gen   uint32
+	edges uint32 // that wait for their turn; 0: none
 }
 
 // Watch has ready called at every edge of fd, a non-blocking socket, beginning
@@ -166,7 +167,7 @@ type watches struct {
 	all  []*Watch
 	free []uint32
 	gen  uint32
-	told []unix.EpollEvent // edges that wait for their turn
+	told []*Watch // that have edges which wait for their turn, each once
 }
 
 // maxTold is how many watches have a turn between two looks at the tunnels: a
@@ -176,10 +177,23 @@ const maxTold = 16
 // serve gives some watches their turn.
 func (ws *watches) serve() {
 	n := min(len(ws.told), maxTold)
-	for i := range n {
-		ws.tell(&ws.told[i])
+	for _, w := range ws.told[:n] {
+		ws.tell(w)
 	}
 	ws.told = slices.Delete(ws.told, 0, n)
+}
+
+// note has a watch told of an edge, if there still is one. A peer that makes edges
+// faster than they are told makes no queue of them.
+func (ws *watches) note(e *unix.EpollEvent) {
+	w := ws.all[uint32(e.Fd)&^watchLane]
+	if w == nil || w.gen != uint32(e.Pad) {
+		return
+	}
+	if w.edges == 0 {
+		ws.told = append(ws.told, w)
+	}
+	w.edges |= e.Events
 }
 
 func (ws *watches) add(w *Watch) {
@@ -199,15 +213,16 @@ func (ws *watches) drop(w *Watch) {
 	ws.free = append(ws.free, w.index)
 }
 
-// tell tells a watch of its edge, if there still is one.
-func (ws *watches) tell(e *unix.EpollEvent) {
-	w := ws.all[uint32(e.Fd)&^watchLane]
-	if w == nil || w.gen != uint32(e.Pad) {
+// tell tells a watch of its edges, if it has not ended.
+func (ws *watches) tell(w *Watch) {
+	edges := w.edges
+	w.edges = 0
+	if ws.all[w.index] != w {
 		return
 	}
 	w.ready(Edge{
-		Readable: e.Events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0,
-		Writable: e.Events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0,
-		Gone:     e.Events&(unix.EPOLLHUP|unix.EPOLLERR) != 0,
+		Readable: edges&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0,
+		Writable: edges&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0,
+		Gone:     edges&(unix.EPOLLHUP|unix.EPOLLERR) != 0,
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -126,17 +127,40 @@ func TestWatchesKnowOldEvents(t *testing.T) {
 	ws.add(old)
 	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(watchLane | old.index), Pad: int32(old.gen)}
 	ws.drop(old)
-	ws.tell(&e)
+	ws.note(&e)
+	ws.serve()
 	next := &Watch{ready: func(Edge) { told++ }}
 	ws.add(next)
 	if next.index != old.index {
 		t.Fatalf("the index %d is not used again", old.index)
 	}
-	ws.tell(&e)
+	ws.note(&e)
+	ws.serve()
 	e.Pad = int32(next.gen)
-	ws.tell(&e)
+	ws.note(&e)
+	ws.serve()
 	if told != 1 {
 		t.Errorf("told %d times, wanted once", told)
+	}
+}
+
+// Edges that come faster than they are told become one.
+func TestWatchesQueueEachOnce(t *testing.T) {
+	var ws watches
+	var got []Edge
+	w := &Watch{ready: func(e Edge) { got = append(got, e) }}
+	ws.add(w)
+	for _, events := range []uint32{unix.EPOLLIN, unix.EPOLLIN, unix.EPOLLOUT, unix.EPOLLIN} {
+		ws.note(&unix.EpollEvent{Events: events, Fd: int32(watchLane | w.index), Pad: int32(w.gen)})
+	}
+	if len(ws.told) != 1 {
+		t.Errorf("%d wait for their turn, want 1", len(ws.told))
+	}
+	ws.serve()
+	ws.note(&unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(watchLane | w.index), Pad: int32(w.gen)})
+	ws.serve()
+	if want := []Edge{{Readable: true, Writable: true}, {Readable: true}}; !slices.Equal(got, want) {
+		t.Errorf("told of %v, want %v", got, want)
 	}
 }
 
