@@ -4,6 +4,7 @@ package reload
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -49,12 +50,16 @@ func (l *Loop[T]) attempt(ctx context.Context, why reason) error {
 		l.lastRejected = rejected{}
 	}
 	f := l.look(ctx)
-	if f.err != nil && !l.stands(f.refusal()) {
+	if f.err != nil && !errors.Is(f.err, errSuperseded) && !l.stands(f.refusal()) {
 		f = l.confirm(ctx, f)
 	}
 	if ctx.Err() != nil {
 		l.end(number, sightingOf(f.snap))
 		return context.Cause(ctx)
+	}
+	if errors.Is(f.err, errSuperseded) {
+		l.end(number, sightingOf(f.snap))
+		return f.err
 	}
 	// The callbacks run before end, so that a Wait returns when everything is done.
 	l.conclude(f, why)
@@ -92,16 +97,72 @@ func (l *Loop[T]) look(ctx context.Context) (f lookResult[T]) {
 		if l.lastRejected.err != nil && l.lastRejected.id == idOf(snap) {
 			return lookResult[T]{snap: snap, err: l.lastRejected.err}
 		}
-		next, inputs, err := l.build(ctx, snap)
+		next, inputs, err := l.buildUnlessSuperseded(ctx, snap)
 		f = lookResult[T]{snap: snap, next: next, err: err}
+		if errors.Is(err, errSuperseded) {
+			return f
+		}
 		if !l.follow(inputs, err) {
 			break
 		}
 	}
-	if f.err != nil {
+	if f.err != nil && ctx.Err() == nil && !errors.Is(f.err, errSuperseded) {
 		l.lastRejected = rejected{idOf(f.snap), f.err}
 	}
 	return f
+}
+
+// errSuperseded is the cause with which a Build is cancelled whose snapshot is not
+// what the source holds any more.
+var errSuperseded = errors.New("superseded by a later change")
+
+// maxSuperseded is how many Builds in a row a later change cancels: a source that
+// changes faster than Build can follow must be followed all the same.
+const maxSuperseded = 3
+
+// buildUnlessSuperseded is build, cancelled when the source comes to hold something
+// else meanwhile. What was built before that showed is good.
+func (l *Loop[T]) buildUnlessSuperseded(ctx context.Context, snap store.Snapshot) (*T, []string, error) {
+	if l.wake == nil || l.superseded >= maxSuperseded {
+		l.superseded = 0
+		return l.build(ctx, snap)
+	}
+	building, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.watchBuild(building, cancel, snap)
+	}()
+	next, inputs, err := l.build(building, snap)
+	replaced := errors.Is(context.Cause(building), errSuperseded)
+	cancel(nil)
+	<-done
+	if err == nil || !replaced {
+		l.superseded = 0
+		return next, inputs, err
+	}
+	l.superseded++
+	return nil, nil, errSuperseded
+}
+
+// watchBuild reads the source whenever it wakes, until building is done, and cancels
+// it when the source holds something else than snap.
+func (l *Loop[T]) watchBuild(building context.Context, cancel context.CancelCauseFunc, snap store.Snapshot) {
+	for {
+		select {
+		case <-building.Done():
+			return
+		case _, open := <-l.wake:
+			signal(l.recheck) // whatever is found, the loop has to look again
+			if !open {
+				return // and finds that out by itself
+			}
+		}
+		if now, err := l.opts.Source.Read(building); err == nil && idOf(now) != idOf(snap) {
+			cancel(errSuperseded)
+			return
+		}
+	}
 }
 
 // build calls Build and turns a panic into an error.

@@ -3,6 +3,7 @@ package reload
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -24,6 +25,9 @@ type Options[T any] struct {
 	// the like), as paths that the Source understands: they are handed to
 	// Source.Also. Name them with an error too, so that a file that is missing
 	// now is noticed when it comes; nil with an error keeps the list as it is.
+	//
+	// ctx ends when nobody wants the result any more: Run is to end, or the
+	// source has changed meanwhile. Its cause is the error to return then.
 	//
 	// A result may be thrown away unpublished, and Build called again for the
 	// same snapshot, so a result must hold nothing that has to be closed. A
@@ -71,11 +75,13 @@ type Loop[T any] struct {
 	recheck chan struct{} // capacity 1: a Wait asks for a fresh look
 
 	// Owned by the goroutine in Start or Run.
-	inputs       []string      // last passed to Source.Also, sorted
-	lastRejected rejected      // the last snapshot that Build refused, so that it is not built again
-	retryDelay   time.Duration // between retries of the current refusal
-	retryAt      time.Time     // when the next one is due
-	watchErr     string        // why the source cannot be watched, as last reported; "" while it can
+	inputs       []string        // last passed to Source.Also, sorted
+	lastRejected rejected        // the last snapshot that Build refused, so that it is not built again
+	retryDelay   time.Duration   // between retries of the current refusal
+	retryAt      time.Time       // when the next one is due
+	watchErr     string          // why the source cannot be watched, as last reported; "" while it can
+	wake         <-chan struct{} // what Source.Watch returned; nil before Run and while there is none
+	superseded   int             // Builds in a row that a later change has cancelled
 
 	mu          sync.Mutex // guards what follows
 	status      Status
@@ -120,7 +126,10 @@ func (l *Loop[T]) Run(ctx context.Context) error {
 	wake, rewatch := l.watch(ctx)
 	why := woken
 	for ctx.Err() == nil {
-		l.attempt(ctx, why) // Refused and Status report its error
+		l.wake = wake
+		if err := l.attempt(ctx, why); errors.Is(err, errSuperseded) {
+			continue
+		} // Refused and Status report any other error
 		retry := l.nextRetry()
 		var open bool
 		if why, open = l.rest(ctx, wake, retry, rewatch); !open {
