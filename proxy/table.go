@@ -3,6 +3,7 @@ package proxy
 // The Table: everything one generation of the routes file says, ready to serve.
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -49,10 +50,16 @@ func (t *Table) Routes() int { return len(t.routes) }
 // places, counts) is taken over from prev, which may be nil and is not changed.
 // Build reads certificates and dials nothing; its error is routefile.Errors.
 func Build(set *routefile.Set, prev *Table) (*Table, error) {
+	return BuildContext(context.Background(), set, prev)
+}
+
+// BuildContext is Build for as long as ctx lasts; then the error is ctx's cause.
+func BuildContext(ctx context.Context, set *routefile.Set, prev *Table) (*Table, error) {
 	if prev == nil {
 		prev = &Table{}
 	}
 	b := &builder{
+		ctx:  ctx,
 		set:  set,
 		prev: prev,
 		tls:  make(map[upstream.TLSFiles]loadedTLS),
@@ -76,6 +83,9 @@ func Build(set *routefile.Set, prev *Table) (*Table, error) {
 	b.healthChecks()
 	b.discoveries()
 	b.shutdown()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	if len(b.errs) > 0 {
 		return nil, routefile.Merge(b.errs)
 	}
@@ -94,6 +104,7 @@ func (b *builder) followRenames(renamed map[string]string) {
 
 // builder is one Build under way.
 type builder struct {
+	ctx   context.Context
 	set   *routefile.Set
 	prev  *Table
 	table *Table
@@ -213,7 +224,10 @@ func (b *builder) routes() {
 		b.table.routes = append(b.table.routes, built)
 		b.table.byName[name] = built
 	}
-	tree, problems := match.Compile(rules)
+	tree, problems, err := match.CompileContext(b.ctx, rules)
+	if err != nil {
+		return // as BuildContext notices
+	}
 	for _, p := range problems {
 		said := b.set.Routes[p.Rule]
 		b.fail(said.Route.Pos, "routes."+p.Rule+".match."+p.Field, fmt.Sprintf("route %q", p.Rule), fmt.Errorf("%s", p.Text))

@@ -109,6 +109,11 @@ func (s *service) Wait(ctx context.Context, revision string) (statusapi.Outcome,
 // set as it stands on disk now, and the set is judged as a reload would judge
 // it, but for the binding of its addresses, which are only tried.
 func (s *service) Check(ctx context.Context, file string, data []byte) (statusapi.CheckResult, error) {
+	leave, err := s.turns.check(ctx)
+	if err != nil {
+		return statusapi.CheckResult{}, err
+	}
+	defer leave()
 	snapshot, err := s.source.Read(ctx)
 	if err != nil {
 		return statusapi.CheckResult{}, err
@@ -118,7 +123,10 @@ func (s *service) Check(ctx context.Context, file string, data []byte) (statusap
 		return statusapi.CheckResult{}, err
 	}
 	result := statusapi.CheckResult{Revision: store.RevisionOf(data), Mistakes: []statusapi.Mistake{}}
-	if err := s.tryBuild(documents); err != nil {
+	if err := s.tryBuild(ctx, documents); err != nil {
+		if ctx.Err() != nil {
+			return statusapi.CheckResult{}, context.Cause(ctx)
+		}
 		result.Mistakes = mistakesOf(err)
 	}
 	result.OK = len(result.Mistakes) == 0
@@ -156,8 +164,11 @@ func samePath(a, b string) bool {
 }
 
 // tryBuild is build without its effects.
-func (s *service) tryBuild(documents []store.Document) error {
-	files, errs := judge(documents, false)
+func (s *service) tryBuild(ctx context.Context, documents []store.Document) error {
+	files, errs, err := judge(ctx, documents, false)
+	if err != nil {
+		return err
+	}
 	if len(errs) == 0 {
 		errs = s.files.vanished(files)
 	}
@@ -165,7 +176,7 @@ func (s *service) tryBuild(documents []store.Document) error {
 		return errs
 	}
 	set := routefile.NewSet(files...)
-	table, err := proxy.Build(set, s.loop.Cell().Load())
+	table, err := proxy.BuildContext(ctx, set, s.loop.Cell().Load())
 	if err != nil {
 		return err
 	}

@@ -19,12 +19,23 @@ var errNoFile = fmt.Errorf("no routes file: want at least one *.yaml or *.yml, w
 
 // build is the reload loop's Build: parse, check, look at this machine, make a
 // Table, bind what it needs. All that can be wrong with the files is told at once.
-func (s *service) build(_ context.Context, snap store.Snapshot, prev *proxy.Table) (*proxy.Table, []string, error) {
+func (s *service) build(ctx context.Context, snap store.Snapshot, prev *proxy.Table) (*proxy.Table, []string, error) {
 	if len(snap.Documents) == 0 {
 		return nil, nil, errNoFile
 	}
-	files := s.files.parse(snap.Documents)
-	errs := routefile.Check(files...)
+	leave, err := s.turns.reload(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer leave()
+	files, err := s.files.parse(ctx, snap.Documents)
+	if err != nil {
+		return nil, nil, err
+	}
+	errs, err := routefile.CheckContext(ctx, files...)
+	if err != nil {
+		return nil, nil, err
+	}
 	if len(errs) == 0 {
 		errs = s.files.vanished(files)
 	}
@@ -37,7 +48,7 @@ func (s *service) build(_ context.Context, snap store.Snapshot, prev *proxy.Tabl
 	if len(machine) > 0 {
 		return nil, inputs, machine
 	}
-	table, err := proxy.Build(set, prev)
+	table, err := proxy.BuildContext(ctx, set, prev)
 	if err != nil {
 		return nil, inputs, err
 	}
@@ -61,20 +72,23 @@ type parsed struct {
 
 // parse reads the documents that have changed. What is wrong with a file stays in
 // it, for Check to tell.
-func (c *fileCache) parse(documents []store.Document) []*routefile.File {
+func (c *fileCache) parse(ctx context.Context, documents []store.Document) ([]*routefile.File, error) {
 	next := make(map[string]parsed, len(documents))
 	files := make([]*routefile.File, 0, len(documents))
 	for _, d := range documents {
 		p, known := c.now[d.Path]
 		if !known || p.document.Revision != d.Revision {
 			p = parsed{document: d}
-			p.file, _ = routefile.Parse(d.Path, d.Data)
+			var err error
+			if p.file, _, err = routefile.ParseContext(ctx, d.Path, d.Data); err != nil {
+				return nil, err
+			}
 		}
 		next[d.Path] = p
 		files = append(files, p.file)
 	}
 	c.now = next
-	return files
+	return files, nil
 }
 
 // vanished finds files that had routes and now do not even say so: a file that

@@ -3,6 +3,7 @@ package cli
 // tunnelform check: every mistake of the routes files, at its place.
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -40,8 +41,8 @@ func newCheckCommand(env *Env) *cobra.Command {
 		Short: "Find every mistake in the routes files",
 		Long:  checkHelp,
 		Args:  someFiles,
-		RunE: func(_ *cobra.Command, args []string) error {
-			return runCheck(env, flags, args)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runCheck(cmd.Context(), env, flags, args)
 		},
 	}
 	cmd.Flags().BoolVar(&flags.json, "json", false, "print a JSON array of {file, line, column, key, text} on standard output")
@@ -49,7 +50,7 @@ func newCheckCommand(env *Env) *cobra.Command {
 	return cmd
 }
 
-func runCheck(env *Env, flags checkFlags, paths []string) error {
+func runCheck(ctx context.Context, env *Env, flags checkFlags, paths []string) error {
 	if err := onlyStdin(paths); err != nil {
 		return err
 	}
@@ -57,7 +58,10 @@ func runCheck(env *Env, flags checkFlags, paths []string) error {
 	if err != nil {
 		return err
 	}
-	files, mistakes := judge(documents, flags.offline)
+	files, mistakes, err := judge(ctx, documents, flags.offline)
+	if err != nil {
+		return err
+	}
 	if flags.json {
 		err = printJSON(env, mistakes)
 	} else if len(mistakes) > 0 {
@@ -94,14 +98,21 @@ func onlyStdin(paths []string) error {
 }
 
 // judge finds the mistakes of a set, in the order of their places.
-func judge(documents []store.Document, offline bool) ([]*routefile.File, routefile.Errors) {
+// The error is ctx's cause.
+func judge(ctx context.Context, documents []store.Document, offline bool) ([]*routefile.File, routefile.Errors, error) {
 	var cache fileCache
-	files := cache.parse(documents)
-	mistakes := routefile.Check(files...)
+	files, err := cache.parse(ctx, documents)
+	if err != nil {
+		return nil, nil, err
+	}
+	mistakes, err := routefile.CheckContext(ctx, files...)
+	if err != nil {
+		return nil, nil, err
+	}
 	if !offline {
 		mistakes = routefile.Merge(mistakes, routefile.CheckFiles(files...))
 	}
-	return files, mistakes
+	return files, mistakes, nil
 }
 
 func sourcesOf(documents []store.Document) map[string][]byte {

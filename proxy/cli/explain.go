@@ -4,6 +4,7 @@ package cli
 // not, and where it goes.
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -41,12 +42,12 @@ func newExplainCommand(env *Env) *cobra.Command {
 		Short: "Say which route a request takes, and why",
 		Long:  explainHelp,
 		Args:  cobra.ArbitraryArgs, // question says what is missing
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			question, paths, err := flags.question(args)
 			if err != nil {
 				return err
 			}
-			return runExplain(env, flags, question, paths)
+			return runExplain(cmd.Context(), env, flags, question, paths)
 		},
 	}
 	f := cmd.Flags()
@@ -116,8 +117,8 @@ func (flags explainFlags) checkListener(set *routefile.Set) error {
 		flags.listener, strings.Join(slices.Sorted(maps.Keys(set.Listeners)), " or "))
 }
 
-func runExplain(env *Env, flags explainFlags, q routefile.Question, paths []string) error {
-	files, err := loadFiles(env, paths)
+func runExplain(ctx context.Context, env *Env, flags explainFlags, q routefile.Question, paths []string) error {
+	files, err := loadFiles(ctx, env, paths)
 	if err != nil {
 		return err
 	}

@@ -39,12 +39,15 @@ func readDocuments(env *Env, paths []string) ([]store.Document, error) {
 }
 
 // loadFiles reads, parses and checks; mistakes are printed and end the command.
-func loadFiles(env *Env, paths []string) ([]*routefile.File, error) {
+func loadFiles(ctx context.Context, env *Env, paths []string) ([]*routefile.File, error) {
 	documents, err := readDocuments(env, paths)
 	if err != nil {
 		return nil, err
 	}
-	files, mistakes := judge(documents, true)
+	files, mistakes, err := judge(ctx, documents, true)
+	if err != nil {
+		return nil, err
+	}
 	if len(mistakes) > 0 {
 		printMistakes(env, mistakes, sourcesOf(documents))
 		return nil, &exitError{code: exitInvalid}

@@ -18,7 +18,9 @@ func TestRecordBook(t *testing.T) {
 		for path, text := range texts {
 			documents = append(documents, store.Document{Path: path, Data: []byte(text), Revision: store.RevisionOf([]byte(text))})
 		}
-		cache.parse(documents)
+		if _, err := cache.parse(t.Context(), documents); err != nil {
+			t.Fatal(err)
+		}
 		book.serve(generation, cache.now)
 		cache.commit()
 		all := book.list()
@@ -58,7 +60,7 @@ func TestRecordBook(t *testing.T) {
 func TestRecordBookWithoutAdmin(t *testing.T) {
 	var cache fileCache
 	var book recordBook
-	cache.parse([]store.Document{{Path: "a.yaml", Data: []byte("version: 1\nroutes: {a: {match: {path: /a}, respond: {}}}\n")}})
+	cache.parse(t.Context(), []store.Document{{Path: "a.yaml", Data: []byte("version: 1\nroutes: {a: {match: {path: /a}, respond: {}}}\n")}})
 	if book.serve(1, cache.now); len(book.files) != 0 {
 		t.Errorf("%d files kept", len(book.files))
 	}

@@ -114,6 +114,7 @@ type service struct {
 	server     *proxy.Server
 	loop       *reload.Loop[proxy.Table]
 	files      fileCache
+	turns      turns
 	records    recordBook
 	statusFile statusFile
 	started    time.Time
@@ -125,7 +126,7 @@ func runServe(ctx context.Context, env *Env, log *slog.Logger, flags serveFlags,
 	if err != nil {
 		return err
 	}
-	s := &service{log: log, source: source, statusFile: statusFile(flags.statusFile), started: time.Now()}
+	s := &service{log: log, source: source, statusFile: statusFile(flags.statusFile), started: time.Now(), turns: newTurns()}
 	s.records.wanted = flags.admin != ""
 	s.loop = reload.New(reload.Options[proxy.Table]{
 		Source:    source,
@@ -146,7 +147,9 @@ func runServe(ctx context.Context, env *Env, log *slog.Logger, flags serveFlags,
 	// Go ends a process that writes to a closed pipe on its standard error. A proxy
 	// whose log nobody reads any more still has tunnels.
 	signal.Ignore(syscall.SIGPIPE)
-	if err := s.loop.Start(ctx); err != nil {
+	if stopped, err := s.start(ctx, signals); stopped {
+		return nil
+	} else if err != nil {
 		return s.cannotStart(env, err)
 	}
 	if flags.admin != "" {
@@ -157,6 +160,44 @@ func runServe(ctx context.Context, env *Env, log *slog.Logger, flags serveFlags,
 		defer stop()
 	}
 	return s.run(ctx, env, signals)
+}
+
+// start loads the files for the first time. A signal to stop ends that, since there
+// is nothing to drain yet; a second one does not even wait for its end. Once the
+// files are served a signal is left for run.
+func (s *service) start(ctx context.Context, signals chan os.Signal) (stopped bool, err error) {
+	starting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- s.loop.Start(starting) }()
+	var stop os.Signal
+	var stopAt time.Time
+	for {
+		select {
+		case err := <-done:
+			if stop == nil {
+				return false, err
+			}
+			if err == nil {
+				select {
+				case signals <- stop:
+				default: // others wait there
+				}
+				return false, nil
+			}
+			s.log.Info("shutting down", "signal", stop.String(), "tunnels", 0)
+			return true, nil
+		case sig := <-signals:
+			switch {
+			case sig == syscall.SIGHUP: // they are being read
+			case stop == nil:
+				stop, stopAt = sig, time.Now()
+				cancel()
+			case time.Since(stopAt) > sameSignal:
+				return true, nil
+			}
+		}
+	}
 }
 
 // cannotStart prints why, as check would.
@@ -178,15 +219,15 @@ func (s *service) run(ctx context.Context, env *Env, signals <-chan os.Signal) e
 	go tendHeap(following, func() uint64 { return s.server.Opened() + s.server.Ended() })
 	stoppedBy := s.awaitStop(ctx, signals)
 	stopFollowing()
-	s.server.Unready() // a reload that is under way may take a moment
-	<-done
-	s.noteStatus()
-
+	s.server.Unready()
 	stopping, cut := context.WithCancel(context.Background())
 	defer cut()
-	time.Sleep(sameSignal)
-	forget(signals)
 	go cutOnSignal(stopping, cut, signals, s.log)
+	select {
+	case <-done:
+	case <-stopping.Done(): // a reload that is under way is waited for, but not by one who cuts
+	}
+	s.noteStatus()
 	err := s.server.Shutdown(stopping, !atKeyboard(env, stoppedBy))
 	s.noteStatus()
 	s.log.Info("stopped", "cut", err != nil)
@@ -238,7 +279,10 @@ func forget(signals <-chan os.Signal) {
 	}
 }
 
+// cutOnSignal is a goroutine. It waits for the signal that cuts.
 func cutOnSignal(ctx context.Context, cut context.CancelFunc, signals <-chan os.Signal, log *slog.Logger) {
+	time.Sleep(sameSignal)
+	forget(signals)
 	for {
 		select {
 		case <-ctx.Done():

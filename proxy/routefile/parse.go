@@ -1,6 +1,7 @@
 package routefile
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -17,13 +18,20 @@ import (
 // never nil: with mistakes it holds what could be read, which is good for Check
 // (to find the mistakes across records too) and for nothing else.
 func Parse(path string, data []byte) (*File, Errors) {
+	f, errs, _ := ParseContext(context.Background(), path, data)
+	return f, errs
+}
+
+// ParseContext is Parse for as long as ctx lasts. The error is ctx's cause, and the
+// only one; the File is nil then.
+func ParseContext(ctx context.Context, path string, data []byte) (*File, Errors, error) {
 	sum := sha256.Sum256(data)
 	f := &File{
 		Path: path, Revision: hex.EncodeToString(sum[:]), data: data,
 		Listeners: map[string]*Listener{}, Pools: map[string]*Pool{}, Routes: map[string]*Route{},
 	}
 	f.measure()
-	p := &parser{file: f}
+	p := &parser{ctx: ctx, file: f}
 	if n := p.load(data); n != nil {
 		f.node = n
 		p.mapping(&document, n, f)
@@ -31,8 +39,11 @@ func Parse(path string, data []byte) (*File, Errors) {
 	if p.many {
 		p.noteAt(0, 0, fmt.Sprintf("more than %d mistakes: only the first ones are shown", maxMistakes))
 	}
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
 	f.errs = tidy(p.errs)
-	return f, f.errs
+	return f, f.errs, nil
 }
 
 // resolve joins a path in the file to the file's directory.

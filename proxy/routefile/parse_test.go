@@ -1,6 +1,8 @@
 package routefile
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -146,5 +148,23 @@ routes: {a: {to: "wss://x", backend_tls: {ca: b.pem}}}
 	}
 	if rel := mustParse(t, filepath.Join("conf", "r.yaml"), text); rel.Routes["a"].BackendTLS.CA != "conf/b.pem" {
 		t.Errorf("from a relative path %q", rel.Routes["a"].BackendTLS.CA)
+	}
+}
+
+// TestCancelled: what is not wanted any more is neither read nor checked, and says why.
+func TestCancelled(t *testing.T) {
+	gone := errors.New("the asker has left")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	data := manyRoutes(100)
+	f, errs, err := ParseContext(ctx, "r.yaml", data)
+	if err != nil || len(errs) > 0 {
+		t.Fatal(errs, err)
+	}
+	cancel(gone)
+	if f, errs, err := ParseContext(ctx, "r.yaml", data); f != nil || errs != nil || err != gone {
+		t.Errorf("ParseContext: %v, %v, %v", f, errs, err)
+	}
+	if errs, err := CheckContext(ctx, f); errs != nil || err != gone {
+		t.Errorf("CheckContext: %v, %v", errs, err)
 	}
 }

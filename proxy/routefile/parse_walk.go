@@ -2,6 +2,7 @@ package routefile
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,6 +29,7 @@ const (
 
 // parser walks one file. Not for concurrent use.
 type parser struct {
+	ctx     context.Context // nil lasts for ever
 	file    *File
 	errs    []*Error
 	record  string   // `route "chat"`, for mistakes
@@ -259,6 +261,10 @@ func (p *parser) named(k *Key, n node, dst any) {
 // one reads one entry of a mapping of names. Mistakes inside spoil its record,
 // so that Check does not judge what was only half read.
 func (p *parser) one(k, below *Key, key, value node, dst any) {
+	if p.ctx != nil && p.ctx.Err() != nil {
+		p.spent = true
+		return
+	}
 	record, within, before := p.record, p.within, len(p.errs)
 	entry := k.each(p, dst, key.Value, key)
 	p.value(below, value, entry)

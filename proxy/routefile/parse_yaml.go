@@ -2,7 +2,9 @@ package routefile
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"unicode/utf8"
 
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
@@ -27,7 +29,7 @@ func (p *parser) load(data []byte) node {
 		return nil
 	}
 	data = bytes.TrimPrefix(data, []byte(bom))
-	doc, second, err := yamledit.Decode(bytes.NewReader(data))
+	doc, second, err := yamledit.Decode(&cancelReader{p.ctx, bytes.NewReader(data)})
 	if err != nil {
 		p.syntax(data, err)
 		return nil
@@ -36,6 +38,19 @@ func (p *parser) load(data []byte) node {
 		p.note(second, "a second document begins here, wanted one document in a file")
 	}
 	return p.top(doc)
+}
+
+// cancelReader ends with ctx, so that a large file is not read for nobody.
+type cancelReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *cancelReader) Read(b []byte) (int, error) {
+	if c.ctx.Err() != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	return c.r.Read(b)
 }
 
 // plainText refuses what no editor shows as a line of text: it would make

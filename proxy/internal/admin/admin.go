@@ -42,11 +42,17 @@ type Proxy interface {
 // MaxWait bounds a long poll.
 const MaxWait = 10 * time.Minute
 
+// MaxChecks bounds the checks that wait for their turn, each with its body in memory.
+const MaxChecks = 8
+
+// bodyTimeout is how long a candidate may take to arrive.
+const bodyTimeout = 30 * time.Second
+
 const defaultWait = 30 * time.Second
 
 // Handler serves the API. maxBody bounds the bytes that Check takes.
 func Handler(p Proxy, maxBody int64) http.Handler {
-	a := &api{proxy: p, maxBody: maxBody}
+	a := &api{proxy: p, maxBody: maxBody, places: make(chan struct{}, MaxChecks)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", a.readyz)
@@ -59,6 +65,7 @@ func Handler(p Proxy, maxBody int64) http.Handler {
 type api struct {
 	proxy   Proxy
 	maxBody int64
+	places  chan struct{} // a token for each check that is under way or waits
 }
 
 // guard keeps browsers out: a page that rebinds its own name to this address
@@ -136,6 +143,16 @@ func waitTimeout(text string) (time.Duration, error) {
 }
 
 func (a *api) check(w http.ResponseWriter, r *http.Request) {
+	select {
+	case a.places <- struct{}{}:
+		defer func() { <-a.places }()
+	default:
+		w.Header().Set("Retry-After", "1")
+		writeError(w, http.StatusServiceUnavailable, "too many checks are waiting")
+		return
+	}
+	deadline := http.NewResponseController(w)
+	_ = deadline.SetReadDeadline(time.Now().Add(bodyTimeout)) // a test's writer has none
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.maxBody))
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -150,6 +167,7 @@ func (a *api) check(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusUnsupportedMediaType, "Content-Type must be application/yaml")
 		return
 	}
+	_ = deadline.SetReadDeadline(time.Time{}) // or the server takes its end for the asker's
 	result, err := a.proxy.Check(r.Context(), r.URL.Query().Get("file"), data)
 	if err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())

@@ -190,3 +190,74 @@ func TestRecords(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// heldProxy holds every check until it is let go or its asker leaves.
+type heldProxy struct {
+	fakeProxy
+	begun chan struct{}
+	ended chan error
+	letGo chan struct{}
+}
+
+func (p *heldProxy) Check(ctx context.Context, _ string, _ []byte) (statusapi.CheckResult, error) {
+	p.begun <- struct{}{}
+	select {
+	case <-ctx.Done():
+		p.ended <- ctx.Err()
+		return statusapi.CheckResult{}, ctx.Err()
+	case <-p.letGo:
+		return statusapi.CheckResult{OK: true}, nil
+	}
+}
+
+func TestChecksAreBoundedAndEndWithTheirAsker(t *testing.T) {
+	p := &heldProxy{begun: make(chan struct{}, MaxChecks), ended: make(chan error, MaxChecks), letGo: make(chan struct{})}
+	server := httptest.NewServer(Handler(p, 1<<10))
+	defer server.Close()
+	post := func(ctx context.Context) (status int, retry string) {
+		r, err := http.NewRequestWithContext(ctx, "POST", server.URL+"/v1/check", strings.NewReader("version: 1"))
+		if err != nil {
+			t.Error(err)
+			return 0, ""
+		}
+		r.Header.Set("Content-Type", "application/yaml")
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return 0, ""
+		}
+		answer.Body.Close()
+		return answer.StatusCode, answer.Header.Get("Retry-After")
+	}
+	leaving, leave := context.WithCancel(t.Context())
+	results := make(chan int, MaxChecks)
+	for i := range MaxChecks {
+		ctx := t.Context()
+		if i == 0 {
+			ctx = leaving
+		}
+		go func() {
+			status, _ := post(ctx)
+			results <- status
+		}()
+	}
+	for range MaxChecks {
+		<-p.begun
+	}
+	if status, retry := post(t.Context()); status != 503 || retry == "" {
+		t.Errorf("one check more than may wait: %d, Retry-After %q", status, retry)
+	}
+	leave()
+	if err := <-p.ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("a check whose asker has left: %v", err)
+	}
+	close(p.letGo)
+	ok := 0
+	for range MaxChecks {
+		if <-results == 200 {
+			ok++
+		}
+	}
+	if ok != MaxChecks-1 {
+		t.Errorf("%d checks were answered, want %d", ok, MaxChecks-1)
+	}
+}
