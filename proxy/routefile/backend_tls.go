@@ -1,18 +1,18 @@
 package routefile
 
-// TLS towards backends, of a route and of one backend.
+// TLS to backends: of a route, of one backend, of resolved backends.
 
-// TLSSettings towards a backend. Backends verify against the system's roots by default.
+// TLSSettings are for TLS to a backend, which is verified with the system's CA certificates by default.
 type TLSSettings struct {
 	CA          string // PEM file
 	ServerName  string
 	Certificate string // client certificate, PEM file
 	Key         string
-	Insecure    Switch // On: verify nothing
+	Insecure    Switch // On: do not verify
 }
 
-// tlsKeys are a route's with defaults, and a backend's without: what a backend
-// leaves unsaid is the route's.
+// tlsKeys are the keys of TLS to a backend. Those of a route have defaults; those of a
+// backend override the route's.
 func tlsKeys(defaults bool) []*Key {
 	type T = TLSSettings
 	insecure := key("insecure", "Skips verification of the backend's certificate. For tests only.",

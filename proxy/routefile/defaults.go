@@ -7,8 +7,8 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// Defaults: the built-in ones, read from the table of keys, and how one layer
-// of settings lies over another.
+// Defaults: the built-in ones, read from the table of keys, and how one layer of settings
+// overrides another.
 
 // builtIns are the table's defaults, as records.
 type builtIns struct {
@@ -20,11 +20,10 @@ type builtIns struct {
 	pool     Pool
 }
 
-// builtIn is read from the table once, and never written again.
+// builtIn is read from the table once. Read-only.
 var builtIn builtIns
 
-// Defaults returns the built-in settings: what a route has when neither it nor
-// its file says anything.
+// Defaults returns the built-in settings of a route.
 func Defaults() Settings { return builtIn.settings }
 
 func readBuiltIns() (b builtIns) {
@@ -38,7 +37,7 @@ func readBuiltIns() (b builtIns) {
 	return b
 }
 
-// at returns the key below k; names that the table does not have are our bug.
+// at returns the key at a path below k, which the table must have.
 func (k *Key) at(names ...string) *Key {
 	for _, name := range names {
 		k = k.index[name]
@@ -69,14 +68,14 @@ func (k *Key) readDefault(dst any) {
 	}
 }
 
-// units are the structs of which one layer's value hides the other's as a whole.
+// units are the structs that one layer overrides as a whole, not field by field.
 var units = map[reflect.Type]bool{
 	reflect.TypeFor[Upgrade](): true,
 	reflect.TypeFor[Origins](): true,
 }
 
-// overlay returns over with every zero field taken from under. Lists and maps
-// are one field each: a list that is written hides the one below, an empty one too.
+// overlay returns over with every zero field taken from under. A list or map is one
+// field: it hides the one below, even if it is empty.
 func overlay[T any](over, under T) T {
 	lay(reflect.ValueOf(&over).Elem(), reflect.ValueOf(&under).Elem())
 	return over
@@ -95,7 +94,7 @@ func lay(over, under reflect.Value) {
 	}
 }
 
-// overlayPart overlays what may be absent, and then stays absent.
+// overlayPart overlays an optional part; nil stays nil.
 func overlayPart[T any](over, under *T) *T {
 	if over == nil {
 		return nil

@@ -7,12 +7,12 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// From records back to YAML: one walk over the table of keys. A zero field is a
+// From records back to YAML, by one walk over the table of keys. A zero field is a
 // key that is not written.
 
 // encode returns a record of the section as YAML, its keys in the order of the
-// reference. A record that Parse filled becomes one that parses equal, paths of
-// files aside: those are resolved.
+// reference. The result parses to an equal record, except that paths of files are
+// resolved.
 func (s Section) encode(record any) node {
 	if n := s.key().encode(record); n != nil {
 		return n
@@ -20,8 +20,8 @@ func (s Section) encode(record any) node {
 	return yamledit.Mapping{}.Node()
 }
 
-// encode returns what src, the destination of the mapping that k is in, holds at
-// k; nil for nothing.
+// encode returns what src, which is the destination of k's mapping, holds at k; nil for
+// nothing.
 func (k *Key) encode(src any) node {
 	if k.inside != nil {
 		src = k.inside(src)
@@ -90,7 +90,7 @@ func writes[T, V any](field func(*T) *V, yaml func(V) node) func(src any) node {
 	}
 }
 
-// word makes a writer of values whose text needs no quotes.
+// word makes a writer of values that need no quotes.
 func word[V any](format func(V) string) func(V) node {
 	return func(v V) node { return yamledit.WordNode(format(v)) }
 }
@@ -112,7 +112,7 @@ func textList(texts []string) node {
 	return list
 }
 
-// textsOrWord writes a list, or the one word that stands for a set.
+// textsOrWord writes a list, or the word that stands for a set.
 func textsOrWord(mode string, list []string) node {
 	switch mode {
 	case "":

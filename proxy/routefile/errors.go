@@ -8,18 +8,18 @@ import (
 	"unicode/utf8"
 )
 
-// Mistakes: how one is described, how many are sorted, printed and bounded.
+// Mistakes: how they are described, sorted, printed and limited.
 
 // Error is one mistake in a routes file.
 type Error struct {
 	Pos    Pos
-	Key    string // dotted path of the key it is at: "routes.chat.match.host"; "" for the file as a whole
-	Record string // whose it is, for people: `route "chat"`, `pool "rooms"`; "" outside of records
-	Other  string // the record that Record clashes with, in the same words; "" when it is alone
+	Key    string // dotted path of the key: "routes.chat.match.host"; "" for the file as a whole
+	Record string // the record that it is in: `route "chat"`, `pool "rooms"`; "" outside of records
+	Other  string // the record that Record conflicts with; "" if none
 	Text   string // what is wrong, then what was wanted; one line, lower case, no full stop
 }
 
-// Error gives the mistake on one line: `routes.yaml:12:7: route "chat": host "a..b": empty label`.
+// Error returns the mistake on one line: `routes.yaml:12:7: route "chat": host "a..b": empty label`.
 func (e *Error) Error() string {
 	if e.Record == "" {
 		return e.Pos.String() + ": " + e.Text
@@ -27,9 +27,9 @@ func (e *Error) Error() string {
 	return e.Pos.String() + ": " + e.Record + ": " + e.Text
 }
 
-// Errors is every mistake of a file or a set of files: sorted by position,
-// without repetition. An empty Errors means that nothing is wrong; test its
-// length, or use Err where an error value is wanted.
+// Errors is every mistake of a file or a set of files, sorted by position, without
+// duplicates. An empty Errors means that nothing is wrong; test its length, or use Err
+// where an error value is needed.
 type Errors []*Error
 
 // Err returns the mistakes as an error, nil when there are none.
@@ -40,7 +40,7 @@ func (e Errors) Err() error {
 	return e
 }
 
-// Error gives one mistake a line, without a newline at the end.
+// Error returns one mistake per line, without a final newline.
 func (e Errors) Error() string {
 	lines := make([]string, len(e))
 	for i, one := range e {
@@ -49,9 +49,9 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Print writes the mistakes for a terminal: each with its source line and a
-// caret below the column. sources holds the files' bytes by Pos.File; a
-// mistake in a file that is not there is written without its line.
+// Print writes the mistakes for a terminal, each with its source line and a caret below
+// the column. sources holds the files' bytes by Pos.File; a mistake in another file is
+// written without its line.
 func (e Errors) Print(w io.Writer, sources map[string][]byte) error {
 	lines := make(map[string][]string, len(sources))
 	for file, data := range sources {
@@ -71,8 +71,8 @@ func (e Errors) Print(w io.Writer, sources map[string][]byte) error {
 	return nil
 }
 
-// sourceLine is the line that was shown last: mistakes are sorted, and a file
-// may have all of them on one very long line.
+// sourceLine caches the last source line: mistakes are sorted, and all of them may be on
+// one very long line.
 type sourceLine struct {
 	file  string
 	line  int
@@ -89,9 +89,9 @@ func (s *sourceLine) show(at Pos, text string) {
 // maxExcerpt bounds, in characters, how much of a source line is shown.
 const maxExcerpt = 120
 
-// excerpt is a source line, indented, with a caret below its col-th character.
-// A long line is cut around the caret; tabs stay tabs, so that the caret stands
-// right whatever a tab's width.
+// excerpt returns a source line, indented, with a caret below its col-th character. A
+// long line is cut around the caret. Tabs stay tabs, so that the caret is right whatever
+// their width.
 func excerpt(runes []rune, col int) string {
 	at := min(max(col-1, 0), len(runes))
 	from := 0
@@ -127,7 +127,7 @@ func blank(r rune) rune {
 	return ' '
 }
 
-// Merge puts several lists of mistakes into one: sorted, without repetition.
+// Merge merges lists of mistakes: sorted, without duplicates.
 func Merge(lists ...Errors) Errors {
 	return tidy(slices.Concat(lists...))
 }
@@ -135,7 +135,7 @@ func Merge(lists ...Errors) Errors {
 // maxMistakes bounds how many mistakes are kept: aliases let a small file hold millions.
 const maxMistakes = 10000
 
-// tidy sorts mistakes and drops repetitions (a value that several aliases share is wrong once).
+// tidy sorts mistakes and drops duplicates, as a value behind several aliases is reported by each.
 func tidy(errs Errors) Errors {
 	slices.SortStableFunc(errs, compareErrors)
 	return slices.CompactFunc(errs, func(a, b *Error) bool {

@@ -1,7 +1,7 @@
 package routefile
 
-// Explain answers "why did this request go there" from the files alone: nothing
-// is bound, dialled or read but the routes.
+// Explain answers "why did this request go there" from the files alone: it opens no
+// socket and reads nothing but the routes.
 
 import (
 	"fmt"
@@ -21,13 +21,12 @@ type Question struct {
 	Method   string
 	URL      *url.URL
 	Header   http.Header // Host is the URL's
-	Listener string      // "" where it does not matter
-	Client   netip.Addr  // the zero Addr where it does not matter
+	Listener string      // "" is any
+	Client   netip.Addr  // the zero Addr is any
 }
 
-// NewQuestion is a GET of a URL whose scheme is http, https, ws or wss; the last
-// two ask for a WebSocket. upgrade is the protocol that is asked for, "" for
-// what the scheme asks for.
+// NewQuestion makes a GET of a URL whose scheme is http, https, ws or wss; the last two
+// ask for a WebSocket. upgrade is the protocol to upgrade to; "" is that of the scheme.
 func NewQuestion(rawURL, upgrade string) (Question, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -45,7 +44,7 @@ func NewQuestion(rawURL, upgrade string) (Question, error) {
 	return Question{Method: http.MethodGet, URL: u, Header: upgradeHeader(upgrade)}, nil
 }
 
-// upgradeHeader is what a client sends that asks for a protocol.
+// upgradeHeader returns the headers of an upgrade to a protocol.
 func upgradeHeader(protocol string) http.Header {
 	h := http.Header{}
 	if protocol != "" {
@@ -59,24 +58,24 @@ func upgradeHeader(protocol string) http.Header {
 	return h
 }
 
-// Explanation is which route a request takes, and why.
+// Explanation is the route that a request takes, and why.
 type Explanation struct {
-	Route    string // "" when none matches, or when Refused
-	Refused  string // the answer of a request that is refused before it is matched
-	Pattern  string // what of the route's match took the path, as written
+	Route    string // "" if none matches, or if Refused
+	Refused  string // the response to a request that is refused before it is matched
+	Pattern  string // the part of the route's match that matched the path
 	Outcome  string // what happens: `opens a tunnel (websocket) to ws://...`
 	Verdicts []Verdict
 }
 
-// Verdict is what became of one route, in order of precedence.
+// Verdict is the result for one route that did not win, in order of precedence.
 type Verdict struct {
 	Route   string
 	Matches bool   // all its conditions hold
-	Close   bool   // it matches but another goes first, or its host and path match
+	Close   bool   // it matches but another has precedence, or its host and path match
 	Reason  string // why it did not win
 }
 
-// Explain says which route of a checked set the request takes.
+// Explain returns the route of a checked set that the request takes.
 func Explain(set *Set, q Question) (*Explanation, error) {
 	names := slices.Sorted(maps.Keys(set.Routes))
 	rules := make([]match.Rule, 0, len(names))
@@ -156,7 +155,7 @@ func patternText(m Match) string {
 	return "any path"
 }
 
-// outcome says what the winning route does with the request.
+// outcome describes what the winning route does with the request.
 func outcome(set *Set, said *SetRoute, q Question, r *match.Request, matched int, c *match.Captures) (string, error) {
 	rt := said.Route
 	if rt.Respond != nil {
@@ -181,7 +180,7 @@ func outcome(set *Set, said *SetRoute, q Question, r *match.Request, matched int
 	return carriage(said, q) + targetText(set, rt.To, path, query), nil
 }
 
-// carriage says how the request is carried: as a tunnel, as HTTP, or not.
+// carriage describes how the request is carried: as a tunnel, as HTTP, or not.
 func carriage(said *SetRoute, q Question) string {
 	attempts := wsproto.NewAttempts(said.Resolved.Upgrade.Mode, said.Resolved.Upgrade.Protocols)
 	request := &http.Request{Method: q.Method, Host: q.URL.Host, Header: q.Header, ProtoMajor: 1, ProtoMinor: 1}
@@ -197,7 +196,7 @@ func carriage(said *SetRoute, q Question) string {
 	return "is forwarded as HTTP to "
 }
 
-// tunnelText is a tunnel's protocol, and whether it may outlive its backend.
+// tunnelText names a tunnel's protocol, and whether it may outlive its backend.
 func tunnelText(said *SetRoute, protocol string) string {
 	if protocol == "websocket" && said.Resolved.OnBackendLoss == "redial" {
 		return protocol + ", redialled"
@@ -205,7 +204,7 @@ func tunnelText(said *SetRoute, protocol string) string {
 	return protocol
 }
 
-// refusedAttempt judges an attempt at a tunnel as the proxy does before it dials.
+// refusedAttempt checks an upgrade as the proxy does before it dials.
 func refusedAttempt(r *http.Request, protocol string, said *Settings) *wsproto.Refusal {
 	if strings.EqualFold(protocol, "websocket") {
 		if rf := wsproto.CheckRequest(r, said.Leniency()); rf != nil {
@@ -218,7 +217,7 @@ func refusedAttempt(r *http.Request, protocol string, said *Settings) *wsproto.R
 	}
 	rules, err := wsproto.ParseOrigins(allow)
 	if err != nil {
-		return nil // checked when the file was
+		return nil // Check has refused it
 	}
 	rf := wsproto.CheckOrigin(r.Header, r.Host, rules)
 	if rf != nil && rf.Hint != "" {
@@ -227,7 +226,7 @@ func refusedAttempt(r *http.Request, protocol string, said *Settings) *wsproto.R
 	return rf
 }
 
-// Leniency is what Lenient says.
+// Leniency returns Lenient as package wsproto takes it.
 func (s *Settings) Leniency() wsproto.Lenient {
 	return wsproto.Lenient{
 		Subprotocol: slices.Contains(s.Lenient, "subprotocol"),
@@ -259,7 +258,7 @@ func backendsText(pool *Pool) string {
 	return strings.Join(texts, " or ")
 }
 
-// marks says in words what sets a backend apart from the others of its pool.
+// marks describes what distinguishes a backend from the others of its pool.
 func (b *Backend) marks() []string {
 	var marks []string
 	mark := func(is bool, format string, args ...any) {

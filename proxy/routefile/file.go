@@ -9,10 +9,10 @@ import (
 // File is one parsed routes file: plain data, owned by the caller, immutable
 // by convention. Every record keeps its position.
 type File struct {
-	Path     string // as it was named; "-" for standard input
+	Path     string // as named by the caller; "-" for standard input
 	Revision string // sha256 of the file's bytes, hex
-	// RoutesWritten says that the key routes stands in the file with a mapping,
-	// be it an empty one: consent to serve nothing, where an absent key is not.
+	// RoutesWritten says that the file has the key routes, even if it is empty: an empty
+	// one serves nothing on purpose, a missing one is a mistake.
 	RoutesWritten bool
 
 	Listeners      map[string]*Listener
@@ -27,26 +27,26 @@ type File struct {
 	errs Errors // what Parse found, for Check
 
 	lines int // of data
-	end   Pos // behind its last character
+	end   Pos // after its last character
 }
 
 // Pos is a place in a routes file. Line and Col are 1-based; Col counts characters.
 type Pos = yamledit.Pos
 
-// Record is what every named part of a file has in common.
+// Record is the common part of everything with a name.
 type Record struct {
 	Name string // its key
 	Pos  Pos    // of the key
 	node node
 
-	spoilt bool // Parse found mistakes in it: Check does not judge what was half read
+	spoilt bool // Parse found mistakes in it, so that Check does not judge it
 }
 
 func (r *Record) spoil()        { r.spoilt = true }
 func (r *Record) attach(n node) { r.node = n }
 func (r *Record) pos() Pos      { return r.Pos }
 
-// Switch is a boolean that may be left unsaid.
+// Switch is a boolean that may be unset.
 type Switch int8
 
 const (

@@ -11,10 +11,10 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// Records and whole files as plain values, for those who know the keys from the table
+// Records and whole files as plain values, for code that knows the keys from the table
 // and not from Go types: the Terraform provider, and the admin API.
 
-// Plain is a record in plain values, in the words of whoever wrote it:
+// Plain is a record in plain values, spelled as they were written:
 //
 //	mapping, mapping of names     map[string]any
 //	list of mappings              []any
@@ -25,16 +25,16 @@ import (
 //	whole number                  int64
 //	everything else               string: "30s", "64KiB", "off", "2"
 //
-// Short forms are written out: `keepalive: off` is {ping: off}, a condition that
-// is a value itself {value: ...}. What is not said is not there.
+// Short forms are written out: `keepalive: off` is {ping: off}, a condition that is a
+// single value is {value: ...}. Keys that are not written are missing.
 type Plain = map[string]any
 
-// ConditionValue is the key of a condition's value in a Plain, where the file
-// has the value itself.
+// ConditionValue is the key of a condition's value in a Plain; the file has the value
+// itself.
 const ConditionValue = "value"
 
-// Plain returns a record of the file, nil when it is not there. What is of the
-// wrong kind is left out: Parse has named it.
+// Plain returns a record of the file, nil if it is missing. Values of the wrong kind are
+// left out, as Parse has reported them.
 func (f *File) Plain(s Section, name string) Plain {
 	n := f.recordNode(s, name)
 	if n == nil || yamledit.Deref(n).Kind != yamledit.MappingNode {
@@ -43,8 +43,8 @@ func (f *File) Plain(s Section, name string) Plain {
 	return s.plain(n)
 }
 
-// Document returns the whole file in plain values; see Plain. What is of the
-// wrong kind is left out: Parse has named it.
+// Document returns the whole file in plain values; see Plain. Values of the wrong kind
+// are left out, as Parse has reported them.
 func (f *File) Document() Plain {
 	if f.node == nil {
 		return Plain{}
@@ -54,7 +54,7 @@ func (f *File) Document() Plain {
 	return p
 }
 
-// recordNode is a record's value, nil when it is not there.
+// recordNode returns a record's value, nil if it is missing.
 func (f *File) recordNode(s Section, name string) node {
 	switch s {
 	case InRoutes:
@@ -73,8 +73,8 @@ func (f *File) recordNode(s Section, name string) node {
 	return nil
 }
 
-// Fingerprint returns the hash of what a record of the file means, "" when it is
-// not there. See Section.Fingerprint.
+// Fingerprint returns the hash of a record's meaning, "" if the record is missing. See
+// Section.Fingerprint.
 func (f *File) Fingerprint(s Section, name string) string {
 	p := f.Plain(s, name)
 	if p == nil {
@@ -83,9 +83,9 @@ func (f *File) Fingerprint(s Section, name string) string {
 	return s.Fingerprint(p)
 }
 
-// Fingerprint returns the hash, sha256 in hex, of what a record means: layout,
-// comments, the order of keys and the words for a value (60s, 1m) are no part of
-// it, nor are its name, the file's defaults and the directory that its paths start from.
+// Fingerprint returns the hash, sha256 in hex, of a record's meaning. Layout, comments,
+// the order of keys and the spelling of values (60s, 1m) do not change it, nor do the
+// record's name, the file's defaults and its directory.
 func (s Section) Fingerprint(p Plain) string {
 	n := s.FromPlain(p)
 	if meant := s.normal(n); meant != nil {
@@ -93,14 +93,14 @@ func (s Section) Fingerprint(p Plain) string {
 	}
 	text, err := s.Print("record", n)
 	if err != nil {
-		text = fmt.Append(nil, p) // cannot be written at all: equal only to itself
+		text = fmt.Append(nil, p) // cannot be written: equal only to itself
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }
 
-// InWordsOf returns what p says in the words of old where the two mean the same:
-// 60s stays 60s where p has 1m.
+// InWordsOf returns p with the spelling of old where both mean the same: 60s stays 60s
+// where p has 1m.
 func (s Section) InWordsOf(old, p Plain) Plain {
 	return s.plain(keepSpelling(s, s.FromPlain(old), s.FromPlain(p)))
 }
@@ -111,7 +111,7 @@ func (s Section) plain(n node) Plain {
 	return p
 }
 
-// plainOf is n, which stands at k, in plain values; nil if it is of the wrong kind.
+// plainOf returns n, the value of k, in plain values; nil if it is of the wrong kind.
 func plainOf(k *Key, n node, budget *int) any {
 	if n = yamledit.Deref(n); n == nil || yamledit.IsNull(n) {
 		return nil
@@ -149,7 +149,7 @@ func plainMapping(k *Key, n node, budget *int) any {
 	})
 }
 
-// plainShort writes the short forms of mappings out.
+// plainShort writes out the short forms of mappings.
 func plainShort(k *Key, n node) any {
 	switch {
 	case k.Name == "*":
@@ -192,7 +192,7 @@ func plainItems(n node, value func(node) any) any {
 	return all
 }
 
-// plainTexts is a list of texts; one text is a list of one.
+// plainTexts returns a list of texts; one text is a list of one.
 func plainTexts(n node) any {
 	n = yamledit.Deref(n)
 	if n.Kind == yamledit.ScalarNode {
@@ -230,16 +230,16 @@ func plainScalar(kind Kind, n node) any {
 }
 
 // EncodeDocument writes a file in the canonical layout: keys in the order of the
-// reference, names sorted. version is 1 when said does not say it. Values of the
-// wrong kind and unknown keys are written all the same, so that Parse can name
-// them; the error is for what cannot be written at all.
+// reference, names sorted, version 1 unless said has another. Values of the wrong kind
+// and unknown keys are written too, so that Parse can report them; the error is for
+// values that YAML cannot hold.
 func EncodeDocument(said Plain) ([]byte, error) {
 	return schema.Document(fromPlain(&document, said))
 }
 
-// FromPlain gives a record as Set wants it, its keys in the order of the
-// reference. Values of the wrong kind and unknown keys are written all the
-// same, so that Parse can name them.
+// FromPlain returns a record as Set takes it, its keys in the order of the reference.
+// Values of the wrong kind and unknown keys are written too, so that Parse can report
+// them.
 func (s Section) FromPlain(p Plain) node {
 	return yamledit.Ordered(fromPlain(s.key(), p), keyOrder{s.key()})
 }
@@ -260,7 +260,7 @@ func fromPlain(k *Key, v any) node {
 	return yamledit.TextNode(fmt.Sprint(v))
 }
 
-// numeral is what may stand without quotes where a number is wanted.
+// numeral matches what is written without quotes where a number is wanted.
 var numeral = regexp.MustCompile(`^[+-]?[0-9]+(\.[0-9]+)?$`)
 
 func fromText(k *Key, text string) node {
@@ -281,8 +281,8 @@ func fromMapping(k *Key, p Plain) node {
 	return all.Node()
 }
 
-// fromList writes a list, and the one word of a list of one where the word has a
-// meaning of its own that no list may contain: `upgrade: any`.
+// fromList writes a list, or the only item itself if that word is not allowed in a list:
+// `upgrade: any`.
 func fromList(k *Key, list []any) node {
 	if word, ok := onlyText(list); ok && k != nil && (k.Name == "upgrade" && known(word, upgradeWords) ||
 		k.Name == "origins" && (word == "same-host" || word == "any")) {

@@ -11,11 +11,11 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// Grammars that several keys share: names, tokens, hosts, networks, paths of files.
-// Each function judges one text and says what was wanted.
+// Grammars that several keys share: names, tokens, hosts, networks, paths of files. Each
+// function checks one text; its error says what was wanted.
 
-// maxName bounds the names of records, which stand in logs, metrics and URLs of
-// the admin API.
+// maxName limits the names of records, which appear in logs, metrics and URLs of the
+// admin API.
 const maxName = 128
 
 // checkName is the grammar of every record's name: [A-Za-z0-9][A-Za-z0-9_.-]*, at most 128 bytes.
@@ -38,7 +38,7 @@ func isAlnum(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// isToken says whether s is a token of RFC 9110 section 5.6.2.
+// isToken reports whether s is a token of RFC 9110 section 5.6.2.
 func isToken(s string) bool {
 	for i := range len(s) {
 		if !isAlnum(s[i]) && !strings.Contains("!#$%&'*+-.^_`|~", s[i:i+1]) {
@@ -73,7 +73,7 @@ func checkNotEmpty(s string) error {
 	return nil
 }
 
-// checkAuthority accepts host[:port], the host a name, an IPv4 address or an IPv6 one in brackets.
+// checkAuthority accepts host[:port], with a host name, an IPv4 address or an IPv6 address in brackets.
 func checkAuthority(s string) error {
 	if strings.Count(s, ":") > 1 && !strings.HasPrefix(s, "[") {
 		return errors.New("write an IPv6 address in brackets, such as [::1]:80")
@@ -141,7 +141,7 @@ func checkLabel(s string) error {
 	return nil
 }
 
-// parseNetwork reads a CIDR, or a bare address as the network of itself alone.
+// parseNetwork reads a CIDR, or an address as the network of that address alone.
 func parseNetwork(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil {
 		if a.Zone() != "" {

@@ -13,8 +13,8 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// The kinds of keys: each function here makes the part of a Key that depends on
-// its kind, which reads a value into its field and writes it back.
+// The kinds of keys: each function makes the part of a Key that depends on its kind. It
+// reads a value into its field and writes it back.
 
 type (
 	dur    = time.Duration
@@ -31,7 +31,7 @@ func mapping[T, U any](part func(*T) *U, keys ...*Key) *Key {
 func optional[T, U any](part func(*T) **U, keys ...*Key) *Key {
 	return &Key{Kind: KindMapping, keys: keys, optional: true, open: func(dst any) any {
 		at := part(dst.(*T))
-		if *at == nil { // a key that is repeated was reported already
+		if *at == nil { // a repeated key was reported already
 			*at = new(U)
 		}
 		return *at
@@ -43,7 +43,7 @@ func optional[T, U any](part func(*T) **U, keys ...*Key) *Key {
 	}}
 }
 
-// named makes a mapping of names, each of which opens one U with the keys.
+// named makes a mapping of names. Each name opens one U, which the keys fill.
 func named[T, U any](section func(*T) map[string]*U, open func(p *parser, dst *T, name string, key node) *U, keys []*Key, more ...func(*Key)) *Key {
 	one := &Key{Name: "*", Kind: KindMapping, keys: keys, optional: true, open: same, get: same}
 	for _, m := range more {
@@ -63,7 +63,7 @@ func named[T, U any](section func(*T) map[string]*U, open func(p *parser, dst *T
 	}}
 }
 
-// same is the destination of an entry, which its keys fill themselves.
+// same opens an entry that the keys fill directly.
 func same(dst any) any { return dst }
 
 // listOf makes a list of mappings.
@@ -82,7 +82,7 @@ func listOf[T, U any](list func(*T) []U, open func(p *parser, dst *T, item node)
 	}}
 }
 
-// self is the part of a record that is the record.
+// self is for keys that fill T directly.
 func self[T any](t *T) *T { return t }
 
 // text reads a text that check accepts; nil accepts any.
@@ -103,7 +103,7 @@ func file[T any](field func(*T) *string) *Key {
 	}}
 }
 
-// value reads a text that may look like a number or a boolean: it is taken as written.
+// value reads a text that may look like a number or a boolean, as written.
 func value[T any](field func(*T) *string, check func(string) error) *Key {
 	return &Key{Kind: KindValue, write: writes(field, yamledit.TextNode), set: func(p *parser, k *Key, n node, dst any) {
 		if p.wantScalar(n) && p.passes(n, check) {
@@ -121,7 +121,7 @@ func toggle[T any](field func(*T) *Switch) *Key {
 	}}
 }
 
-// plainSwitch reads true or false where unsaid is false.
+// plainSwitch reads true or false; unset is false.
 func plainSwitch[T any](field func(*T) *bool) *Key {
 	return &Key{Kind: KindSwitch, write: writes(field, word(strconv.FormatBool)), set: func(p *parser, k *Key, n node, dst any) {
 		if on, ok := p.boolean(n); ok {
@@ -130,7 +130,7 @@ func plainSwitch[T any](field func(*T) *bool) *Key {
 	}}
 }
 
-// onlyTrue reads a switch of which only true means anything.
+// onlyTrue reads a switch for which only true is allowed.
 func onlyTrue[T any](field func(*T) *bool, why string) *Key {
 	return &Key{Kind: KindSwitch, Enum: []string{"true"}, write: writes(field, word(strconv.FormatBool)), set: func(p *parser, k *Key, n node, dst any) {
 		on, ok := p.boolean(n)
@@ -330,7 +330,7 @@ func values[T any](start func(*T), keep func(p *parser, dst *T, key, value node)
 	}}
 }
 
-// versionKey accepts 1 alone: a file written for another format must not be half understood.
+// versionKey accepts 1 alone: a file of another version must not be half understood.
 func versionKey() *Key {
 	return &Key{Kind: KindWhole, Enum: []string{"1"}, set: func(p *parser, k *Key, n node, dst any) {
 		if p.wantScalar(n) && (n.Value != k.Enum[0] || !isNumber(n)) {

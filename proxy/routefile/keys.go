@@ -5,15 +5,16 @@ import (
 	"strings"
 )
 
-// What a key of the routes file is. The table of all keys stands in table.go;
-// the parser (walk.go), the schema and the reference are driven by it.
+// Key: what the program knows about a key of the routes file. The table of all keys
+// begins in table.go; it drives the parser (parse_walk.go), the encoder, the schema and
+// the reference.
 
-// Kind says what stands at a key.
+// Kind is the kind of a key's value.
 type Kind string
 
 const (
 	KindMapping    Kind = "mapping"          // a mapping with the keys below it
-	KindNamed      Kind = "mapping of names" // names of the writer's choice, each with what stands at its "*" below
+	KindNamed      Kind = "mapping of names" // names that the writer chooses, each with the value described by "*" below
 	KindList       Kind = "list of mappings" // each with the keys below "[]"
 	KindText       Kind = "text"
 	KindValue      Kind = "value" // a text that may be written as a number, true or false without quotes
@@ -25,58 +26,58 @@ const (
 	KindSize       Kind = "size"              // 4096, 64KiB, 10MB; off and 0 where the meaning allows it
 	KindTexts      Kind = "list of texts"     // one text is a list of one
 	KindNetworks   Kind = "list of networks"  // CIDRs and bare addresses; one is a list of one
-	KindValues     Kind = "mapping of values" // names of the writer's choice to one value each
-	KindValueLists Kind = "mapping of lists"  // names of the writer's choice to a value or a list of them
+	KindValues     Kind = "mapping of values" // names that the writer chooses, each with one value
+	KindValueLists Kind = "mapping of lists"  // names that the writer chooses, each with a value or a list of them
 )
 
-// Key is one key of the routes file, as the parser, the schema, the reference
-// and the Terraform provider know it. Read-only; safe for concurrent use.
+// Key is one key of the routes file, for the parser, the schema, the reference and the
+// Terraform provider. Read-only; safe for concurrent use.
 type Key struct {
-	Name     string // as written; "*" stands for a name of the writer's choice, "[]" for a list's item
+	Name     string // as written; "*" for names that the writer chooses, "[]" for items of a list
 	Path     string // dotted from the top: "routes.*.match.host"
 	Kind     Kind
 	Meaning  string   // one or two plain sentences
 	Default  string   // YAML of the built-in default; "" when there is none
-	Example  string   // YAML that may stand at the key
+	Example  string   // YAML of a possible value
 	Enum     []string // the only values of a text, or of each in a list; nil is any
 	Pattern  string   // RE2 that a text fits, for the schema; "" is any
-	Required bool     // its mapping is wrong without it
+	Required bool     // a mistake if missing
 	Reserved bool     // known, but refused as not supported yet
 	Min, Max int      // bounds of a whole number or count; both 0: none
-	Zero     bool     // "off" (and 0) may be written
-	Filled   bool     // a list may not be empty
-	Short    []Short  // other forms that may stand at the key
+	Zero     bool     // "off" and 0 are allowed
+	Filled   bool     // an empty list is a mistake
+	Short    []Short  // other forms of the value
 
 	// Of the keys below a mapping:
-	ExactlyOne []string // one of these must stand, and one only
-	AtMostOne  []string // several of these may not stand
-	Together   []string // with one of these, all of them must stand
+	ExactlyOne []string // exactly one of these is required
+	AtMostOne  []string // at most one of these is allowed
+	Together   []string // all of these are required if one is present
 
-	inside func(dst any) any                                     // where in dst the key's own destination is; nil: dst itself
+	inside func(dst any) any                                     // the destination of the key within dst; nil: dst itself
 	open   func(dst any) any                                     // KindMapping: the part of dst that its keys fill
 	each   func(p *parser, dst any, name string, key node) any   // KindNamed, KindList: one entry of dst, for its keys to fill
 	set    func(p *parser, k *Key, n node, dst any)              // all other kinds
 	short  func(p *parser, k *Key, n node, dst any) (taken bool) // a short form, if n is one
 	after  func(p *parser, k *Key, n node, dst any)              // KindMapping, KindNamed: checks across its keys
 
-	// Of the way back, from records to YAML:
-	get      func(src any) any                    // KindMapping: what open opens, without changing src; nil: not there
+	// For the encoder:
+	get      func(src any) any                    // KindMapping: what open opens, without changing src; nil: missing
 	optional bool                                 // KindMapping: an empty one means something
 	all      func(src any) iter.Seq2[string, any] // KindNamed, KindList: the entries of src
-	write    func(src any) node                   // all other kinds, and mappings in their short form; nil: not there
+	write    func(src any) node                   // all other kinds, and the short form of mappings; nil: missing
 
 	keys  []*Key
 	index map[string]*Key
 }
 
-// Short is a form other than its kind that may stand at a key: `keepalive: off`.
+// Short is another form of a key's value: `keepalive: off`.
 type Short struct {
 	Kind    Kind
 	Enum    []string // KindText: the only values
 	Meaning string
 }
 
-// Keys returns every key in the order of the reference: a key, then those below it.
+// Keys returns every key in the order of the reference, each before those below it.
 func Keys() []Key {
 	var all []Key
 	walkKeys(&document, func(k *Key) {
@@ -87,7 +88,7 @@ func Keys() []Key {
 	return all
 }
 
-// child returns the key for name below k, nil if there is none.
+// child returns the key called name below k, nil if there is none.
 func (k *Key) child(name string) *Key {
 	if k == nil {
 		return nil
@@ -106,7 +107,7 @@ func walkKeys(k *Key, visit func(*Key)) {
 	}
 }
 
-// names lists the keys that may be written below k.
+// names returns the names of the supported keys below k.
 func (k *Key) names() []string {
 	var names []string
 	for _, below := range k.keys {
@@ -117,15 +118,15 @@ func (k *Key) names() []string {
 	return names
 }
 
-// top says whether k stands at the top of the file.
+// top reports whether k is at the top of the file.
 func (k *Key) top() bool { return !strings.Contains(k.Path, ".") }
 
-// setting says whether k is one of the keys that may stand in the defaults and in a route.
+// setting reports whether k is allowed both in the defaults and in a route.
 func (k *Key) setting() bool {
 	return k.inside != nil || strings.HasPrefix(k.Path, "defaults.") && strings.Count(k.Path, ".") == 1
 }
 
-// under says whether k stands below the key at the top.
+// under reports whether k is below the key called top.
 func (k *Key) under(top string) bool { return strings.HasPrefix(k.Path, top+".") }
 
 // finish fills what follows from a key's place in the table: paths and indexes.
@@ -145,8 +146,8 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// under makes copies of keys that fill a *U usable where a *T stands: settings
-// are the same keys in the defaults and in a route.
+// under adapts keys that fill a *U to a *T: settings are the same keys in the defaults
+// and in a route.
 func under[T, U any](keys []*Key, part func(*T) *U) []*Key {
 	lifted := copies(keys)
 	for _, k := range lifted {

@@ -11,7 +11,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// Listeners: the record, its keys, and its checks.
+// Listeners: the record, its keys and its checks.
 
 // Listener is an address to accept connections on.
 type Listener struct {
@@ -19,10 +19,10 @@ type Listener struct {
 	Address string // "host:port", ":port", or "unix:/path"
 	TLS     *ListenerTLS
 	Limits  ListenerLimits
-	HTTP2   Switch // unset is On where TLS is on
+	HTTP2   Switch // unset: On with TLS
 }
 
-// ListenerTLS ends TLS on a listener.
+// ListenerTLS terminates TLS on a listener.
 type ListenerTLS struct {
 	Certificates []CertificateFiles // chosen by SNI; the first is the default
 	ClientCA     string             // PEM file; "" asks for no client certificate
@@ -35,7 +35,7 @@ type CertificateFiles struct {
 	Pos         Pos
 }
 
-// ListenerLimits bound what one listener takes. Zero is the default.
+// ListenerLimits limit a listener. Zero is the default.
 type ListenerLimits struct {
 	HeaderTimeout time.Duration // from the first byte of a head to its end
 	HeaderBytes   int64         // request line and headers
@@ -43,10 +43,10 @@ type ListenerLimits struct {
 	Connections   int           // open connections
 }
 
-// DefaultListener is the name of the listener that a set without any has.
+// DefaultListener is the name of the listener of a set without listeners.
 const DefaultListener = "web"
 
-// DefaultAddress is the address of that listener.
+// DefaultAddress is its address.
 const DefaultAddress = ":8080"
 
 func listenerKeys() []*Key {
@@ -98,13 +98,13 @@ func newListener(p *parser, f *File, name string, key node) *Listener {
 	return l
 }
 
-// newCertificate appends; the pointer is used before the next one grows the list.
+// newCertificate appends. The pointer is used before the next one grows the list.
 func newCertificate(p *parser, t *ListenerTLS, item node) *CertificateFiles {
 	t.Certificates = append(t.Certificates, CertificateFiles{Pos: p.file.pos(item)})
 	return &t.Certificates[len(t.Certificates)-1]
 }
 
-// addressKey reads a listener's address; a socket's path is resolved against the routes file.
+// addressKey reads a listener's address; the path of a socket is relative to the routes file.
 func addressKey() *Key {
 	write := writes(func(l *Listener) *string { return &l.Address }, yamledit.TextNode)
 	return &Key{Kind: KindText, write: write, set: func(p *parser, k *Key, n node, dst any) {
@@ -141,8 +141,8 @@ func CheckAddress(s string) error {
 	return checkAuthority(host)
 }
 
-// isService says whether s is a port's number, 0 for any free one, or could be
-// a service's name (RFC 6335 section 5.1), which only a machine can resolve.
+// isService reports whether s is a port number, 0 for any free one, or could be the name
+// of a service (RFC 6335 section 5.1), which only a machine can resolve.
 func isService(s string) bool {
 	if isDigits(s) {
 		n, err := strconv.Atoi(s)
@@ -151,7 +151,7 @@ func isService(s string) bool {
 	return s != "" && len(s) <= 15 && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
-// filled returns a copy with every default in its place.
+// filled returns a copy with all defaults.
 func (l *Listener) filled() *Listener {
 	c := *l
 	c.Limits = overlay(c.Limits, builtIn.listener)
@@ -175,13 +175,13 @@ func (c *checker) checkListeners() {
 	}
 }
 
-// port is who listens on one port, or one socket: by host, and on every address.
+// port has the listeners of one port or socket: by host, and on every address.
 type port struct {
 	hosts        map[string]string
 	every, first string
 }
 
-// take gives an address to a listener, or names the one that has it already: an
+// take gives an address to a listener, or returns the listener that has it already. An
 // address without a host, 0.0.0.0 and :: are every address of the machine.
 func take(ports map[string]*port, address, name string) (other string) {
 	host, number, _ := splitPort(address)

@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// Did you mean: the name nearest to a misspelt one.
+// "Did you mean": the name nearest to a misspelt one.
 
-// didYouMean is `, did you mean "host"?` for the candidate nearest to name, or ""
-// when none is near.
+// didYouMean returns `, did you mean "host"?` for the candidate nearest to name, or "" if
+// none is near.
 func didYouMean(name string, candidates []string) string {
 	if near := nearest(name, candidates); near != "" {
 		return fmt.Sprintf(", did you mean %q?", near)
