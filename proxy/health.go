@@ -54,7 +54,7 @@ func (b *builder) probeTLS() map[*upstream.Backend]upstream.TLS {
 
 func buildHealthCheck(spec routefile.Health, t upstream.TLS) (upstream.HealthCheck, error) {
 	probe, err := buildProbe(&spec)
-	print := fingerprintOf(struct {
+	digest := fingerprintOf(struct {
 		Spec routefile.Health
 		TLS  string
 	}{spec, t.Key})
@@ -72,7 +72,7 @@ func buildHealthCheck(spec routefile.Health, t upstream.TLS) (upstream.HealthChe
 			Max:        spec.Passive.Max,
 			MaxPercent: spec.Passive.AtMost,
 		},
-		Key: hex.EncodeToString(print[:]),
+		Key: hex.EncodeToString(digest[:]),
 	}}, err
 }
 

@@ -174,7 +174,7 @@ type hunt struct {
 	ctx    context.Context
 	limit  *limits.Redials
 	tried  []*upstream.Backend  // the one that was left first
-	ticket upstream.QueueTicket // in the line before the pool
+	ticket upstream.QueueTicket // in the queue of the pool
 	last   error                // why the last one that was asked does not get the tunnel; nil: none was
 }
 

@@ -46,7 +46,7 @@ type exchange struct {
 
 	backend *upstream.Backend    // picked; for the log
 	tried   []*upstream.Backend  // before that, in vain
-	ticket  upstream.QueueTicket // in the line before its pool
+	ticket  upstream.QueueTicket // in the queue of its pool
 	hint    string               // what may help against the backend's answer; for the log
 	cause   error                // what went wrong, with all details; for the log
 	tunnel  bool                 // the exchange became a tunnel, which logs for itself
