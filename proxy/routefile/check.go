@@ -8,13 +8,13 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// Check: the mistakes that only show when records are looked at together. The
-// bytes alone decide, so that a Terraform plan can ask the same question.
+// Check: the mistakes that show only across records. It looks at bytes alone, so that a
+// Terraform plan can do the same check.
 
-// Check returns every mistake of the files as one set, sorted, those that Parse
-// found in each included: names and single keys that stand in two files, unknown
-// pools and listeners, captures that a pattern lacks, routes that are ambiguous
-// or that no request can reach. Where Parse found some, and where a condition is
+// Check returns every mistake of the files as one set, sorted, including those of
+// Parse: names and single keys that are defined in two files, unknown pools and
+// listeners, captures that a pattern lacks, routes that are ambiguous or that no
+// request can reach. Where Parse found some, and where a condition is
 // not well formed, it looks no further than that. It reads nothing from the disk;
 // see CheckFiles.
 func Check(files ...*File) Errors {
@@ -38,8 +38,7 @@ func CheckContext(ctx context.Context, files ...*File) (Errors, error) {
 	return tidy(c.errs), nil
 }
 
-// checker holds the set as it is looked at. Of a name that stands twice the
-// first file's record counts.
+// checker has the records of a set. Of a name in two files the first file's record counts.
 type checker struct {
 	ctx       context.Context
 	files     []*File
@@ -51,7 +50,7 @@ type checker struct {
 	routes    map[string]placed[*Route]
 }
 
-// placed is a record with the file it stands in.
+// placed is a record with its file.
 type placed[T any] struct {
 	file *File
 	it   T
@@ -69,7 +68,7 @@ func newChecker(ctx context.Context, files []*File) *checker {
 	return c
 }
 
-// gather puts a section's records of all files together and notes the names that stand in two.
+// gather merges a section's records of all files and reports names in two of them.
 func gather[T interface{ pos() Pos }](c *checker, what string, section func(*File) map[string]T) map[string]placed[T] {
 	all := map[string]placed[T]{}
 	for _, f := range c.files {
@@ -91,12 +90,12 @@ func (c *checker) note(pos Pos, key, record, format string, args ...any) {
 	c.errs = append(c.errs, &Error{Pos: pos, Key: key, Record: record, Text: fmt.Sprintf(format, args...)})
 }
 
-// at notes a mistake at a key of a file, or at the longest beginning of it that is written.
+// at reports a mistake at a key of a file, or at its nearest parent that is there.
 func (c *checker) at(f *File, keys []string, record, format string, args ...any) {
 	c.note(f.nearestPos(keys...), strings.Join(keys, "."), record, format, args...)
 }
 
-// single notes a key that may stand in one file of a set only.
+// single reports a key that is allowed in one file of a set only.
 func (c *checker) single(key string) {
 	var first *File
 	for _, f := range c.files {
@@ -111,8 +110,8 @@ func (c *checker) single(key string) {
 	}
 }
 
-// checkConsent wants the key routes in some file: a set without any is more
-// likely half-written than meant.
+// checkConsent requires the key routes in some file: a set without any is more likely
+// unfinished than intended.
 func (c *checker) checkConsent() {
 	for _, f := range c.files {
 		if f.RoutesWritten || f.node == nil {

@@ -18,13 +18,13 @@ import (
 	"github.com/tunnelform/tunnelform/internal/regularfile"
 )
 
-// CheckFiles: the mistakes that only this machine can know of, and the list of
-// files whose change matters.
+// CheckFiles: the mistakes that only this machine can know, and the list of files whose
+// changes matter.
 
-// CheckFiles returns what is wrong with what the files name on this machine,
-// each at its key: certificates that do not load or fit their keys, authorities
-// without a certificate, listeners' sockets in directories that are not there,
-// ports whose service has no number here. It reads files and opens nothing.
+// CheckFiles returns the mistakes in what the files refer to on this machine, each at its
+// key: certificates that do not load or do not match their keys, files of CA certificates
+// without any, sockets of listeners in missing directories, ports whose service has no
+// number here. It reads files and opens no socket.
 func CheckFiles(files ...*File) Errors {
 	c := &fileChecker{read: map[string]readFile{}}
 	for _, f := range byPath(files) {
@@ -63,7 +63,7 @@ type readFile struct {
 	err  error
 }
 
-// note notes a mistake at keys, the last of which is the one that names the file.
+// note reports a mistake at keys, the last of which names the file.
 func (c *fileChecker) note(record string, keys []string, value string, err error) {
 	c.errs = append(c.errs, &Error{
 		Pos: c.file.nearestPos(keys...), Key: strings.Join(keys, "."), Record: record,
@@ -87,7 +87,7 @@ func (c *fileChecker) checkListeners() {
 	}
 }
 
-// listed checks one certificate of a listener, whose place is known by its own position.
+// listed checks one certificate of a listener, and reports its mistakes at its position.
 func (c *fileChecker) listed(record, name string, pair CertificateFiles) {
 	before := len(c.errs)
 	c.pair(pair.Certificate, pair.Key, record, "listeners", name, "tls", "certificates")
@@ -96,7 +96,7 @@ func (c *fileChecker) listed(record, name string, pair CertificateFiles) {
 	}
 }
 
-// checkPlace asks the machine about a listener's address.
+// checkPlace checks a listener's address on this machine.
 func checkPlace(address string) error {
 	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
 		return checkDirectory(filepath.Dir(socket))
@@ -135,7 +135,7 @@ func (c *fileChecker) tls(t *TLSSettings, record string, keys ...string) {
 	}
 }
 
-// authority wants at least one certificate in a file, if one is named.
+// authority requires a certificate in a file, if one is named.
 func (c *fileChecker) authority(path, record string, keys ...string) {
 	if path == "" {
 		return
@@ -149,7 +149,7 @@ func (c *fileChecker) authority(path, record string, keys ...string) {
 	}
 }
 
-// pair wants a certificate and its key; keys lead to the mapping they stand in.
+// pair checks a certificate with its key; keys lead to their mapping.
 func (c *fileChecker) pair(certificate, key, record string, keys ...string) {
 	if certificate == "" || key == "" {
 		return
@@ -185,7 +185,7 @@ func (c *fileChecker) content(path string) ([]byte, error) {
 	return r.data, r.err
 }
 
-// cause drops the operation and the path, which the mistake says already.
+// cause drops the operation and the path, which the mistake has already.
 func cause(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -194,9 +194,9 @@ func cause(err error) error {
 	return err
 }
 
-// Inputs lists the files that a set names, sorted and without repetition: when
-// one of them changes, what the set means has changed. Paths are resolved
-// against the directory of the routes file that names them.
+// Inputs returns the paths of files that a set refers to, sorted and without duplicates:
+// when one of them changes, the set must be loaded again. They are resolved against the
+// directory of the routes file that names them.
 func Inputs(s *Set) []string {
 	var all []string
 	add := func(paths ...string) { all = append(all, paths...) }

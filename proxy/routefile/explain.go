@@ -96,9 +96,9 @@ func Explain(set *Set, q Question) (*Explanation, error) {
 	winner := ""
 	if index >= 0 {
 		winner = names[index]
-		said := set.Routes[winner]
-		e.Route, e.Pattern = winner, patternText(said.Route.Match)
-		if e.Outcome, err = outcome(set, said, q, r, tree.PrefixLen(index), &captures); err != nil {
+		route := set.Routes[winner]
+		e.Route, e.Pattern = winner, patternText(route.Route.Match)
+		if e.Outcome, err = outcome(set, route, q, r, tree.PrefixLen(index), &captures); err != nil {
 			return nil, err
 		}
 	}
@@ -156,8 +156,8 @@ func patternText(m Match) string {
 }
 
 // outcome describes what the winning route does with the request.
-func outcome(set *Set, said *SetRoute, q Question, r *match.Request, matched int, c *match.Captures) (string, error) {
-	rt := said.Route
+func outcome(set *Set, route *SetRoute, q Question, r *match.Request, matched int, c *match.Captures) (string, error) {
+	rt := route.Route
 	if rt.Respond != nil {
 		return fmt.Sprintf("responds with %d", rt.Respond.Status), nil
 	}
@@ -177,43 +177,43 @@ func outcome(set *Set, said *SetRoute, q Question, r *match.Request, matched int
 	if err != nil {
 		return "", err
 	}
-	return carriage(said, q) + targetText(set, rt.To, path, query), nil
+	return carriage(route, q) + targetText(set, rt.To, path, query), nil
 }
 
 // carriage describes how the request is carried: as a tunnel, as HTTP, or not.
-func carriage(said *SetRoute, q Question) string {
-	attempts := wsproto.NewAttempts(said.Resolved.Upgrade.Mode, said.Resolved.Upgrade.Protocols)
+func carriage(route *SetRoute, q Question) string {
+	attempts := wsproto.NewAttempts(route.Resolved.Upgrade.Mode, route.Resolved.Upgrade.Protocols)
 	request := &http.Request{Method: q.Method, Host: q.URL.Host, Header: q.Header, ProtoMajor: 1, ProtoMinor: 1}
 	if protocol := attempts.Protocol(request); protocol != "" {
-		if rf := refusedAttempt(request, protocol, &said.Resolved); rf != nil {
+		if rf := refusedAttempt(request, protocol, &route.Resolved); rf != nil {
 			return fmt.Sprintf("answers %d %s: %s; a tunnel would go to ", rf.Status, http.StatusText(rf.Status), rf.Error())
 		}
-		return "opens a tunnel (" + tunnelText(said, strings.ToLower(protocol)) + ") to "
+		return "opens a tunnel (" + tunnelText(route, strings.ToLower(protocol)) + ") to "
 	}
-	if said.Resolved.HTTPFallback == Off {
+	if route.Resolved.HTTPFallback == Off {
 		return "answers 426 Upgrade Required; a tunnel would go to "
 	}
 	return "is forwarded as HTTP to "
 }
 
 // tunnelText names a tunnel's protocol, and whether it may outlive its backend.
-func tunnelText(said *SetRoute, protocol string) string {
-	if protocol == "websocket" && said.Resolved.OnBackendLoss == "redial" {
+func tunnelText(route *SetRoute, protocol string) string {
+	if protocol == "websocket" && route.Resolved.OnBackendLoss == "redial" {
 		return protocol + ", redialled"
 	}
 	return protocol
 }
 
 // refusedAttempt checks an upgrade as the proxy does before it dials.
-func refusedAttempt(r *http.Request, protocol string, said *Settings) *wsproto.Refusal {
+func refusedAttempt(r *http.Request, protocol string, settings *Settings) *wsproto.Refusal {
 	if strings.EqualFold(protocol, "websocket") {
-		if rf := wsproto.CheckRequest(r, said.Leniency()); rf != nil {
+		if rf := wsproto.CheckRequest(r, settings.Leniency()); rf != nil {
 			return rf
 		}
 	}
-	allow := said.Origins.Allow
-	if said.Origins.Mode != "list" {
-		allow = []string{said.Origins.Mode}
+	allow := settings.Origins.Allow
+	if settings.Origins.Mode != "list" {
+		allow = []string{settings.Origins.Mode}
 	}
 	rules, err := wsproto.ParseOrigins(allow)
 	if err != nil {

@@ -39,10 +39,10 @@ type Record struct {
 	Pos  Pos    // of the key
 	node node
 
-	spoilt bool // Parse found mistakes in it, so that Check does not judge it
+	invalid bool // Parse found mistakes in it, so that Check does not judge it
 }
 
-func (r *Record) spoil()        { r.spoilt = true }
+func (r *Record) markInvalid()  { r.invalid = true }
 func (r *Record) attach(n node) { r.node = n }
 func (r *Record) pos() Pos      { return r.Pos }
 

@@ -230,11 +230,11 @@ func plainScalar(kind Kind, n node) any {
 }
 
 // EncodeDocument writes a file in the canonical layout: keys in the order of the
-// reference, names sorted, version 1 unless said has another. Values of the wrong kind
+// reference, names sorted, version 1 unless values has another. Values of the wrong kind
 // and unknown keys are written too, so that Parse can report them; the error is for
 // values that YAML cannot hold.
-func EncodeDocument(said Plain) ([]byte, error) {
-	return schema.Document(fromPlain(&document, said))
+func EncodeDocument(values Plain) ([]byte, error) {
+	return schema.Document(fromPlain(&document, values))
 }
 
 // FromPlain returns a record as Set takes it, its keys in the order of the reference.
@@ -284,7 +284,7 @@ func fromMapping(k *Key, p Plain) node {
 // fromList writes a list, or the only item itself if that word is not allowed in a list:
 // `upgrade: any`.
 func fromList(k *Key, list []any) node {
-	if word, ok := onlyText(list); ok && k != nil && (k.Name == "upgrade" && known(word, upgradeWords) ||
+	if word, ok := onlyText(list); ok && k != nil && (k.Name == "upgrade" && slices.Contains(upgradeWords, word) ||
 		k.Name == "origins" && (word == "same-host" || word == "any")) {
 		return yamledit.TextNode(word)
 	}

@@ -168,7 +168,7 @@ func (c *checker) checkListeners() {
 		if l.it.HTTP2 == On && l.it.TLS == nil {
 			c.at(l.file, []string{"listeners", name, "http2"}, recordOf("listener", name), "http2 needs TLS: add tls or remove http2")
 		}
-		if other := take(ports, l.it.Address, name); other != "" {
+		if other := claimAddress(ports, l.it.Address, name); other != "" {
 			c.at(l.file, []string{"listeners", name, "address"}, recordOf("listener", name),
 				"address %q is already used by listener %q at %s", l.it.Address, other, c.listeners[other].it.Pos)
 		}
@@ -181,9 +181,9 @@ type port struct {
 	every, first string
 }
 
-// take gives an address to a listener, or returns the listener that has it already. An
+// claimAddress gives an address to a listener, or returns the listener that has it already. An
 // address without a host, 0.0.0.0 and :: are every address of the machine.
-func take(ports map[string]*port, address, name string) (other string) {
+func claimAddress(ports map[string]*port, address, name string) (other string) {
 	host, number, _ := splitPort(address)
 	if strings.HasPrefix(address, "unix:") {
 		host, number = "socket", address

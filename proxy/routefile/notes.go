@@ -12,8 +12,8 @@ func Notes(files ...*File) Errors {
 	set := NewSet(files...)
 	noted := map[string]bool{}
 	for _, name := range sortedNames(set.Routes) {
-		said := set.Routes[name]
-		if to := said.Route.To; to != nil && to.Scheme == "pool" && said.Resolved.PreserveHost == Unset && !noted[to.Host] {
+		route := set.Routes[name]
+		if to := route.Route.To; to != nil && to.Scheme == "pool" && route.Resolved.PreserveHost == Unset && !noted[to.Host] {
 			noted[to.Host] = true
 			c.noteMixedHosts(name, to.Host)
 		}

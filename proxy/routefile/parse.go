@@ -10,13 +10,13 @@ import (
 
 // Parse: bytes to records.
 
-// Parse reads a routes file. path is what positions name, and relative paths
-// inside the file are joined to its directory ("-", standard input, stands in
-// the working directory); nothing is read from the disk.
+// Parse reads a routes file. path names it in positions, and paths inside the file are
+// relative to its directory ("-", standard input, to the working directory). Nothing is
+// read from the disk.
 //
-// Every mistake of the file alone is returned at once, sorted. The File is
-// never nil: with mistakes it holds what could be read, which is good for Check
-// (to find the mistakes across records too) and for nothing else.
+// Parse returns every mistake of the file alone at once, sorted. The File is never nil:
+// with mistakes it holds what could be read, for Check alone, which finds the mistakes
+// across records too.
 func Parse(path string, data []byte) (*File, Errors) {
 	f, errs, _ := ParseContext(context.Background(), path, data)
 	return f, errs
@@ -36,7 +36,7 @@ func ParseContext(ctx context.Context, path string, data []byte) (*File, Errors,
 		f.node = n
 		p.mapping(&document, n, f)
 	}
-	if p.many {
+	if p.tooMany {
 		p.noteAt(0, 0, fmt.Sprintf("more than %d mistakes: only the first ones are shown", maxMistakes))
 	}
 	if ctx.Err() != nil {

@@ -13,11 +13,11 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// Syntax errors: yaml.v3 reports them in its scanner's words, without a column,
-// and often on the line where the surrounding mapping began. Here each gets the
-// line that a reader must change, and words that say how.
+// Syntax errors: yaml.v3 reports them in terms of its scanner, without a column, and often
+// on the line where the surrounding mapping began. Here each gets the line that must be
+// changed, and a text that says how.
 
-// syntax notes the error that decode returned for data.
+// syntax reports the error that Decode returned for data.
 func (p *parser) syntax(data []byte, err error) {
 	line, problem := splitProblem(err)
 	switch {
@@ -34,8 +34,8 @@ func (p *parser) syntax(data []byte, err error) {
 	p.noteAt(max(line, 1), indent+1, "not YAML: "+explain(problem, text[indent:]))
 }
 
-// inParser are the problems that yaml.v3 places where the surrounding block
-// began, far from the line that does not fit into it.
+// inParser are the problems that yaml.v3 reports where the surrounding block begins, far
+// from the line that does not fit into it.
 var inParser = map[string]bool{
 	"did not find expected key":              true,
 	"did not find expected '-' indicator":    true,
@@ -45,7 +45,7 @@ var inParser = map[string]bool{
 	"found undefined tag handle":             true,
 }
 
-// opensBefore are the problems that it places rightly where a bracket was opened, but one line too early.
+// opensBefore are the problems that yaml.v3 reports where a bracket was opened, but one line too early.
 var opensBefore = map[string]bool{
 	"did not find expected ',' or '}'":     true,
 	"did not find expected ',' or ']'":     true,
@@ -55,7 +55,7 @@ var opensBefore = map[string]bool{
 	"did not find expected <stream-start>": true,
 }
 
-// splitProblem parts "yaml: line 3: problem"; the line is 0 when there is none.
+// splitProblem splits "yaml: line 3: problem"; without a line it is 0.
 func splitProblem(err error) (line int, problem string) {
 	problem = strings.TrimPrefix(err.Error(), "yaml: ")
 	if m := problemLine.FindStringSubmatch(problem); m != nil {
@@ -67,7 +67,7 @@ func splitProblem(err error) (line int, problem string) {
 
 var problemLine = regexp.MustCompile(`^line ([0-9]+): (?s:(.*))$`)
 
-// quotedWord is what stands between the first two single quotes of s.
+// quotedWord returns the text between the first two single quotes of s.
 func quotedWord(s string) string {
 	parts := strings.SplitN(s, "'", 3)
 	if len(parts) < 3 {
@@ -76,14 +76,14 @@ func quotedWord(s string) string {
 	return parts[1]
 }
 
-// lineOf is the line where word first stands, 1 if nowhere.
+// lineOf returns the first line with word, 1 if there is none.
 func lineOf(data []byte, word string) int {
 	at := bytes.Index(data, []byte(word))
 	return 1 + bytes.Count(data[:max(at, 0)], []byte("\n"))
 }
 
-// lastWritten is the last line up to line that is not blank, 1 if all are: the
-// end of the file, or of what it holds, is not where a reader looks.
+// lastWritten returns the last line up to line that is not blank, 1 if all are: nobody looks
+// for a mistake after the end of the text.
 func lastWritten(data []byte, line int) int {
 	if line <= 1 {
 		return line
@@ -99,12 +99,12 @@ func lineText(data []byte, line int) string {
 	return strings.TrimRight(string(text), "\r")
 }
 
-// maxRetried bounds the files that are read again and again for a better line.
+// maxRetried limits the files that are decoded repeatedly to find a better line.
 const maxRetried = 1 << 20
 
-// lineNoticed is the first line that makes a problem appear: the last that
-// yaml.v3 had to read, or one before it that suffices (blank lines and comments
-// between them do not). Every try reads the file anew, so there are few.
+// lineNoticed returns the first line that makes a problem appear: the last that yaml.v3 had
+// to read, or one before it that suffices (blank lines and comments between them do not
+// matter). Every try decodes the file again, so it searches by halves.
 func lineNoticed(data []byte, problem string) int {
 	r := &drip{data: data}
 	yamledit.Decode(r)
@@ -115,7 +115,7 @@ func lineNoticed(data []byte, problem string) int {
 	return 1 + sort.Search(line-2, func(i int) bool { return fails(firstLines(data, i+1), problem) })
 }
 
-// drip gives out one byte at a time, so that at tells how far its reader got.
+// drip returns one byte per Read, so that at tells how far its reader got.
 type drip struct {
 	data []byte
 	at   int
@@ -151,7 +151,7 @@ func firstLines(data []byte, n int) []byte {
 	return data[:at]
 }
 
-// explain says a problem in a reader's words; text is the line from its first character on.
+// explain describes a problem for a reader of the file; text is the line from its first character on.
 func explain(problem, text string) string {
 	switch problem {
 	case "did not find expected key", "did not find expected '-' indicator":

@@ -8,7 +8,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// Single values: what the parser wants of a text, a number or a list.
+// Single values: texts, numbers and lists, and what the parser says of wrong ones.
 
 // items yields the items of a list, or n itself when it is one text.
 func (p *parser) items(k *Key, n node, yield func(item node)) {
@@ -29,7 +29,7 @@ func (p *parser) items(k *Key, n node, yield func(item node)) {
 	}
 }
 
-// wantList notes a mistake unless n is a list, with items where some are needed.
+// wantList reports a mistake unless n is a list, with items if the key needs some.
 func (p *parser) wantList(k *Key, n node) bool {
 	if !p.wantKind(k, n, yamledit.SequenceNode) {
 		return false
@@ -41,14 +41,14 @@ func (p *parser) wantList(k *Key, n node) bool {
 	return true
 }
 
-// wantText notes a mistake unless n is a text. What YAML reads as something
-// else is refused with the fix: nobody should need to know what `1.10` becomes.
+// wantText reports a mistake unless n is a text. A value that YAML reads as something else
+// is refused with the fix: nobody should need to know what `1.10` becomes.
 func (p *parser) wantText(n node) bool {
 	if n.Kind == yamledit.ScalarNode && n.ShortTag() == "!!str" {
 		return true
 	}
-	if oddTag(n) {
-		return false // inspect has noted it
+	if isCustomTag(n) {
+		return false // inspect has reported it
 	}
 	if n.Kind == yamledit.ScalarNode && !yamledit.IsNull(n) {
 		p.fail(n, "%s, wanted a text: write %q", describe(n), yamledit.Clip(n.Value))
@@ -58,7 +58,7 @@ func (p *parser) wantText(n node) bool {
 	return false
 }
 
-// wantScalar notes a mistake unless n is a single value.
+// wantScalar reports a mistake unless n is a single value.
 func (p *parser) wantScalar(n node) bool {
 	if n.Kind == yamledit.ScalarNode && !yamledit.IsNull(n) {
 		return true
@@ -78,7 +78,7 @@ func (p *parser) passes(n node, check func(string) error) bool {
 	return true
 }
 
-// wantEnum notes a mistake unless n is one of the key's values.
+// wantEnum reports a mistake unless n is one of the key's values.
 func (p *parser) wantEnum(k *Key, n node) bool {
 	if k.Enum == nil {
 		return true
@@ -140,10 +140,10 @@ func unquote(n node) string {
 	return ""
 }
 
-// decimal is how a number with a fraction is written: YAML reads 010 as eight.
+// decimal matches numbers with a fraction, but not 010, which YAML reads as eight.
 var decimal = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.[0-9]+)?$`)
 
-// maxRate is the largest rate that can be written.
+// maxRate is the largest allowed rate.
 const maxRate = 1e9
 
 func isNumber(n node) bool {
@@ -151,7 +151,7 @@ func isNumber(n node) bool {
 	return tag == "!!int" || tag == "!!float"
 }
 
-// isOff says whether n is the word off, or a bare 0.
+// isOff reports whether n is the word off, or a bare 0.
 func isOff(n node) bool {
 	return n.Kind == yamledit.ScalarNode && (n.Value == "off" || n.Value == "0" && isNumber(n))
 }

@@ -11,38 +11,37 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// The walk: a document's nodes against the table of keys, filling the records.
-// Every mistake is noted and the walk goes on.
+// The walk: it reads the nodes of a document by the table of keys and fills the records.
+// It reports every mistake and goes on.
 
-// node is a value with its aliases followed.
+// node is a YAML node. Where a function takes one, aliases are followed already.
 type node = *yamledit.Node
 
 const (
-	// maxDepth bounds how deep values may nest, aliases followed.
+	// maxDepth limits the nesting of values, aliases followed.
 	maxDepth = 100
-	// maxAliased bounds how many nodes are visited through aliases and merge
-	// keys in one file, so that an alias bomb costs less than a second.
-	// Ten thousand routes that merge a base of ten keys stay far below. Of a
-	// text every 64 bytes count as one.
+	// maxAliased limits the nodes that are read through aliases and merge keys in one file,
+	// so that an alias bomb costs less than a second. Ten thousand routes that merge a base
+	// of ten keys are far below. Every 64 bytes of a text count as one node.
 	maxAliased = 1_000_000
 )
 
 // parser walks one file. Not for concurrent use.
 type parser struct {
-	ctx     context.Context // nil lasts for ever
-	file    *File
-	errs    []*Error
-	record  string   // `route "chat"`, for mistakes
-	within  int      // how many of path's elements lead to the record
-	path    []string // keys from the top to the current value
-	aliased int      // nodes visited through aliases
-	through int      // how many aliases lead to the current value
-	depth   int
-	spent   bool // a bound is passed: nothing more is read
-	many    bool // more mistakes than are kept
+	ctx        context.Context // nil lasts for ever
+	file       *File
+	errs       []*Error
+	record     string   // `route "chat"`, for mistakes
+	within     int      // number of path's elements that lead to the record
+	path       []string // keys from the top to the current value
+	aliasNodes int      // nodes read through aliases
+	aliasDepth int      // number of aliases that lead to the current value
+	depth      int
+	stopped    bool // a limit is exceeded: nothing more is read
+	tooMany    bool // there are more mistakes than are kept
 }
 
-// fail notes a mistake at n. text follows the key's name: `is a list, wanted a text`.
+// fail reports a mistake at n. text follows the key's name: `is a list, wanted a text`.
 func (p *parser) fail(n node, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if name := p.name(); name != "" {
@@ -51,15 +50,15 @@ func (p *parser) fail(n node, format string, args ...any) {
 	p.note(n, text)
 }
 
-// bad notes that the scalar n does not fit: `host "a..b": empty label`.
+// bad reports that the scalar n is wrong: `host "a..b": empty label`.
 func (p *parser) bad(n node, format string, args ...any) {
 	p.note(n, fmt.Sprintf("%s %q: %s", p.name(), yamledit.Clip(n.Value), fmt.Sprintf(format, args...)))
 }
 
-// note keeps a mistake as it is worded.
+// note reports a mistake at n with its whole text.
 func (p *parser) note(n node, text string) {
 	if len(p.errs) >= maxMistakes {
-		p.spent, p.many = true, true
+		p.stopped, p.tooMany = true, true
 		return
 	}
 	p.errs = append(p.errs, &Error{
@@ -67,8 +66,8 @@ func (p *parser) note(n node, text string) {
 	})
 }
 
-// name is the current key in a reader's words: the path inside its record. A
-// route's conditions go without "match.", as their names say enough.
+// name returns the current key as a path inside its record. A route's conditions go
+// without "match.", as their names are clear enough.
 func (p *parser) name() string {
 	path := p.path[min(p.within, len(p.path)):]
 	if p.within > 0 && len(path) > 1 && path[0] == "match" {
@@ -77,7 +76,7 @@ func (p *parser) name() string {
 	return strings.Join(path, ".")
 }
 
-// begin starts a record that stands in a section of the top level.
+// begin starts a record of a section.
 func (p *parser) begin(what, name string, key node) Record {
 	p.record = recordOf(what, name)
 	p.within = len(p.path)
@@ -91,7 +90,7 @@ func (p *parser) checkName(what, name string, key node) {
 	}
 }
 
-// value reads n as what stands at k into dst.
+// value reads n as the value of k into dst.
 func (p *parser) value(k *Key, n node, dst any) {
 	n, leave := p.enter(n)
 	if n == nil {
@@ -116,27 +115,27 @@ func (p *parser) value(k *Key, n node, dst any) {
 	}
 }
 
-// enter follows an alias and counts depth and visits. It returns nil when a bound is passed.
+// enter follows an alias and counts depth and nodes. It returns nil when a limit is exceeded.
 func (p *parser) enter(n node) (node, func()) {
-	if p.spent {
+	if p.stopped {
 		return nil, nil
 	}
 	alias := n.Kind == yamledit.AliasNode
 	if alias {
 		n = n.Alias
-		p.through++
+		p.aliasDepth++
 	}
 	p.depth++
 	leave := func() {
 		p.depth--
 		if alias {
-			p.through--
+			p.aliasDepth--
 		}
 	}
-	if p.through > 0 {
-		p.aliased += 1 + len(n.Value)/64
+	if p.aliasDepth > 0 {
+		p.aliasNodes += 1 + len(n.Value)/64
 	}
-	if p.aliased > maxAliased || p.depth > maxDepth {
+	if p.aliasNodes > maxAliased || p.depth > maxDepth {
 		p.overrun(n)
 		leave()
 		return nil, nil
@@ -145,7 +144,7 @@ func (p *parser) enter(n node) (node, func()) {
 }
 
 func (p *parser) overrun(n node) {
-	p.spent = true
+	p.stopped = true
 	if p.depth > maxDepth {
 		p.fail(n, "nests deeper than %d levels (does an alias contain itself?)", maxDepth)
 		return
@@ -153,8 +152,8 @@ func (p *parser) overrun(n node) {
 	p.note(n, fmt.Sprintf("aliases expand to more than %d values", maxAliased))
 }
 
-// null is a key without a value. The sections of the top level may stay empty;
-// anywhere else it is more likely a half-written file.
+// null reads a key without a value. The sections at the top may be empty; anywhere else it
+// is more likely an unfinished file.
 func (p *parser) null(k *Key, n node) {
 	if k.Kind == KindNamed && len(p.path) == 1 {
 		return
@@ -176,7 +175,7 @@ func (p *parser) mapping(k *Key, n node, dst any) {
 	}
 }
 
-// together checks which of k's keys stand in n beside each other.
+// together checks which of k's keys are in n together.
 func (p *parser) together(k *Key, n node) {
 	for _, below := range k.keys {
 		if below.Required && keyOf(n, below.Name) == nil {
@@ -194,7 +193,7 @@ func (p *parser) together(k *Key, n node) {
 	}
 }
 
-// wanted is the key's name, with its value where only one can be.
+// wanted returns the key's name, with its value if only one is allowed.
 func (k *Key) wanted() string {
 	if len(k.Enum) == 1 {
 		return k.Name + ": write " + k.Name + ": " + k.Enum[0]
@@ -202,12 +201,12 @@ func (k *Key) wanted() string {
 	return k.Name
 }
 
-// present lists those of the keys that stand in n.
+// present returns those of the keys that are in n.
 func present(n node, keys []string) []string {
 	return slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return keyOf(n, key) == nil })
 }
 
-// clashing is the second of the keys found, where a reader notices the clash, or n itself.
+// clashing returns the second of the keys found, where a reader notices the conflict, or n itself.
 func clashing(n node, found []string) node {
 	if len(found) > 1 {
 		return keyOf(n, found[1])
@@ -235,14 +234,14 @@ func (p *parser) entry(k *Key, key, value node, dst any) {
 	}
 }
 
-// inKey runs f one key deeper.
+// inKey runs f with key added to the path.
 func (p *parser) inKey(key string, f func()) {
 	p.path = append(p.path, yamledit.Clip(key))
 	f()
 	p.path = p.path[:len(p.path)-1]
 }
 
-// named reads a mapping of names: each entry's own keys stand at the "*" below k.
+// named reads a mapping of names: the keys of each entry are those below the "*" of k.
 func (p *parser) named(k *Key, n node, dst any) {
 	if !p.wantKind(k, n, yamledit.MappingNode) {
 		return
@@ -258,11 +257,11 @@ func (p *parser) named(k *Key, n node, dst any) {
 	}
 }
 
-// one reads one entry of a mapping of names. Mistakes inside spoil its record,
-// so that Check does not judge what was only half read.
+// one reads one entry of a mapping of names. Mistakes inside make its record invalid, so
+// that Check does not judge what was only half read.
 func (p *parser) one(k, below *Key, key, value node, dst any) {
 	if p.ctx != nil && p.ctx.Err() != nil {
-		p.spent = true
+		p.stopped = true
 		return
 	}
 	record, within, before := p.record, p.within, len(p.errs)
@@ -271,19 +270,19 @@ func (p *parser) one(k, below *Key, key, value node, dst any) {
 	if r, ok := entry.(recorder); ok {
 		r.attach(value)
 		if len(p.errs) > before {
-			r.spoil()
+			r.markInvalid()
 		}
 	}
 	p.record, p.within = record, within
 }
 
-// recorder is what every record is through its embedded Record.
+// recorder is implemented by every record through its embedded Record.
 type recorder interface {
 	attach(n node)
-	spoil()
+	markInvalid()
 }
 
-// list reads a list of mappings: the keys of each stand at the "[]" below k.
+// list reads a list of mappings: the keys of each are those below the "[]" of k.
 func (p *parser) list(k *Key, n node, dst any) {
 	if !p.wantList(k, n) {
 		return
@@ -293,17 +292,17 @@ func (p *parser) list(k *Key, n node, dst any) {
 	}
 }
 
-// entries yields a mapping's keys and values, those of its merge keys after its
-// own and only where it has none itself. Keys that stand twice were reported
-// when the file was loaded; the first counts.
+// entries yields a mapping's keys and values, those of its merge keys last and only if it
+// does not have them itself. Repeated keys were reported when the file was loaded; the
+// first counts.
 func (p *parser) entries(n node, yield func(key, value node)) {
 	seen := make(map[string]bool, len(n.Content)/2)
 	p.eachEntry(n, seen, yield)
 }
 
 func (p *parser) eachEntry(n node, seen map[string]bool, yield func(key, value node)) {
-	if p.through > 0 {
-		p.aliased += len(n.Content) / 2
+	if p.aliasDepth > 0 {
+		p.aliasNodes += len(n.Content) / 2
 	}
 	var merges []node
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -314,7 +313,7 @@ func (p *parser) eachEntry(n node, seen map[string]bool, yield func(key, value n
 		switch {
 		case yamledit.IsMerge(key):
 			merges = append(merges, value)
-		case key.Kind == yamledit.ScalarNode && !seen[key.Value] && !p.spent:
+		case key.Kind == yamledit.ScalarNode && !seen[key.Value] && !p.stopped:
 			seen[key.Value] = true
 			yield(key, value)
 		}
@@ -343,7 +342,7 @@ func (p *parser) merge(n node, seen map[string]bool, yield func(key, value node)
 	}
 }
 
-// wantKind notes a mistake and says false when n is not of the kind that k wants.
+// wantKind reports a mistake and returns false if n is not of the kind of k.
 func (p *parser) wantKind(k *Key, n node, kind yamledit.Kind) bool {
 	if n.Kind == kind {
 		return true
@@ -352,7 +351,7 @@ func (p *parser) wantKind(k *Key, n node, kind yamledit.Kind) bool {
 	return false
 }
 
-// wantedForms says what may stand at k: "off or a mapping".
+// wantedForms describes the values of k: "off or a mapping".
 func (k *Key) wantedForms() string {
 	text := "a " + string(k.Kind)
 	for _, s := range k.Short {
@@ -365,7 +364,7 @@ func (k *Key) wantedForms() string {
 	return text
 }
 
-// describe is what a node is, in YAML's words.
+// describe names a node's kind in YAML's terms.
 func describe(n node) string {
 	switch {
 	case n.Kind == yamledit.MappingNode:
@@ -384,13 +383,13 @@ func describe(n node) string {
 	return "is a text"
 }
 
-// pos is where n stands in f.
+// pos returns the position of n in f.
 func (f *File) pos(n node) Pos {
 	if n == nil {
 		return Pos{File: f.Path}
 	}
 	if n.Line > f.lines {
-		return f.end // yaml.v3 places what is missing at the end on a line of its own
+		return f.end // yaml.v3 reports what is missing at the end on a line of its own
 	}
 	return Pos{File: f.Path, Line: n.Line, Col: n.Column}
 }
@@ -403,7 +402,7 @@ func (f *File) measure() {
 	f.end = Pos{File: f.Path, Line: f.lines, Col: 1 + utf8.RuneCount(last)}
 }
 
-// sortedNames is a map's keys in order: nothing here may depend on a map's own.
+// sortedNames returns a map's keys in order: no result may depend on a map's own order.
 func sortedNames[V any](m map[string]V) []string {
 	names := make([]string, 0, len(m))
 	for name := range m {

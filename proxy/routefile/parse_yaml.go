@@ -10,16 +10,16 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// From bytes to nodes: everything that is wrong with a file as YAML is found
-// here, before the walk asks what its keys mean.
+// From bytes to nodes: everything that is wrong with a file as YAML is reported here, before
+// the walk reads its keys.
 
 // MaxBytes is the largest routes file that is read.
 const MaxBytes = yamledit.MaxBytes
 
-// bom is the byte order mark that some editors write in front.
+// bom is the byte order mark.
 const bom = yamledit.ByteOrderMark
 
-// load returns the document's mapping; nil when there is none, which was then noted.
+// load returns the document's mapping; nil if there is none, which it reports.
 func (p *parser) load(data []byte) node {
 	if len(data) > MaxBytes {
 		p.noteAt(1, 1, fmt.Sprintf("the file has %d bytes, wanted at most %s", len(data), FormatSize(MaxBytes)))
@@ -53,13 +53,13 @@ func (c *cancelReader) Read(b []byte) (int, error) {
 	return c.r.Read(b)
 }
 
-// plainText refuses what no editor shows as a line of text: it would make
-// positions wrong, and is never meant.
+// plainText refuses characters that no editor shows as part of a line: they would make
+// positions wrong, and are never intended.
 func (p *parser) plainText(data []byte) bool {
 	line, col := 1, 1
 	for i := 0; i < len(data); {
 		r, n := utf8.DecodeRune(data[i:])
-		if text := odd(r, n, data[i:]); text != "" && !(i == 0 && r == '\ufeff') {
+		if text := badCharacter(r, n, data[i:]); text != "" && !(i == 0 && r == '\ufeff') {
 			p.noteAt(line, col, text)
 			return false
 		}
@@ -74,8 +74,8 @@ func (p *parser) plainText(data []byte) bool {
 	return true
 }
 
-// odd says what is wrong with the character that data begins with, "" for nothing.
-func odd(r rune, n int, data []byte) string {
+// badCharacter describes what is wrong with the first character of data, "" for nothing.
+func badCharacter(r rune, n int, data []byte) string {
 	switch {
 	case r == utf8.RuneError && n == 1:
 		return fmt.Sprintf("byte %#02x is not UTF-8", data[0])
@@ -101,20 +101,20 @@ func (p *parser) top(doc node) node {
 	}
 	p.inspect(n, 1)
 	p.path, p.record = nil, ""
-	if p.spent {
+	if p.stopped {
 		return nil
 	}
 	return n
 }
 
-// inspect looks at every node as written, aliases not followed: depth, tags,
-// keys that are no texts or stand twice.
+// inspect checks every node as written, aliases not followed: depth, tags, and keys that
+// are not texts or are repeated.
 func (p *parser) inspect(n node, depth int) {
 	if depth > maxDepth {
 		p.note(n, fmt.Sprintf("nests deeper than %d levels", maxDepth))
-		p.spent = true
+		p.stopped = true
 	}
-	if p.spent {
+	if p.stopped {
 		return
 	}
 	p.checkTag(n)
@@ -133,7 +133,7 @@ func (p *parser) inspect(n node, depth int) {
 // recordsIn names the records of the sections that hold some.
 var recordsIn = map[string]string{"listeners": "listener", "pools": "pool", "routes": "route"}
 
-// enterKey keeps the path to what inspect looks at, and its record.
+// enterKey keeps the path and the record of what inspect checks.
 func (p *parser) enterKey(key string, depth int) {
 	p.path = append(p.path[:min(len(p.path), depth-1)], yamledit.Clip(key))
 	if depth <= 2 {
@@ -144,21 +144,21 @@ func (p *parser) enterKey(key string, depth int) {
 	}
 }
 
-// coreTags are those of YAML's own data; a file has no use for any other.
+// coreTags are those of YAML's own types; a routes file needs no others.
 var coreTags = map[string]bool{
 	"": true, "!": true, "!!str": true, "!!int": true, "!!float": true, "!!bool": true, "!!null": true,
 	"!!map": true, "!!seq": true, "!!merge": true,
 }
 
 func (p *parser) checkTag(n node) {
-	if oddTag(n) {
+	if isCustomTag(n) {
 		p.note(n, fmt.Sprintf("unknown tag %q: remove it", yamledit.Clip(n.Tag)))
 	}
 }
 
-func oddTag(n node) bool { return n.Style&yamledit.TaggedStyle != 0 && !coreTags[n.Tag] }
+func isCustomTag(n node) bool { return n.Style&yamledit.TaggedStyle != 0 && !coreTags[n.Tag] }
 
-// checkKeys notes the keys of one mapping that stand in it twice, with both places.
+// checkKeys reports the repeated keys of one mapping, with both places.
 func (p *parser) checkKeys(n node) {
 	first := make(map[string]node, len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -178,7 +178,7 @@ func (p *parser) checkKeys(n node) {
 	}
 }
 
-// noteAt notes a mistake where there is no node.
+// noteAt reports a mistake where there is no node.
 func (p *parser) noteAt(line, col int, text string) {
 	p.errs = append(p.errs, &Error{Pos: Pos{File: p.file.Path, Line: line, Col: col}, Text: text})
 }

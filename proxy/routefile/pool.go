@@ -1,20 +1,20 @@
 package routefile
 
-// Pools and their backends: the records, their keys, and their checks. Each
-// feature of a pool has a file of its own.
+// Pools and their backends: the records, their keys and their checks. Each feature of a
+// pool has a file of its own.
 
 // Pool is a named set of backends.
 type Pool struct {
 	Record
 	Balance  string  // "least_tunnels", "round_robin", "least_bytes", "random_two", "hash"
-	Hash     HashKey // of Balance "hash", and of no other
+	Hash     HashKey // with Balance "hash" only
 	Backends map[string]*Backend
-	Sticky   *Sticky // nil: nobody is bound
+	Sticky   *Sticky // nil: no session affinity
 	Health   Health
-	Queue    *Queue // nil: nobody waits
+	Queue    *Queue // nil: no queue
 
 	Resolve   *Resolve   // instead of Backends
-	Rebalance *Rebalance // nil: tunnels stay where they are
+	Rebalance *Rebalance // nil: tunnels are not moved
 }
 
 // Backend is one server of a pool.
@@ -25,12 +25,12 @@ type Backend struct {
 	Drain    bool
 	Disabled bool
 	Tier     int
-	Spare    bool // never with Standby
+	Spare    bool // not with Standby
 	Standby  bool
-	// The most that it has at once; zero and negative are no limit.
+	// Maximum numbers at a time; zero and negative are no limit.
 	MaxTunnels  int
 	MaxRequests int
-	Route       string // what the application calls it; "" is its name
+	Route       string // its name in an application's cookie, header or query; "" is Name
 	TLS         TLSSettings
 }
 
@@ -111,7 +111,7 @@ func (p *Pool) filled() *Pool {
 func (c *checker) checkPools() {
 	for _, name := range sortedNames(c.pools) {
 		p := c.pools[name]
-		if len(p.it.Backends) == 0 && p.it.Resolve == nil && !p.it.spoilt {
+		if len(p.it.Backends) == 0 && p.it.Resolve == nil && !p.it.invalid {
 			c.at(p.file, []string{"pools", name, "backends"}, recordOf("pool", name), "backends is empty, wanted at least one")
 		}
 		c.checkBalance(p)
@@ -124,7 +124,7 @@ func (c *checker) checkPools() {
 	}
 }
 
-// checkBackends notes servers that stand twice: a tunnel knows its backend by pool, scheme and authority.
+// checkBackends reports servers that are listed twice: a tunnel identifies its backend by pool, scheme and authority.
 func (c *checker) checkBackends(p placed[*Pool]) {
 	first := map[string]string{}
 	for _, name := range sortedNames(p.it.Backends) {

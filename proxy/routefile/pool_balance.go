@@ -7,9 +7,9 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// What balance: hash goes by.
+// The key of balance: hash.
 
-// HashKey is what of a request a pool hashes: exactly one of them, or none.
+// HashKey is the part of a request that a pool hashes: one of these, or none.
 type HashKey struct {
 	Header  string
 	Cookie  string
@@ -41,7 +41,7 @@ func checkCapture(s string) error {
 	return errors.New("wanted the name of a capture, or its number from 1 on")
 }
 
-// isCaptureName is what {name} and (?P<name>) may hold.
+// isCaptureName reports whether s may be the name in {name} and (?P<name>).
 func isCaptureName(s string) bool {
 	for i := range len(s) {
 		if !isAlnum(s[i]) && s[i] != '_' || i == 0 && '0' <= s[0] && s[0] <= '9' {
@@ -51,13 +51,12 @@ func isCaptureName(s string) bool {
 	return s != ""
 }
 
-// checkBalance wants balance: hash and the hash beside each other, and the capture
-// that is hashed in every route to the pool.
+// checkBalance reports a hash without balance: hash, and the other way round.
 func (c *checker) checkBalance(p placed[*Pool]) {
 	name, record := p.it.Name, recordOf("pool", p.it.Name)
 	hashes := p.it.Balance == "hash"
 	switch {
-	case p.it.spoilt:
+	case p.it.invalid:
 	case hashes && p.it.Hash == (HashKey{}):
 		c.at(p.file, []string{"pools", name, "balance"}, record, "balance: hash needs something to hash, such as hash: {client: true}")
 	case !hashes && p.it.Hash != (HashKey{}):
@@ -65,10 +64,10 @@ func (c *checker) checkBalance(p placed[*Pool]) {
 	}
 }
 
-// checkHashedCapture wants of a route to a pool what the pool hashes.
+// checkHashedCapture reports a route to a pool that lacks the capture which the pool hashes.
 func (c *checker) checkHashedCapture(r placed[*Route]) {
 	pool := c.pools[r.it.To.Host].it
-	if r.it.To.Scheme != "pool" || pool == nil || pool.Hash.Capture == "" || r.it.spoilt {
+	if r.it.To.Scheme != "pool" || pool == nil || pool.Hash.Capture == "" || r.it.invalid {
 		return
 	}
 	if checkCaptured(pool.Hash.Capture, r.it.Match.pattern()) != nil {

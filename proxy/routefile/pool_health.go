@@ -11,8 +11,8 @@ import (
 
 // Health checks and ejection.
 
-// Health is how a pool's backends are asked and judged. At most one of TCP, HTTP
-// and WebSocket; with none nobody is asked, and failures alone count.
+// Health is the health checks of a pool, and its ejections. At most one of TCP, HTTP and
+// WebSocket; without any there are no checks, and only failures of traffic count.
 type Health struct {
 	TCP       bool
 	HTTP      *HTTPHealth
@@ -26,17 +26,17 @@ type Health struct {
 	Passive   PassiveHealth
 }
 
-// HTTPHealth is a question in HTTP.
+// HTTPHealth is a check with an HTTP request.
 type HTTPHealth struct {
 	Method   string
-	Path     string // with a query, perhaps
+	Path     string // with an optional query
 	Host     string // "" is the backend's own
 	Headers  []Header
 	Statuses []string // "204" or "200-299"
-	Body     string   // RE2; "" does not read it
+	Body     string   // RE2; "" does not read the body
 }
 
-// WebSocketHealth is a handshake with a ping behind it.
+// WebSocketHealth is a check with a WebSocket handshake and a ping.
 type WebSocketHealth struct {
 	Path        string
 	Host        string // "" is the backend's own
@@ -44,10 +44,10 @@ type WebSocketHealth struct {
 	Subprotocol string // "" offers none
 }
 
-// PassiveHealth is when a backend that fails what it is sent is ejected.
+// PassiveHealth is the ejection of backends after failures of traffic.
 type PassiveHealth struct {
 	Fails  int           // in a row; negative is never
-	Eject  time.Duration // the first time, doubled each time
+	Eject  time.Duration // the first ejection; each further one is twice as long
 	Max    time.Duration
 	AtMost int // percent of the pool's backends
 }
@@ -121,7 +121,7 @@ func passiveHealthKeys() []*Key {
 	}
 }
 
-// checkProbeMethod refuses what has no answer of its own to be judged.
+// checkProbeMethod refuses CONNECT, whose response tells nothing about health.
 func checkProbeMethod(s string) error {
 	if s == "CONNECT" {
 		return errors.New("opens a tunnel: wanted a method such as GET, HEAD or OPTIONS")
@@ -163,7 +163,7 @@ func StatusRange(s string) (first, last int, ok bool) {
 	return first, last, first != 0 && first <= last
 }
 
-// status is 0 for what is none.
+// status returns 0 for anything but a status.
 func status(s string) int {
 	n, err := strconv.Atoi(s)
 	if err != nil || len(s) != 3 || n < 200 || n > 599 {
@@ -172,8 +172,7 @@ func status(s string) int {
 	return n
 }
 
-// filled returns h with every default in its place. What is asked is not filled
-// in where nothing is.
+// filled returns h with all defaults. A check that is not configured stays nil.
 func (h Health) filled() Health {
 	out := overlay(h, builtIn.pool.Health)
 	out.HTTP, out.WebSocket = overlayPart(h.HTTP, builtIn.pool.Health.HTTP), overlayPart(h.WebSocket, builtIn.pool.Health.WebSocket)
@@ -181,7 +180,7 @@ func (h Health) filled() Health {
 	return out
 }
 
-// checkHealth notes what no single key shows.
+// checkHealth reports mistakes that several keys make together.
 func (c *checker) checkHealth(p placed[*Pool]) {
 	keys := []string{"pools", p.it.Name, "health"}
 	passive := p.it.Health.filled().Passive

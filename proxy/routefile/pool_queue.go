@@ -4,7 +4,7 @@ import "time"
 
 // The queue for a pool whose backends are all at capacity.
 
-// Queue is who may wait for a backend.
+// Queue limits the tunnels and requests that wait for a backend.
 type Queue struct {
 	Length int
 	Wait   time.Duration

@@ -2,9 +2,9 @@ package routefile
 
 import "time"
 
-// Moving tunnels to backends that came back.
+// Moving tunnels to backends that were added or have recovered.
 
-// Rebalance is how tunnels move to backends that came, or came back.
+// Rebalance moves tunnels to backends that were added or have recovered.
 type Rebalance struct {
 	Within    time.Duration
 	Tolerance int // percent of a share
@@ -19,8 +19,7 @@ func rebalanceKeys() []*Key {
 	}
 }
 
-// checkRebalance refuses what would only be a disturbance: clients that go back
-// to where they came from.
+// checkRebalance refuses to rebalance clients that return to the same backend anyway.
 func (c *checker) checkRebalance(p placed[*Pool]) {
 	why := ""
 	switch {

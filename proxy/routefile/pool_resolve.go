@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// Pools whose backends DNS finds.
+// Pools whose backends are discovered through DNS.
 
-// Resolve is where a pool's backends are found. Exactly one of DNS and SRV.
+// Resolve is the discovery of a pool's backends. Exactly one of DNS and SRV.
 type Resolve struct {
 	DNS    string // host:port
-	SRV    string // the whole name: _ws._tcp.chat.example.com
+	SRV    string // full name: _ws._tcp.chat.example.com
 	Server string // host:port of the name server; "" is the system's
 	Scheme string // of each backend
 	Every  time.Duration
 
-	// Of each backend, as Backend has them.
+	// For each backend, as in Backend.
 	MaxTunnels  int
 	MaxRequests int
 	TLS         TLSSettings
@@ -42,7 +42,7 @@ func resolveKeys() []*Key {
 	}
 }
 
-// checkHostPort wants a port: a name alone does not say where to connect.
+// checkHostPort requires a port, as there is no default one.
 func checkHostPort(s string) error {
 	if err := checkAuthority(s); err != nil {
 		return err
@@ -66,7 +66,7 @@ func checkService(s string) error {
 	return nil
 }
 
-// checkResolve notes what no single key shows.
+// checkResolve reports mistakes that several keys make together.
 func (c *checker) checkResolve(p placed[*Pool]) {
 	r := p.it.Resolve
 	if r == nil {

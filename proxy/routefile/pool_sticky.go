@@ -8,30 +8,30 @@ import (
 	"time"
 )
 
-// Sticky sessions.
+// Session affinity.
 
-// Sticky binds clients to backends: by Cookie, which the proxy sets, or by what
-// the application says in one of AppCookie, Header and Query.
+// Sticky is the session affinity of a pool: by Cookie, which the proxy sets, or by a value
+// of the application in one of AppCookie, Header and Query.
 type Sticky struct {
 	Cookie    string
 	AppCookie string
 	Header    string
 	Query     string
-	// Separator stands before the backend's route in what the application says.
+	// Separator precedes the backend's route in the application's value.
 	Separator     string
 	OnUnavailable string // "another" or "refuse"
 
-	// Of Cookie:
+	// For Cookie:
 	Path     string
-	Domain   string // "" is the host asked for alone
-	Secure   Switch // unset: where the client came over TLS
+	Domain   string // "" is the requested host only
+	Secure   Switch // unset: for clients that use TLS
 	HTTPOnly Switch
 	SameSite string        // "lax", "strict" or "none"
 	MaxAge   time.Duration // negative: until the browser is closed
-	Secret   string        // file; "" is a secret of the process's own
+	Secret   string        // file; "" is a random secret of the process
 }
 
-// MinSecret is how many bytes a secret has at least, blanks at its ends not counted.
+// MinSecret is the minimum length of a secret in bytes, without surrounding white space.
 const MinSecret = 16
 
 func stickyKeys() []*Key {
@@ -73,36 +73,36 @@ func checkStickyPath(s string) error {
 	return nil
 }
 
-// own names the keys that are said though they mean something for a cookie of the
-// proxy's only.
-func (s *Sticky) own() []string {
+// cookieOnly returns the keys that are set although they only have an effect on a cookie of the
+// proxy.
+func (s *Sticky) cookieOnly() []string {
 	var names []string
-	said := func(name string, is bool) {
+	isSet := func(name string, is bool) {
 		if is {
 			names = append(names, name)
 		}
 	}
-	said("path", s.Path != "")
-	said("domain", s.Domain != "")
-	said("secure", s.Secure != Unset)
-	said("http_only", s.HTTPOnly != Unset)
-	said("same_site", s.SameSite != "")
-	said("max_age", s.MaxAge != 0)
-	said("secret", s.Secret != "")
+	isSet("path", s.Path != "")
+	isSet("domain", s.Domain != "")
+	isSet("secure", s.Secure != Unset)
+	isSet("http_only", s.HTTPOnly != Unset)
+	isSet("same_site", s.SameSite != "")
+	isSet("max_age", s.MaxAge != 0)
+	isSet("secret", s.Secret != "")
 	return names
 }
 
-// checkSticky notes what no single key shows.
+// checkSticky reports mistakes that several keys make together.
 func (c *checker) checkSticky(p placed[*Pool]) {
 	s := p.it.Sticky
-	if s == nil || p.it.spoilt {
+	if s == nil || p.it.invalid {
 		return
 	}
 	note := func(name, format string, args ...any) {
 		c.at(p.file, []string{"pools", p.it.Name, "sticky", name}, recordOf("pool", p.it.Name), "sticky."+name+" "+format, args...)
 	}
 	if s.Cookie == "" {
-		for _, name := range s.own() {
+		for _, name := range s.cookieOnly() {
 			note(name, "has no effect: the application sets the cookie")
 		}
 		return
@@ -121,8 +121,8 @@ func (c *checker) checkSticky(p placed[*Pool]) {
 	}
 }
 
-// wrongPrefix says what a browser wants of a cookie whose name begins like this
-// (RFC 6265bis, section 4.1.3), in any case of letters.
+// wrongPrefix describes what browsers require of a cookie whose name has this prefix, in
+// any case of letters (RFC 6265bis, section 4.1.3).
 func (s *Sticky) wrongPrefix() string {
 	name := strings.ToLower(s.Cookie)
 	host := strings.HasPrefix(name, "__host-")
@@ -135,7 +135,7 @@ func (s *Sticky) wrongPrefix() string {
 	return ""
 }
 
-// checkRouteNames notes backends that the application could not tell apart.
+// checkRouteNames reports backends that an application could not tell apart.
 func (c *checker) checkRouteNames(p placed[*Pool]) {
 	first := map[string]string{}
 	for _, name := range sortedNames(p.it.Backends) {
@@ -149,7 +149,7 @@ func (c *checker) checkRouteNames(p placed[*Pool]) {
 	}
 }
 
-// RouteName is what the application calls the backend.
+// RouteName is the name of the backend in an application's values.
 func (b *Backend) RouteName() string {
 	if b.Route != "" {
 		return b.Route
@@ -157,7 +157,7 @@ func (b *Backend) RouteName() string {
 	return b.Name
 }
 
-// secret wants enough bytes in the file that is named, if one is.
+// secret checks the length of the secret in the named file.
 func (c *fileChecker) secret(s *Sticky, pool string) {
 	if s == nil || s.Secret == "" {
 		return

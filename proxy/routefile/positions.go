@@ -2,7 +2,7 @@ package routefile
 
 import "github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 
-// Where a key stands: looking up nodes by name, aliases and merge keys followed.
+// The position of a key: nodes are found by name, with aliases and merge keys followed.
 
 // KeyPos returns where the value of a key stands:
 // KeyPos("routes", "chat", "match", "host"). A list's items have no keys. It

@@ -6,14 +6,13 @@ import (
 	"strings"
 )
 
-// The reference for people: prose written by hand, tables made from the table of keys.
+// The reference: hand-written prose, and tables from the table of keys.
 
 //go:embed reference.md
 var referenceText string
 
-// Reference returns docs/routes-file.md. A line of the prose that says
-// "%keys PATH" becomes the table of the keys below PATH, "%reserved" the list of
-// keys that are known and refused.
+// Reference returns docs/routes-file.md. A line "%keys PATH" of the prose becomes the table
+// of the keys below PATH, "%reserved" the list of keys that are known and refused.
 func Reference() []byte {
 	var b strings.Builder
 	for line := range strings.Lines(referenceText) {
@@ -30,7 +29,7 @@ func Reference() []byte {
 	return []byte(b.String())
 }
 
-// below is the key at a dotted path, "." for the file itself.
+// below returns the key at a dotted path, "." for the file itself.
 func (k *Key) below(path string) *Key {
 	if path == "." {
 		return k
@@ -38,8 +37,8 @@ func (k *Key) below(path string) *Key {
 	return k.at(strings.Split(path, ".")...)
 }
 
-// writeKeys writes the table of the keys below k, those that have a table of
-// their own (settings in a route, the conditions of a match) left to it.
+// writeKeys writes the table of the keys below k, except those that have a table of their
+// own: settings in a route, the conditions of a match.
 func writeKeys(b *strings.Builder, k *Key) {
 	b.WriteString("| key | value | default | meaning |\n|---|---|---|---|\n")
 	writeRows(b, k, k.Path)
@@ -77,7 +76,7 @@ func writeRow(b *strings.Builder, k *Key, base string) {
 	fmt.Fprintf(b, "| %s | %s | %s | %s |\n", code(name), cell(k.forms()), code(k.Default), cell(meaning))
 }
 
-// forms says in words what may stand at k.
+// forms describes the possible values of k.
 func (k *Key) forms() string {
 	text := string(k.Kind)
 	if k.Enum != nil {

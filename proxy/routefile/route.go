@@ -8,8 +8,8 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// Routes: the record, its keys, and its checks. What a route matches and each of
-// its settings have files of their own.
+// Routes: the record, its keys and its checks. A route's conditions and its settings have
+// files of their own.
 
 // Route is one named route: what it matches, what it does, its own settings.
 type Route struct {
@@ -20,7 +20,7 @@ type Route struct {
 	Redirect *Redirect
 	Respond  *Respond
 
-	Settings // what this route says itself; see Set for the resolved ones
+	Settings // what this route sets itself; see Set for the resolved ones
 }
 
 // Redirect answers with a Location.
@@ -31,7 +31,7 @@ type Redirect struct {
 	Status int    // 301, 302, 303, 307 or 308
 }
 
-// Respond answers by itself.
+// Respond is a response without a backend.
 type Respond struct {
 	Status  int
 	Body    string
@@ -95,7 +95,7 @@ func finishRedirect(p *parser, n node, r *Redirect) {
 	}
 }
 
-// finishRespond refuses a body where the status says that there is none (RFC 9110 section 6.4.1).
+// finishRespond refuses a body with a status that has none (RFC 9110 section 6.4.1).
 func finishRespond(p *parser, n node, r *Respond) {
 	if r.Body != "" && (r.Status == 204 || r.Status == 304) {
 		p.fail(childOf(n, "body"), "cannot be used with status %d, which has no body", r.Status)
@@ -125,7 +125,7 @@ func (r *Redirect) Location(from match.Path) (match.Location, error) {
 	return match.NewLocation(r.To, from)
 }
 
-// splitRedirect gives the path and the query of a redirect's target.
+// splitRedirect returns the path and the query of a redirect's target.
 func splitRedirect(s string) (path, query string) {
 	if strings.HasPrefix(s, "/") {
 		path, query, _ = strings.Cut(s, "?")
@@ -161,7 +161,7 @@ func (c *checker) checkRoutes() {
 			c.checkHashedCapture(r)
 		}
 		for _, t := range templatesOf(r.it) {
-			if err := t.check(r.it.Match.pattern(), r.it.spoilt); err != nil {
+			if err := t.check(r.it.Match.pattern(), r.it.invalid); err != nil {
 				c.at(r.file, []string{"routes", name, t.key, t.below}, recordOf("route", name), "%s %q: %v", t.key, yamledit.Clip(t.raw), err)
 			}
 		}
@@ -194,8 +194,8 @@ func (c *checker) checkPoolOf(r placed[*Route]) {
 	c.at(r.file, []string{"routes", r.it.Name, "to"}, recordOf("route", r.it.Name), "to %q: unknown pool %q%s", yamledit.Clip(to.Raw), to.Host, hint)
 }
 
-// maxHints bounds the search for near names: ten thousand unknown pools among
-// ten thousand others would take minutes.
+// maxHints limits the search for similar names, which takes minutes for ten thousand unknown
+// pools among ten thousand others.
 const maxHints = 100
 
 // hint is the nearest pool's name, for the first mistakes of a set.

@@ -8,30 +8,30 @@ import (
 
 // Captures in a route's target and redirect.
 
-// written is a text of a route that captures may stand in.
-type written struct {
+// templateText is a text of a route that may use captures.
+type templateText struct {
 	key, below string // "to" and "", or "redirect" and "to"
 	raw        string
 	path       string // its parts that are templates
 	query      string
 }
 
-// templatesOf lists the texts of r that captures may stand in.
-func templatesOf(r *Route) []written {
-	var all []written
+// templatesOf returns the texts of r that may use captures.
+func templatesOf(r *Route) []templateText {
+	var all []templateText
 	if r.To != nil {
-		all = append(all, written{key: "to", raw: r.To.Raw, path: r.To.Path, query: r.To.Query})
+		all = append(all, templateText{key: "to", raw: r.To.Raw, path: r.To.Path, query: r.To.Query})
 	}
 	if r.Redirect != nil {
 		path, query := splitRedirect(r.Redirect.To)
-		all = append(all, written{key: "redirect", below: "to", raw: r.Redirect.To, path: path, query: query})
+		all = append(all, templateText{key: "redirect", below: "to", raw: r.Redirect.To, path: path, query: query})
 	}
 	return all
 }
 
-// check says whether the templates are well formed and refer only to what the
-// pattern captures; the pattern of a route that is spoilt may not have been read.
-func (w written) check(p match.Path, spoilt bool) error {
+// check reports whether the templates are well formed and use only captures of the
+// pattern, which may not have been read if the route is invalid.
+func (w templateText) check(p match.Path, invalid bool) error {
 	path, err := match.ParseTemplate(w.path)
 	if err != nil {
 		return err
@@ -45,13 +45,13 @@ func (w written) check(p match.Path, spoilt bool) error {
 			return err
 		}
 	}
-	if spoilt && p.Kind == match.AnyPath {
+	if invalid && p.Kind == match.AnyPath {
 		return nil
 	}
 	return cmp.Or(checkRefs(path, p), checkRefs(query, p))
 }
 
-// checkRefs spares the compilation of a pattern that nothing refers to.
+// checkRefs does not compile a pattern without need.
 func checkRefs(t *match.Template, p match.Path) error {
 	if len(t.Refs()) == 0 {
 		return nil

@@ -11,11 +11,11 @@ import (
 
 // DrainPolicy is how the tunnels of a route are ended when they are drained.
 type DrainPolicy struct {
-	Window       time.Duration // tunnels' turns are spread over it
+	Window       time.Duration // the closing of tunnels is spread over it
 	Code         int           // close code
 	Reason       string        // close reason, at most 123 bytes
 	CloseTimeout time.Duration // for the peers' Close replies
-	Keep         Switch        // On: leave them open until they end
+	Keep         Switch        // On: tunnels stay open until they end
 }
 
 func drainKeys() []*Key {
@@ -48,8 +48,8 @@ func closeCodeKey() *Key {
 	}}
 }
 
-// checkCloseCode accepts the codes that may be sent in a Close frame (RFC 6455
-// section 7.4 and its registry): never 1004, 1005, 1006 or 1015.
+// checkCloseCode accepts the codes that are allowed in a Close frame (RFC 6455 section 7.4
+// and its registry): never 1004, 1005, 1006 or 1015.
 func checkCloseCode(code int) error {
 	switch {
 	case code == 1004, code == 1005, code == 1006, code == 1015:
@@ -60,7 +60,7 @@ func checkCloseCode(code int) error {
 	return errors.New("wanted a close code: 1000 to 1003, 1007 to 1014 or 3000 to 4999")
 }
 
-// maxReason is what a Close frame leaves beside its code (RFC 6455 section 5.5).
+// maxReason is the room for a reason in a Close frame (RFC 6455 section 5.5).
 const maxReason = 123
 
 func checkReason(s string) error {

@@ -9,7 +9,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// Changes to headers, and the rewriting of a backend's response.
+// Changes to headers, and rewriting of responses.
 
 // Header is one header line to add or set.
 type Header struct {
@@ -17,8 +17,8 @@ type Header struct {
 	Value string
 }
 
-// HeaderEdits changes the request towards the backend and the response
-// towards the client (the 101 too): remove, then set, then add.
+// HeaderEdits changes headers of requests to the backend and of responses to the client
+// (the 101 too): remove, then set, then add.
 type HeaderEdits struct {
 	Request  HeaderEdit
 	Response HeaderEdit
@@ -31,7 +31,7 @@ type HeaderEdit struct {
 	Remove []string
 }
 
-// Rewriting of what a backend's answer says about itself, as ProxyPassReverse does.
+// Rewriting replaces the backend's own address in its responses, as ProxyPassReverse does.
 type Rewriting struct {
 	Location     Switch            // Location, Content-Location, URI
 	CookiePath   map[string]string // backend path -> public path
@@ -74,7 +74,7 @@ func headerValues[T any](field func(*T) *[]Header) *Key {
 	return headersOf(field, nil)
 }
 
-// headerEdits is headerValues where an empty mapping hides what the defaults say.
+// headerEdits is headerValues where an empty mapping overrides the defaults.
 func headerEdits[T any](field func(*T) *[]Header) *Key {
 	return headersOf(field, []Header{})
 }
@@ -142,7 +142,7 @@ func textMapping(texts map[string]string) node {
 	return m.Node()
 }
 
-// shortRewrite is `rewrite_response: true` for the location alone, false for nothing at all.
+// shortRewrite is `rewrite_response: true` for the location alone, false for nothing.
 func shortRewrite(k *Key) {
 	k.Short = []Short{{Kind: KindSwitch, Meaning: "true is {location: true}, false turns all of it off"}}
 	k.short = func(p *parser, k *Key, n node, dst any) bool {
@@ -161,9 +161,8 @@ func shortRewrite(k *Key) {
 	}
 }
 
-// ownedHeaders are written by the proxy alone: those that frame a message or
-// belong to one connection (RFC 9110 section 7.6.1), and the handshake's own
-// (RFC 6455 section 11.3).
+// ownedHeaders are written only by the proxy: those that frame a message or belong to one
+// connection (RFC 9110 section 7.6.1), and those of the handshake (RFC 6455 section 11.3).
 var ownedHeaders = map[string]string{
 	"connection": "belongs to one connection", "keep-alive": "belongs to one connection",
 	"proxy-connection": "belongs to one connection", "proxy-authenticate": "belongs to one connection",
@@ -176,7 +175,7 @@ var ownedHeaders = map[string]string{
 	"sec-websocket-protocol": "belongs to the handshake",
 }
 
-// checkEditedHeader accepts the name of a header that a route may set, add or remove.
+// checkEditedHeader accepts the name of a header that a route may change.
 func checkEditedHeader(s string) error {
 	if err := checkToken(s); err != nil {
 		return err

@@ -11,10 +11,10 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// What a route matches, for package match.
+// The conditions of a route, for package match.
 
-// Match is the conditions of a route; all that are given must hold. Exactly as
-// written: package match's Rule is made of it.
+// Match is the conditions of a route, all of which must hold, as written. Package match
+// takes them as a Rule.
 type Match struct {
 	Listener    string
 	Host        string
@@ -83,7 +83,7 @@ func conditionsKey(name, meaning string, checkName func(string) error, shown str
 	return key(name, meaning, k, example(shown), afterwards(sortConditions(field)))
 }
 
-// eachCondition appends a condition; the pointer is used before the next one grows the list.
+// eachCondition appends a condition. The pointer is used before the next one grows the list.
 func eachCondition(check func(string) error, field func(*Match) *[]Condition) func(*parser, any, string, node) any {
 	return func(p *parser, dst any, name string, key node) any {
 		if err := check(name); err != nil {
@@ -115,7 +115,7 @@ func sortConditions(field func(*Match) *[]Condition) func(*parser, node, *Match)
 	}
 }
 
-// shortValue is a condition's value itself.
+// shortValue reads a condition that is a single value: the exact one.
 func shortValue(k *Key) {
 	k.Short = []Short{{Kind: KindValue, Meaning: "the value is exactly this"}}
 	k.short = func(p *parser, k *Key, n node, dst any) bool {

@@ -2,7 +2,7 @@ package routefile
 
 // Retries on another backend.
 
-// Retry is how a request that found no backend's answer goes to another one.
+// Retry limits the retries of a request on other backends.
 type Retry struct {
 	Others int // backends after the first; negative is none
 	Budget int // percent of a route's requests

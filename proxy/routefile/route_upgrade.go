@@ -3,6 +3,7 @@ package routefile
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
@@ -10,16 +11,16 @@ import (
 
 // Which requests become tunnels: upgrades and origins.
 
-// Upgrade says which attempts become tunnels.
+// Upgrade says which upgrades become tunnels.
 type Upgrade struct {
 	// Mode is "" (unset), "websocket", "list", "any", "none" or "unchecked".
 	Mode      string
 	Protocols []string // Mode "list": exact tokens, case-insensitive
 }
 
-// Origins is who may open a tunnel from a browser.
+// Origins are the origins of pages that may open a tunnel.
 type Origins struct {
-	Mode  string   // "" (not said), "same-host", "any", "list"
+	Mode  string   // "" (unset), "same-host", "any", "list"
 	Allow []string // Mode "list", in lower case: "https://app.example.com", "https://*.example.com", "same-host"
 }
 
@@ -32,11 +33,11 @@ func upgradeKey() *Key {
 		},
 		set: func(p *parser, k *Key, n node, dst any) {
 			u := &dst.(*Settings).Upgrade
-			if n.Kind == yamledit.ScalarNode && known(n.Value, upgradeWords) {
+			if n.Kind == yamledit.ScalarNode && slices.Contains(upgradeWords, n.Value) {
 				*u = Upgrade{Mode: n.Value}
 				return
 			}
-			*u = Upgrade{Mode: "list", Protocols: p.words(k, n, checkListedUpgrade)}
+			*u = Upgrade{Mode: "list", Protocols: p.textList(k, n, checkListedUpgrade)}
 		}}
 }
 
@@ -65,8 +66,8 @@ func originsKey() *Key {
 		}}
 }
 
-// words reads one text or a list of them.
-func (p *parser) words(k *Key, n node, check func(string) error) []string {
+// textList reads one text or a list of them.
+func (p *parser) textList(k *Key, n node, check func(string) error) []string {
 	var list []string
 	p.items(k, n, func(item node) {
 		if p.wantText(item) && p.passes(item, check) {
@@ -76,11 +77,11 @@ func (p *parser) words(k *Key, n node, check func(string) error) []string {
 	return list
 }
 
-// upgradeWords stand for sets of protocols, never beside others.
+// upgradeWords stand for sets of protocols and are not allowed in a list.
 var upgradeWords = []string{"websocket", "any", "none", "unchecked"}
 
-// checkUpgradeToken accepts a protocol that may be tunnelled (RFC 9110 section
-// 7.8). Another HTTP, or TLS, inside a tunnel would hide requests from the proxy.
+// checkUpgradeToken accepts a protocol that may be tunnelled (RFC 9110 section 7.8). HTTP or
+// TLS inside of a tunnel would hide requests from the proxy.
 func checkUpgradeToken(s string) error {
 	name, version, versioned := strings.Cut(s, "/")
 	if !isToken(name) || versioned && !isToken(version) {
@@ -102,7 +103,7 @@ func checkListedUpgrade(s string) error {
 	return checkUpgradeToken(s)
 }
 
-// checkMatchUpgrade accepts what match.upgrade may be.
+// checkMatchUpgrade accepts a value of match.upgrade.
 func checkMatchUpgrade(s string) error {
 	if s == "any" || s == "none" {
 		return nil

@@ -9,9 +9,9 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// The JSON Schema (draft-07), made from the table of keys: editors complete and
-// explain keys with it. It accepts every file that Parse accepts; what no schema
-// can say (captures, clashes of routes) is Check's.
+// The JSON Schema (draft-07), made from the table of keys, for completion and help in
+// editors. It accepts every file that Parse accepts; what a schema cannot express
+// (captures, conflicts of routes) is left to Check.
 
 // object is a piece of a JSON Schema. encoding/json writes its keys sorted.
 type object = map[string]any
@@ -34,7 +34,7 @@ func Schema() []byte {
 	return b.Bytes()
 }
 
-// schema is what may stand at k, without its words.
+// schema returns the schema of k's value, without its description.
 func (k *Key) schema(definitions object) object {
 	forms := k.form(definitions)
 	for _, s := range k.Short {
@@ -46,7 +46,7 @@ func (k *Key) schema(definitions object) object {
 	return object{"oneOf": forms}
 }
 
-// form is the schema of k's kind: several where a value has several types.
+// form returns the schemas of k's kind: several if a value has several types.
 func (k *Key) form(definitions object) []object {
 	switch k.Kind {
 	case KindMapping:
@@ -87,7 +87,7 @@ func (k *Key) scalarForms() []object {
 	return []object{k.textSchema()}
 }
 
-// withEnum adds the only values, if there are any.
+// withEnum adds the allowed values, if they are limited.
 func withEnum(s object, enum []string) object {
 	if enum == nil {
 		return s
@@ -115,7 +115,7 @@ func (k *Key) wholeSchema() object {
 	return object{"type": "integer", "minimum": k.Min, "maximum": k.Max}
 }
 
-// orOff adds the ways to switch a key off, where it can be.
+// orOff adds the values that disable a key, if it can be.
 func (k *Key) orOff(s object) []object {
 	if !k.Zero {
 		return []object{s}
@@ -123,7 +123,7 @@ func (k *Key) orOff(s object) []object {
 	return []object{s, {"enum": []any{"off", 0}}}
 }
 
-// textsForms is a list, or one text where no short form says more of it.
+// textsForms returns a list, or one text unless a short form describes that.
 func (k *Key) textsForms() []object {
 	item := withEnum(object{"type": "string"}, k.Enum)
 	list := listOfSchema(item, k.Filled)
@@ -143,7 +143,7 @@ func listOfSchema(item object, filled bool) object {
 
 func anyValue() object { return object{"type": []string{"string", "number", "boolean"}} }
 
-// namedSchema is a mapping of names. The sections of the top level may stay empty.
+// namedSchema is for a mapping of names. The sections at the top may be empty.
 func (k *Key) namedSchema(definitions object) object {
 	s := object{"type": "object", "additionalProperties": k.index["*"].described(definitions)}
 	if k.top() {
@@ -174,7 +174,7 @@ func (k *Key) mappingSchema(definitions object) object {
 	return s
 }
 
-// addClashes says which keys stand beside each other.
+// addClashes adds which keys are allowed together.
 func (k *Key) addClashes(s object) {
 	if k.ExactlyOne != nil {
 		s["oneOf"] = requiring(k.ExactlyOne)
@@ -200,8 +200,8 @@ func requiring(names []string) []object {
 	return out
 }
 
-// reference is the schema of k, by name where it stands in the file twice: a
-// setting of the defaults and of a route.
+// reference returns the schema of k, by name if it is used twice: settings are keys of the
+// defaults and of a route.
 func (k *Key) reference(definitions object) object {
 	if !k.setting() {
 		return k.described(definitions)
@@ -212,7 +212,7 @@ func (k *Key) reference(definitions object) object {
 	return object{"$ref": "#/definitions/" + k.Name}
 }
 
-// described is k's schema with its words.
+// described returns k's schema with its description.
 func (k *Key) described(definitions object) object {
 	s := k.schema(definitions)
 	if k.Meaning != "" {

@@ -9,10 +9,10 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
 )
 
-// A set: several files merged into what one proxy serves, every default filled in.
+// A set: several files merged into the configuration of one proxy, with all defaults.
 
-// Set is what the files of one proxy say together. Read-only once it is made,
-// and then safe for concurrent use.
+// Set is the configuration of one proxy. Read-only once it is made, and then safe for
+// concurrent use.
 type Set struct {
 	Files []*File // sorted by path
 
@@ -23,15 +23,15 @@ type Set struct {
 	Routes         map[string]*SetRoute
 }
 
-// SetRoute is a route with what applies to it.
+// SetRoute is a route with its resolved settings.
 type SetRoute struct {
 	File     *File
 	Route    *Route   // a copy: the status of its redirect or respond is filled
 	Resolved Settings // the route's over its file's defaults over the built-in ones: every field filled, negative is off
 }
 
-// NewSet merges files that Check has passed. A name that stands in two files
-// (which Check refuses) is the first file's.
+// NewSet merges files that Check has passed. Of a name in two files, which Check refuses,
+// the first file's record counts.
 func NewSet(files ...*File) *Set {
 	s := &Set{
 		Files:     byPath(files),
@@ -81,10 +81,10 @@ func (s *Set) add(f *File) {
 // RouteNames returns the routes' names, sorted.
 func (s *Set) RouteNames() []string { return slices.Sorted(maps.Keys(s.Routes)) }
 
-// byPath sorts without touching the caller's slice.
+// byPath sorts a copy of files.
 func byPath(files []*File) []*File {
 	return slices.SortedStableFunc(slices.Values(files), func(a, b *File) int { return strings.Compare(a.Path, b.Path) })
 }
 
-// Rule is the route's conditions as the matcher takes them.
+// Rule returns the route's conditions for package match.
 func (r *SetRoute) Rule() match.Rule { return r.Route.rule() }

@@ -6,12 +6,11 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// What a route, or the defaults of a file, may say of its traffic: the record with
-// its keys, the timeouts, pings and limits.
+// Settings of a route, or the defaults of a file: the record with its keys, and the time
+// limits, pings and limits.
 
-// Settings is what a route, or the defaults, may say of how its traffic is
-// treated. The zero of every field means "not said"; a duration, size or count
-// that is negative was switched off ("off" or 0 in the file).
+// Settings are the settings of a route, or the defaults of a file. The zero of every field
+// is unset; a negative duration, size or count is off ("off" or 0 in the file).
 type Settings struct {
 	Upgrade         Upgrade
 	HTTPFallback    Switch
@@ -76,11 +75,11 @@ func settingsKeys() []*Key {
 // Timeouts of one route.
 type Timeouts struct {
 	Connect         time.Duration // TCP and TLS to the backend
-	Handshake       time.Duration // the backend's answer to an upgrade
+	Handshake       time.Duration // the backend's response to an upgrade
 	Response        time.Duration // first byte of the backend's HTTP response
 	Body            time.Duration // between two bytes of a request's body -> 408
 	Send            time.Duration // between two bytes of a response that the client takes
-	Idle            time.Duration // no data either way
+	Idle            time.Duration // no data in either direction
 	IdleFromClient  time.Duration
 	IdleFromBackend time.Duration
 	Lifetime        time.Duration
@@ -115,8 +114,8 @@ func timeoutKeys() []*Key {
 
 // Keepalive pings idle peers of WebSocket tunnels.
 type Keepalive struct {
-	Ping    time.Duration // idle time of a direction after which its peer is pinged
-	Pong    time.Duration // how long the pong may take
+	Ping    time.Duration // idle time of a direction before its peer is pinged
+	Pong    time.Duration // time limit for the pong
 	Client  Switch
 	Backend Switch
 }

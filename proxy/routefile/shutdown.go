@@ -2,9 +2,9 @@ package routefile
 
 import "time"
 
-// What SIGTERM does.
+// What happens on SIGTERM.
 
-// Shutdown is what SIGTERM does.
+// Shutdown is what happens on SIGTERM.
 type Shutdown struct {
 	Delay  time.Duration // not ready, still accepting; negative is none
 	Window time.Duration // tunnels are drained over it; negative is at once

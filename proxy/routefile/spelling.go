@@ -2,9 +2,9 @@ package routefile
 
 import "github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 
-// Spellings: `1m` is `60s`, one method is a list of one. An edit keeps the
-// spelling of the file where it means the same, so that setting a record to what
-// it is changes nothing.
+// Spellings: `1m` is `60s`, one method is a list of one. An edit keeps the spelling of the
+// file where the meaning is the same, so that setting a record to its own value changes
+// nothing.
 
 // keepSpelling returns want with old's spelling wherever both mean the same.
 func keepSpelling(section Section, old, want node) node {
@@ -19,7 +19,7 @@ func keepSpelling(section Section, old, want node) node {
 func (s Section) normal(n node) node {
 	p := parser{file: &File{Path: "-"}}
 	record := s.newRecord()
-	if p.value(s.key(), n, record); len(p.errs) > 0 || p.spent {
+	if p.value(s.key(), n, record); len(p.errs) > 0 || p.stopped {
 		return nil
 	}
 	return s.encode(record)
@@ -35,9 +35,8 @@ func (s Section) newRecord() any {
 	return new(Listener)
 }
 
-// keepSpellingBelow takes over old where before and after, the normal forms of
-// old and want, are the same, and keys of old that mean nothing, such as
-// `drain: false`.
+// keepSpellingBelow takes old where before and after, the normal forms of old and want,
+// are the same, and keeps keys of old that mean nothing, such as `drain: false`.
 func keepSpellingBelow(old, want, before, after node) node {
 	if yamledit.Same(before, after) {
 		return yamledit.Deref(old)

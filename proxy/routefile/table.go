@@ -1,11 +1,11 @@
 package routefile
 
-// The table of keys: every key of the routes file, what it means, its default
-// and the field that it fills. It is the one place: the parser, the built-in
-// defaults, the JSON Schema, the reference and the Terraform provider's
-// attributes are made from it.
+// The table of keys: every key of the routes file, its meaning, its default and the field
+// that it fills. This file has the top; each feature has its keys beside its record. The
+// parser, the built-in defaults, the JSON Schema, the reference and the attributes of the
+// Terraform provider are all made from it.
 
-// key completes what a kind made with a name and its words.
+// key completes a Key with its name and its meaning.
 func key(name, meaning string, k *Key, more ...func(*Key)) *Key {
 	k.Name, k.Meaning = name, meaning
 	for _, m := range more {

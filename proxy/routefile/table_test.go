@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,15 +114,13 @@ func addRequired(t *testing.T, at map[string]any, table, key *Key) {
 	}
 	for _, names := range [][]string{table.ExactlyOne, table.Together} {
 		for _, name := range names {
-			if table.ExactlyOne != nil && (len(at) > 0 || key != nil && contains(names, key.Name)) {
+			if table.ExactlyOne != nil && (len(at) > 0 || key != nil && slices.Contains(names, key.Name)) {
 				break
 			}
 			at[name] = yamlValue(table.index[name].Example)
 		}
 	}
 }
-
-func contains(list []string, s string) bool { return known(s, list) }
 
 func leafKeys() []*Key {
 	var leaves []*Key

@@ -3,14 +3,15 @@ package routefile
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
-// Targets: where a route sends its requests, read from one text.
+// Targets: where a route sends its requests.
 
-// Target is where a route's requests go.
+// Target is the destination of a route's requests.
 type Target struct {
 	Raw    string // as written
 	Scheme string // ws, wss, http, https, unix+ws, unix+http, pool, internal
@@ -23,7 +24,7 @@ type Target struct {
 // targetSchemes in the order they are offered.
 var targetSchemes = []string{"ws", "wss", "http", "https", "unix+ws", "unix+http", "pool", "internal"}
 
-// internalNames are the targets that the proxy answers itself.
+// internalNames are the targets that the proxy serves itself.
 var internalNames = []string{"echo", "status"}
 
 // targetKey reads a target with its position. get returns nil where there is none.
@@ -48,8 +49,8 @@ func targetKey[T any](parse func(string) (Target, error), get func(*T) *Target, 
 }
 
 // parseTarget reads "scheme://host[:port][/path][?query]", "unix+ws:///socket[:/path]",
-// "pool://NAME[/path]" or "internal://echo". Captures may stand in path and
-// query only: a request must never choose where it is sent (CVE-2023-25690).
+// "pool://NAME[/path]" or "internal://echo". Captures are allowed in path and query only: a
+// request must never choose its own destination (CVE-2023-25690).
 func parseTarget(raw string) (Target, error) {
 	t := Target{Raw: raw}
 	scheme, rest, ok := strings.Cut(raw, "://")
@@ -57,7 +58,7 @@ func parseTarget(raw string) (Target, error) {
 		return t, fmt.Errorf("wanted scheme://host[:port][/path], the scheme %s", oneOf(targetSchemes))
 	}
 	t.Scheme = strings.ToLower(scheme)
-	if !known(t.Scheme, targetSchemes) {
+	if !slices.Contains(targetSchemes, t.Scheme) {
 		return t, fmt.Errorf("unknown scheme %q%s", yamledit.Clip(scheme), didYouMeanOr(t.Scheme, targetSchemes))
 	}
 	if err := checkTargetBytes(rest); err != nil {
@@ -73,15 +74,6 @@ func parseTarget(raw string) (Target, error) {
 	return t, t.readHost(rest)
 }
 
-func known(word string, words []string) bool {
-	for _, w := range words {
-		if w == word {
-			return true
-		}
-	}
-	return false
-}
-
 // didYouMeanOr suggests the nearest word, else all of them.
 func didYouMeanOr(word string, words []string) string {
 	if near := didYouMean(word, words); near != "" {
@@ -90,8 +82,8 @@ func didYouMeanOr(word string, words []string) string {
 	return ": wanted " + oneOf(words)
 }
 
-// checkTargetBytes refuses what a request line or a URL may not contain, so
-// that nothing written here needs to be encoded later.
+// checkTargetBytes refuses what is not allowed in a request line or a URL, so that nothing
+// needs to be encoded later.
 func checkTargetBytes(s string) error {
 	for i, r := range s {
 		switch {
@@ -157,7 +149,7 @@ func (t *Target) readHost(s string) error {
 }
 
 func (t *Target) checkInternal() error {
-	if !known(t.Host, internalNames) {
+	if !slices.Contains(internalNames, t.Host) {
 		return fmt.Errorf("unknown internal target %q: wanted internal://%s", yamledit.Clip(t.Host), strings.Join(internalNames, " or internal://"))
 	}
 	if t.Path != "" || t.Query != "" {

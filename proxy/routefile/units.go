@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Durations and sizes: how they are written and read.
+// Durations and sizes as text.
 
 // FormatDuration writes d as the routes file does: "1h30m", "500ms"; negative is "off".
 func FormatDuration(d time.Duration) string {
@@ -61,11 +61,11 @@ const (
 	sizePattern     = `^(0|[1-9][0-9]*)(GiB|GB|MiB|MB|KiB|KB|kB|B)?$`
 )
 
-// maxDuration keeps sums of durations far from overflow.
+// maxDuration keeps sums of durations from overflowing.
 const maxDuration = 10 * 365 * 24 * time.Hour
 
-// parseDuration reads "30s", "1h30m" or "500ms". A bare number is refused: a
-// reader could not know its unit.
+// parseDuration reads "30s", "1h30m" or "500ms". A bare number is refused, as its unit would
+// be a guess.
 func parseDuration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if s == "0" || s == "-0" || strings.HasPrefix(s, "+") {
@@ -86,7 +86,7 @@ func parseDuration(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// maxSize is the largest size that can be written: 1024 GiB.
+// maxSize is the largest allowed size: 1024 GiB.
 const maxSize = 1 << 40
 
 // parseSize reads "64KiB", "10MB" or a bare number of bytes.
