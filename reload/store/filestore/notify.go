@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -22,14 +24,35 @@ type notifier struct {
 	watched map[string]inode  // the directories that are watched, and what they were
 	names   map[string]bool   // full names that matter
 	dirs    map[string]bool   // directories in which every routes file matters
+	noise   map[string]*noise // by directory: events about files that are not ours
+	files   map[string]inode  // files that are watched themselves, in directories that are too noisy
+	polled  bool              // contents are compared from time to time, whatever is notified
 	told    bool              // a failure has been logged
 }
+
+// noise is what happens to files of a directory that are not ours. A log that is
+// written there must not have the proxy woken at each of its lines: fsnotify cannot be
+// asked for some names of a directory alone, so its watch is taken away for a while.
+// Our own files there are watched by themselves meanwhile; what comes new beside them,
+// and links that are pointed elsewhere, are found by the poll.
+type noise struct {
+	since time.Time // of the second in which they are counted
+	count int
+	until time.Time // the directory goes unwatched
+	told  bool
+}
+
+const (
+	mostNoise = 20              // events in a second
+	quiet     = 5 * time.Second // without the directory's watch
+)
 
 // inode tells a directory from one that has come to its name.
 type inode struct{ dev, ino uint64 }
 
-func newNotifier(log *slog.Logger) *notifier {
-	return &notifier{log: log, failed: make(chan error, 1), watched: map[string]inode{}}
+func newNotifier(log *slog.Logger, polled bool) *notifier {
+	return &notifier{log: log, polled: polled, failed: make(chan error, 1), watched: map[string]inode{},
+		noise: map[string]*noise{}, files: map[string]inode{}}
 }
 
 // close ends fsnotify's goroutine. It is safe on a notifier without one.
@@ -113,10 +136,89 @@ func (n *notifier) want(places []place) (ok bool) {
 		}
 	}
 	ok = true
+	noisy := map[string]bool{}
 	for dir := range needed {
+		if z := n.noise[dir]; z != nil && time.Now().Before(z.until) {
+			noisy[dir] = true
+			continue
+		}
 		ok = n.add(dir) && ok
 	}
+	n.watchFiles(noisy)
 	return ok
+}
+
+// watchFiles watches the files of ours in the noisy directories, and no others.
+func (n *notifier) watchFiles(noisy map[string]bool) {
+	wanted := map[string]bool{}
+	for name := range n.names {
+		wanted[name] = noisy[filepath.Dir(name)]
+	}
+	for dir := range noisy {
+		if n.dirs[dir] {
+			files, _ := list(dir)
+			for _, name := range files {
+				wanted[name] = true
+			}
+		}
+	}
+	for name, before := range n.files {
+		if now, err := inodeOf(name); !wanted[name] || err != nil || now != before {
+			delete(n.files, name)
+			n.fs.Remove(name) // an error says that the watch was gone already
+		}
+	}
+	for name := range wanted {
+		_, stands := n.files[name]
+		_, isDirectory := n.watched[name]
+		if !wanted[name] || stands || isDirectory {
+			continue
+		}
+		if now, err := inodeOf(name); err == nil && n.fs.Add(name) == nil {
+			n.files[name] = now
+		}
+	}
+}
+
+// isNeighbour says that a name belongs to an edit of a file of ours: what is to be
+// renamed into its place, its backup, its lock.
+func (n *notifier) isNeighbour(dir, base string) bool {
+	if n.dirs[dir] && (strings.Contains(base, ".yaml") || strings.Contains(base, ".yml")) {
+		return true
+	}
+	for ours := range n.names {
+		if filepath.Dir(ours) == dir && strings.Contains(base, filepath.Base(ours)) {
+			return true
+		}
+	}
+	return false
+}
+
+// foreign notes an event about a file that is not ours and reports whether the watches
+// have to be put anew, without its directory's.
+func (n *notifier) foreign(name string) (moved bool) {
+	dir := filepath.Dir(name)
+	if _, watched := n.watched[dir]; !watched || !n.polled || n.isNeighbour(dir, filepath.Base(name)) {
+		return false
+	}
+	z, now := n.noise[dir], time.Now()
+	if z == nil {
+		z = &noise{}
+		n.noise[dir] = z
+	}
+	if now.Sub(z.since) > time.Second {
+		z.since, z.count = now, 0
+	}
+	if z.count++; z.count <= mostNoise {
+		return false
+	}
+	z.until, z.count = now.Add(quiet), 0
+	n.drop(dir)
+	if !z.told {
+		z.told = true
+		n.log.Warn("other files in the directory change often, so it is not watched for new files but polled; keep logs elsewhere", "directory", dir)
+	}
+	return true
 }
 
 // add watches dir and reports whether it was there all the while. A watch that
@@ -148,7 +250,7 @@ func (n *notifier) drop(dir string) {
 // lost is for a watcher that has ended by itself. The next arm makes another.
 func (n *notifier) lost() {
 	n.fs.Close()
-	n.fs, n.watched = nil, map[string]inode{}
+	n.fs, n.watched, n.files = nil, map[string]inode{}, map[string]inode{}
 	n.complain("", errors.New("the notifications have ended"))
 }
 
@@ -169,8 +271,12 @@ func (n *notifier) complain(dir string, err error) {
 func (n *notifier) matters(e fsnotify.Event) (matters, moved bool) {
 	name := filepath.Clean(e.Name)
 	_, isWatched := n.watched[name]
-	matters = isWatched || n.names[name] || n.dirs[filepath.Dir(name)] && isRoutesName(filepath.Base(name))
-	return matters, matters && !e.Op.Has(fsnotify.Write)
+	_, isFile := n.files[name]
+	matters = isWatched || isFile || n.names[name] || n.dirs[filepath.Dir(name)] && isRoutesName(filepath.Base(name))
+	if !matters {
+		return false, n.foreign(name)
+	}
+	return true, !e.Op.Has(fsnotify.Write)
 }
 
 func inodeOf(path string) (inode, error) {

@@ -65,7 +65,7 @@ func (w *watcher) poke() { signal(w.poked) }
 // whatever happens afterwards is noticed. done is called when the goroutine
 // ends, before the channel is closed.
 func (w *watcher) start(ctx context.Context, done func()) {
-	n := newNotifier(w.opts.Log)
+	n := newNotifier(w.opts.Log, w.opts.Poll >= 0)
 	w.arm(n)
 	w.warnOfMounts()
 	before := w.take().fingerprint()

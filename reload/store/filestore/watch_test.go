@@ -394,7 +394,7 @@ func TestOthersDoNotWake(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(mkdir(t, dir, "d"), "routes.yaml")
 	put(t, path, "start")
-	n := newNotifier(slog.New(slog.DiscardHandler))
+	n := newNotifier(slog.New(slog.DiscardHandler), true)
 	defer n.close()
 	n.arm(func() []place { return places([]string{path}) })
 	put(t, filepath.Join(dir, "d", "access.log"), "line")
@@ -417,6 +417,76 @@ func TestOthersDoNotWake(t *testing.T) {
 }
 
 // Two watchers of one source, of which one ends, leave the other at work.
+// TestNoisyDirectoryIsLeft: a log beside the routes does not have the watcher woken at
+// each line for long, and edits are still noticed at once.
+func TestNoisyDirectoryIsLeft(t *testing.T) {
+	dir := realTempDir(t)
+	routes, log := filepath.Join(dir, "routes.yaml"), filepath.Join(dir, "app.log")
+	put(t, routes, "first")
+	put(t, log, "")
+	n := newNotifier(slog.New(slog.DiscardHandler), true)
+	defer n.close()
+	arm := func() { n.arm(func() []place { return places([]string{routes}) }) }
+	arm()
+
+	line := func(text string) {
+		f, err := os.OpenFile(log, os.O_APPEND|os.O_WRONLY, 0)
+		must(t, err)
+		defer f.Close()
+		_, err = f.WriteString(text)
+		must(t, err)
+	}
+	take := func() (matters bool) {
+		select {
+		case e := <-n.events():
+			matters, moved := n.matters(e)
+			if moved {
+				arm()
+			}
+			return matters
+		case <-time.After(patience):
+			t.Fatal("no event came")
+			return false
+		}
+	}
+	for i := range mostNoise + 1 {
+		line(fmt.Sprintln("line", i))
+		if take() {
+			t.Error("a line of a log matters")
+		}
+	}
+	if _, watched := n.watched[dir]; watched {
+		t.Fatal("the directory is still watched")
+	}
+	for range 100 {
+		line("unheard\n")
+	}
+	put(t, routes, "in place")
+	if !take() {
+		t.Error("the first event is not about the routes file")
+	}
+	for len(n.events()) > 0 {
+		take()
+	}
+	replace(t, routes, "replaced")
+	for !take() {
+	}
+	// Its new file is watched as the old one was.
+	for done := false; !done; {
+		_, err := os.Stat(routes)
+		must(t, err)
+		now, _ := inodeOf(routes)
+		if done = n.files[routes] == now; !done {
+			take()
+		}
+	}
+	n.noise[dir].until = time.Time{} // as when the pause is over
+	arm()
+	if _, watched := n.watched[dir]; !watched || len(n.files) > 0 {
+		t.Errorf("watched %v and %v, want the directory alone again", n.watched, n.files)
+	}
+}
+
 func TestWatchersAreIndependent(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(mkdir(t, dir, "d"), "routes.yaml")
@@ -456,7 +526,7 @@ func TestDegradesToPolling(t *testing.T) {
 
 func TestComplainsOnce(t *testing.T) {
 	var log lockedBuffer
-	n := newNotifier(slog.New(slog.NewTextHandler(&log, nil)))
+	n := newNotifier(slog.New(slog.NewTextHandler(&log, nil)), true)
 	defer n.close()
 	dir := t.TempDir()
 	restore := withoutDescriptors(t)
@@ -473,7 +543,7 @@ func TestComplainsOnce(t *testing.T) {
 // next look.
 func TestArmLooksAgain(t *testing.T) {
 	first, second := t.TempDir(), t.TempDir()
-	n := newNotifier(slog.New(slog.DiscardHandler))
+	n := newNotifier(slog.New(slog.DiscardHandler), true)
 	defer n.close()
 	looks := 0
 	n.arm(func() []place {
@@ -501,7 +571,7 @@ func TestArmLooksAgain(t *testing.T) {
 // from hearing; then watches are added.
 func TestArmWhileFsnotifyFails(t *testing.T) {
 	dir := t.TempDir()
-	n := newNotifier(slog.New(slog.DiscardHandler))
+	n := newNotifier(slog.New(slog.DiscardHandler), true)
 	defer n.close()
 	for i := range 100 {
 		here := mkdir(t, dir, fmt.Sprint(i))
