@@ -8,10 +8,12 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/echo"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
@@ -147,7 +149,38 @@ func (x *exchange) pick(tunnel bool) (*upstream.Backend, error) {
 	if len(x.tried) > 0 {
 		return x.rt.to.pool.Pick(x.choice(tunnel))
 	}
-	return x.rt.to.pool.PickOrWait(x.r.Context(), x.choice(tunnel))
+	ctx, cancel := context.WithCancel(x.r.Context())
+	defer cancel()
+	if !tunnel && x.gate != nil && x.rt.to.pool.HasQueue() {
+		go x.leaveQueue(ctx, cancel)
+	}
+	b, err := x.rt.to.pool.PickOrWait(ctx, x.choice(tunnel))
+	if errors.Is(err, context.Canceled) {
+		err = forward.ErrClientGone
+	}
+	return b, err
+}
+
+// lookForEnd is how often the client of a request that waits in a queue is looked
+// after.
+const lookForEnd = 100 * time.Millisecond
+
+// leaveQueue takes a request out of its queue when its client has gone, or has ended
+// its side, which is how most go: nobody is to be asked for it then.
+func (x *exchange) leaveQueue(ctx context.Context, leave func()) {
+	ticker := time.NewTicker(lookForEnd)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if tunnel.Gone(x.gate.NetConn(), true) {
+				leave()
+				return
+			}
+		}
+	}
 }
 
 // noBackend says what it means that the pool has no backend: upstream.ErrReplaced stays
@@ -157,7 +190,7 @@ func (x *exchange) noBackend(err error) error {
 	switch {
 	case errors.Is(err, upstream.ErrReplaced):
 		return err
-	case x.r.Context().Err() != nil:
+	case errors.Is(err, forward.ErrClientGone), x.r.Context().Err() != nil:
 		return forward.ErrClientGone
 	case errors.Is(err, upstream.ErrFull):
 		return refuse(http.StatusServiceUnavailable, "all backends are at capacity", err)

@@ -88,10 +88,12 @@ func TestBrokenAnswers(t *testing.T) {
 			if err == nil {
 				_, err = io.ReadAll(answer.Body)
 			}
-			if err == nil {
+			if err == nil && answer.StatusCode != 502 { // which it is where nothing had gone out
 				t.Errorf("a whole answer: %d", answer.StatusCode)
 			}
-			client.Rest() // the connection ends
+			if err != nil {
+				client.Rest() // the connection ends
+			}
 			p.waitLog("request", fields{"path": path, "level": "WARN"})
 		})
 	}

@@ -43,6 +43,7 @@ type exchange struct {
 	ctx      context.Context
 	clock    *silence
 	trailer  http.Header           // for the backend, filled at the body's end
+	late     lateWriter            // what ReverseProxy writes to
 	upgrade  []string              // the backend's answer's, which is hop-by-hop
 	bodyErr  atomic.Pointer[error] // why the client's body could not be read to its end
 	answered error                 // why the backend's body could not
@@ -91,7 +92,8 @@ func (x *exchange) run() {
 		BufferPool:     copyBuffers{},
 		ErrorLog:       silent,
 	}
-	proxy.ServeHTTP(x.w, x.request())
+	proxy.ServeHTTP(&x.late, x.request())
+	_ = x.late.release() // an error is the client's, who is gone
 }
 
 // request is the client's with the header that is meant for the backend:
@@ -198,6 +200,9 @@ func (x *exchange) keepUpgrade(res *http.Response) {
 }
 
 func (x *exchange) fail(err error) {
+	if x.late.ResponseWriter != nil {
+		x.late.drop()
+	}
 	status := Status(err)
 	*x.hop.Outcome = Outcome{Status: status, Err: err}
 	if x.forwarder.Fail != nil {
@@ -223,7 +228,8 @@ func (x *exchange) reason(err error) error {
 }
 
 // explain is deferred: where the answer broke off, the outcome says whose fault
-// it was, and ReverseProxy's panic goes on.
+// it was. If nothing of it is out, it is an error like any other; else the client
+// gets what has come, and ReverseProxy's panic goes on.
 func (x *exchange) explain() {
 	panicked := recover()
 	outcome := x.hop.Outcome
@@ -231,6 +237,14 @@ func (x *exchange) explain() {
 	case !outcome.Answered:
 	case x.answered != nil:
 		outcome.Err = x.reason(x.answered)
+		if panicked != http.ErrAbortHandler || Status(outcome.Err) == StatusClientGone {
+			break
+		}
+		if x.late.drop() {
+			x.fail(outcome.Err)
+			return
+		}
+		_ = x.late.FlushError() // what has come is the client's
 	case panicked != nil:
 		outcome.Err = ErrClientGone // it was the write that failed
 	}

@@ -80,7 +80,7 @@ func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, hop Hop) {
 	if hop.Answer != nil {
 		defer hop.Answer.Body.Close()
 	}
-	x := &exchange{forwarder: f, w: w, in: r, hop: hop}
+	x := &exchange{forwarder: f, w: w, in: r, hop: hop, late: lateWriter{ResponseWriter: w}}
 	if err := x.refuse(); err != nil {
 		x.fail(err)
 		return

@@ -48,10 +48,30 @@ func TestBackendTrouble(t *testing.T) {
 	}
 }
 
+// An answer that breaks off before anything of it is out is a 502.
+func TestShortTruncatedAnswer(t *testing.T) {
+	for name, answer := range map[string]string{
+		"length": "HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 10\r\n\r\nabc",
+		"chunk":  "HTTP/1.1 200 OK\r\nX-A: b\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+	} {
+		f := newFront(t, "http", proxytest.NewRawBackend(t, proxytest.AnswerOnce(answer)).Addr, Policy{})
+		client := proxytest.Dial(t, f.Addr)
+		for range 2 { // the connection stays
+			client.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+			if res, _ := client.Response("GET"); res.StatusCode != 502 || res.Header["X-A"] != nil {
+				t.Errorf("%s: %d %v, want a 502", name, res.StatusCode, res.Header)
+			}
+			if o := f.next(t); o.Err == nil || errors.Is(o.Err, ErrClientGone) || o.Answered || o.Status != 502 {
+				t.Errorf("%s: outcome %+v, want the backend's fault", name, o)
+			}
+		}
+	}
+}
+
 // An answer that breaks off midway cannot be taken for a whole one.
 func TestTruncatedAnswer(t *testing.T) {
 	for name, answer := range map[string]string{
-		"length":    "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
+		"length":    "HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n" + strings.Repeat("x", 9999),
 		"chunked":   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
 		"bad chunk": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n",
 	} {

@@ -118,25 +118,34 @@ func (c *Conn) bodyError(err error) error {
 
 // pause waits for wake, see wakeChanLocked. It returns an error when a Read
 // must end.
-func (c *Conn) pause(wake <-chan struct{}) error {
+func (c *Conn) pause(wake <-chan struct{}) error { return c.pauseFor(wake, 0) }
+
+// pauseFor is pause that ends after that time, too; 0 is never.
+func (c *Conn) pauseFor(wake <-chan struct{}, most time.Duration) error {
 	c.mu.Lock()
 	deadline, closed := c.deadline, c.closed
 	c.mu.Unlock()
-	switch {
-	case closed:
+	if closed {
 		return net.ErrClosed
-	case deadline.IsZero():
-		<-wake
-		return nil
 	}
-	timer := time.NewTimer(time.Until(deadline))
-	defer timer.Stop()
+	var late, enough <-chan time.Time
+	if !deadline.IsZero() {
+		timer := time.NewTimer(time.Until(deadline))
+		defer timer.Stop()
+		late = timer.C
+	}
+	if most > 0 {
+		timer := time.NewTimer(most)
+		defer timer.Stop()
+		enough = timer.C
+	}
 	select {
 	case <-wake:
-		return nil
-	case <-timer.C:
+	case <-enough:
+	case <-late:
 		return os.ErrDeadlineExceeded
 	}
+	return nil
 }
 
 // wakeChanLocked returns a channel that is closed at the next change of what a

@@ -5,9 +5,12 @@ package h1gate
 
 import (
 	"bytes"
-	"io"
 	"net"
 	"slices"
+	"syscall"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 )
 
 // maxPipelined bounds what is read ahead of the next request: enough to notice
@@ -18,17 +21,19 @@ const maxPipelined = bufferSize
 // only with an error: that the client has gone, or a deadline, with which
 // net/http stops it.
 //
-// An end of file is reported where a plain request's client has nothing more to
-// say. It is kept where bytes came before it, since those still want an answer,
-// and behind an upgrade request, since a client may half-close right behind its
-// first bytes. Once all that may be kept is there, nothing is read any more: the
+// An end of file is kept: a client may half-close right behind its request and
+// wait for the answer, and behind an upgrade request right behind its first bytes.
+// From then on only a reset tells that it has gone. Once all that may be kept is there, nothing is read any more: the
 // client must wait, and its going shows when the answer is written.
 func (c *Conn) watch(p []byte) error {
 	for {
-		limit, wait, err := c.watchLimit()
+		limit, wait, ended := c.watchLimit()
+		var err error
 		switch {
-		case err != nil:
-			return err
+		case ended && tunnel.Gone(c.Conn, false):
+			return syscall.ECONNRESET
+		case ended:
+			err = c.pauseFor(wait, lookForReset)
 		case wait != nil:
 			err = c.pause(wait)
 		default:
@@ -40,9 +45,12 @@ func (c *Conn) watch(p []byte) error {
 	}
 }
 
+// lookForReset is how often a connection is asked that nobody can read from.
+const lookForReset = 200 * time.Millisecond
+
 // watchLimit returns how many bytes may be kept, or what to wait for when
-// nothing may be read now.
-func (c *Conn) watchLimit() (limit int, wait <-chan struct{}, err error) {
+// nothing may be read now; ended says that nothing more will come.
+func (c *Conn) watchLimit() (limit int, wait <-chan struct{}, ended bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	limit = maxPipelined
@@ -50,12 +58,10 @@ func (c *Conn) watchLimit() (limit int, wait <-chan struct{}, err error) {
 		limit = c.limits.EarlyBytes
 	}
 	switch {
-	case c.eof && c.state == inHead && c.early == nil:
-		return 0, nil, io.EOF
 	case c.eof || c.early.len() >= limit:
-		return 0, c.wakeChanLocked(), nil
+		return 0, c.wakeChanLocked(), c.eof
 	}
-	return limit, nil, nil
+	return limit, nil, false
 }
 
 func (c *Conn) watchOnce(p []byte, limit int) error {
