@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -340,6 +341,10 @@ func renames(all map[string]string) map[string]string {
 func (s *service) refused(r reload.Refusal) {
 	defer s.noteStatus()
 	s.server.Unbind() // a look before this one may have been at a file that was good
+	if outOfDescriptors(r.Err) {
+		s.log.Warn("routes not read", "error", r.Err.Error(), "serving", s.loop.Status().Revision)
+		return
+	}
 	mistakes := mistakesOf(r.Err)
 	s.log.Error("routes refused", "mistakes", len(mistakes), "revision", r.Revision,
 		"serving", s.loop.Status().Revision)
@@ -350,6 +355,20 @@ func (s *service) refused(r reload.Refusal) {
 		}
 		s.log.Error("mistake", "file", m.File, "line", m.Line, "column", m.Column, "key", m.Key, "text", m.Text)
 	}
+}
+
+// outOfDescriptors says that the process, or the machine, has no descriptor left to
+// read the files with: nothing is known of them, so nothing is wrong with them. It is
+// tried again, as after every refusal.
+func outOfDescriptors(err error) bool {
+	none := func(text string) bool {
+		return strings.HasSuffix(text, syscall.EMFILE.Error()) || strings.HasSuffix(text, syscall.ENFILE.Error())
+	}
+	var errs routefile.Errors // which are texts: of a certificate that could not be opened, say
+	if errors.As(err, &errs) {
+		return slices.ContainsFunc(errs, func(e *routefile.Error) bool { return none(e.Text) })
+	}
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || none(err.Error())
 }
 
 func (s *service) restored(gen reload.Generation, _ reload.Refusal) {

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -13,9 +15,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/routefile"
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
@@ -173,4 +177,23 @@ func (s *serving) status() (status statusapi.Status) {
 		s.t.Fatal(err)
 	}
 	return status
+}
+
+// TestOutOfDescriptors: a file that cannot be opened for want of a descriptor is no
+// mistake in the routes.
+func TestOutOfDescriptors(t *testing.T) {
+	read := &fs.PathError{Op: "open", Path: "routes.yaml", Err: syscall.EMFILE}
+	for _, tt := range []struct {
+		err  error
+		want bool
+	}{
+		{fmt.Errorf("reading: %w", errors.Join(nil, read)), true},
+		{routefile.Errors{{Text: `certificate "a.crt": ` + syscall.ENFILE.Error()}}, true},
+		{&fs.PathError{Op: "open", Path: "routes.yaml", Err: syscall.EACCES}, false},
+		{routefile.Errors{{Text: "unknown key"}}, false},
+	} {
+		if got := outOfDescriptors(tt.err); got != tt.want {
+			t.Errorf("outOfDescriptors(%v) = %v, want %v", tt.err, got, tt.want)
+		}
+	}
 }
