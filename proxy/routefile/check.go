@@ -65,7 +65,24 @@ func newChecker(ctx context.Context, files []*File) *checker {
 	c.listeners = gather(c, "listener", func(f *File) map[string]*Listener { return f.Listeners })
 	c.pools = gather(c, "pool", func(f *File) map[string]*Pool { return f.Pools })
 	c.routes = gather(c, "route", func(f *File) map[string]*Route { return f.Routes })
+	c.countRoutes(MaxRoutes)
 	return c
+}
+
+// countRoutes notes the first route beyond the limit, files and routes by name.
+func (c *checker) countRoutes(limit int) {
+	if len(c.routes) <= limit {
+		return
+	}
+	for _, f := range c.files {
+		if limit -= len(f.Routes); limit >= 0 {
+			continue
+		}
+		name := sortedNames(f.Routes)[len(f.Routes)+limit]
+		c.note(f.Routes[name].Pos, "routes."+name, recordOf("route", name), "%s", tooManyRoutes())
+		c.malformed = true
+		return
+	}
 }
 
 // gather merges a section's records of all files and reports names in two of them.

@@ -29,6 +29,10 @@ func (p *parser) load(data []byte) node {
 		return nil
 	}
 	data = bytes.TrimPrefix(data, []byte(bom))
+	if line, col, found := routeBeyond(data, MaxRoutes); found {
+		p.noteAt(line, col, tooManyRoutes())
+		return nil
+	}
 	doc, second, err := yamledit.Decode(&cancelReader{p.ctx, bytes.NewReader(data)})
 	if err != nil {
 		p.syntax(data, err)
