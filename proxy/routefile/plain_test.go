@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
@@ -110,6 +111,43 @@ func TestFingerprint(t *testing.T) {
 			t.Errorf("%v has the fingerprint of %v: %t", p, first, ok)
 		}
 		seen[print] = p
+	}
+}
+
+// Fingerprints are kept in Terraform states and compared between releases, so what a
+// record means must keep its fingerprint.
+func TestFingerprintIsStable(t *testing.T) {
+	f, errs := Parse("-", []byte(`version: 1
+listeners:
+  w: {address: "unix:./a.sock", tls: {certificates: [{certificate: ./a, key: b}], client_ca: ../c}, http2: false, limits: {}}
+pools:
+  p:
+    backends: {b: {url: "ws://B", drain: false, tier: 0, weight: 1}, a: {url: "ws://a"}}
+    sticky: {cookie: a}
+    health: {http: {headers: {}, statuses: "200"}, passive: {at_most: 10%, fails: off}}
+    queue: {}
+    rebalance: {}
+  q: {resolve: {dns: "h:1"}}
+routes:
+  a: {match: {priority: 0, headers: {b: 1, a: {present: true}}, client: [10.0.0.1, "::1/128"]}, respond: {headers: {}, body: ""}, keepalive: off, rewrite_response: false, upgrade: websocket, origins: "https://A.b"}
+  b: {to: "pool://p", headers: {request: {set: {}, add: {A: [x], b: [y, z]}, remove: []}}, rewrite_response: {cookie_path: {}}, upgrade: [mqtt], limits: {handshakes_per_second: 0.50, tunnels: 0, body_bytes: 1048576}, retry: {budget: 5%}}
+  c: {redirect: {to: /}, match: {headers: {}}, timeouts: {idle: 0, connect: 90s}}
+`))
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	for name, want := range map[string]string{
+		"routes.a":    "36a0dc1453427c29da987907eefbc3e8e6e3f7e3d499a4132dbedf160a3e29d1",
+		"routes.b":    "1fe81b184adf970c0bbdbfc9fb7e31c20f81ebc3f46b85856c8553fd71a60f61",
+		"routes.c":    "ee282ef6e19bdf15b4e57cef031a6db2fc952f20f7f12f972336afdba58b22a7",
+		"pools.p":     "a40671171e09e39a2c77bb4d6ad495071b52985b46cf41478edcd28648cb551d",
+		"pools.q":     "50b0b222249eb58e491d5fa8a5434e75a234f76ec8881ec69b885ddeb796895f",
+		"listeners.w": "f774a814fa2fcaa3b2f0641ff36a9079595473eadb3e37c1ddec3d36580a2be6",
+	} {
+		section, record, _ := strings.Cut(name, ".")
+		if got := f.Fingerprint(Section(section), record); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
 	}
 }
 
