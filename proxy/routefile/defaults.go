@@ -23,9 +23,6 @@ type builtIns struct {
 // builtIn is read from the table once. Read-only.
 var builtIn builtIns
 
-// Defaults returns the built-in settings of a route.
-func Defaults() Settings { return builtIn.settings }
-
 func readBuiltIns() (b builtIns) {
 	route := document.at("routes", "*")
 	fill(document.at("defaults"), &b.settings)

@@ -59,7 +59,7 @@ type (
 )
 
 // Set makes value the record called name; see yamledit.Set. value is what
-// FromPlain or ParseRecord return.
+// FromPlain returns.
 func (s Section) Set(name string, value node) Op { return yamledit.Set(string(s), name, value) }
 
 // Drop removes a record with its comments; see yamledit.Drop.
@@ -84,10 +84,6 @@ func (e Editor) Edit(data []byte, ops ...Op) ([]byte, error) {
 // Format returns data in the canonical layout, its keys in the order of the
 // reference; see yamledit.Schema.Format.
 func Format(data []byte) ([]byte, error) { return schema.Format(data) }
-
-// ParseRecord reads one record from YAML, for Section.Set: a mapping, without
-// its name.
-func ParseRecord(data []byte) (node, error) { return yamledit.ParseRecord(data) }
 
 // Print returns a record of the section in the canonical layout, as Edit writes it.
 func (s Section) Print(name string, value node) ([]byte, error) {

@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
 // record reads a record for Set.
 func record(t testing.TB, text string) node {
 	t.Helper()
-	n, err := ParseRecord([]byte(text))
+	n, err := yamledit.ParseRecord([]byte(text))
 	if err != nil {
 		t.Fatalf("ParseRecord(%q): %v", text, err)
 	}

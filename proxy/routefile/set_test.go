@@ -40,10 +40,10 @@ routes:
 	b := mustParse(t, "b.yaml", "version: 1\nroutes: {other: {match: {path: /c}, to: 'ws://b'}}\n")
 	s := NewSet(b, a)
 	plain, own, other := s.Routes["plain"].Resolved, s.Routes["own"].Resolved, s.Routes["other"].Resolved
-	if !reflect.DeepEqual(other, Defaults()) {
+	if !reflect.DeepEqual(other, builtIn.settings) {
 		t.Errorf("another file's defaults apply: %+v", other)
 	}
-	want := Defaults()
+	want := builtIn.settings
 	want.Timeouts.Connect, want.Timeouts.Idle = time.Second, 5*time.Minute
 	want.Keepalive.Ping = -1
 	want.Drain.Code, want.Drain.Reason = 4000, "bye"

@@ -252,7 +252,7 @@ func TestDefaults(t *testing.T) {
 		Forwarded: "x", RewriteResponse: Rewriting{Location: Off}, BackendTLS: TLSSettings{Insecure: Off},
 		Retry: Retry{2, 20}, OnBackendLoss: "close", NTLM: "pin",
 	}
-	if got := Defaults(); !reflect.DeepEqual(got, want) {
+	if got := builtIn.settings; !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	if got := (builtIns{listener: ListenerLimits{10 * time.Second, 32 << 10, 100, 100000}, shutdown: Shutdown{5 * time.Second, 15 * time.Second}}); got.listener != builtIn.listener || got.shutdown != builtIn.shutdown {
