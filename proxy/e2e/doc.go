@@ -17,18 +17,18 @@
 //
 // The harness, by file:
 //
-//   - process_test.go is the proxy under test: start it (start, startFiles,
+//   - harness_proxy_test.go is the proxy under test: start it (start, startFiles,
 //     spawn), edit its routes (edit, spoil, restore, write), find it (ws, http,
 //     address), end it (signal, exit, cut). Every proxy is cut at its test's end;
 //     a data race, a panic or a line of its log that is not JSON fails that test.
-//   - log_test.go waits for lines of its log, which is how a scenario waits for
+//   - harness_log_test.go waits for lines of its log, which is how a scenario waits for
 //     anything: nothing here sleeps.
-//   - backend_test.go is servers that remember what they were asked. Package
+//   - harness_backend_test.go is servers that remember what they were asked. Package
 //     proxytest has more: raw ones, certificates, bare clients.
-//   - backend_process_test.go is servers that can be stopped and killed.
-//   - client_test.go talks WebSocket and HTTP, and bytes that are neither.
-//   - configmap_test.go swaps files as Kubernetes does.
-//   - binary_test.go builds the binary once, under the race detector when the
+//   - harness_process_test.go is servers that can be stopped and killed.
+//   - harness_client_test.go talks WebSocket and HTTP, and bytes that are neither.
+//   - harness_configmap_test.go swaps files as Kubernetes does.
+//   - harness_binary_test.go builds the binary once, under the race detector when the
 //     tests are.
 //
 // A proxy's log is printed when its test fails. Deadlines are generous on
