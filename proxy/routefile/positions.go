@@ -4,7 +4,7 @@ import "github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 
 // The position of a key: nodes are found by name, with aliases and merge keys followed.
 
-// KeyPos returns where the value of a key stands:
+// KeyPos returns the position of a key's value:
 // KeyPos("routes", "chat", "match", "host"). A list's items have no keys. It
 // says false when there is no such key.
 func (f *File) KeyPos(keys ...string) (Pos, bool) {

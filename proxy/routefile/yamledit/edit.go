@@ -38,7 +38,7 @@ type Keys interface {
 	// Rank orders keys; those of equal rank keep their written order.
 	Rank(name string) int
 	// Below returns the keys of the mapping at a key, nil if it is unknown. The
-	// items of a list stand at "[]".
+	// items of a list are at "[]".
 	Below(name string) Keys
 }
 

@@ -223,7 +223,7 @@ func TestEditRefuses(t *testing.T) {
 		{"anchor replaced", "routes:\n  a:\n    to: x\n    drain: &d {code: 4000}\n  b: {to: x, drain: *d}\n", Set("routes", "a", record(t, "{to: x, drain: off}")),
 			`f.yaml:4:12: route "a": the anchor &d is used in line 5: write its value out there first`},
 		{"documents", "routes: {}\n---\nroutes: {}\n", set, "f.yaml:2:1: a second document begins here: wanted one document in a file"},
-		{"explicit key", "routes:\n  ? a\n  : {to: x}\n", set, "f.yaml:2:5: the key \"a\" does not stand ownLine at the start of its line: write it as `key: value`"},
+		{"explicit key", "routes:\n  ? a\n  : {to: x}\n", set, "f.yaml:2:5: the key \"a\" does not begin its line: write it as `key: value`"},
 		{"section twice", "routes: {}\nroutes: {}\n", set, `f.yaml:2:1: the key "routes" is repeated, first in line 1: remove one`},
 		{"record twice", "routes:\n  a: {to: x}\n  a: {to: y}\n", set, `f.yaml:3:3: route "a": is repeated, first in line 2: remove one`},
 		{"carriage return", "routes: {}\rversion: 1\r", set, "f.yaml:1:1: a carriage return inside of a line: end lines with LF or CRLF"},

@@ -47,7 +47,7 @@ func (l *layout) checkKey(m, key *Node) error {
 	at := l.spans[key]
 	before := bytes.TrimPrefix(l.data[l.starts[l.lineOf(at.props)]:at.props], byteOrderMark)
 	if len(bytes.Trim(before, " ")) > 0 || l.lineOf(at.end-1) != l.lineOf(at.props) {
-		return l.errorAt(key, "the key %q does not stand ownLine at the start of its line: write it as `key: value`", Clip(key.Value))
+		return l.errorAt(key, "the key %q does not begin its line: write it as `key: value`", Clip(key.Value))
 	}
 	return nil
 }

@@ -139,7 +139,7 @@ func Deref(n *Node) *Node {
 // Pair is a key and its value.
 type Pair struct{ Key, Value *Node }
 
-// Pairs returns the keys and values of a mapping in order, merge keys as they stand.
+// Pairs returns the keys and values of a mapping in order, merge keys included.
 func Pairs(n *Node) []Pair {
 	var list []Pair
 	for i := 0; n != nil && i+1 < len(n.Content); i += 2 {
