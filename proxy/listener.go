@@ -238,8 +238,8 @@ func (k *socket) gate(conn net.Conn, l *listener) net.Conn {
 	var gate net.Conn
 	gate = h1gate.Wrap(conn, limits, func(status int, reason string) (id string) {
 		id = newID()
-		k.owner.log.Info("request refused", "id", id, "listener", name,
-			"client", clientText(connAddr(gate).Addr()), "status", status, "error", reason)
+		k.owner.repeats.log(k.owner.log, slog.LevelInfo, repeatKind{"request refused", name}, slog.String("id", id), slog.String("listener", name),
+			slog.String("client", clientText(connAddr(gate).Addr())), slog.Int("status", status), slog.String("error", reason))
 		return id
 	})
 	return gate

@@ -4,6 +4,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -105,6 +106,7 @@ func (x *exchange) finish() {
 	case aborted != http.ErrAbortHandler:
 		x.server.logBug(x.id, aborted)
 	}
+	x.countReset()
 	x.logRequest(aborted)
 	x.endBody()
 }
@@ -222,10 +224,22 @@ func (x *exchange) checkHead() *refusal {
 	if l := x.table.sockets[x.socket.key]; l != nil && x.r.ProtoMajor == 2 && (limit == 0 || limit > int64(l.limits.head.HeadBytes)) {
 		limit = int64(l.limits.head.HeadBytes)
 	}
+	if l := x.table.sockets[x.socket.key]; l != nil && x.r.ProtoMajor == 2 && headerLines(x.r) > l.limits.head.WithDefaults().Fields {
+		return refuse(http.StatusRequestHeaderFieldsTooLarge, "the request has too many header lines", nil)
+	}
 	if limit > 0 && headBytes(x.r) > limit {
 		return refuse(http.StatusRequestHeaderFieldsTooLarge, "the request's head is too large", nil)
 	}
 	return nil
+}
+
+// headerLines is how many lines the header has; those of Cookie have been put
+// together.
+func headerLines(r *http.Request) (n int) {
+	for _, values := range r.Header {
+		n += len(values)
+	}
+	return n
 }
 
 // headBytes is about what the head took on the wire.
@@ -321,10 +335,15 @@ func (x *exchange) logRequest(aborted any) {
 	if x.hint != "" {
 		attrs = append(attrs, slog.String("hint", x.hint))
 	}
-	if x.w.status >= 500 || aborted != nil {
+	gone := errors.Is(x.cause, forward.ErrClientGone)
+	if x.w.status >= 500 || aborted != nil && !gone {
 		level = slog.LevelWarn
 	}
-	x.server.log.LogAttrs(context.Background(), level, "request", attrs...)
+	if gone { // which costs a client nothing
+		x.server.repeats.log(x.server.log, level, repeatKind{"request", x.listenerName()}, attrs...)
+	} else {
+		x.server.log.LogAttrs(context.Background(), level, "request", attrs...)
+	}
 	if aborted != nil {
 		panic(aborted)
 	}

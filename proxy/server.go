@@ -45,6 +45,7 @@ type Server struct {
 	tunnels   *drain.Group
 	forwarder *forward.Forwarder
 	stopping  atomic.Bool
+	repeats   repeats
 	opened    atomic.Uint64 // tunnels, since the start
 	ended     atomic.Uint64 // of them
 	redialled atomic.Uint64 // times

@@ -7,9 +7,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
@@ -34,11 +36,11 @@ func (x *exchange) limitSilence() {
 		x.r.Body = &streamBody{ReadCloser: x.r.Body, control: control, silence: body}
 	}
 	if send > 0 {
-		conn := connOf(x.r.Context())
+		conn := streamsOf(x.r.Context())
 		x.w.send = h1gate.NewSendWatch(send, func() {
 			_ = control.SetWriteDeadline(longAgo) // resets the stream
 			if conn != nil {                      // and where its connection takes nothing either, that does not come through
-				time.AfterFunc(time.Second, func() { cutIfBlocked(x.w.send, conn) })
+				time.AfterFunc(time.Second, func() { cutIfBlocked(x.w.send, conn.Conn) })
 			}
 		})
 	}
@@ -100,11 +102,41 @@ func connContext(ctx context.Context, conn net.Conn) context.Context {
 	if h1gate.From(conn) != nil {
 		return h1gate.NewContext(ctx, conn)
 	}
-	return context.WithValue(ctx, connKey{}, conn)
+	return context.WithValue(ctx, connKey{}, &streamsConn{Conn: conn})
 }
 
-// connOf is the connection of an HTTP/2 request.
-func connOf(ctx context.Context) net.Conn {
-	conn, _ := ctx.Value(connKey{}).(net.Conn)
+// streamsConn is an HTTP/2 connection.
+type streamsConn struct {
+	net.Conn
+	resets atomic.Int64 // requests that the client has reset, less those that were answered
+}
+
+// maxResets is how many more requests than are answered a client may reset on one
+// connection: requests that are taken back cost it nothing, and the proxy and its
+// backends something (CVE-2023-44487).
+const maxResets = 100
+
+// streamsOf is the connection of an HTTP/2 request; nil for any other.
+func streamsOf(ctx context.Context) *streamsConn {
+	conn, _ := ctx.Value(connKey{}).(*streamsConn)
 	return conn
+}
+
+// countReset closes the connection of a client that does nothing but reset.
+func (x *exchange) countReset() {
+	if x.r.ProtoMajor < 2 {
+		return
+	}
+	conn := streamsOf(x.r.Context())
+	switch {
+	case conn == nil:
+	case x.r.Context().Err() == nil:
+		if conn.resets.Add(-1) < 0 {
+			conn.resets.CompareAndSwap(-1, 0) // what was answered long ago buys nothing
+		}
+	case conn.resets.Add(1) == maxResets+1:
+		x.server.repeats.log(x.server.log, slog.LevelInfo, repeatKind{"connection closed", x.listenerName()},
+			slog.String("listener", x.listenerName()), slog.String("client", clientText(x.peer.Addr())), slog.String("error", "too many requests were reset"))
+		h1gate.Cut(conn.Conn)
+	}
 }

@@ -7,6 +7,7 @@ package h1gate
 import "net/http"
 
 var (
+	errProtocol   = &Violation{http.StatusNotImplemented, "extended CONNECT with a protocol that is not served"}
 	errAbsolute   = bad("HTTP/2 request whose path does not begin with a slash")
 	errOtherHost  = bad("Host and :authority disagree")
 	errBodyLength = bad("Content-Length that is not the body's")
@@ -15,8 +16,8 @@ var (
 // CheckHTTP2 says what is wrong with a request that net/http's HTTP/2 server
 // has read, nil if nothing. net/http itself lets pass a
 // method that is no token, a target with spaces or an authority of its own, a
-// Host beside another :authority, and a Content-Length that is none. An
-// extended CONNECT (RFC 8441) is held to the rules of a GET.
+// Host beside another :authority, and a Content-Length that is none. No
+// extended CONNECT (RFC 8441) is served.
 func CheckHTTP2(r *http.Request) *Violation {
 	if err := checkHTTP2(r); err != nil {
 		return err.(*Violation)
@@ -31,6 +32,8 @@ func checkHTTP2(r *http.Request) error {
 		return errMethod
 	case r.Method == http.MethodConnect && r.Header[":protocol"] == nil:
 		return errConnect
+	case r.Method == http.MethodConnect:
+		return errProtocol
 	case r.RequestURI == "" || r.RequestURI[0] != '/' && r.RequestURI != "*":
 		return errAbsolute
 	}

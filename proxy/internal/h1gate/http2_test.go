@@ -18,7 +18,7 @@ func TestCheckHTTP2(t *testing.T) {
 		{"equal Host", func(r *http.Request) { r.Header.Set("Host", "SITE.example:8443") }, nil},
 		{"length", func(r *http.Request) { r.ContentLength = 5; r.Header.Set("Content-Length", "5") }, nil},
 		{"body of unknown length", func(r *http.Request) { r.ContentLength = -1 }, nil},
-		{"extended CONNECT", func(r *http.Request) { r.Method = "CONNECT"; r.Header[":protocol"] = []string{"websocket"} }, nil},
+		{"extended CONNECT", func(r *http.Request) { r.Method = "CONNECT"; r.Header[":protocol"] = []string{"websocket"} }, errProtocol},
 
 		{"method with a space", func(r *http.Request) { r.Method = "GET /" }, errMethod},
 		{"no method", func(r *http.Request) { r.Method = "" }, errMethod},
@@ -29,8 +29,8 @@ func TestCheckHTTP2(t *testing.T) {
 		{"space in the target", func(r *http.Request) { r.RequestURI = "/a b" }, errTargetByte},
 		{"extended CONNECT with a space", func(r *http.Request) {
 			r.Method, r.RequestURI = "CONNECT", "/a b"
-			r.Header[":protocol"] = []string{"websocket"}
-		}, errTargetByte},
+			r.Header[":protocol"] = []string{"connect-udp"}
+		}, errProtocol},
 		{"fragment", func(r *http.Request) { r.RequestURI = "/a#b" }, errFragment},
 		{"no host", func(r *http.Request) { r.Host = "" }, errNoHost},
 		{"Host with the default port", func(r *http.Request) { r.Host = "a"; r.Header.Set("Host", "a:80") }, nil},
