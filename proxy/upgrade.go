@@ -46,6 +46,9 @@ type attempt struct {
 // openTunnel carries out an attempt: it answers the request, or ends with an open tunnel.
 func (x *exchange) openTunnel(protocol string) {
 	a := &attempt{exchange: x, protocol: protocol}
+	if a.gate != nil {
+		a.gate.Await()
+	}
 	defer a.withdraw() // after a panic too: it is how a client that has gone is left
 	a.conclude(a.settle())
 }

@@ -206,6 +206,9 @@ func (v *visit) clientReady(e tunnel.Edge) {
 			v.dismiss() // a client that never said anything is not answered
 		default:
 			v.hear(v.loop.Scratch()[:n])
+			if e.Gone && v.near != nil && v.attempt != nil { // said in the same breath
+				v.gone()
+			}
 		}
 	}
 }

@@ -76,6 +76,7 @@ type Conn struct {
 	// and Detach put bytes into early or take them out.
 	mu       sync.Mutex
 	state    state
+	awaited  bool    // see Await
 	upgrade  bool    // hold what is behind the current request
 	early    *buffer // read and not delivered; nil is empty
 	eof      bool    // the client's end of file was read, behind early

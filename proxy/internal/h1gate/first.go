@@ -140,14 +140,14 @@ func (c *Conn) RemoteAddr() net.Addr {
 
 // Take takes the head that First returned out of what Reads deliver. What follows
 // it is held, as behind every request for an upgrade, until Detach; a Read of one
-// byte ends when the client leaves, and with a deadline.
+// byte ends when the client leaves, see [Conn.Await], and with a deadline.
 func (c *Conn) Take(head string) {
 	c.stopHeadClock()
 	c.take(len(head))
 	c.heads++
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.upgrade, c.state = true, holding
+	c.upgrade, c.awaited, c.state = true, true, holding
 }
 
 // GiveBack undoes Take: the head will be delivered after all, with what has
@@ -163,7 +163,7 @@ func (c *Conn) GiveBack(head string) {
 		behind.release()
 	}
 	c.heads--
-	c.upgrade, c.state = false, inHead
+	c.upgrade, c.awaited, c.state = false, false, inHead
 }
 
 // NewRequest returns the request whose head First has returned, as net/http's

@@ -5,6 +5,7 @@ package h1gate
 
 import (
 	"bytes"
+	"io"
 	"net"
 	"slices"
 	"syscall"
@@ -22,14 +23,20 @@ const maxPipelined = bufferSize
 // net/http stops it.
 //
 // An end of file is kept: a client may half-close right behind its request and
-// wait for the answer, and behind an upgrade request right behind its first bytes.
-// From then on only a reset tells that it has gone. Once all that may be kept is there, nothing is read any more: the
-// client must wait, and its going shows when the answer is written.
+// wait for the answer. From then on only a reset tells that it has gone. Once all
+// that may be kept is there, nothing is read any more: the client must wait, and its
+// going shows when the answer is written. Behind an upgrade request whose handler has
+// called Await the end of file, too, says that the client has gone.
 func (c *Conn) watch(p []byte) error {
 	for {
 		limit, wait, ended := c.watchLimit()
 		var err error
 		switch {
+		case (ended || wait != nil) && c.isAwaited():
+			if ended || tunnel.Gone(c.Conn, true) {
+				return io.EOF
+			}
+			err = c.pauseFor(wait, lookForReset)
 		case ended && tunnel.Gone(c.Conn, false):
 			return syscall.ECONNRESET
 		case ended:
@@ -62,6 +69,22 @@ func (c *Conn) watchLimit() (limit int, wait <-chan struct{}, ended bool) {
 		return 0, c.wakeChanLocked(), c.eof
 	}
 	return limit, nil, false
+}
+
+// Await says that the upgrade request being served waits for its tunnel: from now
+// on a client that goes, with an end of file or a reset, ends a Read of one byte,
+// whatever it has sent before. Resume, Detach and the next request undo it.
+func (c *Conn) Await() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.awaited = c.state == holding
+	c.wakeLocked()
+}
+
+func (c *Conn) isAwaited() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.awaited
 }
 
 func (c *Conn) watchOnce(p []byte, limit int) error {
@@ -132,13 +155,13 @@ func (c *Conn) resumeLocked() bool {
 	case c.state == detached:
 		return false
 	case c.state == holding && c.early != nil:
-		c.linger = true
+		c.linger, c.awaited = true, false
 		return false
 	case c.state == holding:
 		c.state = inHead
 		c.wakeLocked()
 	}
-	c.upgrade = false
+	c.upgrade, c.awaited = false, false
 	return true
 }
 
@@ -157,6 +180,7 @@ func (c *Conn) Detach() (conn net.Conn, early []byte, eof bool) {
 		c.early = nil
 	}
 	c.ready = 0
+	c.awaited = false
 	c.state = detached
 	if c.attached != nil {
 		_ = c.attached.Close()

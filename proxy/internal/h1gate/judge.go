@@ -101,7 +101,7 @@ func (c *Conn) accept(b []byte) error {
 func (c *Conn) begin(h Head) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.upgrade = h.Upgrade
+	c.upgrade, c.awaited = h.Upgrade, false
 	switch {
 	case h.Length == Chunked:
 		c.state = inChunks

@@ -46,7 +46,7 @@ func (l Loop) Scratch() []byte { return l.l.buf }
 type Edge struct {
 	Readable bool // there are bytes, or an end of file
 	Writable bool
-	Gone     bool // both directions have ended, or there was an error
+	Gone     bool // the peer's direction has ended, or both, or there was an error
 }
 
 // Watch is a descriptor that a loop watches. Whoever began the watch owns it, and
@@ -223,6 +223,6 @@ func (ws *watches) tell(w *Watch) {
 	w.ready(Edge{
 		Readable: edges&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0,
 		Writable: edges&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0,
-		Gone:     edges&(unix.EPOLLHUP|unix.EPOLLERR) != 0,
+		Gone:     edges&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0,
 	})
 }
