@@ -1,6 +1,6 @@
 package e2e
 
-// SIGTERM and SIGHUP.
+// SIGTERM and SIGINT: how a proxy shuts down.
 
 import (
 	"fmt"
@@ -200,20 +200,43 @@ func TestTermEndsALateTunnel(t *testing.T) {
 	}
 }
 
-// TestHUPTakesAnEditAndRepeatsARefusal: the signal asks how things stand.
-func TestHUPTakesAnEditAndRepeatsARefusal(t *testing.T) {
-	t.Parallel()
-	good := web + `routes: {page: {match: {path: /page}, respond: {body: "one"}}}` + "\n"
-	p := start(t, good)
-	p.spoil(good + "nonsense: 1\n")
-	m := p.log.mark()
-	p.signal(syscall.SIGHUP)
-	p.waitLogAfter(m, "mistake", fields{"line": 4})
-	m = p.log.mark()
-	p.write(routesFile, web+`routes: {page: {match: {path: /page}, respond: {body: "two"}}}`+"\n")
-	p.signal(syscall.SIGHUP)
-	p.waitLogAfter(m, "routes loaded", fields{"generation": 2})
-	if got := get(t, p.http("/page")); got.body != "two" {
-		t.Errorf("after SIGHUP: %q, wanted two", got.body)
+// TestTermDrains: every tunnel is closed with 1001, whatever its route keeps,
+// and the process ends by itself with status 0.
+func TestTermDrains(t *testing.T) {
+	p := start(t, web+`
+shutdown: {delay: 1ms, window: 1ms}
+routes:
+  echo: {match: {path: /echo}, to: "internal://echo"}
+  kept: {match: {path: /kept}, to: "internal://echo", drain: {keep: true}}
+`)
+	tunnels := []*websocket.Conn{dial(t, p.ws("/echo")), dial(t, p.ws("/kept"))}
+	p.signal(syscall.SIGTERM)
+	for _, conn := range tunnels {
+		if code, _ := closeCode(t, conn); code != websocket.CloseGoingAway {
+			t.Errorf("closed with %d, wanted 1001", code)
+		}
+		conn.Close()
+	}
+	if status := p.exit(); status != 0 {
+		t.Errorf("exit status %d, wanted 0", status)
+	}
+	p.waitLog("stopped", nil)
+	if n := p.countLog("tunnel closed", fields{"reason": "shutdown", "closed_by": "proxy", "code": 1001}); n != 2 {
+		t.Errorf("%d tunnels logged as closed by the shutdown, wanted 2", n)
+	}
+}
+
+// TestSecondTermCuts: tunnels that would be drained for an hour are cut.
+func TestSecondTermCuts(t *testing.T) {
+	p := start(t, web+`
+shutdown: {delay: 1ms, window: 1h}
+routes:
+  echo: {match: {path: /echo}, to: "internal://echo"}
+`)
+	conn := dial(t, p.ws("/echo"))
+	echo(t, conn, "open")
+	p.cut() // fails the test if that takes longer than patience
+	if _, _, err := conn.ReadMessage(); err == nil {
+		t.Error("a message came from a tunnel that was cut")
 	}
 }

@@ -1,15 +1,19 @@
 package e2e
 
-// A prefix to a ws:// and to a wss:// backend:
-//
-//	ProxyPass "/ws2/"  "ws://echo.example.com/"
-//	ProxyPass "/wss2/" "wss://echo.example.com/"
+// The configurations of Apache's mod_proxy_wstunnel documentation, each with the
+// routes that do the same: docs/from-apache.md has them side by side.
 
 import (
 	"strings"
 	"testing"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 )
 
+// TestPrefix: to a ws:// and to a wss:// backend.
+//
+//	ProxyPass "/ws2/"  "ws://echo.example.com/"
+//	ProxyPass "/wss2/" "wss://echo.example.com/"
 func TestPrefix(t *testing.T) {
 	plain := newBackend(t, "plain")
 	secure, ca := newTLSBackend(t, "secure")
@@ -97,4 +101,115 @@ routes:
 		t.Errorf("logged error %q, wanted which check of the certificate failed", entry.text("error"))
 	}
 	echo(t, dial(t, p.ws("/insecure/")), "verified by nobody")
+}
+
+// TestRegex: a regular expression with a capture.
+//
+//	ProxyPassMatch "^/(myApp/ws)$" "ws://backend.example.com:9080/$1"
+func TestRegex(t *testing.T) {
+	b := newBackend(t, "b")
+	p := start(t, web+fill(`
+routes:
+  app-socket: {match: {path_regex: "^/(myApp/ws)$"}, to: "$b/$1"}
+  room:       {match: {path: "/rooms/{room}/ws"}, to: "$b/r/{room}?from={room}"}
+`, map[string]string{"b": b.url("ws")}))
+
+	for _, tt := range []struct{ path, asked string }{
+		{"/myApp/ws", "/myApp/ws"},
+		{"/myApp/ws?token=a%20b", "/myApp/ws?token=a%20b"},
+		{"/rooms/blue/ws", "/r/blue?from=blue"},
+		{"/rooms/a%20b/ws?x=1", "/r/a%20b?from=a%20b&x=1"},
+	} {
+		echo(t, dial(t, p.ws(tt.path)), tt.path)
+		if got := b.last(t).RequestURI; got != tt.asked {
+			t.Errorf("%s: the backend was asked for %q, wanted %q", tt.path, got, tt.asked)
+		}
+	}
+	for _, path := range []string{"/myApp/ws/", "/myApp/wss", "/x/myApp/ws", "/myapp/ws", "/rooms/a/b/ws", "/rooms//ws"} {
+		if got := refused(t, p.ws(path), nil).StatusCode; got != 404 {
+			t.Errorf("%s: status %d, wanted 404", path, got)
+		}
+	}
+}
+
+// TestSocketsAtKnownURLs: HTTP and WebSockets on one host, to two servers.
+//
+//	ProxyPassMatch "^/(myApp/ws)$" "ws://backend.example.com:9080/$1"
+//	ProxyPass      "/"             "http://backend.example.com:9080/"
+func TestSocketsAtKnownURLs(t *testing.T) {
+	sockets, site := newBackend(t, "sockets"), newBackend(t, "site")
+	p := start(t, web+fill(`
+routes:
+  site:       {match: {path_prefix: /}, to: "$site/"}
+  app-socket: {match: {path_regex: "^/(myApp/ws)$"}, to: "$sockets/$1"}
+`, map[string]string{"sockets": sockets.url("ws"), "site": site.url("http")}))
+
+	if got := who(t, dial(t, p.ws("/myApp/ws"))); got != "sockets" {
+		t.Errorf("the tunnel leads to %q, wanted sockets", got)
+	}
+	for path, want := range map[string]string{
+		"/":           "site GET /",
+		"/myApp/page": "site GET /myApp/page",
+		"/myApp/ws":   "sockets GET /myApp/ws", // no attempt: HTTP to the same backend
+	} {
+		if got := get(t, p.http(path)); got.body != want {
+			t.Errorf("GET %s: %q, wanted %q", path, got.body, want)
+		}
+	}
+	// An http:// route tunnels too.
+	if got := who(t, dial(t, p.ws("/elsewhere"))); got != "site" {
+		t.Errorf("the tunnel leads to %q, wanted site", got)
+	}
+}
+
+// TestSocketsAtUnknownURLs: the same, by what a request asks for.
+//
+//	RewriteCond %{HTTP:Upgrade} websocket [NC]
+//	RewriteCond %{HTTP:Connection} upgrade [NC]
+//	RewriteRule "^/?(.*)" "ws://backend.example.com:9080/$1" [P,L]
+//	ProxyPass "/" "http://backend.example.com:9080/"
+func TestSocketsAtUnknownURLs(t *testing.T) {
+	sockets, site := newBackend(t, "sockets"), newBackend(t, "site")
+	p := start(t, web+fill(`
+routes:
+  site:    {match: {path_prefix: /}, to: "$site"}
+  sockets: {match: {path_prefix: /, upgrade: websocket}, to: "$sockets"}
+`, map[string]string{"sockets": sockets.url("ws"), "site": site.url("http")}))
+
+	if got := get(t, p.http("/any/where")).body; got != "site GET /any/where" {
+		t.Errorf("GET: %q, wanted the site's answer", got)
+	}
+	for _, tt := range []struct{ connection, upgrade string }{
+		{"Upgrade", "websocket"},
+		{"upgrade", "WebSocket"},
+		{"UPGRADE", "WEBSOCKET"},
+		{"keep-alive, Upgrade", "websocket"},
+		{"Upgrade,keep-alive", "websocket"},
+		{"keep-alive ,\tupgrade", "websocket"},
+	} {
+		t.Run(tt.connection+" "+tt.upgrade, func(t *testing.T) {
+			before := len(sockets.requests())
+			asking := proxytest.Handshake{Target: "/any/where", Change: map[string]string{"Connection": tt.connection, "Upgrade": tt.upgrade}}
+			got := ask(t, connect(t, p), asking.String())
+			if upgrade := got.header.Get("Upgrade"); got.status != 101 || !strings.EqualFold(upgrade, "websocket") {
+				t.Fatalf("%d %q, Upgrade %q, wanted 101 and websocket", got.status, got.body, upgrade)
+			}
+			if got := len(sockets.requests()); got != before+1 {
+				t.Errorf("the sockets' backend was asked %d times, wanted once", got-before)
+			}
+			if asked := sockets.last(t).RequestURI; asked != "/any/where" {
+				t.Errorf("it was asked for %q, wanted /any/where", asked)
+			}
+		})
+	}
+}
+
+// TestTwoConnectionLines: the tokens may come in lines of their own.
+func TestTwoConnectionLines(t *testing.T) {
+	b := newBackend(t, "b")
+	p := start(t, web+`routes: {all: {match: {path_prefix: /}, to: "`+b.url("ws")+`"}}`)
+	asking := proxytest.Handshake{Extra: []string{"Connection: keep-alive"}}
+	if got := ask(t, connect(t, p), asking.String()); got.status != 101 {
+		t.Errorf("%d %q, wanted 101", got.status, got.body)
+	}
 }

@@ -6,6 +6,7 @@ package e2e
 import (
 	"crypto/tls"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -116,5 +117,29 @@ routes: {echo: {to: "internal://echo"}}
 	p.edit(routes("3"))
 	if answer, _ := fourth.Response("GET"); answer.StatusCode != 200 {
 		t.Errorf("the fourth, after the limit was raised: %d", answer.StatusCode)
+	}
+}
+
+// TestListenerLimits: a head over the listener's limits never meets a route.
+func TestListenerLimits(t *testing.T) {
+	p := start(t, `version: 1
+listeners: {web: {address: "127.0.0.1:0", limits: {header_bytes: 2KiB, headers: 10}}}
+routes: {all: {match: {path_prefix: /}, respond: {}}}
+`)
+	for name, lines := range map[string][]string{
+		"bytes": {"X-Padding: " + strings.Repeat("a", 3000)},
+		"lines": strings.Split(strings.Repeat("X: y\n", 10)+"X: y", "\n"),
+	} {
+		client := connect(t, p)
+		got := ask(t, client, request(append([]string{"GET / HTTP/1.1", "Host: a"}, lines...)...))
+		if got.status != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("too many %s: %d, wanted 431", name, got.status)
+		}
+		if rest := client.Rest(); rest != "" {
+			t.Errorf("too many %s: %q behind the answer, wanted the connection closed", name, rest)
+		}
+	}
+	if got := ask(t, connect(t, p), proxytest.Handshake{Change: map[string]string{"Connection": "", "Upgrade": ""}}.String()); got.status != 200 {
+		t.Errorf("within the limits: %d", got.status)
 	}
 }

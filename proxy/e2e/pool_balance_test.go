@@ -1,7 +1,7 @@
 package e2e
 
-// The policies that choose among a pool's backends by something other than turns:
-// a key of the request, the bytes of the tunnels, two at random.
+// The policies that choose among a pool's backends: round_robin, least_tunnels,
+// least_bytes, random_two and hash.
 
 import (
 	"fmt"
@@ -96,5 +96,61 @@ func TestRandomTwo(t *testing.T) {
 	}
 	if reached["c"] != 0 || reached["a"] != 6 || reached["b"] != 6 {
 		t.Errorf("tunnels reached %v, wanted 6 to each of the two", reached)
+	}
+}
+
+// three starts a proxy with backends a, b and c in one pool.
+func three(t *testing.T, pool string) (*proxy, map[string]*backend) {
+	t.Helper()
+	backends := map[string]*backend{}
+	values := map[string]string{}
+	for _, name := range []string{"a", "b", "c"} {
+		backends[name] = newBackend(t, name)
+		values[name] = backends[name].url("ws")
+	}
+	return start(t, web+fill(pool, values)+`
+routes:
+  chat: {match: {path_prefix: /chat/}, to: "pool://chat/"}
+`+statusRoute), backends
+}
+
+func TestRoundRobin(t *testing.T) {
+	p, _ := three(t, `pools: {chat: {balance: round_robin, backends: {a: {url: "$a"}, b: {url: "$b"}, c: {url: "$c"}}}}`)
+	reached := map[string]int{}
+	for range 9 {
+		conn := dial(t, p.ws("/chat/"))
+		reached[who(t, conn)]++
+		conn.Close()
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		if reached[name] != 3 {
+			t.Errorf("tunnels in turn: %v, wanted 3 to each", reached)
+		}
+	}
+}
+
+// TestLeastTunnels: each new tunnel goes where the fewest are open, and one that
+// has ended no longer counts.
+func TestLeastTunnels(t *testing.T) {
+	p, _ := three(t, `pools: {chat: {backends: {a: {url: "$a"}, b: {url: "$b"}, c: {url: "$c"}}}}`)
+	open := map[string][]*websocket.Conn{}
+	for range 6 {
+		conn := dial(t, p.ws("/chat/"))
+		name := who(t, conn)
+		open[name] = append(open[name], conn)
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		if len(open[name]) != 2 {
+			t.Fatalf("%d tunnels to %s, wanted 2 of 6 to each", len(open[name]), name)
+		}
+	}
+	for _, conn := range open["b"] {
+		conn.Close()
+	}
+	p.waitOpen(4)
+	for range 2 {
+		if got := who(t, dial(t, p.ws("/chat/"))); got != "b" {
+			t.Errorf("the tunnel leads to %s, wanted b, which has the fewest", got)
+		}
 	}
 }

@@ -1,6 +1,6 @@
 package e2e
 
-// Pools whose backends are found by name, and pools that even themselves out.
+// resolve: pools whose backends are found in DNS.
 
 import (
 	"fmt"
@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -221,83 +220,6 @@ routes:
 	for _, path := range []string{"/unknown", "/other"} {
 		if got := refused(t, p.ws(path), nil); got.StatusCode != 502 {
 			t.Errorf("%s: %d, wanted 502", path, got.StatusCode)
-		}
-	}
-}
-
-// TestRebalance: after a backend has joined, tunnels of the others are told to
-// come back, a few at a time, until the shares are within the tolerance; then
-// nobody is told any more.
-func TestRebalance(t *testing.T) {
-	t.Parallel()
-	const tunnels = 60
-	backends := map[string]string{}
-	for _, name := range []string{"a", "b", "c"} {
-		backends[name] = newBackend(t, name).authority()
-	}
-	routes := func(third string) string {
-		return web + fill(`
-pools:
-  p:
-    backends: {a: {url: "ws://$a"}, b: {url: "ws://$b"}`+third+`}
-    rebalance: {within: 2s, tolerance: 10%}
-routes:
-  all: {match: {path: /}, to: "pool://p"}
-`+statusRoute, backends)
-	}
-	p := start(t, routes(""))
-	ended := make(chan int, 10*tunnels)
-	come := func() {
-		conn, _, err := websocket.DefaultDialer.Dial(p.ws("/"), nil)
-		if err != nil {
-			ended <- -1
-			return
-		}
-		t.Cleanup(func() { conn.Close() })
-		go func() { // its end is its close code
-			_, _, err := conn.ReadMessage()
-			conn.Close()
-			code := -1
-			if closed, ok := err.(*websocket.CloseError); ok {
-				code = closed.Code
-			}
-			ended <- code
-		}()
-	}
-	for range tunnels {
-		come()
-	}
-	p.edit(routes(`, c: {url: "ws://$c"}`))
-	// 20 each is even; 22 are within the tolerance, so at least 8 of each of the others move.
-	for range 2 * 8 {
-		select {
-		case code := <-ended:
-			if code != websocket.CloseServiceRestart {
-				t.Fatalf("a tunnel ended with %d, wanted 1012", code)
-			}
-			come()
-		case <-time.After(patience):
-			t.Fatal("not enough tunnels were told to come back")
-		}
-	}
-	m := p.log.mark()
-	p.edit(strings.Replace(routes(`, c: {url: "ws://$c"}`), "path: /}", "path: /, priority: 1}", 1))
-	for range 10 {
-		get(t, p.http("/status"))
-	}
-	if n := len(p.logged(m, "rebalancing")); n > 0 || len(ended) > 2 {
-		t.Errorf("%d steps and %d ends after the shares were even", n, len(ended))
-	}
-	share := map[string]int{}
-	for _, l := range p.logged(0, "tunnel opened") {
-		share[l.text("backend")]++
-	}
-	for _, l := range p.logged(0, "tunnel closed") {
-		share[l.text("backend")]--
-	}
-	for backend, n := range share {
-		if n < 16 || n > 23 {
-			t.Errorf("%d tunnels to %s, wanted about 20", n, backend)
 		}
 	}
 }

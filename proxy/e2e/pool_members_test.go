@@ -1,7 +1,7 @@
 package e2e
 
-// Who of a pool's backends comes into question: weights, tiers, standbys,
-// spares, and those that are drained or disabled.
+// Which of a pool's backends are candidates: weights, tiers, standbys, spares, and
+// backends that are drained or disabled.
 
 import (
 	"maps"
@@ -95,5 +95,26 @@ routes: {r: {match: {path_prefix: /}, to: "pool://p", drain: {window: off}}}
 		if got := who(t, dial(t, p.ws("/"))); got != "b" {
 			t.Errorf("a new tunnel reached %s", got)
 		}
+	}
+}
+
+func TestDrainedBackendGetsNothingNew(t *testing.T) {
+	p, backends := three(t, `pools: {chat: {backends: {a: {url: "$a"}, b: {url: "$b", drain: true}, c: {url: "$c"}}}}`)
+	for range 4 {
+		who(t, dial(t, p.ws("/chat/")))
+		get(t, p.http("/chat/page"))
+	}
+	if asked := len(backends["b"].requests()); asked != 0 {
+		t.Errorf("the drained backend was asked %d times, wanted none", asked)
+	}
+	if a, c := len(backends["a"].requests()), len(backends["c"].requests()); a == 0 || c == 0 || a+c != 8 {
+		t.Errorf("a was asked %d times, c %d times, wanted 8 between both", a, c)
+	}
+}
+
+func TestNoBackendLeft(t *testing.T) {
+	p, _ := three(t, `pools: {chat: {backends: {a: {url: "$a", drain: true}}}}`)
+	if got := refused(t, p.ws("/chat/"), nil); got.StatusCode != 503 || got.Header.Get("Retry-After") == "" {
+		t.Errorf("%d, Retry-After %q, wanted 503 and when to come back", got.StatusCode, got.Header.Get("Retry-After"))
 	}
 }

@@ -417,30 +417,3 @@ func (x *troubled) recover(victim string, mend func(*process)) {
 		}
 	}
 }
-
-// TestRebalanceAfterRecovery: a backend that comes back, and has lost its tunnels
-// meanwhile, is given its share of those that the others have.
-func TestRebalanceAfterRecovery(t *testing.T) {
-	t.Parallel()
-	a, b := newProcess(t, "a"), newProcess(t, "b")
-	b.be(refusing)
-	p := start(t, web+fill(`
-pools:
-  p:
-    backends: {a: {url: "ws://$a"}, b: {url: "ws://$b"}}
-    health: {tcp: true, interval: 20ms, timeout: 5s, fails: 1, passes: 1}
-    rebalance: {within: 1s, tolerance: 20%}
-routes:
-  r: {match: {path: /r}, to: "pool://p", drain: {window: 0}}
-`, map[string]string{"a": a.address, "b": b.address}))
-	p.waitLog("backend down", fields{"backend": "p ws://" + b.address})
-	visitors := newRegulars(p.ws("/r"), 20)
-	visitors.await(t, "all on a", func(hosts map[string]int) bool { return hosts["a"] == 20 })
-	b.be(well)
-	visitors.await(t, "10 each, give or take the tolerance", func(hosts map[string]int) bool {
-		return hosts["a"]+hosts["b"] == 20 && hosts["b"] >= 8
-	})
-	if moved, err := visitors.goHome(); err != nil || moved < 8 || moved > 10 {
-		t.Errorf("%d were moved, wanted 8 to 10: %v", moved, err)
-	}
-}

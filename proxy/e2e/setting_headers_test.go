@@ -1,12 +1,11 @@
 package e2e
 
-// Settings about headers, from the file to the wire: towards the backend, back
-// to the client, on HTTP answers and on the 101.
+// headers: what a route changes in requests and in answers of every kind, its own,
+// its backend's, and the 101.
 
 import (
 	"fmt"
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/gorilla/websocket"
@@ -47,139 +46,63 @@ routes:
 	check("101", answer.Header)
 }
 
-// TestForwarded: what is said about the client, by mode, and that nobody but a
-// trusted proxy may say it.
-func TestForwarded(t *testing.T) {
+// TestResponseHeaders: every kind of answer of a route is edited, the 101 too.
+func TestResponseHeaders(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, "b")
 	p := start(t, web+fill(`
+defaults:
+  headers: {response: {set: {X-Frame-Options: DENY}, add: {Vary: [Origin, Cookie]}, remove: [Server, X-Secret]}}
 routes:
-  x:    {match: {path: /x}, to: "$b"}
-  rfc:  {match: {path: /rfc}, to: "$b", forwarded: rfc7239}
-  off:  {match: {path: /off}, to: "$b", forwarded: "off"}
-  host: {match: {path: /host}, to: "$b", preserve_host: true}
-  own:  {match: {path: /own}, to: "$b", preserve_host: false}
+  backend:  {match: {path: /backend}, to: "$b"}
+  echo:     {match: {path: /echo}, to: "internal://echo"}
+  respond:  {match: {path: /respond}, respond: {headers: {Vary: Accept, X-Secret: yes-it-is}}}
+  redirect: {match: {path: /redirect}, redirect: {to: /respond}}
+  none:     {match: {path: /none}, to: "$b", headers: {response: {set: {}, add: {}, remove: []}}}
 `, map[string]string{"b": b.url("http")}))
-	forged := []string{"X-Forwarded-For: 192.0.2.9", "X_Forwarded_For: 192.0.2.9", "X-Real-IP: 192.0.2.9", "Forwarded: for=192.0.2.9"}
-	ask := func(path string) *http.Request {
+	check := func(what string, h http.Header, more ...string) {
 		t.Helper()
-		lines := append([]string{"GET " + path + " HTTP/1.1", "Host: public.example"}, forged...)
-		if got := ask(t, connect(t, p), request(lines...)); got.status != 200 {
-			t.Fatalf("%s: %d %q", path, got.status, got.body)
+		if h.Get("X-Frame-Options") != "DENY" || fmt.Sprint(h["Vary"]) != fmt.Sprint(append(more, "Origin", "Cookie")) || h.Get("X-Secret") != "" {
+			t.Errorf("%s: the client got %v", what, h)
 		}
-		asked := b.last(t)
-		if text := fmt.Sprint(asked.Header); strings.Contains(text, "192.0.2.9") {
-			t.Errorf("%s: the backend got what the client forged: %s", path, text)
-		}
-		return asked
 	}
-	if h := ask("/x").Header; h.Get("X-Forwarded-For") != "127.0.0.1" || h.Get("X-Forwarded-Proto") != "http" || h.Get("X-Forwarded-Host") != "public.example" {
-		t.Errorf("x: the backend got %v", h)
+	check("HTTP", get(t, p.http("/backend")).header)
+	check("respond", get(t, p.http("/respond")).header, "Accept")
+	check("redirect", get(t, p.http("/redirect")).header)
+	for _, path := range []string{"/backend", "/echo"} {
+		_, answer := dialWith(t, p.ws(path), websocket.Dialer{}, nil)
+		check("the 101 of "+path, answer.Header)
 	}
-	if h := ask("/rfc").Header; !strings.Contains(h.Get("Forwarded"), "for=127.0.0.1") || h.Get("X-Forwarded-For") != "" {
-		t.Errorf("rfc7239: the backend got %v", h)
-	}
-	if h := ask("/off").Header; h.Get("Forwarded") != "" || h.Get("X-Forwarded-For") != "" {
-		t.Errorf("off: the backend got %v", h)
-	}
-	if got := ask("/host").Host; got != "public.example" {
-		t.Errorf("preserve_host: the backend was asked for host %q", got)
-	}
-	if got := ask("/own").Host; got != b.authority() {
-		t.Errorf("preserve_host: false: the backend was asked for host %q", got)
-	}
-	if got := ask("/x").Host; got != "public.example" {
-		t.Errorf("by default the backend, which has no TLS, was asked for host %q", got)
+	if h := get(t, p.http("/none")).header; h.Get("X-Frame-Options") != "" || h.Get("Vary") != "" {
+		t.Errorf("cleared: the client got %v", h)
 	}
 }
 
-// TestTrustedProxies: a trusted peer's word counts, for the backend and for match.client.
-func TestTrustedProxies(t *testing.T) {
+// TestRequestHeaders: the backend of a tunnel and of HTTP gets the same edits.
+func TestRequestHeaders(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, "b")
 	p := start(t, web+fill(`
-trusted_proxies: [127.0.0.1]
 routes:
-  inside: {match: {path_prefix: /, client: [10.0.0.0/8]}, to: "$b/inside/"}
-  others: {match: {path_prefix: /}, to: "$b/others/"}
+  all:
+    to: "$b"
+    preserve_host: true
+    headers: {request: {remove: [Cookie, x-debug], set: {Authorization: "Basic c2VjcmV0", User-Agent: proxy}, add: {X-Hop: [one, two]}}}
 `, map[string]string{"b": b.url("http")}))
-	for client, want := range map[string]string{"10.1.2.3": "/inside/", "192.0.2.1": "/others/"} {
-		got := ask(t, connect(t, p), request("GET / HTTP/1.1", "Host: a", "X-Forwarded-For: "+client))
-		if got.body != "b GET "+want {
-			t.Errorf("client %s: %d %q, wanted %s", client, got.status, got.body, want)
-		}
-		if said := b.last(t).Header.Get("X-Forwarded-For"); said != client+", 127.0.0.1" {
-			t.Errorf("client %s: the backend got X-Forwarded-For %q", client, said)
-		}
-	}
-}
-
-// TestRewriteResponse is ProxyPassReverse and its two for cookies.
-func TestRewriteResponse(t *testing.T) {
-	var inside *proxytest.Server
-	inside = proxytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Location", inside.URL+"/root/next?a=b")
-		w.Header().Set("Set-Cookie", "id=1; Path=/root/; Domain=inside.example.com")
-		w.WriteHeader(http.StatusFound)
-	}))
-	p := start(t, web+fill(`
-routes:
-  app:
-    match: {path_prefix: /app/}
-    to: "$inside/root/"
-    rewrite_response:
-      location: true
-      cookie_path: {/root/: /app/}
-      cookie_domain: {inside.example.com: www.example.com}
-  as-is: {match: {path_prefix: /as-is/}, to: "$inside/root/"}
-`, map[string]string{"inside": inside.URL}))
-
-	got := get(t, p.http("/app/page"))
-	if location := got.header.Get("Location"); location != p.http("/app/next?a=b") {
-		t.Errorf("Location %q, wanted the public one", location)
-	}
-	if cookie := got.header.Get("Set-Cookie"); !strings.Contains(cookie, "Path=/app/") || !strings.Contains(cookie, "Domain=www.example.com") {
-		t.Errorf("Set-Cookie %q, wanted the public path and domain", cookie)
-	}
-	got = get(t, p.http("/as-is/page"))
-	if location := got.header.Get("Location"); location != inside.URL+"/root/next?a=b" {
-		t.Errorf("without rewriting: Location %q", location)
-	}
-}
-
-// TestOrigins: by default the same host, else what the list says, and the log
-// says what to write.
-func TestOrigins(t *testing.T) {
-	p := start(t, web+`
-routes:
-  same: {match: {path: /same}, to: "internal://echo"}
-  list: {match: {path: /list}, to: "internal://echo", origins: ["https://app.example.com", "https://*.example.org"]}
-  any:  {match: {path: /any}, to: "internal://echo", origins: any}
-`)
-	same := "http://" + p.address("web")
-	for _, tt := range []struct {
-		path, origin string
-		open         bool
-	}{
-		{"/same", same, true},
-		{"/same", "https://evil.example", false},
-		{"/same", "null", false},
-		{"/list", "https://app.example.com", true},
-		{"/list", "https://a.example.org", true},
-		{"/list", "http://app.example.com", false},
-		{"/list", same, false},
-		{"/list", "null", false},
-		{"/any", "https://evil.example", true},
+	sent := []string{"Cookie: a=b", "X-DEBUG: 1", "Authorization: Bearer theirs", "X-Hop: zero"}
+	for _, text := range []string{
+		request(append([]string{"GET / HTTP/1.1", "Host: public.example:8443"}, sent...)...),
+		proxytest.Handshake{Host: "public.example:8443", Extra: sent}.String(),
 	} {
-		header := http.Header{"Origin": {tt.origin}}
-		if tt.open {
-			conn, _ := dialWith(t, p.ws(tt.path), websocket.Dialer{}, header)
-			echo(t, conn, tt.origin)
-			continue
+		ask(t, connect(t, p), text)
+		asked := b.last(t)
+		h := asked.Header
+		if h.Get("Cookie") != "" || h.Get("X-Debug") != "" || fmt.Sprint(h["Authorization"]) != "[Basic c2VjcmV0]" ||
+			h.Get("User-Agent") != "proxy" || fmt.Sprint(h["X-Hop"]) != "[zero one two]" {
+			t.Errorf("the backend got %v", h)
 		}
-		if got := refused(t, p.ws(tt.path), header).StatusCode; got != 403 {
-			t.Errorf("%s with Origin %q: %d, wanted 403", tt.path, tt.origin, got)
+		if asked.Host != "public.example:8443" {
+			t.Errorf("the backend was asked for host %q", asked.Host)
 		}
-	}
-	if entry := p.waitLog("request", fields{"path": "/same", "status": 403}); !strings.Contains(entry.text("error"), "https://evil.example") {
-		t.Errorf("logged error %q, wanted the Origin and what to write", entry.text("error"))
 	}
 }

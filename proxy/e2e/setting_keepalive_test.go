@@ -173,3 +173,49 @@ routes:
 		})
 	}
 }
+
+// TestPongTimeout: a client that answers no ping is found; one that does stays.
+func TestPongTimeout(t *testing.T) {
+	b := newBackend(t, "b")
+	p := start(t, web+fill(`
+defaults: {drain: {close_timeout: 50ms}}
+routes:
+  dead:  {match: {path: /dead}, to: "$b", keepalive: {ping: 50ms, pong: 50ms, backend: false}}
+  alive: {match: {path: /alive}, to: "$b", keepalive: {ping: 50ms, pong: 60s}}
+`, map[string]string{"b": b.url("ws")}))
+
+	dead := dial(t, p.ws("/dead")) // never reads: gorilla answers pings when it does
+	p.waitLog("tunnel closed", fields{"route": "dead", "closed_by": "proxy", "reason": "pong_timeout"})
+	dead.Close()
+
+	alive := dial(t, p.ws("/alive"))
+	pings := make(chan struct{}, 1)
+	answer := alive.PingHandler()
+	alive.SetPingHandler(func(data string) error {
+		select {
+		case pings <- struct{}{}:
+		default:
+		}
+		return answer(data)
+	})
+	// The reader of the connection, until the test closes it.
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			if _, _, err := alive.ReadMessage(); err != nil {
+				return
+			}
+		}
+	}()
+	for range 3 {
+		<-pings
+	}
+	if err := alive.WriteMessage(websocket.TextMessage, []byte("still here")); err != nil {
+		t.Error(err)
+	}
+	alive.Close()
+	<-ended
+	// Pings and pongs are no messages.
+	p.waitLog("tunnel closed", fields{"route": "alive", "closed_by": "client", "messages_from_client": 1})
+}

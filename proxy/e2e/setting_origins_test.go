@@ -4,8 +4,11 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/gorilla/websocket"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 )
@@ -140,5 +143,44 @@ func checkOriginHint(t *testing.T, origin string) {
 	p.edit(routes(hint[:end+1]))
 	if got := ask(t, connect(t, p), asking); got.status != 101 {
 		t.Errorf("with origins: %s as the log said: %d %q", hint[:end+1], got.status, got.body)
+	}
+}
+
+// TestOrigins: by default the same host, else what the list says, and the log
+// says what to write.
+func TestOrigins(t *testing.T) {
+	p := start(t, web+`
+routes:
+  same: {match: {path: /same}, to: "internal://echo"}
+  list: {match: {path: /list}, to: "internal://echo", origins: ["https://app.example.com", "https://*.example.org"]}
+  any:  {match: {path: /any}, to: "internal://echo", origins: any}
+`)
+	same := "http://" + p.address("web")
+	for _, tt := range []struct {
+		path, origin string
+		open         bool
+	}{
+		{"/same", same, true},
+		{"/same", "https://evil.example", false},
+		{"/same", "null", false},
+		{"/list", "https://app.example.com", true},
+		{"/list", "https://a.example.org", true},
+		{"/list", "http://app.example.com", false},
+		{"/list", same, false},
+		{"/list", "null", false},
+		{"/any", "https://evil.example", true},
+	} {
+		header := http.Header{"Origin": {tt.origin}}
+		if tt.open {
+			conn, _ := dialWith(t, p.ws(tt.path), websocket.Dialer{}, header)
+			echo(t, conn, tt.origin)
+			continue
+		}
+		if got := refused(t, p.ws(tt.path), header).StatusCode; got != 403 {
+			t.Errorf("%s with Origin %q: %d, wanted 403", tt.path, tt.origin, got)
+		}
+	}
+	if entry := p.waitLog("request", fields{"path": "/same", "status": 403}); !strings.Contains(entry.text("error"), "https://evil.example") {
+		t.Errorf("logged error %q, wanted the Origin and what to write", entry.text("error"))
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/gorilla/websocket"
+
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 )
 
@@ -107,4 +109,29 @@ func TestStrictTakesWhatIsRight(t *testing.T) {
 	backend.Close()
 	client.Close()
 	p.waitLog("tunnel closed", fields{"closed_by": "client", "code": 4001, "text": "of its own", "messages_from_client": 7})
+}
+
+// TestStrict: what breaks RFC 6455 ends a strict route's tunnel, and passes
+// through any other.
+func TestStrict(t *testing.T) {
+	violation := []byte{0xc1, 0x80, 0, 0, 0, 0} // RSV1, which no extension owns
+	b := newBackend(t, "b")
+	p := start(t, web+fill(`
+routes:
+  strict: {match: {path: /strict}, to: "$b", strict: true}
+  usual:  {match: {path: /usual}, to: "$b"}
+`, map[string]string{"b": b.url("ws")}))
+	for _, route := range []string{"strict", "usual"} {
+		conn := dial(t, p.ws("/"+route))
+		if _, err := conn.NetConn().Write(violation); err != nil {
+			t.Fatal(err)
+		}
+		// Whoever judges it, the proxy or the backend, calls it a protocol error.
+		if code, _ := closeCode(t, conn); code != websocket.CloseProtocolError {
+			t.Errorf("%s: closed with %d, wanted 1002", route, code)
+		}
+		conn.Close()
+	}
+	p.waitLog("tunnel closed", fields{"route": "strict", "closed_by": "proxy", "reason": "protocol", "code": 1002})
+	p.waitLog("tunnel closed", fields{"route": "usual", "closed_by": "backend", "code": 1002})
 }

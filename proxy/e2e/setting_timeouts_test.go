@@ -1,7 +1,8 @@
 package e2e
 
-// Settings that bound time. The limits are short and the waits are long: which
-// of the two ends a test is never in doubt.
+// timeouts: connecting, the backend's answer, idle tunnels, and a tunnel's lifetime.
+// The limits are short and the waits are long: which of the two ends a test is
+// never in doubt.
 
 import (
 	"net"
@@ -63,48 +64,92 @@ routes:
 	}
 }
 
-// TestPongTimeout: a client that answers no ping is found; one that does stays.
-func TestPongTimeout(t *testing.T) {
+// TestConnectTimeout: an address that takes no connection is 504 in time, for
+// TCP and for TLS, and each route has its own patience.
+func TestConnectTimeout(t *testing.T) {
+	t.Parallel()
+	p := start(t, web+fill(`
+defaults: {timeouts: {connect: 100ms, handshake: 1h, response: 1h}}
+routes:
+  tcp: {match: {path_prefix: /tcp}, to: "ws://$hole"}
+  tls: {match: {path_prefix: /tls}, to: "wss://$silent"}
+`, map[string]string{"hole": blackhole(t), "silent": silent(t)}))
+	for _, path := range []string{"/tcp", "/tls"} {
+		mustBeOwn(t, p, ask(t, connect(t, p), proxytest.Handshake{Target: path + "/ws"}.String()), 504, path+"/ws")
+		mustBeOwn(t, p, ask(t, connect(t, p), request("GET "+path+"/page HTTP/1.1", "Host: a")), 504, path+"/page")
+	}
+}
+
+// TestLifetime: a tunnel in full use ends with 1001 all the same, and jitter
+// only ever shortens its life.
+func TestLifetime(t *testing.T) {
+	t.Parallel()
+	p := start(t, web+`
+routes:
+  plain:  {match: {path: /plain}, to: "internal://echo", timeouts: {lifetime: 300ms}}
+  jitter: {match: {path: /jitter}, to: "internal://echo", timeouts: {lifetime: 1h, lifetime_jitter: 1h}}
+  spread: {match: {path: /spread}, to: "internal://echo", timeouts: {lifetime: 600ms, lifetime_jitter: 600ms}}
+`)
+	for range 8 { // some live for half of it, none longer than all of it
+		conn := dial(t, p.ws("/spread"))
+		closeCode(t, conn)
+		conn.Close()
+	}
+	ended, err := p.log.wait(0, 8, "tunnel closed", fields{"route": "spread", "reason": "lifetime"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lives := map[string]bool{}
+	for _, entry := range ended {
+		lives[entry.text("duration")] = true
+	}
+	if len(lives) < 2 {
+		t.Errorf("lives %v, wanted them to differ", lives)
+	}
+
+	conn := dial(t, p.ws("/plain"))
+	code := 0
+	for code == 0 {
+		if err := conn.WriteMessage(websocket.TextMessage, []byte("busy")); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := conn.ReadMessage()
+		if closed, ok := err.(*websocket.CloseError); ok {
+			code = closed.Code
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code != websocket.CloseGoingAway {
+		t.Errorf("closed with %d, wanted 1001", code)
+	}
+	conn.Close()
+	p.waitLog("tunnel closed", fields{"route": "plain", "closed_by": "proxy", "reason": "lifetime", "code": 1001})
+	// An hour's jitter of an hour's life is some of it, hardly ever all.
+	echo(t, dial(t, p.ws("/jitter")), "alive")
+}
+
+// TestTimesOff: off is no limit, also where the defaults have one.
+func TestTimesOff(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, "b")
 	p := start(t, web+fill(`
-defaults: {drain: {close_timeout: 50ms}}
+defaults: {timeouts: {idle: 50ms, idle_from_client: 50ms, idle_from_backend: 50ms, lifetime: 50ms, handshake: 1ms, response: 1ms, connect: 1ms}}
 routes:
-  dead:  {match: {path: /dead}, to: "$b", keepalive: {ping: 50ms, pong: 50ms, backend: false}}
-  alive: {match: {path: /alive}, to: "$b", keepalive: {ping: 50ms, pong: 60s}}
+  limited: {match: {path: /limited}, to: "internal://echo", timeouts: {handshake: 10s, response: 10s, connect: 10s}}
+  off:
+    match: {path: /off}
+    to: "$b"
+    timeouts: {idle: off, idle_from_client: off, idle_from_backend: 0, lifetime: off, handshake: off, response: 0, connect: off}
 `, map[string]string{"b": b.url("ws")}))
-
-	dead := dial(t, p.ws("/dead")) // never reads: gorilla answers pings when it does
-	p.waitLog("tunnel closed", fields{"route": "dead", "closed_by": "proxy", "reason": "pong_timeout"})
-	dead.Close()
-
-	alive := dial(t, p.ws("/alive"))
-	pings := make(chan struct{}, 1)
-	answer := alive.PingHandler()
-	alive.SetPingHandler(func(data string) error {
-		select {
-		case pings <- struct{}{}:
-		default:
-		}
-		return answer(data)
-	})
-	// The reader of the connection, until the test closes it.
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			if _, _, err := alive.ReadMessage(); err != nil {
-				return
-			}
-		}
-	}()
-	for range 3 {
-		<-pings
+	conn := dial(t, p.ws("/off"))
+	for range 3 { // each of these takes at least the 50 ms
+		limited := dial(t, p.ws("/limited"))
+		closeCode(t, limited)
+		limited.Close()
 	}
-	if err := alive.WriteMessage(websocket.TextMessage, []byte("still here")); err != nil {
-		t.Error(err)
+	echo(t, conn, "still there")
+	if got := get(t, p.http("/off")); got.status != 200 {
+		t.Errorf("GET: %d %q", got.status, got.body)
 	}
-	alive.Close()
-	<-ended
-	// Pings and pongs are no messages.
-	p.waitLog("tunnel closed", fields{"route": "alive", "closed_by": "client", "messages_from_client": 1})
 }

@@ -1,7 +1,7 @@
 package e2e
 
-// Peers that go without a word, or never come to an end: their tunnels end all the
-// same, and their places are free again.
+// How tunnels end: with a Close frame of either side, without one, and with peers that
+// never come to an end. The log says which, and the places of all are free again.
 
 import (
 	"bufio"
@@ -156,4 +156,61 @@ routes:
 	reader.Send(fromClient(opClose, "\x03\xe8"))
 	go io.Copy(io.Discard, reader.Conn)
 	p.waitLog("tunnel closed", fields{"route": "streams", "closed_by": "client", "reason": "closed"})
+}
+
+// TestWhoClosed: a Close frame of either side's own passes with its code and
+// reason, and the log says whose it was.
+func TestWhoClosed(t *testing.T) {
+	t.Parallel()
+	b := newBare(t)
+	p := start(t, web+`routes: {r: {to: "`+b.url()+`"}}`+"\n")
+	for name, tt := range map[string]struct {
+		payload    string
+		code       int
+		text       string
+		byBackend  bool
+		end        bool // the connection ends without a Close frame
+		reason     string
+		clientSees int // the code that a client reads, if any
+	}{
+		"client, 1000":     {"\x03\xe8", 1000, "", false, false, "closed", 0},
+		"client, reason":   {"\x0f\xa0bye", 4000, "bye", false, false, "closed", 0},
+		"client, no code":  {"", 1005, "", false, false, "closed", 0},
+		"client, gone":     {"", 1006, "", false, true, "lost", 0},
+		"backend, 1011":    {"\x03\xf3oops", 1011, "oops", true, false, "closed", 1011},
+		"backend, its own": {"\x13\x87", 4999, "", true, false, "closed", 4999},
+		"backend, no code": {"", 1005, "", true, false, "closed", 1005},
+		"backend, gone":    {"", 1012, "backend lost", true, true, "lost", 1012},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := p.log.mark()
+			client, backend := b.open(t, p, "/")
+			from, to, make, answer := client, backend, fromClient, fromBackend
+			by := "client"
+			if tt.byBackend {
+				from, to, make, answer, by = backend, client, fromBackend, fromClient, "backend"
+			}
+			if tt.end {
+				from.Close()
+			} else {
+				from.Send(make(opClose, tt.payload))
+			}
+			if tt.end && !tt.byBackend {
+				to.Rest() // a backend learns of it by the end of file
+			} else {
+				f := readClose(t, "other", to.Reader, false)
+				if tt.clientSees != 0 && f.code() != tt.clientSees || tt.clientSees == 0 && f.payload != tt.payload {
+					t.Errorf("the other side read %v", f)
+				}
+				to.Send(answer(opClose, f.payload))
+			}
+			to.Close()
+			from.Close()
+			closed := p.waitLogAfter(m, "tunnel closed", nil)
+			want := fields{"closed_by": by, "code": tt.code, "reason": tt.reason}
+			if !want.match(closed) || closed.text("text") != tt.text {
+				t.Errorf("logged %v, wanted %v and the text %q", closed, want, tt.text)
+			}
+		})
+	}
 }

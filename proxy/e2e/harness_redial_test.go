@@ -1,0 +1,164 @@
+package e2e
+
+// What the scenarios of on_backend_loss: redial have in common.
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
+	"github.com/tunnelform/tunnelform/proxy/statusapi"
+)
+
+// redialling is a routes file with one route, at /, to a pool of these backends
+// (name: URL), each with what more says of it.
+func redialling(backends map[string]string, more map[string]string, pool, route string) string {
+	var lines strings.Builder
+	for name, url := range backends {
+		fmt.Fprintf(&lines, "      %s: {url: %q%s}\n", name, url, more[name])
+	}
+	return web + "pools:\n  p:\n    backends:\n" + lines.String() + pool + `
+routes:
+  all:
+    match: {path: /}
+    to: "pool://p"
+    on_backend_loss: redial
+    drain: {window: off, close_timeout: 2s, reason: moving}
+` + route + statusRoute
+}
+
+// dialogue is a client that says one thing after the other, each when it has heard the
+// echo of the last, until it is stopped.
+type dialogue struct {
+	conn *websocket.Conn
+	stop atomic.Bool
+	said atomic.Int64
+	end  chan error
+}
+
+func goOn(conn *websocket.Conn) *dialogue {
+	c := &dialogue{conn: conn, end: make(chan error, 1)}
+	go func() {
+		for !c.stop.Load() {
+			if err := exchange(conn, fmt.Sprint("message ", c.said.Load())); err != nil {
+				c.end <- err
+				return
+			}
+			c.said.Add(1)
+		}
+		c.end <- nil
+	}()
+	return c
+}
+
+// goesOn waits for more to be said than now.
+func (c *dialogue) goesOn(t *testing.T) {
+	t.Helper()
+	for target := c.said.Load() + 5; c.said.Load() < target; {
+		select {
+		case err := <-c.end:
+			t.Fatalf("after %d messages: %v", c.said.Load(), err)
+		default:
+		}
+	}
+}
+
+func (c *dialogue) ends(t *testing.T) {
+	t.Helper()
+	c.stop.Store(true)
+	if err := <-c.end; err != nil {
+		t.Errorf("after %d messages: %v", c.said.Load(), err)
+	}
+}
+
+// nobody is a URL at which nobody listens.
+func nobody(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return "ws://" + l.Addr().String()
+}
+
+// waitMoving waits until so many tunnels are between two backends.
+func (p *proxy) waitMoving(n int) {
+	p.t.Helper()
+	p.waitStatus("moving", n, func(s statusapi.Status) int { return s.Tunnels.Moving })
+}
+
+// heldUp is a URL in front of an address: connections are taken at once, and their bytes
+// once they are released.
+func heldUp(t *testing.T, address string) (url string, release func()) {
+	released, open := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	backend := proxytest.NewRawBackend(t, func(conn net.Conn) {
+		select {
+		case <-released:
+		case <-open:
+			return
+		}
+		_ = conn.SetDeadline(time.Time{})
+		behind, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		go func() {
+			defer behind.Close()
+			io.Copy(behind, conn)
+		}()
+		io.Copy(conn, behind)
+	})
+	t.Cleanup(func() { close(open) })
+	return "ws://" + backend.Addr, func() { once.Do(func() { close(released) }) }
+}
+
+// echoBackend is a gorilla server whose tunnels a test can cut.
+func echoBackend(t *testing.T, o proxytest.EchoOptions) *proxytest.Echo {
+	t.Helper()
+	return proxytest.EchoServer(t, o)
+}
+
+// cutTunnel has the one tunnel's backend go, and waits until another has it. (What is
+// said before the proxy knows is lost with the first.)
+func (p *proxy) cutTunnel(servers ...*proxytest.Echo) {
+	p.t.Helper()
+	had := p.logged(0, "tunnel redialled")
+	at := p.waitLog("tunnel opened", nil)
+	if len(had) > 0 {
+		at = had[len(had)-1]
+	}
+	for _, s := range servers {
+		if at.text("backend") == "p "+s.WS() {
+			s.CutTunnels()
+		}
+	}
+	if _, err := p.log.wait(0, len(had)+1, "tunnel redialled", nil); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// hanging is a backend that takes connections and answers no handshake.
+func hanging(t *testing.T) (url string, asked chan struct{}) {
+	t.Helper()
+	asked = make(chan struct{}, 100)
+	b := proxytest.NewRawBackend(t, func(conn net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			asked <- struct{}{}
+		}
+		conn.Read(make([]byte, 1)) // until it is closed
+	})
+	return "ws://" + b.Addr, asked
+}
