@@ -23,13 +23,18 @@ const maxPipelined = bufferSize
 // net/http stops it.
 //
 // An end of file is kept: a client may half-close right behind its request and
-// wait for the answer. From then on only a reset tells that it has gone. Once all
-// that may be kept is there, nothing is read any more: the client must wait, and its
-// going shows when the answer is written. Behind an upgrade request whose handler has
-// called Await the end of file, too, says that the client has gone.
+// wait for the answer. From then on only a reset tells that it has gone, or a minute
+// in which nothing was to be sent to it (an answer that streams and has nothing to
+// say). Once all that may be kept is there, nothing is read any more: the client must
+// wait, and its going shows when the answer is written. Behind an upgrade request whose
+// handler has called Await the end of file, too, says that the client has gone.
 func (c *Conn) watch(p []byte) error {
+	var since time.Time // of the end of file
 	for {
 		limit, wait, ended := c.watchLimit()
+		if ended && since.IsZero() {
+			since = time.Now()
+		}
 		var err error
 		switch {
 		case (ended || wait != nil) && c.isAwaited():
@@ -37,6 +42,8 @@ func (c *Conn) watch(p []byte) error {
 				return io.EOF
 			}
 			err = c.pauseFor(wait, lookForReset)
+		case ended && c.send.quiet(since):
+			return io.EOF
 		case ended && tunnel.Gone(c.Conn, false):
 			return syscall.ECONNRESET
 		case ended:

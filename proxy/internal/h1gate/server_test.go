@@ -284,8 +284,8 @@ func TestServerPipelinedViolationWaits(t *testing.T) {
 // A client that leaves cancels its request.
 func TestServerNoticesAClientThatLeaves(t *testing.T) {
 	leave := map[string]func(*net.TCPConn){
-		"end of file": func(c *net.TCPConn) { c.CloseWrite() },
-		"reset":       func(c *net.TCPConn) { c.SetLinger(0); c.Close() },
+		"reset":                  func(c *net.TCPConn) { c.SetLinger(0); c.Close() },
+		"reset after half-close": func(c *net.TCPConn) { c.CloseWrite(); c.SetLinger(0); c.Close() },
 	}
 	for name, leave := range leave {
 		for _, head := range []string{

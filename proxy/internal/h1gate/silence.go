@@ -79,6 +79,20 @@ func (w *SendWatch) TimedOut() bool {
 	return w.late
 }
 
+// quiet says that an answer has begun, and that for a minute since then nothing was
+// written.
+func (w *SendWatch) quiet(since time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.since.IsZero() || w.depth > 0 {
+		return false
+	}
+	if w.since.After(since) {
+		since = w.since
+	}
+	return time.Since(since) >= DefaultSilence
+}
+
 // InWrite says that a Write is under way.
 func (w *SendWatch) InWrite() bool {
 	w.mu.Lock()
