@@ -283,7 +283,13 @@ func (q question) head(method, host string) []byte {
 	}
 	_ = q.header.Write(&b) // to memory
 	b.WriteString("\r\n")
-	return []byte(b.String())
+	return spelled([]byte(b.String()))
+}
+
+// spelled spells the headers of a handshake as RFC 6455 does, which net/http does
+// not: some servers and clients compare case. No value has a line end.
+func spelled(head []byte) []byte {
+	return bytes.ReplaceAll(head, []byte("\nSec-Websocket-"), []byte("\nSec-WebSocket-"))
 }
 
 // answered is a backend's answer with what came behind its head.
@@ -508,7 +514,7 @@ func (a *attempt) head101(resp *http.Response) []byte {
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
 	_ = resp.Header.Write(&b) // to memory
 	b.WriteString("\r\n")
-	return b.Bytes()
+	return spelled(b.Bytes())
 }
 
 // dropEmpty removes empty lines, which choose nothing: browsers take an empty

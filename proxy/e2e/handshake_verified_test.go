@@ -132,6 +132,40 @@ func slug(name string) string {
 	return strings.NewReplacer(" ", "-", ",", "", "/", "").Replace(name)
 }
 
+// TestSpelling: names are spelled as RFC 6455 spells them, both ways, however they
+// came and whichever way the handshake is made.
+func TestSpelling(t *testing.T) {
+	t.Parallel()
+	b := newWire(t, map[string]script{"/ws": repeat(switching("sec-websocket-protocol: chat"))})
+	p := start(t, web+fill(`
+routes: {all: {match: {path_prefix: /}, to: "ws://$b"}}
+`, map[string]string{"b": b.Addr}))
+	for _, kept := range []bool{false, true} {
+		client := connect(t, p)
+		if kept {
+			ask(t, client, request("GET /plain HTTP/1.1", "Host: a"))
+		}
+		asking := changed(nil, "sec-websocket-protocol: chat")
+		asking.Target = "/ws"
+		client.Send(asking.String())
+		answer := ""
+		for !strings.HasSuffix(answer, "\r\n\r\n") {
+			c, err := client.Reader.ReadByte()
+			if err != nil {
+				t.Fatalf("%v after %q", err, answer)
+			}
+			answer += string([]byte{c})
+		}
+		for text, names := range map[string][]string{answer: {"Accept", "Protocol"}, b.headOf(t, "/ws"): {"Key", "Version", "Protocol"}} {
+			for _, name := range names {
+				if !strings.Contains(text, "\r\nSec-WebSocket-"+name+": ") {
+					t.Errorf("kept %v: no Sec-WebSocket-%s in %q", kept, name, text)
+				}
+			}
+		}
+	}
+}
+
 // TestEmptyChoice: an empty line chooses nothing, and does not reach the client,
 // which would take it for a choice.
 func TestEmptyChoice(t *testing.T) {
