@@ -86,9 +86,9 @@ func (s *Server) judgePool(pool string) {
 	s.judging.Lock()
 	defer s.judging.Unlock()
 	t := s.adopted
-	s.tunnels.Judge(func(f drain.Facts) drain.Verdict {
+	s.tunnels.Evaluate(func(f drain.Facts) drain.Verdict {
 		if f.Backend.Pool != pool || t.byName[f.Route] == nil {
-			return drain.Verdict{AsBefore: true}
+			return drain.Verdict{Unchanged: true}
 		}
 		return t.judge(f, nil)
 	})

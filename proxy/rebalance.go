@@ -117,7 +117,7 @@ func (s *Server) letGo(pool *upstream.Pool, rule *rebalanceRule, under *balancin
 			continue
 		}
 		due := int(math.Ceil(float64(over) * float64(step) / float64(left)))
-		if n := s.tunnels.Release(share.Backend.Key(), due, share.Tunnels-over, step); n > 0 {
+		if n := s.tunnels.DrainSome(share.Backend.Key(), due, share.Tunnels-over, step); n > 0 {
 			s.log.Info("rebalancing", "pool", pool.Name(), "backend", share.Backend.Key().String(),
 				"tunnels", share.Tunnels, "share", math.Round(share.Fair), "draining", n)
 		}

@@ -92,7 +92,7 @@ func (d *redialler) arrive(b *upstream.Backend) {
 	d.story.backend, d.story.homeless = b, false
 	d.story.redials++
 	d.arrived = time.Now()
-	d.story.entry.Moved()
+	d.story.entry.EndMove()
 	d.server.redialled.Add(1)
 }
 
@@ -121,7 +121,7 @@ func (d *redialler) find(ctx context.Context, why tunnel.Reason, from *upstream.
 	switch {
 	case rt == nil:
 		return nil, errRouteGone
-	case !d.story.entry.Moving():
+	case !d.story.entry.StartMove():
 		return nil, errOnItsWayOut
 	case d.isFlapping(why) && !rt.counts.Retries.Spend():
 		return nil, errGoesAgain
@@ -254,7 +254,7 @@ func (d *redialler) reserve(h *hunt) (*attempt, error) {
 			return nil, err
 		}
 		a.backend = backend
-		d.story.entry.Towards(backend.Key())
+		d.story.entry.MoveTo(backend.Key())
 		if d.server.current() == t && rt.has(backend.Key()) {
 			return a, nil
 		}

@@ -194,7 +194,7 @@ func (s *Server) Adopt(old, new *Table) Changes {
 	changes := compare(old, new)
 	s.judging.Lock()
 	s.adopted = new
-	changes.Kept, changes.Draining = s.tunnels.Judge(func(f drain.Facts) drain.Verdict {
+	changes.Kept, changes.Draining = s.tunnels.Evaluate(func(f drain.Facts) drain.Verdict {
 		return new.judge(f, changes.Renamed)
 	})
 	s.judging.Unlock()

@@ -64,7 +64,7 @@ func (s *story) closed(end tunnel.Summary) {
 		s.backend.CloseTunnel()
 	}
 	s.counts.Tunnels.Release(s.client)
-	defer s.entry.Leave()()
+	defer s.entry.BeginRemove()()
 	attrs := []slog.Attr{
 		slog.String("closed_by", partyText(end.ClosedBy)),
 		slog.Int("code", int(end.Code)),

@@ -544,7 +544,7 @@ func (a *attempt) spec(answer *answered) tunnel.Spec {
 		Done:      story.closed,
 	}
 	if a.mayRedial(answer.agreed) {
-		a.entry.MayMove()
+		a.entry.SetMovable()
 		spec.Redial = a.redialler(story, answer.agreed).redial
 	}
 	return spec

@@ -1,10 +1,11 @@
-// Package drain keeps the set of open tunnels and decides when each must end.
+// Package drain keeps the set of open tunnels and ends or moves those that must go.
 //
-// The proxy adds every tunnel to one [Group]. After a reload it asks the Group
-// to judge them all; those that must go are told so one after the other, spread
-// over their policy's window, so that their clients do not all come back at
-// once. A tunnel that a later reload finds welcome again before its turn has
-// come is left alone. Shutdown is the same with another code, whatever a
-// route's policy says. A tunnel that has lost its place with its backend alone, and
-// may redial, has its turn in the same way, but to move (move.go).
+// The proxy adds every tunnel to one [Group]. After a reload it has the Group
+// evaluate them all. Those that must go are scheduled over the window of their
+// policy, so that their clients do not all come back at once: a tunnel that can
+// redial and must only leave its backend is told to move, any other one to end.
+// A later reload that lets a tunnel stay cancels what has been scheduled for it.
+// Shutdown schedules the end of every tunnel.
+//
+// What an [Entry] does in which state is in state.go, without timers and locks.
 package drain

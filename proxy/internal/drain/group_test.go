@@ -12,14 +12,14 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
-// fakeTunnel notes when and how it was told to end.
+// fakeTunnel records when and how it was told to end.
 type fakeTunnel struct {
 	mu    sync.Mutex
 	began time.Time
-	told  []ending
+	told  []notice
 }
 
-type ending struct {
+type notice struct {
 	after time.Duration
 	code  uint16
 	why   tunnel.Reason
@@ -28,7 +28,7 @@ type ending struct {
 
 func newFakeTunnel() *fakeTunnel { return &fakeTunnel{began: time.Now()} }
 
-func (f *fakeTunnel) note(e ending) {
+func (f *fakeTunnel) note(e notice) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	e.after = time.Since(f.began)
@@ -36,12 +36,12 @@ func (f *fakeTunnel) note(e ending) {
 }
 
 func (f *fakeTunnel) Close(code uint16, _ string, why tunnel.Reason) {
-	f.note(ending{code: code, why: why})
+	f.note(notice{code: code, why: why})
 }
-func (f *fakeTunnel) Cut(why tunnel.Reason) { f.note(ending{why: why, cut: true}) }
+func (f *fakeTunnel) Cut(why tunnel.Reason) { f.note(notice{why: why, cut: true}) }
 func (f *fakeTunnel) Counts() tunnel.Counts { return tunnel.Counts{} }
 
-func (f *fakeTunnel) endings() []ending {
+func (f *fakeTunnel) notices() []notice {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.told)
@@ -56,34 +56,34 @@ func open(g *Group, route string, p Policy) (*Entry, *fakeTunnel) {
 	return e, f
 }
 
-// drainRoutes is a judgement that sends away the tunnels of the named routes.
+// drainRoutes drains the tunnels of the named routes.
 func drainRoutes(names ...string) func(Facts) Verdict {
 	return func(f Facts) Verdict {
 		return Verdict{Drain: slices.Contains(names, f.Route), Route: f.Route, Backend: f.Backend}
 	}
 }
 
-func TestJudgeDrainsOnlyWhatMustGo(t *testing.T) {
+func TestEvaluate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGroup()
 		_, stays := open(g, "stays", testPolicy)
 		_, goes := open(g, "goes", testPolicy)
-		kept, draining := g.Judge(drainRoutes("goes"))
+		kept, draining := g.Evaluate(drainRoutes("goes"))
 		if kept != 1 || draining != 1 {
 			t.Errorf("kept %d, draining %d, want 1 and 1", kept, draining)
 		}
 		time.Sleep(Grace + testPolicy.Window)
 		synctest.Wait()
-		if got := stays.endings(); len(got) != 0 {
+		if got := stays.notices(); len(got) != 0 {
 			t.Errorf("the tunnel that stays was told %v", got)
 		}
-		if got := goes.endings(); len(got) != 1 || got[0].code != 1012 || got[0].why != tunnel.ReasonDrain {
+		if got := goes.notices(); len(got) != 1 || got[0].code != 1012 || got[0].why != tunnel.ReasonDrain {
 			t.Errorf("the tunnel that goes was told %v, want one Close 1012", got)
 		}
 	})
 }
 
-func TestDrainIsSpreadEvenlyOverTheWindow(t *testing.T) {
+func TestSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 100
 		g := NewGroup()
@@ -92,12 +92,12 @@ func TestDrainIsSpreadEvenlyOverTheWindow(t *testing.T) {
 			_, f := open(g, "r", testPolicy)
 			all = append(all, f)
 		}
-		g.Judge(drainRoutes("r"))
+		g.Evaluate(drainRoutes("r"))
 		time.Sleep(Grace + testPolicy.Window)
 		synctest.Wait()
 		perSlot := make([]int, n)
 		for _, f := range all {
-			ends := f.endings()
+			ends := f.notices()
 			if len(ends) != 1 {
 				t.Fatalf("told %v, want once", ends)
 			}
@@ -111,9 +111,9 @@ func TestDrainIsSpreadEvenlyOverTheWindow(t *testing.T) {
 	})
 }
 
-// TestTheFirstTurnComesAfterGrace: half of a file, or a mistake that is taken back at
-// once, costs nobody a tunnel; a window that is off is at once.
-func TestTheFirstTurnComesAfterGrace(t *testing.T) {
+// TestGrace: half of a file, or a mistake that is undone at once, ends no tunnel; without
+// a window there is no grace.
+func TestGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGroup()
 		var all []*fakeTunnel
@@ -125,14 +125,14 @@ func TestTheFirstTurnComesAfterGrace(t *testing.T) {
 		told := func() (n int) {
 			synctest.Wait()
 			for _, f := range all {
-				n += len(f.endings())
+				n += len(f.notices())
 			}
 			return n
 		}
 
-		g.Judge(drainRoutes("r"))
-		if got := told(); got != 0 || len(off.endings()) != 1 {
-			t.Errorf("%d told at once, and %v with the window off; want none, and one Close", got, off.endings())
+		g.Evaluate(drainRoutes("r"))
+		if got := told(); got != 0 || len(off.notices()) != 1 {
+			t.Errorf("%d told at once, and %v with the window off; want none, and one Close", got, off.notices())
 		}
 		if _, draining := g.Len(); draining != 101 {
 			t.Errorf("%d draining, want all of them", draining)
@@ -141,12 +141,12 @@ func TestTheFirstTurnComesAfterGrace(t *testing.T) {
 		if got := told(); got != 0 {
 			t.Errorf("%d told before the grace was over", got)
 		}
-		g.Judge(drainRoutes())
+		g.Evaluate(drainRoutes())
 		time.Sleep(time.Minute)
 		if got := told(); got != 0 {
-			t.Errorf("%d told although the edit was taken back", got)
+			t.Errorf("%d told although the edit was undone", got)
 		}
-		g.Judge(drainRoutes("r"))
+		g.Evaluate(drainRoutes("r"))
 		time.Sleep(Grace + time.Millisecond)
 		if got := told(); got != len(all) {
 			t.Errorf("%d of %d told when the window was over", got, len(all))
@@ -154,21 +154,21 @@ func TestTheFirstTurnComesAfterGrace(t *testing.T) {
 	})
 }
 
-// TestShutdownDuringGrace does not wait for its end.
+// TestShutdownDuringGrace: a shutdown does not wait for the end of the grace.
 func TestShutdownDuringGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGroup()
 		_, f := open(g, "r", testPolicy)
-		g.Judge(drainRoutes("r"))
+		g.Evaluate(drainRoutes("r"))
 		g.Shutdown(Policy{Window: -1, Code: 1001})
 		synctest.Wait()
-		if got := f.endings(); len(got) != 1 || got[0].code != 1001 || got[0].why != tunnel.ReasonShutdown {
+		if got := f.notices(); len(got) != 1 || got[0].code != 1001 || got[0].why != tunnel.ReasonShutdown {
 			t.Errorf("told %v, want one Close 1001", got)
 		}
 	})
 }
 
-// forbid is a judgement that some routes' clients are no longer allowed.
+// forbid no longer allows the clients of the named routes.
 func forbid(names ...string) func(Facts) Verdict {
 	return func(f Facts) Verdict {
 		no := slices.Contains(names, f.Route)
@@ -176,7 +176,7 @@ func forbid(names ...string) func(Facts) Verdict {
 	}
 }
 
-// TestForbidden: who is no longer allowed goes soon, whatever the policy says.
+// TestForbidden: a client that is no longer allowed goes soon, whatever the policy says.
 func TestForbidden(t *testing.T) {
 	for name, policy := range map[string]Policy{
 		"kept":             {Window: time.Second, Code: 1012, Keep: true},
@@ -191,18 +191,18 @@ func TestForbidden(t *testing.T) {
 					_, f := open(g, "r", policy)
 					all = append(all, f)
 				}
-				if policy.Window > 0 { // a drain that is under way gives way
-					g.Judge(drainRoutes("r"))
+				if policy.Window > 0 { // instead of a drain that is under way
+					g.Evaluate(drainRoutes("r"))
 				}
-				if kept, draining := g.Judge(forbid("r")); kept != 0 || draining != len(all) {
+				if kept, draining := g.Evaluate(forbid("r")); kept != 0 || draining != len(all) {
 					t.Errorf("kept %d, draining %d, want all draining", kept, draining)
 				}
-				g.Judge(forbid("r")) // which puts nothing off
+				g.Evaluate(forbid("r")) // which must not delay it
 				time.Sleep(5 * time.Second)
 				synctest.Wait()
 				var first, last time.Duration = time.Hour, 0
 				for _, f := range all {
-					got := f.endings()
+					got := f.notices()
 					if len(got) != 1 || got[0].code != 1008 || got[0].why != tunnel.ReasonForbidden {
 						t.Fatalf("told %v, want one Close 1008", got)
 					}
@@ -216,15 +216,15 @@ func TestForbidden(t *testing.T) {
 	}
 }
 
-// TestForbiddenTakenBack: what the drain policy says holds again.
-func TestForbiddenTakenBack(t *testing.T) {
+// TestForbiddenUndone: the drain policy counts again.
+func TestForbiddenUndone(t *testing.T) {
 	for name, tt := range map[string]struct {
 		policy Policy
 		then   func(Facts) Verdict
 		code   uint16 // in the end; 0: it stays
 	}{
-		"welcome":             {testPolicy, forbid(), 0},
-		"welcome, and kept":   {Policy{Keep: true}, forbid(), 0},
+		"stays":               {testPolicy, forbid(), 0},
+		"stays, and kept":     {Policy{Keep: true}, forbid(), 0},
 		"to be drained":       {testPolicy, drainRoutes("r"), 1012},
 		"to be drained, kept": {Policy{Keep: true}, drainRoutes("r"), 0},
 	} {
@@ -232,33 +232,33 @@ func TestForbiddenTakenBack(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := NewGroup()
 				_, f := open(g, "r", tt.policy)
-				g.Judge(forbid("r"))
+				g.Evaluate(forbid("r"))
 				time.Sleep(Grace - 1)
-				g.Judge(tt.then)
+				g.Evaluate(tt.then)
 				time.Sleep(time.Minute)
 				synctest.Wait()
 				var code uint16
-				for _, e := range f.endings() {
+				for _, e := range f.notices() {
 					code = e.code
 				}
-				if code != tt.code || len(f.endings()) > 1 {
-					t.Errorf("told %v, want code %d", f.endings(), tt.code)
+				if code != tt.code || len(f.notices()) > 1 {
+					t.Errorf("told %v, want code %d", f.notices(), tt.code)
 				}
 			})
 		})
 	}
 }
 
-func TestAReloadLetsOffWhoseTurnHasNotCome(t *testing.T) {
+func TestCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGroup()
 		_, f := open(g, "r", testPolicy)
-		g.Judge(drainRoutes("r"))
-		g.Judge(drainRoutes())
+		g.Evaluate(drainRoutes("r"))
+		g.Evaluate(drainRoutes())
 		time.Sleep(2 * testPolicy.Window)
 		synctest.Wait()
-		if got := f.endings(); len(got) != 0 {
-			t.Errorf("told %v although it was let off", got)
+		if got := f.notices(); len(got) != 0 {
+			t.Errorf("told %v although it was cancelled", got)
 		}
 		if open, draining := g.Len(); open != 1 || draining != 0 {
 			t.Errorf("Len = %d, %d, want 1 open and none draining", open, draining)
@@ -266,67 +266,67 @@ func TestAReloadLetsOffWhoseTurnHasNotCome(t *testing.T) {
 	})
 }
 
-func TestASecondJudgementKeepsTheTurn(t *testing.T) {
+func TestEvaluateAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGroup()
 		_, f := open(g, "r", testPolicy)
-		g.Judge(drainRoutes("r"))
-		for range 20 { // each would push the turn away if it were given anew
+		g.Evaluate(drainRoutes("r"))
+		for range 20 { // each would delay it if it were scheduled anew
 			time.Sleep((Grace + testPolicy.Window) / 20)
 			synctest.Wait()
-			g.Judge(drainRoutes("r"))
+			g.Evaluate(drainRoutes("r"))
 		}
-		if got := f.endings(); len(got) != 1 {
+		if got := f.notices(); len(got) != 1 {
 			t.Errorf("told %v, want once within the first window", got)
 		}
 	})
 }
 
-func TestKeepLeavesItOpenUntilShutdown(t *testing.T) {
+func TestKeep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGroup()
 		_, f := open(g, "r", Policy{Window: time.Second, Code: 1012, Keep: true})
-		if kept, draining := g.Judge(drainRoutes("r")); kept != 1 || draining != 0 {
+		if kept, draining := g.Evaluate(drainRoutes("r")); kept != 1 || draining != 0 {
 			t.Errorf("kept %d, draining %d, want 1 and 0", kept, draining)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if got := f.endings(); len(got) != 0 {
+		if got := f.notices(); len(got) != 0 {
 			t.Fatalf("told %v although its policy keeps it", got)
 		}
 		g.Shutdown(Policy{Window: time.Second, Code: 1001})
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if got := f.endings(); len(got) != 1 || got[0].code != 1001 || got[0].why != tunnel.ReasonShutdown {
+		if got := f.notices(); len(got) != 1 || got[0].code != 1001 || got[0].why != tunnel.ReasonShutdown {
 			t.Errorf("told %v, want one Close 1001", got)
 		}
 	})
 }
 
-func TestShutdownBringsPendingTurnsForward(t *testing.T) {
+func TestShutdownDuringDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGroup()
 		_, f := open(g, "r", Policy{Window: time.Hour, Code: 1012})
-		g.Judge(drainRoutes("r"))
+		g.Evaluate(drainRoutes("r"))
 		g.Shutdown(Policy{Window: time.Second, Code: 1001})
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if got := f.endings(); len(got) != 1 || got[0].code != 1001 {
+		if got := f.notices(); len(got) != 1 || got[0].code != 1001 {
 			t.Errorf("told %v, want one Close 1001", got)
 		}
 	})
 }
 
 // A reload or a shutdown must not miss a tunnel whose handshake is under way.
-func TestAVerdictDuringTheHandshakeIsKept(t *testing.T) {
+func TestEvaluateDuringHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGroup()
 		e := g.Reserve(Facts{Route: "r", Policy: Policy{Code: 1012}})
-		g.Judge(drainRoutes("r"))
+		g.Evaluate(drainRoutes("r"))
 		synctest.Wait()
 		f := newFakeTunnel()
 		e.Opened(f)
-		if got := f.endings(); len(got) != 1 || got[0].code != 1012 {
+		if got := f.notices(); len(got) != 1 || got[0].code != 1012 {
 			t.Errorf("told %v, want Close 1012 at once", got)
 		}
 
@@ -335,37 +335,37 @@ func TestAVerdictDuringTheHandshakeIsKept(t *testing.T) {
 		synctest.Wait()
 		f = newFakeTunnel()
 		late.Opened(f)
-		if got := f.endings(); len(got) != 1 || got[0].code != 1001 {
+		if got := f.notices(); len(got) != 1 || got[0].code != 1001 {
 			t.Errorf("told %v after the shutdown began, want Close 1001 at once", got)
 		}
 	})
 }
 
-// TestLongestClose is that of the tunnels that are open, not of those that were.
+// TestLongestClose: only open tunnels count.
 func TestLongestClose(t *testing.T) {
 	g := NewGroup()
 	if got := g.LongestClose(); got != 0 {
-		t.Errorf("%v with nobody in, want 0", got)
+		t.Errorf("%v with no tunnel, want 0", got)
 	}
 	g.Reserve(Facts{CloseTimeout: time.Second})
 	long := g.Reserve(Facts{CloseTimeout: time.Minute})
 	if got := g.LongestClose(); got != time.Minute {
-		t.Errorf("%v, want that of the most patient", got)
+		t.Errorf("%v, want the longer one", got)
 	}
 	long.Remove()
 	if got := g.LongestClose(); got != time.Second {
-		t.Errorf("%v once the most patient is gone, want the other's", got)
+		t.Errorf("%v without the longer one, want the other", got)
 	}
 }
 
-func TestRenamesAreFollowed(t *testing.T) {
+func TestRename(t *testing.T) {
 	g := NewGroup()
 	e, _ := open(g, "old", testPolicy)
-	g.Judge(func(f Facts) Verdict { return Verdict{Route: "new", Backend: upstream.BackendKey{Pool: "new"}} })
+	g.Evaluate(func(f Facts) Verdict { return Verdict{Route: "new", Backend: upstream.BackendKey{Pool: "new"}} })
 	if e.Route() != "new" {
 		t.Errorf("route %q after the rename, want new", e.Route())
 	}
-	g.Judge(func(f Facts) Verdict {
+	g.Evaluate(func(f Facts) Verdict {
 		if f.Backend.Pool != "new" {
 			t.Errorf("backend's pool %q after the rename, want new", f.Backend.Pool)
 		}
@@ -373,7 +373,7 @@ func TestRenamesAreFollowed(t *testing.T) {
 	})
 }
 
-func TestWaitReturnsWhenTheLastTunnelIsGone(t *testing.T) {
+func TestWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGroup()
 		if err := g.Wait(t.Context()); err != nil {
@@ -386,31 +386,31 @@ func TestWaitReturnsWhenTheLastTunnelIsGone(t *testing.T) {
 			t.Fatal("Wait returned nil with a tunnel open")
 		}
 		g.Cut(tunnel.ReasonShutdown)
-		if got := f.endings(); len(got) != 1 || !got[0].cut {
+		if got := f.notices(); len(got) != 1 || !got[0].cut {
 			t.Errorf("told %v, want one Cut", got)
 		}
 		e.Remove()
-		e.Remove() // a tunnel that failed to open may say so twice
+		e.Remove() // as when a tunnel fails to open
 		if err := g.Wait(t.Context()); err != nil {
 			t.Errorf("Wait after the last Remove: %v", err)
 		}
 	})
 }
 
-// TestWaitAwaitsTheLastWord: a process that ended between a tunnel's end and its
-// line in the log would lose the line.
-func TestWaitAwaitsTheLastWord(t *testing.T) {
+// TestWaitForRemove: a process that ended between a tunnel's end and its line in the
+// log would lose the line.
+func TestWaitForRemove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGroup()
 		e, _ := open(g, "a", testPolicy)
-		done := e.Leave()
+		done := e.BeginRemove()
 		if n, _ := g.Len(); n != 0 {
 			t.Errorf("%d tunnels open, wanted none", n)
 		}
 		brief, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		if err := g.Wait(brief); err == nil {
-			t.Error("Wait did not wait for the last word")
+			t.Error("Wait did not wait for the end of the removal")
 		}
 		e.Remove() // which changes nothing
 		other, _ := open(g, "b", testPolicy)
@@ -422,15 +422,15 @@ func TestWaitAwaitsTheLastWord(t *testing.T) {
 	})
 }
 
-// TestRelease: so many, never more, never those that are to be kept, and a
-// judgement of others leaves them to their turn.
-func TestRelease(t *testing.T) {
+// TestDrainSome: never more than asked for, never those to keep, and an evaluation of
+// others does not change them.
+func TestDrainSome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGroup()
 		here := upstream.BackendKey{Pool: "p", Authority: "here"}
 		told := func(fakes []*fakeTunnel) (n int) {
 			for _, f := range fakes {
-				n += len(f.endings())
+				n += len(f.notices())
 			}
 			return n
 		}
@@ -449,14 +449,14 @@ func TestRelease(t *testing.T) {
 			*list = append(*list, f)
 		}
 		for _, tt := range []struct{ most, keep, want int }{{3, 0, 3}, {5, 16, 1}, {5, 16, 0}, {100, 0, 6}, {1, 0, 0}} {
-			if got := g.Release(here, tt.most, tt.keep, time.Second); got != tt.want {
-				t.Errorf("Release(%d, %d) = %d, want %d", tt.most, tt.keep, got, tt.want)
+			if got := g.DrainSome(here, tt.most, tt.keep, time.Second); got != tt.want {
+				t.Errorf("DrainSome(%d, %d) = %d, want %d", tt.most, tt.keep, got, tt.want)
 			}
 		}
 		if got := g.Staying("p"); got[here] != 10 || got[upstream.BackendKey{Pool: "p", Authority: "there"}] != 10 || len(got) != 2 {
-			t.Errorf("staying: %v, want those that are kept and those elsewhere", got)
+			t.Errorf("staying: %v, want the kept ones and those elsewhere", got)
 		}
-		if stay, draining := g.Judge(func(Facts) Verdict { return Verdict{AsBefore: true} }); stay != 20 || draining != 10 {
+		if stay, draining := g.Evaluate(func(Facts) Verdict { return Verdict{Unchanged: true} }); stay != 20 || draining != 10 {
 			t.Errorf("%d stay and %d go, want 20 and 10", stay, draining)
 		}
 		time.Sleep(time.Second)

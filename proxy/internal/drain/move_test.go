@@ -10,7 +10,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
-// fakeMover notes when it was told to move, too: as often as it says it has.
+// fakeMover also records what it was told when it was told to move.
 type fakeMover struct {
 	*fakeTunnel
 	moves []int
@@ -28,14 +28,14 @@ func (f *fakeMover) told(t *testing.T, moves []int, ends int) {
 	f.mu.Lock()
 	got := slices.Clone(f.moves)
 	f.mu.Unlock()
-	if !slices.Equal(got, moves) || len(f.endings()) != ends {
-		t.Errorf("told to move %v and to end %v; want %v and %d ends", got, f.endings(), moves, ends)
+	if !slices.Equal(got, moves) || len(f.notices()) != ends {
+		t.Errorf("told to move %v and to end %v; want %v and %d ends", got, f.notices(), moves, ends)
 	}
 }
 
 func openMover(g *Group, p Policy) (*Entry, *fakeMover) {
 	e := g.Reserve(Facts{Route: "r", Backend: at("a"), Policy: p})
-	e.MayMove()
+	e.SetMovable()
 	f := &fakeMover{fakeTunnel: newFakeTunnel()}
 	e.Opened(f)
 	return e, f
@@ -45,7 +45,7 @@ func at(authority string) upstream.BackendKey {
 	return upstream.BackendKey{Pool: "p", Authority: authority}
 }
 
-// leave is a judgement that nobody may stay at these backends.
+// leave drains the tunnels of these backends, which may move.
 func leave(authorities ...string) func(Facts) Verdict {
 	return func(f Facts) Verdict {
 		return Verdict{Drain: slices.Contains(authorities, f.Backend.Authority), Move: true, Route: f.Route, Backend: f.Backend}
@@ -55,27 +55,27 @@ func leave(authorities ...string) func(Facts) Verdict {
 // moves goes through a move to another backend as the proxy does.
 func moves(t *testing.T, e *Entry, to string) {
 	t.Helper()
-	if !e.Moving() {
-		t.Fatal("a tunnel that may move was told that it is on its way out")
+	if !e.StartMove() {
+		t.Fatal("StartMove returned false")
 	}
-	e.Towards(at(to))
-	e.Moved()
+	e.MoveTo(at(to))
+	e.EndMove()
 }
 
-// TestMove: in its turn a tunnel that can redial moves, and is like any other then;
-// one that cannot ends.
+// TestMove: a tunnel that can redial moves, and is like any other then; one that cannot
+// ends.
 func TestMove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGroup()
 		e, can := openMover(g, testPolicy)
 		cannot := newFakeTunnel()
 		g.Reserve(Facts{Route: "r", Backend: at("a"), Policy: testPolicy}).Opened(cannot)
-		if kept, draining := g.Judge(leave("a")); kept != 0 || draining != 2 {
+		if kept, draining := g.Evaluate(leave("a")); kept != 0 || draining != 2 {
 			t.Errorf("kept %d, draining %d, want none and both", kept, draining)
 		}
 		time.Sleep(Grace + testPolicy.Window)
 		can.told(t, []int{0}, 0)
-		if got := cannot.endings(); len(got) != 1 {
+		if got := cannot.notices(); len(got) != 1 {
 			t.Errorf("the tunnel that cannot move was told %v", got)
 		}
 		if _, draining := g.Len(); draining != 1 || g.Moving() != 1 || g.Staying("p")[at("a")] != 0 {
@@ -85,20 +85,20 @@ func TestMove(t *testing.T) {
 		if got := g.Staying("p"); g.Moving() != 0 || got[at("b")] != 1 || e.Backend() != at("b") {
 			t.Errorf("%d moving, %v staying, at %v; want one at b", g.Moving(), got, e.Backend())
 		}
-		if n := g.Release(at("b"), 1, 0, time.Second); n != 1 {
-			t.Errorf("released %d", n)
+		if n := g.DrainSome(at("b"), 1, 0, time.Second); n != 1 {
+			t.Errorf("drained %d, want 1", n)
 		}
 		time.Sleep(time.Second)
 		can.told(t, []int{0, 1}, 0)
 	})
 }
 
-// TestMoveJudgedAgain: what is judged while a tunnel moves is judged of where it is
-// going to, and holds when it is there.
-func TestMoveJudgedAgain(t *testing.T) {
+// TestEvaluateDuringMove: while a tunnel moves it is evaluated by the backend that it
+// moves to, and told when it is there.
+func TestEvaluateDuringMove(t *testing.T) {
 	for name, tt := range map[string]struct {
-		judged []string // while it moves from a to b, one after the other; of backends to leave
-		moves  []int
+		leave []string // backends to leave, one after the other, while it moves from a to b
+		moves []int
 	}{
 		"the first again": {[]string{"a"}, nil},
 		"the second":      {[]string{"b"}, []int{1}},
@@ -108,45 +108,45 @@ func TestMoveJudgedAgain(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := NewGroup()
 				e, f := openMover(g, testPolicy)
-				if !e.Moving() { // it was lost
+				if !e.StartMove() { // it was lost
 					t.Fatal("not moving")
 				}
-				g.Judge(leave("a"))
-				e.Towards(at("b"))
-				for _, authority := range tt.judged {
-					g.Judge(leave(authority))
+				g.Evaluate(leave("a"))
+				e.MoveTo(at("b"))
+				for _, authority := range tt.leave {
+					g.Evaluate(leave(authority))
 				}
 				time.Sleep(Grace + testPolicy.Window)
 				f.told(t, nil, 0)
-				e.Moved()
+				e.EndMove()
 				f.told(t, tt.moves, 0)
 			})
 		})
 	}
 }
 
-// TestMoveEnds: whatever ends a tunnel ends it while it moves, or before.
+// TestMoveEnds: a move never keeps a tunnel from ending.
 func TestMoveEnds(t *testing.T) {
 	end := func(f Facts) Verdict { return Verdict{Drain: true, Route: f.Route, Backend: f.Backend} }
 	for name, tt := range map[string]func(g *Group, e *Entry){
-		"its route goes while it waits for its turn": func(g *Group, e *Entry) {
-			g.Judge(leave("a"))
-			g.Judge(end)
+		"its route goes while its move is scheduled": func(g *Group, e *Entry) {
+			g.Evaluate(leave("a"))
+			g.Evaluate(end)
 		},
 		"its route goes while it moves": func(g *Group, e *Entry) {
-			e.Moving()
-			g.Judge(end)
+			e.StartMove()
+			g.Evaluate(end)
 		},
 		"its route goes while it moves, then it arrives": func(g *Group, e *Entry) {
-			e.Moving()
-			e.Towards(at("b"))
-			g.Judge(end)
-			e.Moved()
+			e.StartMove()
+			e.MoveTo(at("b"))
+			g.Evaluate(end)
+			e.EndMove()
 		},
 		"shutdown while it moves": func(g *Group, e *Entry) {
-			e.Moving()
+			e.StartMove()
 			g.Shutdown(testPolicy)
-			e.Moved()
+			e.EndMove()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestMoveEnds(t *testing.T) {
 				g := NewGroup()
 				e, f := openMover(g, testPolicy)
 				tt(g, e)
-				if e.Moving() {
+				if e.StartMove() {
 					t.Error("it moves once more")
 				}
 				time.Sleep(Grace + testPolicy.Window)
@@ -164,19 +164,20 @@ func TestMoveEnds(t *testing.T) {
 	}
 }
 
-// TestMoveLetOff: a turn to move is taken back like any other, and before Opened it is kept.
-func TestMoveLetOff(t *testing.T) {
+// TestMoveCancelled: a move can be cancelled, and one that is due before Opened is
+// carried out then.
+func TestMoveCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGroup()
 		_, f := openMover(g, testPolicy)
-		g.Judge(leave("a"))
-		g.Judge(leave())
+		g.Evaluate(leave("a"))
+		g.Evaluate(leave())
 		time.Sleep(Grace + testPolicy.Window)
 		f.told(t, nil, 0)
 
 		late := g.Reserve(Facts{Route: "r", Backend: at("a")})
-		late.MayMove()
-		g.Judge(leave("a"))
+		late.SetMovable()
+		g.Evaluate(leave("a"))
 		synctest.Wait()
 		time.Sleep(time.Millisecond)
 		opened := &fakeMover{fakeTunnel: newFakeTunnel()}

@@ -1,7 +1,7 @@
 package drain
 
-// What an entry keeps of its facts. There is one of these for every open tunnel, so
-// what many tunnels have in common is kept once.
+// What an entry keeps of its facts. There is one record for every open tunnel, so what
+// many tunnels have in common is kept once.
 
 import (
 	"net/netip"
@@ -14,29 +14,29 @@ import (
 
 // record is a tunnel's Facts in little memory.
 type record struct {
-	route   string
-	backend unique.Handle[upstream.BackendKey]
-	terms   unique.Handle[terms]
-	client  netip.Addr
-	site    *site // nil for a client that is no browser
+	route    string
+	backend  unique.Handle[upstream.BackendKey]
+	settings unique.Handle[settings]
+	client   netip.Addr
+	site     *site // nil where there was no Origin
 }
 
-// terms are the same for all tunnels of a route's settings.
-type terms struct {
+// settings are the same for all tunnels of a route, as it was when they opened.
+type settings struct {
 	policy       Policy
 	closeTimeout time.Duration
 }
 
 type site struct{ host, origin string }
 
-// recordOf copies the texts that are parts of a request's head: they would keep all
-// of it.
+// recordOf copies the texts that are parts of a request's head, which they would keep in
+// memory.
 func recordOf(f Facts) record {
 	r := record{
-		route:   f.Route,
-		backend: unique.Make(f.Backend),
-		terms:   unique.Make(terms{policy: f.Policy, closeTimeout: f.CloseTimeout}),
-		client:  f.Client,
+		route:    f.Route,
+		backend:  unique.Make(f.Backend),
+		settings: unique.Make(settings{policy: f.Policy, closeTimeout: f.CloseTimeout}),
+		client:   f.Client,
 	}
 	if f.Origin != "" {
 		r.site = &site{host: strings.Clone(f.Host), origin: strings.Clone(f.Origin)}
@@ -45,7 +45,7 @@ func recordOf(f Facts) record {
 }
 
 func (r *record) facts() Facts {
-	t := r.terms.Value()
+	t := r.settings.Value()
 	f := Facts{Route: r.route, Backend: r.backend.Value(), Client: r.client, Policy: t.policy, CloseTimeout: t.closeTimeout}
 	if r.site != nil {
 		f.Host, f.Origin = r.site.host, r.site.origin
@@ -53,4 +53,4 @@ func (r *record) facts() Facts {
 	return f
 }
 
-func (r *record) policy() Policy { return r.terms.Value().policy }
+func (r *record) policy() Policy { return r.settings.Value().policy }

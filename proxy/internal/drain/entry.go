@@ -1,0 +1,198 @@
+package drain
+
+import (
+	"time"
+	"unique"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+)
+
+// Entry is one tunnel of a Group, open or about to open. Safe for concurrent use.
+type Entry struct {
+	group  *Group
+	record // route and backend are guarded by group.mu; the rest never changes
+
+	// Guarded by group.mu.
+	tunnel    tunnel.Tunnel // nil until Opened
+	state     state
+	scheduled *scheduled // the last, unless it was cancelled
+	movable   bool
+	moved     int       // times
+	leaveFrom time.Time // in connectingToLeave: when it was evaluated
+}
+
+// scheduled is a time at which a tunnel is told to move or to end. It is compared by
+// identity: a timer may fire while it is being stopped.
+type scheduled struct {
+	terms
+	timer *time.Timer
+}
+
+// terms is what tunnels that are told together have in common.
+type terms struct {
+	policy Policy
+	why    tunnel.Reason
+}
+
+// grace is the time between an evaluation and the first tunnel that is told.
+func (t terms) grace() time.Duration {
+	if t.policy.Window <= 0 {
+		return 0
+	}
+	return Grace
+}
+
+// Opened hands the entry its tunnel.
+func (e *Entry) Opened(t tunnel.Tunnel) {
+	e.group.mu.Lock()
+	e.tunnel = t
+	notified := e.state == moveNotified || e.state == ending
+	var c command
+	if notified {
+		c = e.commandLocked()
+	}
+	e.group.mu.Unlock()
+	if notified {
+		c.giveTo(t)
+	}
+}
+
+// Remove takes the entry out of its group. It may be called more than once.
+func (e *Entry) Remove() { e.BeginRemove()() }
+
+// BeginRemove is Remove for a tunnel that still has a line of the log to come: it no
+// longer counts, but Wait waits until done is called, once.
+func (e *Entry) BeginRemove() (done func()) {
+	g := e.group
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if e.state == removed {
+		return func() {}
+	}
+	e.handleLocked(isRemoved)
+	delete(g.entries, e)
+	g.removing++
+	return g.endRemove
+}
+
+// Route is the name of the tunnel's route as of the last reload.
+func (e *Entry) Route() string {
+	e.group.mu.Lock()
+	defer e.group.mu.Unlock()
+	return e.route
+}
+
+// Backend is the tunnel's backend, in the pool that the last reload says, or the one
+// that it is moving to.
+func (e *Entry) Backend() upstream.BackendKey {
+	e.group.mu.Lock()
+	defer e.group.mu.Unlock()
+	return e.backend.Value()
+}
+
+// SetMovable says that the tunnel can redial. Before Opened.
+func (e *Entry) SetMovable() {
+	e.group.mu.Lock()
+	defer e.group.mu.Unlock()
+	e.movable = true
+}
+
+// StartMove notes that the tunnel has left its backend and looks for another. It
+// returns false if the tunnel must end.
+func (e *Entry) StartMove() bool {
+	e.group.mu.Lock()
+	defer e.group.mu.Unlock()
+	e.handleLocked(startsMove)
+	return e.state.isMoving()
+}
+
+// MoveTo notes the backend that the tunnel is moving to. Evaluations go by it from now
+// on.
+func (e *Entry) MoveTo(backend upstream.BackendKey) {
+	e.group.mu.Lock()
+	defer e.group.mu.Unlock()
+	e.backend = unique.Make(backend)
+	e.handleLocked(choosesTarget)
+}
+
+// EndMove notes that the tunnel has a backend again. If it must leave that one too, it
+// is told so as soon as the grace of the evaluation that said so is over.
+func (e *Entry) EndMove() {
+	e.group.mu.Lock()
+	defer e.group.mu.Unlock()
+	e.moved++
+	if e.handleLocked(hasMoved)&schedule != 0 {
+		t := e.termsLocked(mustMove)
+		e.scheduleLocked(time.Until(e.leaveFrom.Add(t.grace())), t)
+	}
+}
+
+// handleLocked changes the state and does what needs no terms. The caller does the rest
+// of the actions.
+func (e *Entry) handleLocked(ev event) (a actions) {
+	e.state, a = e.state.on(ev)
+	if a&cancel != 0 {
+		e.cancelLocked()
+	}
+	if a&remember != 0 {
+		e.leaveFrom = time.Now()
+	}
+	return a
+}
+
+// termsLocked is how the tunnel goes: by its own policy, unless it is forbidden.
+func (e *Entry) termsLocked(ev event) terms {
+	if ev == isForbidden {
+		return terms{policy: forbidden, why: tunnel.ReasonForbidden}
+	}
+	return terms{policy: e.policy(), why: tunnel.ReasonDrain}
+}
+
+func (e *Entry) scheduleLocked(after time.Duration, t terms) {
+	e.cancelLocked()
+	s := &scheduled{terms: t}
+	e.scheduled = s
+	s.timer = time.AfterFunc(after, func() { e.due(s) })
+}
+
+func (e *Entry) cancelLocked() {
+	if e.scheduled != nil {
+		e.scheduled.timer.Stop()
+		e.scheduled = nil
+	}
+}
+
+// due is s's timer.
+func (e *Entry) due(s *scheduled) {
+	e.group.mu.Lock()
+	if e.scheduled != s || e.handleLocked(isDue)&notify == 0 {
+		e.group.mu.Unlock()
+		return
+	}
+	open, c := e.tunnel, e.commandLocked()
+	e.group.mu.Unlock()
+	if open != nil { // else Opened gives it
+		c.giveTo(open)
+	}
+}
+
+// command is what a tunnel is told. It is given without the lock: a tunnel that ends at
+// once calls Remove.
+type command struct {
+	terms
+	move  bool
+	moved int // how often the tunnel had moved by then
+}
+
+func (e *Entry) commandLocked() command {
+	return command{e.scheduled.terms, e.state == moveNotified, e.moved}
+}
+
+func (c command) giveTo(open tunnel.Tunnel) {
+	if m, ok := open.(tunnel.Mover); ok && c.move {
+		m.Move(c.moved, c.policy.Code, c.policy.Reason, c.why)
+		return
+	}
+	open.Close(c.policy.Code, c.policy.Reason, c.why)
+}
