@@ -25,15 +25,15 @@ func (s *shape) dataAttributes(computed bool) map[string]schema.Attribute {
 }
 
 func (s *shape) dataAttribute(computed bool) schema.Attribute {
-	required, optional, words := s.key.Required && !computed, !s.key.Required && !computed, s.words()
+	required, optional, words := s.key.Required && !computed, !s.key.Required && !computed, s.description()
 	switch s.key.Kind {
 	case routefile.KindMapping:
 		return schema.SingleNestedAttribute{Required: required, Optional: optional, Computed: computed, MarkdownDescription: words, Attributes: s.dataAttributes(computed)}
 	case routefile.KindNamed:
-		object := schema.NestedAttributeObject{Attributes: s.each.dataAttributes(computed)}
+		object := schema.NestedAttributeObject{Attributes: s.element.dataAttributes(computed)}
 		return schema.MapNestedAttribute{Required: required, Optional: optional, Computed: computed, MarkdownDescription: words, NestedObject: object}
 	case routefile.KindList:
-		object := schema.NestedAttributeObject{Attributes: s.each.dataAttributes(computed)}
+		object := schema.NestedAttributeObject{Attributes: s.element.dataAttributes(computed)}
 		return schema.ListNestedAttribute{Required: required, Optional: optional, Computed: computed, MarkdownDescription: words, NestedObject: object}
 	case routefile.KindSwitch:
 		return schema.BoolAttribute{Required: required, Optional: optional, Computed: computed, MarkdownDescription: words}

@@ -39,7 +39,7 @@ func (decodeFunction) Run(ctx context.Context, req function.RunRequest, resp *fu
 		resp.Error = err
 		return
 	}
-	value, bad := dynamicOf(f.Document())
+	value, bad := attrFromPlain(f.Document())
 	if bad != nil {
 		resp.Error = function.NewFuncError(bad.Error())
 		return

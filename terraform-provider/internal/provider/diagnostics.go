@@ -15,16 +15,16 @@ import (
 )
 
 // complaint is one mistake, of the validator or of a proxy, in the same words.
-type complaint struct {
+type problem struct {
 	pos    string // file:line:column; "" when it is at none, or at none that a reader has
 	key    string // dotted path of the key it is at, as routefile.Error has it
 	record string // whose it is: `route "chat"`
 	other  string // with whom the record clashes, if it does
 	text   string // what is wrong, without its place
-	by     string // the address of the proxy that says so; "" for the validator
+	proxy  string // the address of the proxy that says so; "" for the validator
 }
 
-func (c complaint) String() string {
+func (c problem) String() string {
 	if c.pos == "" {
 		return c.text
 	}
@@ -32,10 +32,10 @@ func (c complaint) String() string {
 }
 
 // complaintsOf are a validator's mistakes.
-func complaintsOf(errs routefile.Errors) []complaint {
-	all := make([]complaint, 0, len(errs))
+func problemsOf(errs routefile.Errors) []problem {
+	all := make([]problem, 0, len(errs))
 	for _, e := range errs {
-		c := complaint{pos: e.Pos.String(), key: e.Key, record: e.Record, other: e.Other, text: e.Text}
+		c := problem{pos: e.Pos.String(), key: e.Key, record: e.Record, other: e.Other, text: e.Text}
 		if e.Record != "" {
 			c.text = e.Record + ": " + e.Text
 		}
@@ -45,18 +45,18 @@ func complaintsOf(errs routefile.Errors) []complaint {
 }
 
 // complaintsFrom are a proxy's mistakes.
-func complaintsFrom(mistakes []statusapi.Mistake) []complaint {
-	all := make([]complaint, 0, len(mistakes))
+func problemsFrom(mistakes []statusapi.Mistake) []problem {
+	all := make([]problem, 0, len(mistakes))
 	for _, m := range mistakes {
 		place := m
 		place.Text = ""
-		all = append(all, complaint{pos: strings.TrimSuffix(place.String(), ": "), key: m.Key, text: m.Text})
+		all = append(all, problem{pos: strings.TrimSuffix(place.String(), ": "), key: m.Key, text: m.Text})
 	}
 	return all
 }
 
 // linesOf are complaints, one a line.
-func linesOf(all []complaint) string {
+func problemLines(all []problem) string {
 	const most = 20
 	lines := make([]string, 0, len(all))
 	for i, c := range all {
@@ -84,14 +84,14 @@ func (id recordID) prefix() string {
 }
 
 // owns says whether a complaint is about the record, or about one that clashes with it.
-func (id recordID) owns(c complaint) bool {
+func (id recordID) concerns(c problem) bool {
 	rest, found := strings.CutPrefix(c.key, id.prefix())
 	return found && (rest == "" || rest[0] == '.') && (c.record == "" || c.record == id.String()) || c.other == id.String()
 }
 
 // placeOf is the attribute that a mistake's key is at: the deepest that there is.
 // Names may contain dots, so those that the record has decide.
-func placeOf(id recordID, p routefile.Plain, key string) path.Path {
+func attributeOf(id recordID, p routefile.Plain, key string) path.Path {
 	rest, found := strings.CutPrefix(key, id.prefix()+".")
 	switch {
 	case !found:
@@ -107,9 +107,9 @@ func descend(at path.Path, s *shape, value any, rest string) path.Path {
 	if rest == "" || s == nil {
 		return at
 	}
-	if s.each == nil {
+	if s.element == nil {
 		name, deeper, _ := strings.Cut(rest, ".")
-		if below := s.below(name); below != nil {
+		if below := s.child(name); below != nil {
 			return descend(at.AtName(name), below, m[name], deeper)
 		}
 		return at
@@ -119,7 +119,7 @@ func descend(at path.Path, s *shape, value any, rest string) path.Path {
 		return at
 	}
 	deeper := strings.TrimPrefix(strings.TrimPrefix(rest, name), ".")
-	return descend(at.AtMapKey(name), s.each, m[name], deeper)
+	return descend(at.AtMapKey(name), s.element, m[name], deeper)
 }
 
 // longestName is the name that the key begins with: of "X" and "X.A" the longer,
@@ -138,13 +138,13 @@ func errorAt(at path.Path, summary, detail string) diag.Diagnostic {
 	if at.Equal(path.Empty()) {
 		return diag.NewErrorDiagnostic(summary, detail)
 	}
-	return diag.NewAttributeErrorDiagnostic(shown(at), summary, detail)
+	return diag.NewAttributeErrorDiagnostic(topLevelAttribute(at), summary, detail)
 }
 
 // shown is the place whose line terraform can show: of an attribute, but not of
 // what stands inside its object. With a deeper path it shows the whole resource;
 // the text says what in the attribute is meant.
-func shown(at path.Path) path.Path {
+func topLevelAttribute(at path.Path) path.Path {
 	steps := at.Steps()
 	if len(steps) == 0 {
 		return at
@@ -155,24 +155,24 @@ func shown(at path.Path) path.Path {
 	return at
 }
 
-func badSetting(at path.Path, text string) diag.Diagnostic {
+func invalidSetting(at path.Path, text string) diag.Diagnostic {
 	return errorAt(at, "Invalid provider configuration", text)
 }
 
-func noFile() diag.Diagnostic {
+func missingFile() diag.Diagnostic {
 	return diag.NewErrorDiagnostic("No routes file",
 		"no routes file is configured: set file in the provider block, or TUNNELFORM_FILE in the environment")
 }
 
 // unreadable is a routes file that cannot be read.
-func unreadable(file string, err error) diag.Diagnostic {
+func readFailed(file string, err error) diag.Diagnostic {
 	return diag.NewErrorDiagnostic("Cannot read the routes file", fmt.Sprintf("%s: %v", file, err))
 }
 
 // unclear is a file so broken that nobody can say whether a record stands in it.
-func unclear(id recordID, all []complaint) diag.Diagnostic {
+func recordMayBeHidden(id recordID, all []problem) diag.Diagnostic {
 	return diag.NewErrorDiagnostic("The routes file has mistakes",
-		fmt.Sprintf("whether %s stands in it cannot be said before they are gone:\n%s", id, linesOf(all)))
+		fmt.Sprintf("whether %s stands in it cannot be said before they are gone:\n%s", id, problemLines(all)))
 }
 
 // internalError is ours.
@@ -181,49 +181,49 @@ func internalError(err error) diag.Diagnostic {
 }
 
 // invalid are a record's own mistakes, each at its attribute.
-func invalid(id recordID, p routefile.Plain, all []complaint) (diags diag.Diagnostics) {
+func invalidRecord(id recordID, p routefile.Plain, all []problem) (diags diag.Diagnostics) {
 	for _, c := range all {
-		diags.Append(errorAt(placeOf(id, p, c.key), "Invalid "+noun(id.section), c.String()))
+		diags.Append(errorAt(attributeOf(id, p, c.key), "Invalid "+noun(id.section), c.String()))
 	}
 	return diags
 }
 
-func plannedTwice(id recordID) diag.Diagnostic {
+func duplicateInPlan(id recordID) diag.Diagnostic {
 	return errorAt(path.Root(nameAttribute), "Planned twice",
 		fmt.Sprintf("another resource of this run plans %s too: want one resource for each name", id))
 }
 
 // presentAlready warns of a record that stands in the file and is to be made.
-func presentAlready(id recordID, pos routefile.Pos) diag.Diagnostic {
+func alreadyInFile(id recordID, pos routefile.Pos) diag.Diagnostic {
 	return diag.NewAttributeWarningDiagnostic(path.Root(nameAttribute), "Stands in the routes file already",
-		fmt.Sprintf("%s: %s stands there already. If this run removes it, nothing is wrong; otherwise apply will fail: %s", pos, id, howToAdopt(id)))
+		fmt.Sprintf("%s: %s stands there already. If this run removes it, nothing is wrong; otherwise apply will fail: %s", pos, id, importHint(id)))
 }
 
 // clashOfPlans is about two records of this run that cannot stand beside each other.
-func clashOfPlans(rec record, c complaint) diag.Diagnostic {
-	return errorAt(placeOrMatch(rec, c), "Clashes with another "+noun(rec.id.section)+" of this plan", c.String())
+func conflictInPlan(rec record, c problem) diag.Diagnostic {
+	return errorAt(attributeOrMatch(rec, c), "Clashes with another "+noun(rec.id.section)+" of this plan", c.String())
 }
 
 // clashWithFile is about a record in the file that may be gone by the time of the apply.
-func clashWithFile(rec record, c complaint, other string) diag.Diagnostic {
-	return warningAt(placeOrMatch(rec, c), "Clashes with the routes file",
+func conflictWithFile(rec record, c problem, other string) diag.Diagnostic {
+	return warningAt(attributeOrMatch(rec, c), "Clashes with the routes file",
 		fmt.Sprintf("%s\n\nIf this run removes or changes %s, nothing is wrong; otherwise apply will fail.", c, other))
 }
 
 // notYet is about something that a record refers to and the file does not have.
-func notYet(rec record, c complaint) diag.Diagnostic {
-	return warningAt(placeOf(rec.id, rec.says, c.key), "Not in the routes file yet",
+func missingReference(rec record, c problem) diag.Diagnostic {
+	return warningAt(attributeOf(rec.id, rec.keys, c.key), "Not in the routes file yet",
 		fmt.Sprintf("%s\n\nIf this run makes it, refer to it (pool://${tunnelform_pool.NAME.name}), so that it is made first. "+
 			"If it stands in another routes file, name that file in the provider's context_files. Otherwise apply will fail.", c))
 }
 
 // placeOrMatch is where a clash is: at what the complaint names if that is this
 // record's, else at the conditions, which are what clashes.
-func placeOrMatch(rec record, c complaint) path.Path {
-	if at := placeOf(rec.id, rec.says, c.key); !at.Equal(path.Empty()) {
+func attributeOrMatch(rec record, c problem) path.Path {
+	if at := attributeOf(rec.id, rec.keys, c.key); !at.Equal(path.Empty()) {
 		return at
 	}
-	if _, has := rec.says["match"]; has {
+	if _, has := rec.keys["match"]; has {
 		return path.Root("match")
 	}
 	return path.Root(nameAttribute)
@@ -233,11 +233,11 @@ func warningAt(at path.Path, summary, detail string) diag.Diagnostic {
 	if at.Equal(path.Empty()) {
 		return diag.NewWarningDiagnostic(summary, detail)
 	}
-	return diag.NewAttributeWarningDiagnostic(shown(at), summary, detail)
+	return diag.NewAttributeWarningDiagnostic(topLevelAttribute(at), summary, detail)
 }
 
 // silentProxies warns that it is not known what proxies serve.
-func silentProxies(errs []error) diag.Diagnostic {
+func unreachableProxies(errs []error) diag.Diagnostic {
 	lines := make([]string, len(errs))
 	for i, err := range errs {
 		lines[i] = err.Error()
@@ -246,32 +246,32 @@ func silentProxies(errs []error) diag.Diagnostic {
 		"whether it serves what the routes file says is not known, so it counts as not serving it:\n"+strings.Join(lines, "\n"))
 }
 
-func howToAdopt(id recordID) string {
+func importHint(id recordID) string {
 	return fmt.Sprintf("import it (terraform import tunnelform_%s.ADDRESS %s), or if the resource's address has changed, write a moved block", noun(id.section), id.name)
 }
 
 // failedWrite is why a change did not come to be, at the attributes it concerns.
-func failedWrite(id recordID, p routefile.Plain, err error) (diags diag.Diagnostics) {
-	f, ok := err.(*failure)
+func writeDiagnostics(id recordID, p routefile.Plain, err error) (diags diag.Diagnostics) {
+	f, ok := err.(*writeError)
 	if !ok {
 		diags.Append(diag.NewErrorDiagnostic(fmt.Sprintf("Cannot write %s", id), err.Error()))
 		return diags
 	}
-	var rest []complaint
-	for _, c := range f.complaints {
-		if at := placeOf(id, p, c.key); id.owns(c) && !at.Equal(path.Empty()) {
-			diags.Append(errorAt(at, f.summary, joined(f.detail, c.String())))
+	var rest []problem
+	for _, c := range f.problems {
+		if at := attributeOf(id, p, c.key); id.concerns(c) && !at.Equal(path.Empty()) {
+			diags.Append(errorAt(at, f.summary, paragraphs(f.detail, c.String())))
 			continue
 		}
 		rest = append(rest, c)
 	}
-	if len(rest) > 0 || len(f.complaints) == 0 {
-		diags.Append(diag.NewErrorDiagnostic(f.summary, joined(f.detail, linesOf(rest))))
+	if len(rest) > 0 || len(f.problems) == 0 {
+		diags.Append(diag.NewErrorDiagnostic(f.summary, paragraphs(f.detail, problemLines(rest))))
 	}
 	return diags
 }
 
-func joined(parts ...string) string {
+func paragraphs(parts ...string) string {
 	var all []string
 	for _, p := range parts {
 		if p != "" {

@@ -30,7 +30,7 @@ func TestPlaceOf(t *testing.T) {
 		{recordID{routefile.InPools, "p"}, pool, "pools.p.backends.a.b.url", `backends["a.b"].url`},
 		{recordID{routefile.InPools, "p"}, pool, "pools.p.backends.a.url", `backends["a"].url`},
 	} {
-		if got := placeOf(tt.id, tt.p, tt.key).String(); got != tt.want {
+		if got := attributeOf(tt.id, tt.p, tt.key).String(); got != tt.want {
 			t.Errorf("%s: %s is at %q, want %q", tt.id, tt.key, got, tt.want)
 		}
 	}
@@ -39,18 +39,18 @@ func TestPlaceOf(t *testing.T) {
 func TestOwns(t *testing.T) {
 	chat := recordID{routefile.InRoutes, "chat"}
 	for _, tt := range []struct {
-		c    complaint
+		c    problem
 		want bool
 	}{
-		{complaint{key: "routes.chat", record: `route "chat"`}, true},
-		{complaint{key: "routes.chat.to", record: `route "chat"`}, true},
-		{complaint{key: "routes.chat.to"}, true}, // as a proxy says it
-		{complaint{key: "routes.chat.to", record: `route "chat.to"`}, false},
-		{complaint{key: "routes.chatter.to", record: `route "chatter"`}, false},
-		{complaint{key: "pools.chat", record: `pool "chat"`}, false},
-		{complaint{key: "routes.other.match", record: `route "other"`, other: `route "chat"`}, true},
+		{problem{key: "routes.chat", record: `route "chat"`}, true},
+		{problem{key: "routes.chat.to", record: `route "chat"`}, true},
+		{problem{key: "routes.chat.to"}, true}, // as a proxy says it
+		{problem{key: "routes.chat.to", record: `route "chat.to"`}, false},
+		{problem{key: "routes.chatter.to", record: `route "chatter"`}, false},
+		{problem{key: "pools.chat", record: `pool "chat"`}, false},
+		{problem{key: "routes.other.match", record: `route "other"`, other: `route "chat"`}, true},
 	} {
-		if got := chat.owns(tt.c); got != tt.want {
+		if got := chat.concerns(tt.c); got != tt.want {
 			t.Errorf("%s owns %+v: %t, want %t", chat, tt.c, got, tt.want)
 		}
 	}

@@ -23,8 +23,8 @@ type document struct {
 	file     *routefile.File
 	mistakes routefile.Errors // of the file alone
 
-	mu     sync.Mutex
-	prints map[recordID]string // guarded by mu
+	mu           sync.Mutex
+	fingerprints map[recordID]string // guarded by mu
 }
 
 // recordID names one record of a file.
@@ -35,7 +35,7 @@ type recordID struct {
 
 // newDocument reads data.
 func newDocument(path string, data []byte, revision string) *document {
-	d := &document{data: data, revision: revision, prints: map[recordID]string{}}
+	d := &document{data: data, revision: revision, fingerprints: map[recordID]string{}}
 	d.file, d.mistakes = routefile.Parse(path, data)
 	return d
 }
@@ -44,31 +44,31 @@ func newDocument(path string, data []byte, revision string) *document {
 func (d *document) fingerprint(id recordID) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	print, known := d.prints[id]
+	print, known := d.fingerprints[id]
 	if !known {
 		print = d.file.Fingerprint(id.section, id.name)
-		d.prints[id] = print
+		d.fingerprints[id] = print
 	}
 	return print
 }
 
 // hides returns the mistakes because of which a record may be there without being
 // found: those that are at no record, such as a file that is not even YAML.
-func (d *document) hides() []complaint {
-	return complaintsOf(slices.DeleteFunc(slices.Clone(d.mistakes), func(e *routefile.Error) bool { return e.Record != "" }))
+func (d *document) unlocatedProblems() []problem {
+	return problemsOf(slices.DeleteFunc(slices.Clone(d.mistakes), func(e *routefile.Error) bool { return e.Record != "" }))
 }
 
 // reader reads the file of a session. Safe for concurrent use.
 type reader struct {
 	session *session
-	looks   shared[*document]
+	reads   coalescer[*document]
 	last    *document // of the last look; looks takes turns
 }
 
 // read returns the file as it stands now: what it returns was read after the
 // call. A file that does not exist is an empty one. ctx ends the waiting.
 func (r *reader) read(ctx context.Context) (*document, error) {
-	return r.looks.do(ctx, r.load)
+	return r.reads.do(ctx, r.load)
 }
 
 func (r *reader) load(ctx context.Context) (*document, error) {

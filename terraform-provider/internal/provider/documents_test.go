@@ -195,7 +195,7 @@ func TestPlaceInDocument(t *testing.T) {
 		"pools.p":                   ``,
 		"":                          ``,
 	} {
-		if got := placeInDocument(own, key).String(); got != want {
+		if got := attributeInDocument(own, key).String(); got != want {
 			t.Errorf("%q is at %q, want %q", key, got, want)
 		}
 	}

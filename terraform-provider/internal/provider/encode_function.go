@@ -38,7 +38,7 @@ func (encodeFunction) Run(ctx context.Context, req function.RunRequest, resp *fu
 	if resp.Error = req.Arguments.Get(ctx, &document); resp.Error != nil {
 		return
 	}
-	said, err := plainOf(document)
+	said, err := plainFromAttr(document)
 	if err != nil {
 		resp.Error = function.NewArgumentFuncError(0, err.Error())
 		return

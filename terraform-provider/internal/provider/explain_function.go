@@ -73,13 +73,13 @@ func (explainFunction) Run(ctx context.Context, req function.RunRequest, resp *f
 	}
 	f, failed := readYAML(0, text)
 	if failed == nil {
-		failed = mistakesError(0, routefile.Check(f))
+		failed = problemsError(0, routefile.Check(f))
 	}
 	if failed != nil {
 		resp.Error = failed
 		return
 	}
-	question, failed := askedQuestion(url, options)
+	question, failed := questionFrom(url, options)
 	if failed != nil {
 		resp.Error = failed
 		return
@@ -106,10 +106,10 @@ func explanationOf(e *routefile.Explanation) explanationObject {
 // optionNames are the members that the options may have.
 var optionNames = []string{"client", "headers", "listener", "method", "upgrade"}
 
-func askedQuestion(url string, options []types.Dynamic) (q routefile.Question, failed *function.FuncError) {
+func questionFrom(url string, options []types.Dynamic) (q routefile.Question, failed *function.FuncError) {
 	said := routefile.Plain{}
 	for i, option := range options {
-		plain, err := plainOf(option)
+		plain, err := plainFromAttr(option)
 		one, ok := plain.(routefile.Plain)
 		if err != nil || !ok && plain != nil {
 			return q, function.NewArgumentFuncError(int64(2+i), "no object: want such as {method = \"POST\"}")
@@ -132,7 +132,7 @@ func askedQuestion(url string, options []types.Dynamic) (q routefile.Question, f
 func completeQuestion(q *routefile.Question, said routefile.Plain) (err error) {
 	for name := range said {
 		if !slices.Contains(optionNames, name) {
-			return fmt.Errorf("unknown option %q: want %s", name, wordsOf(optionNames))
+			return fmt.Errorf("unknown option %q: want %s", name, alternatives(optionNames))
 		}
 	}
 	if method := textIn(said, "method"); method != "" {

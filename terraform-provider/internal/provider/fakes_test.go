@@ -128,7 +128,7 @@ func withAdmin(addresses ...string) setting {
 
 func withWait(timeout, require string) setting {
 	return func(c *configuration) {
-		c.Wait = &waiting{Timeout: types.StringValue(timeout), Require: types.StringValue(require)}
+		c.Wait = &waitModel{Timeout: types.StringValue(timeout), Require: types.StringValue(require)}
 	}
 }
 
@@ -145,7 +145,7 @@ func newTestSession(t *testing.T, content string, settings ...setting) *session 
 func sessionOver(t *testing.T, file string, settings ...setting) *session {
 	t.Helper()
 	c := configuration{
-		File: types.StringValue(file), Wait: &waiting{}, ClashWait: types.StringValue("0s"),
+		File: types.StringValue(file), Wait: &waitModel{}, ClashWait: types.StringValue("0s"),
 		Admin: types.ListNull(types.StringType), ContextFiles: types.ListNull(types.StringType),
 	}
 	for _, set := range settings {

@@ -20,11 +20,11 @@ func yamlParameter() function.StringParameter {
 // readYAML parses an argument. Its mistakes, if any, are one error at that argument.
 func readYAML(argument int64, text string) (*routefile.File, *function.FuncError) {
 	f, errs := routefile.Parse("yaml", []byte(text))
-	return f, mistakesError(argument, errs)
+	return f, problemsError(argument, errs)
 }
 
 // mistakesError is nil where there are no mistakes.
-func mistakesError(argument int64, errs routefile.Errors) *function.FuncError {
+func problemsError(argument int64, errs routefile.Errors) *function.FuncError {
 	switch len(errs) {
 	case 0:
 		return nil
@@ -35,7 +35,7 @@ func mistakesError(argument int64, errs routefile.Errors) *function.FuncError {
 }
 
 // wordsOf lists names for a sentence: "a, b or c".
-func wordsOf(names []string) string {
+func alternatives(names []string) string {
 	if len(names) < 2 {
 		return strings.Join(names, "")
 	}

@@ -176,7 +176,7 @@ func TestPlainOfValues(t *testing.T) {
 			"l": types.TupleValueMust([]attr.Type{types.BoolType, types.StringType}, []attr.Value{types.BoolValue(true), types.StringNull()}),
 			"z": types.StringNull(),
 		}))
-	p, err := plainOf(object)
+	p, err := plainFromAttr(object)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func TestPlainOfValues(t *testing.T) {
 	if plain["n"] != "0.5" || !slices.Equal(plain["l"].([]any), []any{true}) || len(plain) != 2 {
 		t.Errorf("plain values are %v, want 0.5 as text, a list of true, and no null", plain)
 	}
-	if _, err := plainOf(types.StringUnknown()); err == nil {
+	if _, err := plainFromAttr(types.StringUnknown()); err == nil {
 		t.Error("an unknown value is read, want an error")
 	}
 }

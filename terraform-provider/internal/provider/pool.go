@@ -10,7 +10,7 @@ import (
 func newPool() resource.Resource {
 	return &recordResource{
 		section: routefile.InPools,
-		words: "One pool of the routes file with its backends. It owns its key and nothing else: everything else in the file, comments and layout included, stays byte for byte. " +
+		description: "One pool of the routes file with its backends. It owns its key and nothing else: everything else in the file, comments and layout included, stays byte for byte. " +
 			"Its attributes are the keys that a pool has in the routes file.\n\n" +
 			"A route sends to it with `to = \"pool://${tunnelform_pool.NAME.name}/\"`: the reference makes Terraform write the pool first and remove it last.",
 	}

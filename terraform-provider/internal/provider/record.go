@@ -28,9 +28,9 @@ const (
 // recordResource is a resource that owns one record. Its methods are called
 // concurrently, Configure before all others.
 type recordResource struct {
-	section routefile.Section
-	words   string // what the resource is, for the reference
-	session *session
+	section     routefile.Section
+	description string // what the resource is, for the reference
+	session     *session
 }
 
 var (
@@ -55,7 +55,7 @@ func (r *recordResource) Schema(_ context.Context, _ resource.SchemaRequest, res
 			"While it is false, a plan is not empty, and apply waits for the proxies again."}
 	attributes[revisionAttribute] = schema.StringAttribute{Computed: true,
 		MarkdownDescription: "Hash of what the record means. Comments, layout and the words for a value (`60s`, `1m`) are no part of it."}
-	resp.Schema = schema.Schema{MarkdownDescription: r.words, Attributes: attributes}
+	resp.Schema = schema.Schema{MarkdownDescription: r.description, Attributes: attributes}
 }
 
 func (r *recordResource) IdentitySchema(_ context.Context, _ resource.IdentitySchemaRequest, resp *resource.IdentitySchemaResponse) {
@@ -75,16 +75,16 @@ func (r *recordResource) ValidateConfig(_ context.Context, req resource.Validate
 		resp.Diagnostics.Append(internalError(err))
 		return
 	}
-	_, all := rec.judge()
-	resp.Diagnostics.Append(invalid(rec.id, rec.says, all)...)
-	resp.Diagnostics.Append(hollow(shapeOf(r.section), rec.says, rec.unknown)...)
+	_, all := rec.checkStandalone()
+	resp.Diagnostics.Append(invalidRecord(rec.id, rec.keys, all)...)
+	resp.Diagnostics.Append(emptyObjects(shapeOf(r.section), rec.keys, rec.unknown)...)
 }
 
 // ModifyPlan plans what is computed, and looks whether the record fits to what
 // stands in the file and to what else is planned.
 func (r *recordResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() {
-		r.planDrop(req.State)
+		r.planDelete(req.State)
 		return
 	}
 	rec, err := r.read(req.Plan.Raw)
@@ -93,39 +93,39 @@ func (r *recordResource) ModifyPlan(ctx context.Context, req resource.ModifyPlan
 		return
 	}
 	resp.Plan.Raw = rec.with(r.plannedServing(), rec.plannedRevision())
-	if r.session.usable(&resp.Diagnostics) && !rec.nameUnknown() {
+	if r.session.usable(&resp.Diagnostics) && !rec.nameIsUnknown() {
 		r.planRecord(ctx, rec, textOf(members(req.State.Raw)[nameAttribute]), resp.Plan.Raw.Equal(req.State.Raw), &resp.Diagnostics)
 	}
 }
 
 // planDrop notes that a record is going to leave.
-func (r *recordResource) planDrop(state tfsdk.State) {
+func (r *recordResource) planDelete(state tfsdk.State) {
 	if name := textOf(members(state.Raw)[nameAttribute]); r.session != nil && name != "" {
-		r.session.ledger.leave(recordID{r.section, name})
+		r.session.plan.markRemoved(recordID{r.section, name})
 	}
 }
 
 func (r *recordResource) planRecord(ctx context.Context, rec record, was string, same bool, diags *diag.Diagnostics) {
-	p := &planned{was: was}
-	file, all := rec.judge()
-	if diags.Append(invalid(rec.id, rec.says, all)...); len(all) > 0 {
+	p := &plannedRecord{priorName: was}
+	file, all := rec.checkStandalone()
+	if diags.Append(invalidRecord(rec.id, rec.keys, all)...); len(all) > 0 {
 		return
 	}
 	if len(rec.unknown) == 0 {
 		p.file = file
 	}
-	if !r.session.ledger.take(rec.id, p) {
-		diags.Append(plannedTwice(rec.id))
+	if !r.session.plan.claim(rec.id, p) {
+		diags.Append(duplicateInPlan(rec.id))
 		return
 	}
-	if r.session.ledger.wholeTaken() {
-		diags.Append(twoOwners())
+	if r.session.plan.wholeFileClaimed() {
+		diags.Append(conflictingResources())
 		return
 	}
 	if same {
 		return
 	}
-	diags.Append(r.session.ledger.fits(ctx, rec, p)...)
+	diags.Append(r.session.plan.conflicts(ctx, rec, p)...)
 }
 
 // plannedServing is what apply will have seen to: that the proxies serve the
@@ -142,21 +142,21 @@ func (r *recordResource) plannedServing() tftypes.Value {
 
 func (r *recordResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	resp.State.Raw = tftypes.NewValue(req.Plan.Raw.Type(), nil)
-	if state, ok := r.put(ctx, req.Plan.Raw, tftypes.NewValue(req.Plan.Raw.Type(), nil), &resp.Diagnostics); ok {
+	if state, ok := r.write(ctx, req.Plan.Raw, tftypes.NewValue(req.Plan.Raw.Type(), nil), &resp.Diagnostics); ok {
 		resp.State.Raw = state
-		r.identify(ctx, resp.Identity, state, &resp.Diagnostics)
+		r.setIdentity(ctx, resp.Identity, state, &resp.Diagnostics)
 	}
 }
 
 func (r *recordResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	if state, ok := r.put(ctx, req.Plan.Raw, req.State.Raw, &resp.Diagnostics); ok {
+	if state, ok := r.write(ctx, req.Plan.Raw, req.State.Raw, &resp.Diagnostics); ok {
 		resp.State.Raw = state
-		r.identify(ctx, resp.Identity, state, &resp.Diagnostics)
+		r.setIdentity(ctx, resp.Identity, state, &resp.Diagnostics)
 	}
 }
 
 // put brings a planned record into the file and returns its state.
-func (r *recordResource) put(ctx context.Context, plan, prior tftypes.Value, diags *diag.Diagnostics) (state tftypes.Value, ok bool) {
+func (r *recordResource) write(ctx context.Context, plan, prior tftypes.Value, diags *diag.Diagnostics) (state tftypes.Value, ok bool) {
 	rec, err := r.read(plan)
 	if err == nil && len(rec.unknown) > 0 {
 		err = fmt.Errorf("%q is not known at apply", rec.unknown)
@@ -169,9 +169,9 @@ func (r *recordResource) put(ctx context.Context, plan, prior tftypes.Value, dia
 	if !r.ready(diags) {
 		return state, false
 	}
-	err = r.session.writer.apply(ctx, change{id: rec.id, from: before.id.name, was: before.says, want: rec.says})
+	err = r.session.writer.apply(ctx, change{id: rec.id, priorName: before.id.name, prior: before.keys, desired: rec.keys})
 	if err != nil {
-		diags.Append(failedWrite(rec.id, rec.says, err)...)
+		diags.Append(writeDiagnostics(rec.id, rec.keys, err)...)
 		return state, false
 	}
 	return rec.with(r.servingNow(), rec.plannedRevision()), true
@@ -183,7 +183,7 @@ func (r *recordResource) ready(diags *diag.Diagnostics) bool {
 		return true
 	}
 	if !diags.HasError() {
-		diags.Append(noFile())
+		diags.Append(missingFile())
 	}
 	return false
 }
@@ -197,7 +197,7 @@ func (r *recordResource) servingNow() tftypes.Value {
 }
 
 func (r *recordResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
-	r.identify(ctx, resp.Identity, req.State.Raw, &resp.Diagnostics) // before terraform 1.12, a resource that is gone needs one too
+	r.setIdentity(ctx, resp.Identity, req.State.Raw, &resp.Diagnostics) // before terraform 1.12, a resource that is gone needs one too
 	if !r.session.usable(&resp.Diagnostics) {
 		return
 	}
@@ -208,12 +208,12 @@ func (r *recordResource) Read(ctx context.Context, req resource.ReadRequest, res
 	}
 	doc, err := r.session.reader.read(ctx)
 	if err != nil {
-		resp.Diagnostics.Append(unreadable(r.session.file, err))
+		resp.Diagnostics.Append(readFailed(r.session.file, err))
 		return
 	}
 	print := doc.fingerprint(before.id)
-	if hidden := doc.hides(); print == "" && len(hidden) > 0 {
-		resp.Diagnostics.Append(unclear(before.id, hidden))
+	if hidden := doc.unlocatedProblems(); print == "" && len(hidden) > 0 {
+		resp.Diagnostics.Append(recordMayBeHidden(before.id, hidden))
 		return
 	}
 	if print == "" {
@@ -232,11 +232,11 @@ func (r *recordResource) refreshed(ctx context.Context, before record, doc *docu
 		return before.with(serving, revision)
 	}
 	now := before
-	now.says = doc.file.Plain(r.section, before.id.name)
+	now.keys = doc.file.Plain(r.section, before.id.name)
 	if textOf(before.members[revisionAttribute]) != "" { // not after an import
-		now.says = r.section.InWordsOf(before.says, now.says)
+		now.keys = r.section.InWordsOf(before.keys, now.keys)
 	}
-	now.members = members(toValue(before.value.Type(), now.says))
+	now.members = members(toValue(before.value.Type(), now.keys))
 	now.members[nameAttribute] = before.members[nameAttribute]
 	return now.with(serving, revision)
 }
@@ -250,9 +250,9 @@ func (r *recordResource) Delete(ctx context.Context, req resource.DeleteRequest,
 	if !r.ready(&resp.Diagnostics) {
 		return
 	}
-	err = r.session.writer.apply(ctx, change{id: before.id, from: before.id.name, was: before.says})
+	err = r.session.writer.apply(ctx, change{id: before.id, priorName: before.id.name, prior: before.keys})
 	if err != nil {
-		resp.Diagnostics.Append(failedWrite(before.id, before.says, err)...)
+		resp.Diagnostics.Append(writeDiagnostics(before.id, before.keys, err)...)
 	}
 }
 
@@ -262,7 +262,7 @@ func (r *recordResource) ImportState(ctx context.Context, req resource.ImportSta
 }
 
 // identify sets the identity from a state.
-func (r *recordResource) identify(ctx context.Context, identity *tfsdk.ResourceIdentity, state tftypes.Value, diags *diag.Diagnostics) {
+func (r *recordResource) setIdentity(ctx context.Context, identity *tfsdk.ResourceIdentity, state tftypes.Value, diags *diag.Diagnostics) {
 	if identity != nil {
 		diags.Append(identity.SetAttribute(ctx, path.Root(nameAttribute), textOf(members(state)[nameAttribute]))...)
 	}
@@ -271,15 +271,15 @@ func (r *recordResource) identify(ctx context.Context, identity *tfsdk.ResourceI
 // record is one configuration, plan or state of a resource.
 type record struct {
 	id      recordID
-	says    routefile.Plain
+	keys    routefile.Plain
 	unknown []string // places that are not known yet
 	value   tftypes.Value
 	members map[string]tftypes.Value
 }
 
 func (r *recordResource) read(v tftypes.Value) (record, error) {
-	says, unknown, err := readPlain(shapeOf(r.section), v)
-	rec := record{says: says, unknown: unknown, value: v, members: members(v)}
+	says, unknown, err := decodePlain(shapeOf(r.section), v)
+	rec := record{keys: says, unknown: unknown, value: v, members: members(v)}
 	rec.id = recordID{r.section, textOf(rec.members[nameAttribute])}
 	return rec, err
 }
@@ -290,14 +290,14 @@ func (rec record) with(serving, revision tftypes.Value) tftypes.Value {
 	return tftypes.NewValue(rec.value.Type(), rec.members)
 }
 
-func (rec record) nameUnknown() bool { return rec.id.name == "" }
+func (rec record) nameIsUnknown() bool { return rec.id.name == "" }
 
 // plannedRevision is known as soon as the whole record is.
 func (rec record) plannedRevision() tftypes.Value {
 	if len(rec.unknown) > 0 {
 		return tftypes.NewValue(tftypes.String, tftypes.UnknownValue)
 	}
-	return tftypes.NewValue(tftypes.String, rec.id.section.Fingerprint(rec.says))
+	return tftypes.NewValue(tftypes.String, rec.id.section.Fingerprint(rec.keys))
 }
 
 func firstError(all ...error) error {

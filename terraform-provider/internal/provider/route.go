@@ -10,7 +10,7 @@ import (
 func newRoute() resource.Resource {
 	return &recordResource{
 		section: routefile.InRoutes,
-		words: "One route of the routes file. It owns its key and nothing else: everything else in the file, comments and layout included, stays byte for byte. " +
+		description: "One route of the routes file. It owns its key and nothing else: everything else in the file, comments and layout included, stays byte for byte. " +
 			"Its attributes are the keys that a route has in the routes file.\n\n" +
 			"Of `to`, `redirect` and `respond` exactly one is wanted. For more than about a thousand routes, one `tunnelform_routes_file` costs less.",
 	}

@@ -51,7 +51,7 @@ func (d *routesData) Read(ctx context.Context, req datasource.ReadRequest, resp 
 	}
 	doc, err := d.session.reader.read(ctx)
 	if err != nil {
-		resp.Diagnostics.Append(unreadable(d.session.file, err))
+		resp.Diagnostics.Append(readFailed(d.session.file, err))
 		return
 	}
 	resp.State.Raw = toValue(req.Config.Raw.Type(), d.session.plainFile(doc))
@@ -65,7 +65,7 @@ func (s *session) plainFile(doc *document) routefile.Plain {
 	}
 	maps.Copy(all, doc.file.Document())
 	all["content"] = string(doc.data)
-	for _, c := range s.judge(doc.file) {
+	for _, c := range s.check(doc.file) {
 		all["mistakes"] = append(all["mistakes"].([]any), c.String())
 	}
 	for _, name := range slices.Sorted(maps.Keys(doc.file.Routes)) {

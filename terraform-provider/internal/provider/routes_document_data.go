@@ -59,9 +59,9 @@ func (routesDocument) Read(ctx context.Context, req datasource.ReadRequest, resp
 		return
 	}
 	for _, name := range fileKeys {
-		resp.Diagnostics.Append(hollowAt(name, own[name])...)
+		resp.Diagnostics.Append(emptyObjectsIn(name, own[name])...)
 	}
-	m := merger{diags: &resp.Diagnostics, from: map[string]string{}}
+	m := merger{diags: &resp.Diagnostics, firstSeen: map[string]string{}}
 	m.sources(texts["source_documents"])
 	m.replace(own)
 	for i, text := range texts["override_documents"] {
@@ -82,8 +82,8 @@ func readDocumentConfig(config tfsdk.Config) (routefile.Plain, map[string][]stri
 	attributes := members(config.Raw)
 	own, texts := routefile.Plain{}, map[string][]string{}
 	for _, name := range fileKeys {
-		var r plainReader
-		value, err := r.read(shapes[name], attributes[name])
+		var r plainDecoder
+		value, err := r.decode(shapes[name], attributes[name])
 		if err != nil {
 			return nil, nil, err
 		}
@@ -92,8 +92,8 @@ func readDocumentConfig(config tfsdk.Config) (routefile.Plain, map[string][]stri
 		}
 	}
 	for _, name := range []string{"source_documents", "override_documents", "context_documents"} {
-		var r plainReader
-		value, err := r.read(nil, attributes[name])
+		var r plainDecoder
+		value, err := r.decode(nil, attributes[name])
 		if err != nil {
 			return nil, nil, err
 		}
@@ -115,20 +115,20 @@ func setDocument(state *tfsdk.State, config tfsdk.Config, yaml []byte) {
 
 // merger puts documents into one, record by record. Not for concurrent use.
 type merger struct {
-	merged routefile.Plain
-	from   map[string]string // who said a record first: "routes.chat" -> "source_documents[0]"
-	diags  *diag.Diagnostics
+	merged    routefile.Plain
+	firstSeen map[string]string // who said a record first: "routes.chat" -> "source_documents[0]"
+	diags     *diag.Diagnostics
 }
 
 // sources merges documents that may not say the same twice.
 func (m *merger) sources(texts []string) {
 	for i, text := range texts {
 		for _, r := range recordsOf(m.parse("source_documents", i, text)) {
-			if first, said := m.from[r.String()]; said && !r.empty() {
-				m.diags.Append(saidTwice(path.Root("source_documents").AtListIndex(i), r, first))
+			if first, said := m.firstSeen[r.String()]; said && !r.empty() {
+				m.diags.Append(duplicateRecord(path.Root("source_documents").AtListIndex(i), r, first))
 				continue
 			}
-			m.from[r.String()] = documentName("source_documents", i)
+			m.firstSeen[r.String()] = documentName("source_documents", i)
 			m.put(r)
 		}
 	}
@@ -141,7 +141,7 @@ func (m *merger) replace(p routefile.Plain) {
 	}
 }
 
-func (m *merger) put(r movedRecord) {
+func (m *merger) put(r documentEntry) {
 	if m.merged == nil {
 		m.merged = routefile.Plain{}
 	}
@@ -163,7 +163,7 @@ func (m *merger) put(r movedRecord) {
 func (m *merger) parse(attribute string, index int, text string) routefile.Plain {
 	f, errs := routefile.Parse(documentName(attribute, index), []byte(text))
 	if len(errs) > 0 {
-		m.diags.Append(badDocument(path.Root(attribute).AtListIndex(index), complaintsOf(errs)))
+		m.diags.Append(invalidDocument(path.Root(attribute).AtListIndex(index), problemsOf(errs)))
 		return nil
 	}
 	return f.Document()
@@ -171,7 +171,7 @@ func (m *merger) parse(attribute string, index int, text string) routefile.Plain
 
 // movedRecord is what merging moves as a whole: a record, or a key of the top
 // level that has none.
-type movedRecord struct {
+type documentEntry struct {
 	key   string
 	named bool   // the key holds records by name
 	name  string // "" is the section itself, without records
@@ -180,9 +180,9 @@ type movedRecord struct {
 
 // empty says that it is a section without records. It counts all the same:
 // `routes: {}` is consent to serve nothing.
-func (r movedRecord) empty() bool { return r.named && r.name == "" }
+func (r documentEntry) empty() bool { return r.named && r.name == "" }
 
-func (r movedRecord) String() string {
+func (r documentEntry) String() string {
 	if r.name == "" {
 		return r.key
 	}
@@ -190,7 +190,7 @@ func (r movedRecord) String() string {
 }
 
 // recordsOf are the records of a document, sorted.
-func recordsOf(p routefile.Plain) (all []movedRecord) {
+func recordsOf(p routefile.Plain) (all []documentEntry) {
 	for _, key := range fileKeys {
 		value, said := p[key]
 		section, _ := value.(routefile.Plain)
@@ -198,12 +198,12 @@ func recordsOf(p routefile.Plain) (all []movedRecord) {
 		switch {
 		case !said:
 		case !named:
-			all = append(all, movedRecord{key: key, value: value})
+			all = append(all, documentEntry{key: key, value: value})
 		case len(section) == 0:
-			all = append(all, movedRecord{key: key, named: true})
+			all = append(all, documentEntry{key: key, named: true})
 		default:
 			for _, name := range slices.Sorted(maps.Keys(section)) {
-				all = append(all, movedRecord{key, true, name, section[name]})
+				all = append(all, documentEntry{key, true, name, section[name]})
 			}
 		}
 	}
@@ -215,21 +215,21 @@ func recordsOf(p routefile.Plain) (all []movedRecord) {
 func judgeDocument(merged, own routefile.Plain, others []string, diags *diag.Diagnostics) []byte {
 	yaml, err := routefile.EncodeDocument(merged)
 	if err != nil {
-		diags.Append(badDocument(path.Empty(), []complaint{{text: err.Error()}}))
+		diags.Append(invalidDocument(path.Empty(), []problem{{text: err.Error()}}))
 		return nil
 	}
-	made, _ := routefile.Parse(renderedName, yaml)
+	made, _ := routefile.Parse(renderedFileName, yaml)
 	files := []*routefile.File{made}
 	for i, other := range others {
 		f, errs := routefile.Parse(documentName("context_documents", i), []byte(other))
 		if len(errs) > 0 {
-			diags.Append(badDocument(path.Root("context_documents").AtListIndex(i), complaintsOf(errs)))
+			diags.Append(invalidDocument(path.Root("context_documents").AtListIndex(i), problemsOf(errs)))
 			continue
 		}
 		files = append(files, f)
 	}
-	for _, c := range complaintsOf(routefile.Check(files...)) {
-		diags.Append(badDocument(placeInDocument(own, c.key), []complaint{unplaced(c)}))
+	for _, c := range problemsOf(routefile.Check(files...)) {
+		diags.Append(invalidDocument(attributeInDocument(own, c.key), []problem{withoutRenderedPosition(c)}))
 	}
 	return yaml
 }

@@ -21,18 +21,18 @@ import (
 
 // exclusive is the resource. Its methods are called concurrently, Configure
 // before all others.
-type exclusive struct{ session *session }
+type routesExclusiveResource struct{ session *session }
 
-func newRoutesExclusive() resource.Resource { return &exclusive{} }
+func newRoutesExclusive() resource.Resource { return &routesExclusiveResource{} }
 
 var (
-	_ resource.ResourceWithConfigure      = (*exclusive)(nil)
-	_ resource.ResourceWithValidateConfig = (*exclusive)(nil)
-	_ resource.ResourceWithModifyPlan     = (*exclusive)(nil)
-	_ resource.ResourceWithImportState    = (*exclusive)(nil)
+	_ resource.ResourceWithConfigure      = (*routesExclusiveResource)(nil)
+	_ resource.ResourceWithValidateConfig = (*routesExclusiveResource)(nil)
+	_ resource.ResourceWithModifyPlan     = (*routesExclusiveResource)(nil)
+	_ resource.ResourceWithImportState    = (*routesExclusiveResource)(nil)
 )
 
-type exclusiveModel struct {
+type routesExclusiveModel struct {
 	Routes   types.Set    `tfsdk:"routes"`
 	Pools    types.Set    `tfsdk:"pools"`
 	OnOthers types.String `tfsdk:"on_others"`
@@ -43,11 +43,11 @@ const (
 	refuseOthers = "error"
 )
 
-func (r *exclusive) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
+func (r *routesExclusiveResource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
 	resp.TypeName = req.ProviderTypeName + "_routes_exclusive"
 }
 
-func (r *exclusive) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+func (r *routesExclusiveResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	names := func(what string) schema.Attribute {
 		return schema.SetAttribute{Optional: true, ElementType: types.StringType,
 			MarkdownDescription: "The names of the only " + what + " that may stand in the file. Without it, no " + what + " are looked at."}
@@ -65,23 +65,23 @@ func (r *exclusive) Schema(_ context.Context, _ resource.SchemaRequest, resp *re
 	}
 }
 
-func (r *exclusive) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
+func (r *routesExclusiveResource) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
 	r.session = sessionOf(req.ProviderData)
 }
 
-func (r *exclusive) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
-	var m exclusiveModel
+func (r *routesExclusiveResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
+	var m routesExclusiveModel
 	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
 	if v := m.OnOthers; !v.IsNull() && !v.IsUnknown() && v.ValueString() != removeOthers && v.ValueString() != refuseOthers {
-		resp.Diagnostics.Append(badChoice(path.Root("on_others"), v.ValueString(), removeOthers, refuseOthers))
+		resp.Diagnostics.Append(invalidChoice(path.Root("on_others"), v.ValueString(), removeOthers, refuseOthers))
 	}
 	if m.Routes.IsNull() && m.Pools.IsNull() {
-		resp.Diagnostics.Append(nothingExclusive())
+		resp.Diagnostics.Append(missingNames())
 	}
 }
 
 // names are a set's texts; ok is false while it is not wholly known, or not said.
-func namesIn(set types.Set) (names map[string]bool, ok bool) {
+func knownNames(set types.Set) (names map[string]bool, ok bool) {
 	if set.IsNull() || set.IsUnknown() {
 		return nil, false
 	}
@@ -96,7 +96,7 @@ func namesIn(set types.Set) (names map[string]bool, ok bool) {
 	return names, true
 }
 
-func setOf(names map[string]bool) types.Set {
+func stringSet(names map[string]bool) types.Set {
 	values := []attr.Value{}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		values = append(values, types.StringValue(name))
@@ -113,9 +113,9 @@ func namesOf(f *routefile.File, s routefile.Section) []string {
 }
 
 // others are the records of a file that may not stand there.
-func (m exclusiveModel) others(f *routefile.File) (all []recordID) {
+func (m routesExclusiveModel) unexpected(f *routefile.File) (all []recordID) {
 	for _, s := range []routefile.Section{routefile.InRoutes, routefile.InPools} { // a pool goes after what sends to it
-		allowed, ok := namesIn(m.set(s))
+		allowed, ok := knownNames(m.set(s))
 		if !ok {
 			continue
 		}
@@ -128,7 +128,7 @@ func (m exclusiveModel) others(f *routefile.File) (all []recordID) {
 	return all
 }
 
-func (m exclusiveModel) set(s routefile.Section) types.Set {
+func (m routesExclusiveModel) set(s routefile.Section) types.Set {
 	if s == routefile.InPools {
 		return m.Pools
 	}
@@ -137,25 +137,25 @@ func (m exclusiveModel) set(s routefile.Section) types.Set {
 
 // ModifyPlan shows what a first apply will remove; later ones show it as a
 // difference of names. With on_others = "error" others end the plan.
-func (r *exclusive) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+func (r *routesExclusiveResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() {
 		return
 	}
-	var m exclusiveModel
+	var m routesExclusiveModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
 	if resp.Diagnostics.HasError() || !r.session.usable(&resp.Diagnostics) {
 		return
 	}
 	doc, err := r.session.reader.read(ctx)
 	if err != nil {
-		resp.Diagnostics.Append(unreadable(r.session.file, err))
+		resp.Diagnostics.Append(readFailed(r.session.file, err))
 		return
 	}
-	others := r.session.ledger.staying(m.others(doc.file))
+	others := r.session.plan.notRemoved(m.unexpected(doc.file))
 	switch {
 	case len(others) == 0:
 	case m.OnOthers.ValueString() == refuseOthers:
-		resp.Diagnostics.Append(othersStand(doc, others))
+		resp.Diagnostics.Append(unexpectedRecords(doc, others))
 	case req.State.Raw.IsNull():
 		resp.Diagnostics.Append(willRemove(doc, others))
 	}
@@ -163,27 +163,27 @@ func (r *exclusive) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 
 // staying are the records that no other resource of this run removes or renames,
 // as far as their plans are made yet.
-func (l *ledger) staying(all []recordID) (rest []recordID) {
+func (l *planState) notRemoved(all []recordID) (rest []recordID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, id := range all {
-		if !l.leaving[id] {
+		if !l.removed[id] {
 			rest = append(rest, id)
 		}
 	}
 	return rest
 }
 
-func (r *exclusive) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
-	var m exclusiveModel
+func (r *routesExclusiveResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+	var m routesExclusiveModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
 	if r.enforce(ctx, m, nil, &resp.Diagnostics) {
 		resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 	}
 }
 
-func (r *exclusive) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	var m, before exclusiveModel
+func (r *routesExclusiveResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+	var m, before routesExclusiveModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
 	resp.Diagnostics.Append(req.State.Get(ctx, &before)...)
 	if r.enforce(ctx, m, &before, &resp.Diagnostics) {
@@ -193,25 +193,25 @@ func (r *exclusive) Update(ctx context.Context, req resource.UpdateRequest, resp
 
 // enforce removes the others, or says that there are some. before is what the
 // plan has seen; nil when it has seen nothing but the file.
-func (r *exclusive) enforce(ctx context.Context, m exclusiveModel, before *exclusiveModel, diags *diag.Diagnostics) bool {
+func (r *routesExclusiveResource) enforce(ctx context.Context, m routesExclusiveModel, before *routesExclusiveModel, diags *diag.Diagnostics) bool {
 	if diags.HasError() || !r.session.ready(diags) {
 		return false
 	}
 	doc, err := r.session.reader.read(ctx)
 	if err != nil {
-		diags.Append(unreadable(r.session.file, err))
+		diags.Append(readFailed(r.session.file, err))
 		return false
 	}
-	others := m.others(doc.file)
+	others := m.unexpected(doc.file)
 	switch {
 	case len(others) == 0:
 		return true
 	case m.OnOthers.ValueString() == refuseOthers:
-		diags.Append(othersStand(doc, others))
+		diags.Append(unexpectedRecords(doc, others))
 		return false
 	}
-	if late := before.unseen(others); len(late) > 0 {
-		diags.Append(cameLater(doc, late))
+	if late := before.addedSincePlan(others); len(late) > 0 {
+		diags.Append(addedSincePlan(doc, late))
 		return false
 	}
 	r.remove(ctx, doc, others, diags)
@@ -219,12 +219,12 @@ func (r *exclusive) enforce(ctx context.Context, m exclusiveModel, before *exclu
 }
 
 // unseen are the records that were not there when the plan was made.
-func (m *exclusiveModel) unseen(others []recordID) (late []recordID) {
+func (m *routesExclusiveModel) addedSincePlan(others []recordID) (late []recordID) {
 	if m == nil {
 		return nil
 	}
 	for _, id := range others {
-		if seen, ok := namesIn(m.set(id.section)); ok && !seen[id.name] {
+		if seen, ok := knownNames(m.set(id.section)); ok && !seen[id.name] {
 			late = append(late, id)
 		}
 	}
@@ -232,33 +232,33 @@ func (m *exclusiveModel) unseen(others []recordID) (late []recordID) {
 }
 
 // remove takes records out, all in one commit.
-func (r *exclusive) remove(ctx context.Context, doc *document, others []recordID, diags *diag.Diagnostics) {
+func (r *routesExclusiveResource) remove(ctx context.Context, doc *document, others []recordID, diags *diag.Diagnostics) {
 	failed := make([]error, len(others))
 	var wg sync.WaitGroup
 	for i, id := range others {
 		wg.Go(func() {
-			failed[i] = r.session.writer.apply(ctx, change{id: id, from: id.name, was: doc.file.Plain(id.section, id.name)})
+			failed[i] = r.session.writer.apply(ctx, change{id: id, priorName: id.name, prior: doc.file.Plain(id.section, id.name)})
 		})
 	}
 	wg.Wait()
 	for i, err := range failed {
 		if err != nil {
-			diags.Append(failedWrite(others[i], nil, err)...)
+			diags.Append(writeDiagnostics(others[i], nil, err)...)
 		}
 	}
 }
 
 // Read adds the names that should not be there, so that the plan shows them. A
 // name that is missing is no matter of this resource's.
-func (r *exclusive) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
-	var m exclusiveModel
+func (r *routesExclusiveResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
+	var m routesExclusiveModel
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
 	if resp.Diagnostics.HasError() || !r.session.usable(&resp.Diagnostics) {
 		return
 	}
 	doc, err := r.session.reader.read(ctx)
 	if err != nil {
-		resp.Diagnostics.Append(unreadable(r.session.file, err))
+		resp.Diagnostics.Append(readFailed(r.session.file, err))
 		return
 	}
 	m.Routes, m.Pools = withOthers(m.Routes, doc.file, routefile.InRoutes), withOthers(m.Pools, doc.file, routefile.InPools)
@@ -266,31 +266,32 @@ func (r *exclusive) Read(ctx context.Context, req resource.ReadRequest, resp *re
 }
 
 func withOthers(set types.Set, f *routefile.File, s routefile.Section) types.Set {
-	names, ok := namesIn(set)
+	names, ok := knownNames(set)
 	if !ok {
 		return set
 	}
 	for _, name := range namesOf(f, s) {
 		names[name] = true
 	}
-	return setOf(names)
+	return stringSet(names)
 }
 
-func (r *exclusive) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {}
+func (r *routesExclusiveResource) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {
+}
 
 // ImportState takes "routes", "pools" or both with a comma: which names are
 // looked at. Read then fills in those that stand there.
-func (r *exclusive) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
-	m := exclusiveModel{Routes: types.SetNull(types.StringType), Pools: types.SetNull(types.StringType), OnOthers: types.StringValue(removeOthers)}
+func (r *routesExclusiveResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+	m := routesExclusiveModel{Routes: types.SetNull(types.StringType), Pools: types.SetNull(types.StringType), OnOthers: types.StringValue(removeOthers)}
 	switch req.ID {
 	case "routes":
-		m.Routes = setOf(nil)
+		m.Routes = stringSet(nil)
 	case "pools":
-		m.Pools = setOf(nil)
+		m.Pools = stringSet(nil)
 	case "routes,pools", "pools,routes":
-		m.Routes, m.Pools = setOf(nil), setOf(nil)
+		m.Routes, m.Pools = stringSet(nil), stringSet(nil)
 	default:
-		resp.Diagnostics.Append(badChoice(path.Empty(), req.ID, "routes", "pools", "routes,pools"))
+		resp.Diagnostics.Append(invalidChoice(path.Empty(), req.ID, "routes", "pools", "routes,pools"))
 		return
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)

@@ -19,19 +19,19 @@ import (
 
 // wholeFile is the resource. Its methods are called concurrently, Configure
 // before all others.
-type wholeFile struct{ session *session }
+type routesFileResource struct{ session *session }
 
-func newRoutesFile() resource.Resource { return &wholeFile{} }
+func newRoutesFile() resource.Resource { return &routesFileResource{} }
 
 var (
-	_ resource.ResourceWithConfigure      = (*wholeFile)(nil)
-	_ resource.ResourceWithValidateConfig = (*wholeFile)(nil)
-	_ resource.ResourceWithModifyPlan     = (*wholeFile)(nil)
-	_ resource.ResourceWithImportState    = (*wholeFile)(nil)
+	_ resource.ResourceWithConfigure      = (*routesFileResource)(nil)
+	_ resource.ResourceWithValidateConfig = (*routesFileResource)(nil)
+	_ resource.ResourceWithModifyPlan     = (*routesFileResource)(nil)
+	_ resource.ResourceWithImportState    = (*routesFileResource)(nil)
 )
 
 // fileModel is a configuration, plan or state of it.
-type fileModel struct {
+type routesFileModel struct {
 	Content   types.String `tfsdk:"content"`
 	OnDestroy types.String `tfsdk:"on_destroy"`
 	Revision  types.String `tfsdk:"revision"`
@@ -43,11 +43,11 @@ const (
 	keepOnDestroy  = "keep"
 )
 
-func (r *wholeFile) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
+func (r *routesFileResource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
 	resp.TypeName = req.ProviderTypeName + "_routes_file"
 }
 
-func (r *wholeFile) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+func (r *routesFileResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "The provider's whole routes file, authoritative: what stands in the file and not in `content` goes. " +
 			"The text is judged at plan as `tunnelform check` would, with every mistake at its line and column. An apply overwrites only what its plan has seen: an edit made since is an error that shows it.\n\n" +
@@ -65,33 +65,33 @@ func (r *wholeFile) Schema(_ context.Context, _ resource.SchemaRequest, resp *re
 	}
 }
 
-func (r *wholeFile) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
+func (r *routesFileResource) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
 	r.session = sessionOf(req.ProviderData)
 }
 
 // ValidateConfig finds what the text alone decides; the files beside it are
 // known only to a configured provider.
-func (r *wholeFile) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
-	var m fileModel
+func (r *routesFileResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
+	var m routesFileModel
 	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
 	if v := m.OnDestroy; !v.IsNull() && !v.IsUnknown() && v.ValueString() != emptyOnDestroy && v.ValueString() != keepOnDestroy {
-		resp.Diagnostics.Append(badChoice(path.Root("on_destroy"), v.ValueString(), emptyOnDestroy, keepOnDestroy))
+		resp.Diagnostics.Append(invalidChoice(path.Root("on_destroy"), v.ValueString(), emptyOnDestroy, keepOnDestroy))
 	}
 	if m.Content.IsNull() || m.Content.IsUnknown() {
 		return
 	}
 	data := []byte(m.Content.ValueString())
 	if _, errs := routefile.Parse(contentName, data); len(errs) > 0 {
-		resp.Diagnostics.Append(badContent(errs, data))
+		resp.Diagnostics.Append(invalidContent(errs, data))
 	}
 }
 
-func (r *wholeFile) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+func (r *routesFileResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() {
 		return
 	}
-	var m fileModel
-	var before *fileModel
+	var m routesFileModel
+	var before *routesFileModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
 	resp.Diagnostics.Append(req.State.Get(ctx, &before)...)
 	if resp.Diagnostics.HasError() {
@@ -102,8 +102,8 @@ func (r *wholeFile) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 	if !r.session.usable(&resp.Diagnostics) {
 		return
 	}
-	if !r.session.ledger.takeWhole() {
-		resp.Diagnostics.Append(twoOwners())
+	if !r.session.plan.claimWholeFile() {
+		resp.Diagnostics.Append(conflictingResources())
 		return
 	}
 	if !m.Content.IsUnknown() {
@@ -132,15 +132,15 @@ func (s *session) plannedServing() types.Bool {
 
 // planContent judges the text beside the files that are served with it, and
 // looks at what it would replace.
-func (r *wholeFile) planContent(ctx context.Context, content string, before *fileModel, diags *diag.Diagnostics) {
+func (r *routesFileResource) planContent(ctx context.Context, content string, before *routesFileModel, diags *diag.Diagnostics) {
 	data := []byte(content)
 	f, _ := routefile.Parse(contentName, data)
-	beside, all := r.session.beside()
+	beside, all := r.session.readContextFiles()
 	if len(all) > 0 {
-		diags.Append(badDocument(path.Empty(), all))
+		diags.Append(invalidDocument(path.Empty(), all))
 	}
 	if errs := routefile.Check(append(beside, f)...); len(errs) > 0 {
-		diags.Append(badContent(errs, data))
+		diags.Append(invalidContent(errs, data))
 		return
 	}
 	if before != nil {
@@ -149,41 +149,41 @@ func (r *wholeFile) planContent(ctx context.Context, content string, before *fil
 	now, err := r.session.reader.read(ctx)
 	switch {
 	case err != nil:
-		diags.Append(unreadable(r.session.file, err))
+		diags.Append(readFailed(r.session.file, err))
 	case now.revision == "" || string(now.data) == content || string(now.data) == emptyFile:
-	case routesNothing(now):
+	case hasNoRoutes(now):
 		diags.Append(willReplace(now, data))
 	default:
-		diags.Append(unseenAtPlan(now, data))
+		diags.Append(existingFile(now, data))
 	}
 }
 
-func (r *wholeFile) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
-	var m fileModel
+func (r *routesFileResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+	var m routesFileModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
-	if r.put(ctx, &m, "", true, &resp.Diagnostics) {
+	if r.write(ctx, &m, "", true, &resp.Diagnostics) {
 		resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 	}
 }
 
-func (r *wholeFile) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	var m, before fileModel
+func (r *routesFileResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+	var m, before routesFileModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
 	resp.Diagnostics.Append(req.State.Get(ctx, &before)...)
-	if r.put(ctx, &m, before.Revision.ValueString(), false, &resp.Diagnostics) {
+	if r.write(ctx, &m, before.Revision.ValueString(), false, &resp.Diagnostics) {
 		resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 	}
 }
 
 // put brings the planned text into the file and completes the model.
-func (r *wholeFile) put(ctx context.Context, m *fileModel, seen string, fresh bool, diags *diag.Diagnostics) bool {
+func (r *routesFileResource) write(ctx context.Context, m *routesFileModel, seen string, fresh bool, diags *diag.Diagnostics) bool {
 	if diags.HasError() || !r.session.ready(diags) {
 		return false
 	}
 	data := []byte(m.Content.ValueString())
-	replace := replacement{session: r.session, data: data, seen: seen, fresh: fresh}
+	replace := fileReplacement{session: r.session, data: data, plannedRevision: seen, creating: fresh}
 	if err := replace.apply(ctx); err != nil {
-		diags.Append(failedFile(err)...)
+		diags.Append(fileDiagnostics(err)...)
 		return false
 	}
 	m.Revision, m.Serving = types.StringValue(store.RevisionOf(data)), r.session.plannedServing()
@@ -196,13 +196,13 @@ func (s *session) ready(diags *diag.Diagnostics) bool {
 		return true
 	}
 	if !diags.HasError() {
-		diags.Append(noFile())
+		diags.Append(missingFile())
 	}
 	return false
 }
 
-func (r *wholeFile) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
-	var m fileModel
+func (r *routesFileResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
+	var m routesFileModel
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
 	if resp.Diagnostics.HasError() || !r.session.usable(&resp.Diagnostics) {
 		return
@@ -210,7 +210,7 @@ func (r *wholeFile) Read(ctx context.Context, req resource.ReadRequest, resp *re
 	doc, err := r.session.reader.read(ctx)
 	switch {
 	case err != nil:
-		resp.Diagnostics.Append(unreadable(r.session.file, err))
+		resp.Diagnostics.Append(readFailed(r.session.file, err))
 		return
 	case doc.revision == "":
 		resp.State.RemoveResource(ctx)
@@ -223,15 +223,15 @@ func (r *wholeFile) Read(ctx context.Context, req resource.ReadRequest, resp *re
 
 // Delete leaves what on_destroy says. Emptied, the file keeps its listeners and
 // all else that routes nothing, so that the proxies can go on with it.
-func (r *wholeFile) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
-	var m fileModel
+func (r *routesFileResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
+	var m routesFileModel
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
 	if resp.Diagnostics.HasError() || m.OnDestroy.ValueString() == keepOnDestroy || !r.session.ready(&resp.Diagnostics) {
 		return
 	}
 	now, err := r.session.reader.read(ctx)
 	if err != nil {
-		resp.Diagnostics.Append(unreadable(r.session.file, err))
+		resp.Diagnostics.Append(readFailed(r.session.file, err))
 		return
 	}
 	if now.revision == "" {
@@ -239,12 +239,12 @@ func (r *wholeFile) Delete(ctx context.Context, req resource.DeleteRequest, resp
 	}
 	data, err := emptied(now)
 	if err != nil {
-		resp.Diagnostics.Append(cannotEmpty(err))
+		resp.Diagnostics.Append(emptyingFailed(err))
 		return
 	}
-	replace := replacement{session: r.session, data: data, seen: m.Revision.ValueString()}
+	replace := fileReplacement{session: r.session, data: data, plannedRevision: m.Revision.ValueString()}
 	if err := replace.apply(ctx); err != nil {
-		resp.Diagnostics.Append(failedFile(err)...)
+		resp.Diagnostics.Append(fileDiagnostics(err)...)
 	}
 }
 
@@ -269,9 +269,9 @@ func emptied(d *document) ([]byte, error) {
 }
 
 // ImportState takes the file's path, which must be the provider's.
-func (r *wholeFile) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+func (r *routesFileResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	if r.session == nil || r.session.file == "" || filepath.Clean(req.ID) != filepath.Clean(r.session.file) {
-		resp.Diagnostics.Append(otherFile(req.ID, r.session))
+		resp.Diagnostics.Append(wrongFile(req.ID, r.session))
 		return
 	}
 	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("on_destroy"), emptyOnDestroy)...)

@@ -28,15 +28,15 @@ func (s *shape) attributes() map[string]schema.Attribute {
 }
 
 func (s *shape) attribute() schema.Attribute {
-	required, optional, words := s.key.Required, !s.key.Required, s.words()
+	required, optional, words := s.key.Required, !s.key.Required, s.description()
 	switch s.key.Kind {
 	case routefile.KindMapping:
 		return schema.SingleNestedAttribute{Required: required, Optional: optional, MarkdownDescription: words, Attributes: s.attributes()}
 	case routefile.KindNamed:
-		object := schema.NestedAttributeObject{Attributes: s.each.attributes()}
+		object := schema.NestedAttributeObject{Attributes: s.element.attributes()}
 		return schema.MapNestedAttribute{Required: required, Optional: optional, MarkdownDescription: words, NestedObject: object}
 	case routefile.KindList:
-		object := schema.NestedAttributeObject{Attributes: s.each.attributes()}
+		object := schema.NestedAttributeObject{Attributes: s.element.attributes()}
 		return schema.ListNestedAttribute{Required: required, Optional: optional, MarkdownDescription: words, NestedObject: object}
 	case routefile.KindSwitch:
 		return schema.BoolAttribute{Required: required, Optional: optional, MarkdownDescription: words}
@@ -54,10 +54,10 @@ func (s *shape) attribute() schema.Attribute {
 }
 
 // words describe a key: its meaning, what may stand there, its default, an example.
-func (s *shape) words() string {
+func (s *shape) description() string {
 	k := s.key
 	text := k.Meaning
-	if k.Kind == routefile.KindNamed && s.each.below(routefile.ConditionValue) != nil {
+	if k.Kind == routefile.KindNamed && s.element.child(routefile.ConditionValue) != nil {
 		text = strings.TrimSuffix(text[:strings.IndexByte(text+":", ':')], ".") + ": each with one of the keys below."
 	}
 	if len(k.Enum) > 0 {
@@ -75,4 +75,4 @@ func (s *shape) words() string {
 	return text
 }
 
-func (s *shape) isLeaf() bool { return len(s.keys) == 0 && s.each == nil }
+func (s *shape) isLeaf() bool { return len(s.keys) == 0 && s.element == nil }

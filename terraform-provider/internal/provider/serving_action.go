@@ -56,7 +56,7 @@ func (a *servingAction) Invoke(ctx context.Context, req action.InvokeRequest, re
 		}
 		var err error
 		if wanted, err = a.session.currentRevision(ctx); err != nil {
-			resp.Diagnostics.Append(unreadable(a.session.file, err))
+			resp.Diagnostics.Append(readFailed(a.session.file, err))
 			return
 		}
 		current = a.session.currentRevision

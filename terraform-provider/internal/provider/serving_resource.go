@@ -69,10 +69,10 @@ func (r *servingResource) ValidateConfig(ctx context.Context, req resource.Valid
 	var m servingModel
 	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
 	if v := m.Revision; !v.IsNull() && !v.IsUnknown() && !isRevision(v.ValueString()) {
-		resp.Diagnostics.Append(badRevision(v.ValueString()))
+		resp.Diagnostics.Append(invalidRevision(v.ValueString()))
 	}
 	if !resp.Diagnostics.HasError() && !m.Admin.IsNull() {
-		_, diags := m.fleet(r.session)
+		_, diags := m.proxySet(r.session)
 		resp.Diagnostics.Append(diags...)
 	}
 }
@@ -87,35 +87,35 @@ func isRevision(text string) bool {
 
 // fleet is whom to ask. With addresses of its own the resource knows nothing of
 // the provider's wait.require, which may count others.
-func (m servingModel) fleet(s *session) (fleet, diag.Diagnostics) {
+func (m servingModel) proxySet(s *session) (proxySet, diag.Diagnostics) {
 	var diags diag.Diagnostics
 	if !m.Admin.IsNull() || !m.Require.IsNull() {
-		c := configuration{Admin: m.Admin, Wait: &waiting{Timeout: m.Timeout, Require: m.Require}}
+		c := configuration{Admin: m.Admin, Wait: &waitModel{Timeout: m.Timeout, Require: m.Require}}
 		if m.Admin.IsNull() && s != nil {
 			c.Admin = s.proxies.addresses()
 		}
-		f := newFleet(c, &diags)
-		f.timeout = m.patience(s, &diags)
-		return f, atTop(diags)
+		f := newProxySet(c, &diags)
+		f.timeout = m.waitTimeout(s, &diags)
+		return f, asResourceAttributes(diags)
 	}
-	f := fleet{}
+	f := proxySet{}
 	if s != nil {
 		f = s.proxies
 	}
-	f.timeout = m.patience(s, &diags)
+	f.timeout = m.waitTimeout(s, &diags)
 	return f, diags
 }
 
-func (m servingModel) patience(s *session, diags *diag.Diagnostics) time.Duration {
-	unsaid := time.Minute
+func (m servingModel) waitTimeout(s *session, diags *diag.Diagnostics) time.Duration {
+	defaultValue := time.Minute
 	if s != nil {
-		unsaid = s.proxies.timeout
+		defaultValue = s.proxies.timeout
 	}
-	return duration(m.Timeout, unsaid, path.Root("timeout"), diags)
+	return duration(m.Timeout, defaultValue, path.Root("timeout"), diags)
 }
 
 // addresses of the proxies, as they were given.
-func (f fleet) addresses() types.List {
+func (f proxySet) addresses() types.List {
 	var all []attr.Value
 	for _, p := range f.proxies {
 		all = append(all, types.StringValue(p.address))
@@ -150,7 +150,7 @@ func (r *servingResource) await(ctx context.Context, m servingModel, diags *diag
 	if diags.HasError() {
 		return false
 	}
-	f, bad := m.fleet(r.session)
+	f, bad := m.proxySet(r.session)
 	diags.Append(bad...)
 	if len(f.proxies) == 0 && !diags.HasError() {
 		diags.Append(noProxies())
@@ -169,7 +169,7 @@ func (r *servingResource) await(ctx context.Context, m servingModel, diags *diag
 func (r *servingResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	var m servingModel
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
-	f, diags := m.fleet(r.session)
+	f, diags := m.proxySet(r.session)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
@@ -182,11 +182,11 @@ func (r *servingResource) Delete(context.Context, resource.DeleteRequest, *resou
 
 // servesRevision says whether enough proxies serve a revision, of one file or of
 // all they serve: null when there are none to ask.
-func (f fleet) servesRevision(ctx context.Context, revision string) types.Bool {
+func (f proxySet) servesRevision(ctx context.Context, revision string) types.Bool {
 	if len(f.proxies) == 0 {
 		return types.BoolNull()
 	}
-	ctx, cancel := context.WithTimeout(ctx, briefly)
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	serving := 0
 	for _, p := range f.proxies {

@@ -26,14 +26,14 @@ import (
 type configuration struct {
 	File                types.String `tfsdk:"file"`
 	Admin               types.List   `tfsdk:"admin"`
-	Wait                *waiting     `tfsdk:"wait"`
+	Wait                *waitModel   `tfsdk:"wait"`
 	ClashWait           types.String `tfsdk:"clash_wait"`
 	OnUnsupportedLayout types.String `tfsdk:"on_unsupported_layout"`
 	WriteInPlace        types.Bool   `tfsdk:"write_in_place"`
 	ContextFiles        types.List   `tfsdk:"context_files"`
 }
 
-type waiting struct {
+type waitModel struct {
 	Timeout types.String `tfsdk:"timeout"`
 	Require types.String `tfsdk:"require"`
 }
@@ -41,7 +41,7 @@ type waiting struct {
 // withEnvironment takes what the block does not say from the environment.
 func (c configuration) withEnvironment() configuration {
 	if c.Wait == nil {
-		c.Wait = &waiting{}
+		c.Wait = &waitModel{}
 	}
 	for name, to := range map[string]*types.String{
 		"TUNNELFORM_FILE":                  &c.File,
@@ -59,7 +59,7 @@ func (c configuration) withEnvironment() configuration {
 		"TUNNELFORM_CONTEXT_FILES": &c.ContextFiles,
 	} {
 		if value := os.Getenv(name); to.IsNull() && value != "" {
-			*to = listOfWords(value)
+			*to = stringList(value)
 		}
 	}
 	if on, err := strconv.ParseBool(os.Getenv("TUNNELFORM_WRITE_IN_PLACE")); c.WriteInPlace.IsNull() && err == nil {
@@ -68,7 +68,7 @@ func (c configuration) withEnvironment() configuration {
 	return c
 }
 
-func listOfWords(text string) types.List {
+func stringList(text string) types.List {
 	var words []attr.Value
 	for word := range strings.SplitSeq(text, ",") {
 		if word = strings.TrimSpace(word); word != "" {
@@ -85,34 +85,34 @@ type session struct {
 	store   store.Store // nil when file is ""
 	unknown bool        // the file, or the files beside it, are known at apply only
 	editor  routefile.Editor
-	proxies fleet // without members when nobody is to be asked
+	proxies proxySet // without members when nobody is to be asked
 
 	proxiesUnknown bool // whom to ask is known at apply only
 	clashWait      time.Duration
 	contextFiles   []string
 
-	reader   *reader
-	writer   *writer
-	ledger   *ledger
-	censuses shared[census]
-	silence  sync.Once // a proxy that does not answer is warned of
+	reader          *reader
+	writer          *writer
+	plan            *planState
+	recordQueries   coalescer[servedRecords]
+	warnUnreachable sync.Once // a proxy that does not answer is warned of
 }
 
 // newSession reads the configuration. What is wrong with it goes to diags.
 func newSession(c configuration, diags *diag.Diagnostics) *session {
 	s := &session{
 		file:           c.File.ValueString(),
-		unknown:        c.File.IsUnknown() || unknownList(c.ContextFiles),
-		proxiesUnknown: unknownList(c.Admin) || c.Wait.Timeout.IsUnknown() || c.Wait.Require.IsUnknown(),
-		contextFiles:   words(c.ContextFiles),
+		unknown:        c.File.IsUnknown() || listIsUnknown(c.ContextFiles),
+		proxiesUnknown: listIsUnknown(c.Admin) || c.Wait.Timeout.IsUnknown() || c.Wait.Require.IsUnknown(),
+		contextFiles:   knownStrings(c.ContextFiles),
 		clashWait:      duration(c.ClashWait, 10*time.Second, path.Root("clash_wait"), diags),
 	}
-	s.editor = routefile.Editor{Path: s.file, Reformat: reformats(c.OnUnsupportedLayout, diags)}
-	s.proxies = newFleet(c, diags)
+	s.editor = routefile.Editor{Path: s.file, Reformat: reformatSetting(c.OnUnsupportedLayout, diags)}
+	s.proxies = newProxySet(c, diags)
 	if s.file != "" {
 		s.open(c.WriteInPlace.ValueBool(), diags)
 	}
-	s.ledger = newLedger(s)
+	s.plan = newPlanState(s)
 	s.reader = &reader{session: s}
 	s.writer = &writer{session: s}
 	return s
@@ -121,7 +121,7 @@ func newSession(c configuration, diags *diag.Diagnostics) *session {
 func (s *session) open(inPlace bool, diags *diag.Diagnostics) {
 	opened, err := filestore.Open(s.file, filestore.Options{MaxSize: routefile.MaxBytes, InPlace: inPlace})
 	if err != nil {
-		diags.Append(badSetting(path.Root("file"), err.Error()))
+		diags.Append(invalidSetting(path.Root("file"), err.Error()))
 		return
 	}
 	s.store = opened
@@ -136,7 +136,7 @@ func (s *session) usable(diags *diag.Diagnostics) bool {
 	case s.unknown:
 		return false
 	case s.store == nil:
-		diags.Append(noFile())
+		diags.Append(missingFile())
 		return false
 	}
 	return true
@@ -149,12 +149,12 @@ func sessionOf(data any) *session {
 	return s
 }
 
-func unknownList(l types.List) bool {
+func listIsUnknown(l types.List) bool {
 	return l.IsUnknown() || slices.ContainsFunc(l.Elements(), func(v attr.Value) bool { return v.IsUnknown() })
 }
 
 // words are the known texts of a list.
-func words(l types.List) []string {
+func knownStrings(l types.List) []string {
 	var all []string
 	for _, v := range l.Elements() {
 		if text, ok := v.(types.String); ok && text.ValueString() != "" {
@@ -164,30 +164,30 @@ func words(l types.List) []string {
 	return all
 }
 
-func duration(v types.String, unsaid time.Duration, at path.Path, diags *diag.Diagnostics) time.Duration {
+func duration(v types.String, defaultValue time.Duration, at path.Path, diags *diag.Diagnostics) time.Duration {
 	if v.IsNull() || v.IsUnknown() {
-		return unsaid
+		return defaultValue
 	}
 	d, err := time.ParseDuration(v.ValueString())
 	if err != nil || d < 0 {
-		diags.Append(badSetting(at, fmt.Sprintf("%q is no duration: want such as 30s or 2m", v.ValueString())))
+		diags.Append(invalidSetting(at, fmt.Sprintf("%q is no duration: want such as 30s or 2m", v.ValueString())))
 	}
 	return d
 }
 
-func reformats(v types.String, diags *diag.Diagnostics) bool {
+func reformatSetting(v types.String, diags *diag.Diagnostics) bool {
 	switch v.ValueString() {
 	case "", "error":
 		return false
 	case "reformat":
 		return true
 	}
-	diags.Append(badSetting(path.Root("on_unsupported_layout"), fmt.Sprintf("%q: want error or reformat", v.ValueString())))
+	diags.Append(invalidSetting(path.Root("on_unsupported_layout"), fmt.Sprintf("%q: want error or reformat", v.ValueString())))
 	return false
 }
 
 // absolute is the file's path from the root, as another process may know it.
-func (s *session) absolute() string {
+func (s *session) absolutePath() string {
 	if abs, err := filepath.Abs(s.file); err == nil {
 		return abs
 	}

@@ -40,7 +40,7 @@ func TestEnvironment(t *testing.T) {
 		t.Error("write_in_place is not taken from the environment")
 	}
 	said := none
-	said.File, said.Wait = types.StringValue("block.yaml"), &waiting{Timeout: types.StringValue("1s")}
+	said.File, said.Wait = types.StringValue("block.yaml"), &waitModel{Timeout: types.StringValue("1s")}
 	if s := newSession(said.withEnvironment(), &diags); s.file != "block.yaml" || s.proxies.timeout != time.Second || s.proxies.require != 1 {
 		t.Errorf("file %q, timeout %v, require %d; want the block's, and the environment's require", s.file, s.proxies.timeout, s.proxies.require)
 	}

@@ -107,18 +107,18 @@ func (d *statusData) Configure(_ context.Context, req datasource.ConfigureReques
 func (d *statusData) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
 	var m statusModel
 	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, path.Root("admin"), &m.Admin)...)
-	proxies, diags := d.session.asked(m.Admin)
+	proxies, diags := d.session.statusProxies(m.Admin)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, briefly)
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	m.Sound = true
 	for i, p := range proxies {
 		status, err := p.status(ctx, "", 0)
 		if err != nil {
-			resp.Diagnostics.Append(noStatus(err))
+			resp.Diagnostics.Append(statusFailed(err))
 			continue
 		}
 		m.add(p.address, status, i == 0)
@@ -129,7 +129,7 @@ func (d *statusData) Read(ctx context.Context, req datasource.ReadRequest, resp 
 }
 
 // asked are the proxies of a list of addresses, or the provider's.
-func (s *session) asked(admin types.List) (proxies []*proxy, diags diag.Diagnostics) {
+func (s *session) statusProxies(admin types.List) (proxies []*proxy, diags diag.Diagnostics) {
 	if admin.IsNull() {
 		if s == nil || len(s.proxies.proxies) == 0 {
 			diags.Append(noProxies())
@@ -137,7 +137,7 @@ func (s *session) asked(admin types.List) (proxies []*proxy, diags diag.Diagnost
 		}
 		return s.proxies.proxies, diags
 	}
-	for i, address := range words(admin) {
+	for i, address := range knownStrings(admin) {
 		p, err := newProxy(address)
 		if err != nil {
 			diags.Append(errorAt(path.Root("admin").AtListIndex(i), "Invalid address", err.Error()))

@@ -18,47 +18,47 @@ import (
 
 // change is what one resource wants of one record.
 type change struct {
-	id   recordID
-	from string          // its name until now; "" for a new record
-	was  routefile.Plain // what it said when it was planned; nil for a new record
-	want routefile.Plain // what it is to say; nil to drop it
+	id        recordID
+	priorName string          // its name until now; "" for a new record
+	prior     routefile.Plain // what it said when it was planned; nil for a new record
+	desired   routefile.Plain // what it is to say; nil to drop it
 }
 
 // old is the record's place in the file until now.
-func (c change) old() recordID { return recordID{c.id.section, c.from} }
+func (c change) priorID() recordID { return recordID{c.id.section, c.priorName} }
 
 // ops are the edits that make the change.
-func (c change) ops(there bool) []routefile.Op {
+func (c change) edits(there bool) []routefile.Op {
 	s := c.id.section
 	var ops []routefile.Op
 	switch {
-	case c.want == nil:
-		return append(ops, s.Drop(c.from))
-	case there && c.from != "" && c.from != c.id.name:
-		ops = append(ops, s.Rename(c.from, c.id.name))
+	case c.desired == nil:
+		return append(ops, s.Drop(c.priorName))
+	case there && c.priorName != "" && c.priorName != c.id.name:
+		ops = append(ops, s.Rename(c.priorName, c.id.name))
 	}
-	return append(ops, s.Set(c.id.name, s.FromPlain(c.want)))
+	return append(ops, s.Set(c.id.name, s.FromPlain(c.desired)))
 }
 
 // failure is why a change did not come to be.
-type failure struct {
-	summary    string
-	detail     string
-	complaints []complaint
-	mayPass    bool // another change may take the reason away
+type writeError struct {
+	summary   string
+	detail    string
+	problems  []problem
+	retryable bool // another change may take the reason away
 }
 
-func (f *failure) Error() string { return joined(f.summary, f.detail, linesOf(f.complaints)) }
+func (f *writeError) Error() string { return paragraphs(f.summary, f.detail, problemLines(f.problems)) }
 
 // ticket is a change on its way into the file. Its fields belong to the writer's
 // goroutine until done is closed.
-type ticket struct {
+type changeRequest struct {
 	change
-	ctx   context.Context
-	until time.Time // how long a clash may last
-	there bool      // the record stood in the file that the change was laid over
-	err   error
-	done  chan struct{}
+	ctx      context.Context
+	deadline time.Time // how long a clash may last
+	existed  bool      // the record stood in the file that the change was laid over
+	err      error
+	done     chan struct{}
 }
 
 // writer commits changes in groups. Safe for concurrent use. Its goroutine lives
@@ -67,25 +67,25 @@ type writer struct {
 	session *session
 
 	mu      sync.Mutex
-	waiting []*ticket // guarded by mu
-	running bool      // guarded by mu
+	queue   []*changeRequest // guarded by mu
+	running bool             // guarded by mu
 
 	last *document // as this writer left the file; of its goroutine alone
 }
 
 const (
-	together  = 20 * time.Millisecond  // changes within it are one commit
-	tryAgain  = 200 * time.Millisecond // a clash is looked at again
-	afterward = 10 * time.Second       // for taking back what cannot stay
+	batchDelay      = 20 * time.Millisecond  // changes within it are one commit
+	retryDelay      = 200 * time.Millisecond // a clash is looked at again
+	rollbackTimeout = 10 * time.Second       // for taking back what cannot stay
 )
 
 // apply makes a change and returns when the proxies serve it. The error is a
 // *failure, and then nothing of the change is in the file, but for an update
 // that was only not confirmed in time.
 func (w *writer) apply(ctx context.Context, c change) error {
-	t := &ticket{change: c, ctx: ctx, until: time.Now().Add(w.session.clashWait), done: make(chan struct{})}
+	t := &changeRequest{change: c, ctx: ctx, deadline: time.Now().Add(w.session.clashWait), done: make(chan struct{})}
 	w.mu.Lock()
-	w.waiting = append(w.waiting, t)
+	w.queue = append(w.queue, t)
 	if !w.running {
 		w.running = true
 		go w.run()
@@ -97,44 +97,44 @@ func (w *writer) apply(ctx context.Context, c change) error {
 
 // run is the writer's goroutine: it commits group after group until nobody waits.
 func (w *writer) run() {
-	wait := together
+	wait := batchDelay
 	for {
 		time.Sleep(wait)
-		group := w.take()
+		group := w.takeQueue()
 		if len(group) == 0 {
 			return
 		}
-		wait = together
+		wait = batchDelay
 		if left := w.commit(group); len(left) > 0 {
-			w.putBack(left)
-			wait = tryAgain
+			w.requeue(left)
+			wait = retryDelay
 		}
 	}
 }
 
 // take takes everyone who waits, or ends the run.
-func (w *writer) take() []*ticket {
+func (w *writer) takeQueue() []*changeRequest {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	group := w.waiting
-	w.waiting = nil
+	group := w.queue
+	w.queue = nil
 	w.running = len(group) > 0
 	return group
 }
 
-func (w *writer) putBack(left []*ticket) {
+func (w *writer) requeue(left []*changeRequest) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.waiting = append(left, w.waiting...)
+	w.queue = append(left, w.queue...)
 }
 
 // finish ends a ticket.
-func (t *ticket) finish(err error) {
+func (t *changeRequest) finish(err error) {
 	t.err = err
 	close(t.done)
 }
 
-func finishAll(group []*ticket, err error) {
+func finishAll(group []*changeRequest, err error) {
 	for _, t := range group {
 		t.finish(err)
 	}
@@ -142,17 +142,17 @@ func finishAll(group []*ticket, err error) {
 
 // commit brings a group into the file and sees it served. It returns those that
 // are to be tried again; all others are finished.
-func (w *writer) commit(group []*ticket) (left []*ticket) {
+func (w *writer) commit(group []*changeRequest) (left []*changeRequest) {
 	ctx, cancel := groupContext(group)
 	defer cancel()
 	for {
 		base, err := w.base(ctx)
 		if err != nil {
-			finishAll(group, &failure{summary: "Cannot read the routes file", detail: err.Error()})
+			finishAll(group, &writeError{summary: "Cannot read the routes file", detail: err.Error()})
 			return left
 		}
 		accepted, candidate, refused := w.compose(ctx, base, group)
-		left = append(left, dismiss(refused)...)
+		left = append(left, finishRefused(refused)...)
 		if len(accepted) == 0 {
 			return left
 		}
@@ -163,7 +163,7 @@ func (w *writer) commit(group []*ticket) (left []*ticket) {
 			continue
 		case err != nil:
 			w.last = nil
-			finishAll(accepted, &failure{summary: "Cannot write the routes file", detail: err.Error()})
+			finishAll(accepted, &writeError{summary: "Cannot write the routes file", detail: err.Error()})
 			return left
 		}
 		return append(left, w.confirm(ctx, base, written, accepted)...)
@@ -171,7 +171,7 @@ func (w *writer) commit(group []*ticket) (left []*ticket) {
 }
 
 // groupContext ends when nobody of the group waits any more.
-func groupContext(group []*ticket) (context.Context, context.CancelFunc) {
+func groupContext(group []*changeRequest) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(group[0].ctx))
 	var mu sync.Mutex
 	alive := len(group)
@@ -194,9 +194,9 @@ func groupContext(group []*ticket) (context.Context, context.CancelFunc) {
 }
 
 // dismiss finishes those whose refusal is final and returns the others.
-func dismiss(refused map[*ticket]*failure) (left []*ticket) {
+func finishRefused(refused map[*changeRequest]*writeError) (left []*changeRequest) {
 	for t, f := range refused {
-		if f.mayPass && time.Now().Before(t.until) && t.ctx.Err() == nil {
+		if f.retryable && time.Now().Before(t.deadline) && t.ctx.Err() == nil {
 			left = append(left, t)
 			continue
 		}
@@ -217,7 +217,7 @@ func (w *writer) base(ctx context.Context) (*document, error) {
 // write puts candidate in base's place.
 func (w *writer) write(ctx context.Context, base, candidate *document) (*document, error) {
 	if candidate == base {
-		return base, w.unchanged(ctx, base)
+		return base, w.verifyUnchanged(ctx, base)
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.session.proxies.timeout)
 	defer cancel()
@@ -232,7 +232,7 @@ func (w *writer) write(ctx context.Context, base, candidate *document) (*documen
 
 // unchanged makes sure that base, which there is nothing to change in, still is
 // what the file holds.
-func (w *writer) unchanged(ctx context.Context, base *document) error {
+func (w *writer) verifyUnchanged(ctx context.Context, base *document) error {
 	now, err := w.session.reader.read(ctx)
 	if err == nil && now.revision != base.revision {
 		return store.ErrConflict
@@ -242,7 +242,7 @@ func (w *writer) unchanged(ctx context.Context, base *document) error {
 
 // confirm waits until the written file is served and finishes the group. It
 // returns those that are to be tried again without the ones that spoilt it.
-func (w *writer) confirm(ctx context.Context, base, written *document, group []*ticket) (left []*ticket) {
+func (w *writer) confirm(ctx context.Context, base, written *document, group []*changeRequest) (left []*changeRequest) {
 	s := w.session
 	current := func(ctx context.Context) (string, error) {
 		now, err := s.reader.read(ctx)
@@ -252,16 +252,16 @@ func (w *writer) confirm(ctx context.Context, base, written *document, group []*
 		return now.revision, nil
 	}
 	err := s.proxies.await(ctx, written.revision, current)
-	var late *overdue
-	var no *rejection
+	var late *notServedError
+	var no *rejectedError
 	switch {
 	case errors.As(err, &no):
-		w.takeBack(base, written, group)
-		return blameFor(no, group)
+		w.rollBack(base, written, group)
+		return finishRejected(no, group)
 	case errors.As(err, &late):
-		w.takeBack(base, written, creations(group))
+		w.rollBack(base, written, createdBy(group))
 		for _, t := range group {
-			t.finish(notConfirmed(t.change, late))
+			t.finish(changeNotServed(t.change, late))
 		}
 		return nil
 	}
@@ -271,10 +271,10 @@ func (w *writer) confirm(ctx context.Context, base, written *document, group []*
 
 // creations are the tickets that made a new record: one that stayed in the file
 // without being in the state would be in the next apply's way.
-func creations(group []*ticket) []*ticket {
-	var made []*ticket
+func createdBy(group []*changeRequest) []*changeRequest {
+	var made []*changeRequest
 	for _, t := range group {
-		if t.from == "" && t.want != nil && !t.there {
+		if t.priorName == "" && t.desired != nil && !t.existed {
 			made = append(made, t)
 		}
 	}
@@ -283,11 +283,11 @@ func creations(group []*ticket) []*ticket {
 
 // blameFor finishes those whose records a proxy objects to, or all of them when
 // it names nobody's, and returns the others.
-func blameFor(no *rejection, group []*ticket) (left []*ticket) {
-	all := complaintsFrom(no.mistakes)
-	refused := map[*ticket]*failure{}
+func finishRejected(no *rejectedError, group []*changeRequest) (left []*changeRequest) {
+	all := problemsFrom(no.mistakes)
+	refused := map[*changeRequest]*writeError{}
 	for _, t := range group {
-		mine := slices.DeleteFunc(slices.Clone(all), func(c complaint) bool { return !t.id.owns(c) })
+		mine := slices.DeleteFunc(slices.Clone(all), func(c problem) bool { return !t.id.concerns(c) })
 		if len(mine) > 0 {
 			refused[t] = rejected(no.address, mine)
 			continue
@@ -306,12 +306,12 @@ func blameFor(no *rejection, group []*ticket) (left []*ticket) {
 
 // takeBack undoes a group's changes: byte for byte while the file is as it was
 // written, record by record when others have written since.
-func (w *writer) takeBack(base, written *document, group []*ticket) {
+func (w *writer) rollBack(base, written *document, group []*changeRequest) {
 	if len(group) == 0 || written == base {
 		return
 	}
 	s := w.session
-	ctx, cancel := context.WithTimeout(context.Background(), afterward)
+	ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
 	defer cancel()
 	w.last = nil
 	for {
@@ -319,7 +319,7 @@ func (w *writer) takeBack(base, written *document, group []*ticket) {
 		if err != nil {
 			return // the caller's error says what is wrong; nothing better can be done
 		}
-		data, err := undone(s.editor, base, written, now, group)
+		data, err := rolledBack(s.editor, base, written, now, group)
 		if err != nil || string(data) == string(now.data) {
 			return
 		}
@@ -331,7 +331,7 @@ func (w *writer) takeBack(base, written *document, group []*ticket) {
 
 // undone is now without the group's changes to base. A record that somebody has
 // changed since is theirs.
-func undone(editor routefile.Editor, base, written, now *document, group []*ticket) ([]byte, error) {
+func rolledBack(editor routefile.Editor, base, written, now *document, group []*changeRequest) ([]byte, error) {
 	var ops []routefile.Op
 	untouched := now.revision == written.revision
 	for _, t := range group {
@@ -339,11 +339,11 @@ func undone(editor routefile.Editor, base, written, now *document, group []*tick
 			continue
 		}
 		before := recordID{t.id.section, t.id.name}
-		if t.from != "" {
-			before = t.old()
+		if t.priorName != "" {
+			before = t.priorID()
 		}
 		said := base.file.Plain(before.section, before.name)
-		if t.want != nil && (said == nil || before != t.id) {
+		if t.desired != nil && (said == nil || before != t.id) {
 			ops = append(ops, t.id.section.Drop(t.id.name))
 		}
 		if said != nil {
@@ -379,20 +379,20 @@ func sameRecords(a, b *document) bool {
 	return true
 }
 
-func rejected(address string, all []complaint) *failure {
-	return &failure{
-		summary:    "Rejected by a running proxy",
-		detail:     fmt.Sprintf("the proxy at %q refuses the routes file with this change; the file is as it was before", address),
-		complaints: all,
+func rejected(address string, all []problem) *writeError {
+	return &writeError{
+		summary:  "Rejected by a running proxy",
+		detail:   fmt.Sprintf("the proxy at %q refuses the routes file with this change; the file is as it was before", address),
+		problems: all,
 	}
 }
 
-func notConfirmed(c change, late *overdue) *failure {
-	f := &failure{summary: "Not served in time", detail: late.Error()}
+func changeNotServed(c change, late *notServedError) *writeError {
+	f := &writeError{summary: "Not served in time", detail: late.Error()}
 	switch {
-	case c.want == nil:
-		f.detail += fmt.Sprintf("\n%s is not in the routes file any more; the next apply asks the proxies again", c.old())
-	case c.from == "":
+	case c.desired == nil:
+		f.detail += fmt.Sprintf("\n%s is not in the routes file any more; the next apply asks the proxies again", c.priorID())
+	case c.priorName == "":
 		f.detail += fmt.Sprintf("\n%s was taken out of the routes file again", c.id)
 	default:
 		f.detail += fmt.Sprintf("\n%s stays in the routes file as it was to be; the next apply asks the proxies again", c.id)

@@ -22,7 +22,7 @@ func respond(path string) routefile.Plain {
 }
 
 func creation(name, path string) change {
-	return change{id: recordID{routefile.InRoutes, name}, want: respond(path)}
+	return change{id: recordID{routefile.InRoutes, name}, desired: respond(path)}
 }
 
 // applyAll applies changes at once and returns their errors.
@@ -89,7 +89,7 @@ func TestOffendersFailAlone(t *testing.T) {
 	s := newTestSession(t, before)
 	changes := []change{
 		creation("a", "/a"), creation("b", "/taken"), creation("c", "/c"), creation("d", "/d"), creation("e", "/taken2"),
-		{id: recordID{routefile.InRoutes, "f"}, want: routefile.Plain{"match": routefile.Plain{"path": "/f"}, "to": "pool://none"}},
+		{id: recordID{routefile.InRoutes, "f"}, desired: routefile.Plain{"match": routefile.Plain{"path": "/f"}, "to": "pool://none"}},
 	}
 	errs := applyAll(t, s, changes...)
 	for i, want := range []string{"", `route "zz"`, "", "", "", `unknown pool "none"`} {
@@ -113,15 +113,15 @@ func TestChangedByHand(t *testing.T) {
 		want       string
 	}{
 		{"ours", "a: {match: {path: /a}, respond: {status: 201}}",
-			change{id: recordID{routefile.InRoutes, "a"}, from: "a", was: respond("/a"), want: respond("/new")}, "+  respond: {status: 201}"},
+			change{id: recordID{routefile.InRoutes, "a"}, priorName: "a", prior: respond("/a"), desired: respond("/new")}, "+  respond: {status: 201}"},
 		{"ours, to go", "a: {match: {path: /a}, respond: {status: 201}}",
-			change{id: recordID{routefile.InRoutes, "a"}, from: "a", was: respond("/a")}, "-  respond: {status: 204}"},
+			change{id: recordID{routefile.InRoutes, "a"}, priorName: "a", prior: respond("/a")}, "-  respond: {status: 204}"},
 		{"another", "a: {match: {path: /a}, respond: {status: 201}}",
-			change{id: recordID{routefile.InRoutes, "b"}, from: "b", was: respond("/b"), want: respond("/new")}, ""},
+			change{id: recordID{routefile.InRoutes, "b"}, priorName: "b", prior: respond("/b"), desired: respond("/new")}, ""},
 		{"as wanted", "a: {match: {path: /new}, respond: {status: 204}}",
-			change{id: recordID{routefile.InRoutes, "a"}, from: "a", was: respond("/a"), want: respond("/new")}, ""},
+			change{id: recordID{routefile.InRoutes, "a"}, priorName: "a", prior: respond("/a"), desired: respond("/new")}, ""},
 		{"gone, to go", "c: {match: {path: /c}, respond: {status: 204}}",
-			change{id: recordID{routefile.InRoutes, "a"}, from: "a", was: respond("/a")}, ""},
+			change{id: recordID{routefile.InRoutes, "a"}, priorName: "a", prior: respond("/a")}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newTestSession(t, before)
@@ -205,7 +205,7 @@ func TestRejectionKeepsOthersEdits(t *testing.T) {
 	}
 	s = newTestSession(t, before, withAdmin(p.address))
 	errs := applyAll(t, s,
-		change{id: recordID{routefile.InRoutes, "renamed"}, from: "a", was: respond("/a"), want: respond("/changed")},
+		change{id: recordID{routefile.InRoutes, "renamed"}, priorName: "a", prior: respond("/a"), desired: respond("/changed")},
 		creation("new", "/new"))
 	if errs[0] == nil || errs[1] == nil {
 		t.Errorf("errors %v, want the rejection for both", errs)
@@ -228,8 +228,8 @@ func TestNotServedInTime(t *testing.T) {
 	s := newTestSession(t, before, withAdmin(p.address), withWait("100ms", "all"))
 	errs := applyAll(t, s,
 		creation("new", "/new"),
-		change{id: recordID{routefile.InRoutes, "a"}, from: "a", was: respond("/a"), want: respond("/changed")},
-		change{id: recordID{routefile.InRoutes, "b"}, from: "b", was: respond("/b")})
+		change{id: recordID{routefile.InRoutes, "a"}, priorName: "a", prior: respond("/a"), desired: respond("/changed")},
+		change{id: recordID{routefile.InRoutes, "b"}, priorName: "b", prior: respond("/b")})
 	for i, want := range []string{`route "new" was taken out of the routes file again`, `route "a" stays in the routes file as it was to be`, `route "b" is not in the routes file any more`} {
 		if got := errorText(errs[i]); !strings.Contains(got, want) {
 			t.Errorf("error %q, want one with %q", got, want)
@@ -250,11 +250,11 @@ func TestClashesPass(t *testing.T) {
 	errs := make(chan error, 3)
 	go func() { errs <- s.writer.apply(t.Context(), creation("old", "/b")) }()
 	go func() {
-		errs <- s.writer.apply(t.Context(), change{id: recordID{routefile.InRoutes, "r"}, want: target})
+		errs <- s.writer.apply(t.Context(), change{id: recordID{routefile.InRoutes, "r"}, desired: target})
 	}()
 	for _, err := range applyAll(t, s,
-		change{id: recordID{routefile.InRoutes, "old"}, from: "old", was: respond("/a")},
-		change{id: recordID{routefile.InPools, "late"}, want: routefile.Plain{"backends": routefile.Plain{"a": routefile.Plain{"url": "ws://a.example"}}}}) {
+		change{id: recordID{routefile.InRoutes, "old"}, priorName: "old", prior: respond("/a")},
+		change{id: recordID{routefile.InPools, "late"}, desired: routefile.Plain{"backends": routefile.Plain{"a": routefile.Plain{"url": "ws://a.example"}}}}) {
 		if err != nil {
 			t.Error(err)
 		}
@@ -292,7 +292,7 @@ func TestContextFiles(t *testing.T) {
 	s := newTestSession(t, noRoutes)
 	beside := filepath.Join(filepath.Dir(s.file), "pools.yaml")
 	writeFile(t, beside, "version: 1\npools: {p: {backends: {a: {url: ws://a.example}}}}\n")
-	c := change{id: recordID{routefile.InRoutes, "r"}, want: routefile.Plain{"match": routefile.Plain{"path": "/r"}, "to": "pool://p"}}
+	c := change{id: recordID{routefile.InRoutes, "r"}, desired: routefile.Plain{"match": routefile.Plain{"path": "/r"}, "to": "pool://p"}}
 	if err := s.writer.apply(t.Context(), c); err == nil {
 		t.Error("no error without the file that has the pool")
 	}

@@ -12,17 +12,17 @@ import (
 )
 
 // alone is a record as a file of its own.
-func alone(id recordID, p routefile.Plain) (*routefile.File, []complaint) {
+func standalone(id recordID, p routefile.Plain) (*routefile.File, []problem) {
 	text, err := id.section.Print(id.name, id.section.FromPlain(p))
 	if err != nil {
-		return nil, []complaint{{key: id.prefix(), text: err.Error()}}
+		return nil, []problem{{key: id.prefix(), text: err.Error()}}
 	}
 	body := string(id.section) + ":\n" + indented(string(text))
 	if id.section != routefile.InRoutes {
 		body += "routes: {}\n"
 	}
 	f, _ := routefile.Parse("-", []byte("version: 1\n"+body))
-	return f, withoutPlaces(routefile.Check(f, backdrop(f)))
+	return f, withoutPositions(routefile.Check(f, referencedRecords(f)))
 }
 
 func indented(text string) string {
@@ -37,7 +37,7 @@ func indented(text string) string {
 }
 
 // backdrop is a file with the pools and listeners that f's routes name.
-func backdrop(f *routefile.File) *routefile.File {
+func referencedRecords(f *routefile.File) *routefile.File {
 	pools, listeners := map[string]bool{}, map[string]bool{}
 	for _, r := range f.Routes {
 		if r.To != nil && r.To.Scheme == "pool" {
@@ -60,9 +60,9 @@ func backdrop(f *routefile.File) *routefile.File {
 }
 
 // withoutPlaces drops positions in files that nobody has.
-func withoutPlaces(errs routefile.Errors) []complaint {
-	var all []complaint
-	for _, c := range complaintsOf(errs) {
+func withoutPositions(errs routefile.Errors) []problem {
+	var all []problem
+	for _, c := range problemsOf(errs) {
 		if !strings.HasPrefix(c.pos, "--:") {
 			c.pos = ""
 			all = append(all, c)
@@ -72,9 +72,9 @@ func withoutPlaces(errs routefile.Errors) []complaint {
 }
 
 // judge is the record alone and what is wrong with it, as far as it is known.
-func (rec record) judge() (*routefile.File, []complaint) {
+func (rec record) checkStandalone() (*routefile.File, []problem) {
 	id := rec.id
-	if rec.nameUnknown() {
+	if rec.nameIsUnknown() {
 		if !rec.value.IsKnown() || rec.value.IsNull() {
 			return nil, nil
 		}
@@ -83,17 +83,17 @@ func (rec record) judge() (*routefile.File, []complaint) {
 			id.name = textOf(v)
 		}
 	}
-	f, all := alone(id, rec.says)
+	f, all := standalone(id, rec.keys)
 	if len(rec.unknown) == 0 {
 		return f, all
 	}
-	return f, slices.DeleteFunc(all, func(c complaint) bool { return rec.mayCure(id, c) })
+	return f, slices.DeleteFunc(all, func(c problem) bool { return rec.mayResolve(id, c) })
 }
 
 // mayCure says whether what is not known yet may take a complaint away: because
 // it holds or is part of the place, or because it is in the match, whose captures
 // the targets use.
-func (rec record) mayCure(id recordID, c complaint) bool {
+func (rec record) mayResolve(id recordID, c problem) bool {
 	at := strings.TrimPrefix(strings.TrimPrefix(c.key, id.prefix()), ".")
 	top, _, _ := strings.Cut(at, ".")
 	for _, place := range rec.unknown {

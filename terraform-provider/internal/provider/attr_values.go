@@ -18,7 +18,7 @@ import (
 // plainOf is a value as a plain one. Nulls are left out, as a key that is not said.
 // The framework's values are walked as they are: through tftypes, or into a Go
 // type, a document of 5,000 routes costs twice as much.
-func plainOf(v attr.Value) (any, error) {
+func plainFromAttr(v attr.Value) (any, error) {
 	switch {
 	case v.IsUnknown():
 		return nil, errors.New("a value is not known yet")
@@ -27,7 +27,7 @@ func plainOf(v attr.Value) (any, error) {
 	}
 	switch v := v.(type) {
 	case types.Dynamic:
-		return plainOf(v.UnderlyingValue())
+		return plainFromAttr(v.UnderlyingValue())
 	case types.Object:
 		return plainMembers(v.Attributes())
 	case types.Map:
@@ -51,7 +51,7 @@ func plainOf(v attr.Value) (any, error) {
 func plainMembers(members map[string]attr.Value) (any, error) {
 	all := make(routefile.Plain, len(members))
 	for name, member := range members {
-		one, err := plainOf(member)
+		one, err := plainFromAttr(member)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -65,7 +65,7 @@ func plainMembers(members map[string]attr.Value) (any, error) {
 func plainItems(items []attr.Value) (any, error) {
 	all := make([]any, 0, len(items))
 	for i, item := range items {
-		one, err := plainOf(item)
+		one, err := plainFromAttr(item)
 		if err != nil {
 			return nil, fmt.Errorf("[%d]: %w", i, err)
 		}
@@ -78,12 +78,12 @@ func plainItems(items []attr.Value) (any, error) {
 
 // dynamicOf is a plain value as Terraform would write it in braces: mappings are
 // objects, lists tuples, so that no two members need the same type.
-func dynamicOf(p any) (attr.Value, error) {
+func attrFromPlain(p any) (attr.Value, error) {
 	switch p := p.(type) {
 	case routefile.Plain:
-		return objectOf(p)
+		return objectFromPlain(p)
 	case []any:
-		return tupleOf(p)
+		return tupleFromPlain(p)
 	case bool:
 		return types.BoolValue(p), nil
 	case int64:
@@ -94,10 +94,10 @@ func dynamicOf(p any) (attr.Value, error) {
 	return nil, fmt.Errorf("%T is no plain value", p)
 }
 
-func objectOf(p routefile.Plain) (attr.Value, error) {
+func objectFromPlain(p routefile.Plain) (attr.Value, error) {
 	kinds, values := map[string]attr.Type{}, map[string]attr.Value{}
 	for name, one := range p {
-		value, err := dynamicOf(one)
+		value, err := attrFromPlain(one)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -106,10 +106,10 @@ func objectOf(p routefile.Plain) (attr.Value, error) {
 	return types.ObjectValueMust(kinds, values), nil
 }
 
-func tupleOf(list []any) (attr.Value, error) {
+func tupleFromPlain(list []any) (attr.Value, error) {
 	kinds, values := []attr.Type{}, []attr.Value{}
 	for i, one := range list {
-		value, err := dynamicOf(one)
+		value, err := attrFromPlain(one)
 		if err != nil {
 			return nil, fmt.Errorf("[%d]: %w", i, err)
 		}

@@ -16,105 +16,105 @@ import (
 )
 
 // ledger holds the plans of one run. Safe for concurrent use.
-type ledger struct {
-	session *session
-	checks  shared[[]complaint]
+type planState struct {
+	session  *session
+	problems coalescer[[]problem]
 
-	mu      sync.Mutex
-	planned map[recordID]*planned // guarded by mu
-	leaving map[recordID]bool     // names that are dropped or renamed away; guarded by mu
-	whole   bool                  // a resource plans the whole file; guarded by mu
+	mu        sync.Mutex
+	records   map[recordID]*plannedRecord // guarded by mu
+	removed   map[recordID]bool           // names that are dropped or renamed away; guarded by mu
+	wholeFile bool                        // a resource plans the whole file; guarded by mu
 }
 
 // takeWhole notes that a resource plans the whole file. It returns false when
 // others plan records of it. Whoever comes second finds it out, as Terraform plans
 // in any order.
-func (l *ledger) takeWhole() bool {
+func (l *planState) claimWholeFile() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.whole = true
-	return len(l.planned) == 0
+	l.wholeFile = true
+	return len(l.records) == 0
 }
 
 // wholeTaken says that a resource of this run plans the whole file.
-func (l *ledger) wholeTaken() bool {
+func (l *planState) wholeFileClaimed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.whole
+	return l.wholeFile
 }
 
 // planned is one record's plan.
-type planned struct {
-	file *routefile.File // the record alone; nil while it is not known
-	was  string          // the name it has in the state; "" for a new one
+type plannedRecord struct {
+	file      *routefile.File // the record alone; nil while it is not known
+	priorName string          // the name it has in the state; "" for a new one
 }
 
-func newLedger(s *session) *ledger {
-	return &ledger{
-		session: s, planned: map[recordID]*planned{}, leaving: map[recordID]bool{},
-		checks: shared[[]complaint]{gather: 2 * time.Millisecond},
+func newPlanState(s *session) *planState {
+	return &planState{
+		session: s, records: map[recordID]*plannedRecord{}, removed: map[recordID]bool{},
+		problems: coalescer[[]problem]{delay: 2 * time.Millisecond},
 	}
 }
 
 // leave notes that a name is given up.
-func (l *ledger) leave(id recordID) {
+func (l *planState) markRemoved(id recordID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.leaving[id] = true
+	l.removed[id] = true
 }
 
 // take notes a plan. It returns false when another resource of this run has
 // planned that name.
-func (l *ledger) take(id recordID, p *planned) bool {
+func (l *planState) claim(id recordID, p *plannedRecord) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if other := l.planned[id]; other != nil && (p.was == "" || other.was != p.was) {
+	if other := l.records[id]; other != nil && (p.priorName == "" || other.priorName != p.priorName) {
 		return false
 	}
-	l.planned[id] = p
-	if p.was != "" && p.was != id.name {
-		l.leaving[recordID{id.section, p.was}] = true
+	l.records[id] = p
+	if p.priorName != "" && p.priorName != id.name {
+		l.removed[recordID{id.section, p.priorName}] = true
 	}
 	return true
 }
 
 // fits says what stands in the way of a planned record: in the file, where it
 // may be gone by the time of the apply, and among what else is planned.
-func (l *ledger) fits(ctx context.Context, rec record, p *planned) (diags diag.Diagnostics) {
+func (l *planState) conflicts(ctx context.Context, rec record, p *plannedRecord) (diags diag.Diagnostics) {
 	doc, err := l.session.reader.read(ctx)
 	if err != nil {
-		diags.Append(unreadable(l.session.file, err))
+		diags.Append(readFailed(l.session.file, err))
 		return diags
 	}
-	if p.was != rec.id.name && doc.fingerprint(rec.id) != "" && !l.isLeaving(rec.id) {
-		diags.Append(presentAlready(rec.id, doc.position(rec.id)))
+	if p.priorName != rec.id.name && doc.fingerprint(rec.id) != "" && !l.isRemoved(rec.id) {
+		diags.Append(alreadyInFile(rec.id, doc.position(rec.id)))
 	}
 	if p.file == nil {
 		return diags
 	}
-	all, err := l.checks.do(ctx, func(context.Context) ([]complaint, error) { return l.check(doc), nil })
+	all, err := l.problems.do(ctx, func(context.Context) ([]problem, error) { return l.check(doc), nil })
 	if err != nil {
 		return diags // interrupted
 	}
 	for _, c := range all {
-		if rec.id.owns(c) {
-			diags.Append(l.weigh(rec, c))
+		if rec.id.concerns(c) {
+			diags.Append(l.diagnose(rec, c))
 		}
 	}
 	return diags
 }
 
 // check judges the file with everything that is planned so far in it.
-func (l *ledger) check(doc *document) []complaint {
-	files, all := l.session.beside()
+func (l *planState) check(doc *document) []problem {
+	files, all := l.session.readContextFiles()
 	base, plans := l.overlay(doc)
 	files = append(files, base)
-	return append(all, complaintsOf(routefile.Check(append(files, plans...)...))...)
+	return append(all, problemsOf(routefile.Check(append(files, plans...)...))...)
 }
 
 // overlay is the file without the records that are planned or about to go, and
 // the planned ones, each a file of its own.
-func (l *ledger) overlay(doc *document) (base *routefile.File, plans []*routefile.File) {
+func (l *planState) overlay(doc *document) (base *routefile.File, plans []*routefile.File) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	copied := *doc.file
@@ -127,10 +127,10 @@ func (l *ledger) overlay(doc *document) (base *routefile.File, plans []*routefil
 			delete(copied.Pools, id.name)
 		}
 	}
-	for id := range l.leaving {
+	for id := range l.removed {
 		drop(id)
 	}
-	for id, p := range l.planned {
+	for id, p := range l.records {
 		if p.file != nil { // what is not known yet is most likely what it was
 			drop(id)
 			plans = append(plans, p.file)
@@ -141,7 +141,7 @@ func (l *ledger) overlay(doc *document) (base *routefile.File, plans []*routefil
 
 // weigh tells an error from a warning: what clashes with another plan will clash
 // at apply; what stands in the file, or does not stand there yet, may change until then.
-func (l *ledger) weigh(rec record, c complaint) diag.Diagnostic {
+func (l *planState) diagnose(rec record, c problem) diag.Diagnostic {
 	other := c.other
 	if other == rec.id.String() {
 		other = c.record
@@ -151,17 +151,17 @@ func (l *ledger) weigh(rec record, c complaint) diag.Diagnostic {
 	}
 	switch {
 	case other == "":
-		return notYet(rec, c)
+		return missingReference(rec, c)
 	case l.isPlanned(rec.id.section, other):
-		return clashOfPlans(rec, c)
+		return conflictInPlan(rec, c)
 	}
-	return clashWithFile(rec, c, other)
+	return conflictWithFile(rec, c, other)
 }
 
-func (l *ledger) isPlanned(s routefile.Section, record string) bool {
+func (l *planState) isPlanned(s routefile.Section, record string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for id, p := range l.planned {
+	for id, p := range l.records {
 		if id.section == s && id.String() == record {
 			return p.file != nil
 		}
@@ -169,8 +169,8 @@ func (l *ledger) isPlanned(s routefile.Section, record string) bool {
 	return false
 }
 
-func (l *ledger) isLeaving(id recordID) bool {
+func (l *planState) isRemoved(id recordID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.leaving[id]
+	return l.removed[id]
 }

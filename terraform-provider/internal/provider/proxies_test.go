@@ -89,7 +89,7 @@ func TestAwaitInterrupted(t *testing.T) {
 		return pending(asked, revision)
 	}
 	s := newTestSession(t, noRoutes, withAdmin(p.address), withWait("1h", "all"))
-	var late *overdue
+	var late *notServedError
 	if err := s.proxies.await(ctx, "abc", same("abc")); !errors.As(err, &late) || late.served != 0 {
 		t.Errorf("error %v, want one about too few proxies", err)
 	}
@@ -145,7 +145,7 @@ func errorText(err error) string {
 
 // Those who ask before a piece of work begins share it; those who ask while it runs do not.
 func TestShared(t *testing.T) {
-	var s shared[int]
+	var s coalescer[int]
 	runs, started, release := 0, make(chan struct{}, 10), make(chan struct{})
 	work := func(context.Context) (int, error) {
 		runs++
@@ -178,7 +178,7 @@ func TestShared(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := (&shared[int]{}).do(ctx, func(context.Context) (int, error) { return 1, nil }); err != nil && !errors.Is(err, context.Canceled) {
+	if _, err := (&coalescer[int]{}).do(ctx, func(context.Context) (int, error) { return 1, nil }); err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -14,10 +14,10 @@ import (
 // shape is one key of the routes file as an attribute. Read-only once made, so
 // safe for concurrent use.
 type shape struct {
-	key  routefile.Key
-	keys []*shape // of a mapping, in the order of the reference
-	each *shape   // what stands at each name or item; nil elsewhere
-	typ  tftypes.Type
+	key     routefile.Key
+	keys    []*shape // of a mapping, in the order of the reference
+	element *shape   // what stands at each name or item; nil elsewhere
+	typ     tftypes.Type
 }
 
 // shapes are all keys by their path in the routes file: "routes.*.match.host".
@@ -36,7 +36,7 @@ func readShapes() map[string]*shape {
 		s := &shape{key: k}
 		all[k.Path] = s
 		if parent := all[k.Path[:max(0, strings.LastIndexByte(k.Path, '.'))]]; parent != nil {
-			parent.adopt(s)
+			parent.add(s)
 		}
 	}
 	for i := len(keys) - 1; i >= 0; i-- { // what is below comes first
@@ -49,13 +49,13 @@ func readShapes() map[string]*shape {
 
 // adopt takes a key that stands below s. A condition's value, which in the file
 // stands in the place of its keys, becomes a key like the others.
-func (s *shape) adopt(below *shape) {
+func (s *shape) add(below *shape) {
 	switch below.key.Name {
 	case "*", "[]":
-		s.each = below
+		s.element = below
 		if short := below.key.Short; below.key.Kind == routefile.KindMapping && len(short) > 0 && short[0].Kind == routefile.KindValue {
 			value := routefile.Key{Name: routefile.ConditionValue, Kind: routefile.KindValue, Meaning: "The value is exactly this."}
-			below.adopt(&shape{key: value, typ: tftypes.String})
+			below.add(&shape{key: value, typ: tftypes.String})
 		}
 	default:
 		s.keys = append(s.keys, below)
@@ -67,9 +67,9 @@ func (s *shape) terraformType() tftypes.Type {
 	case routefile.KindMapping:
 		return tftypes.Object{AttributeTypes: s.attributeTypes()}
 	case routefile.KindNamed:
-		return tftypes.Map{ElementType: s.each.typ}
+		return tftypes.Map{ElementType: s.element.typ}
 	case routefile.KindList:
-		return tftypes.List{ElementType: s.each.typ}
+		return tftypes.List{ElementType: s.element.typ}
 	case routefile.KindSwitch:
 		return tftypes.Bool
 	case routefile.KindWhole:
@@ -94,12 +94,12 @@ func (s *shape) attributeTypes() map[string]tftypes.Type {
 
 // below is the shape of one key of a mapping, or of every name of a mapping of
 // names; nil when there is none.
-func (s *shape) below(name string) *shape {
+func (s *shape) child(name string) *shape {
 	if s == nil {
 		return nil
 	}
-	if s.each != nil {
-		return s.each
+	if s.element != nil {
+		return s.element
 	}
 	for _, k := range s.keys {
 		if k.key.Name == name {

@@ -22,21 +22,21 @@ import (
 
 // recordList lists one section. Its methods are called concurrently, Configure
 // before all others.
-type recordList struct {
+type recordLister struct {
 	section routefile.Section
 	session *session
 }
 
-var _ list.ListResourceWithConfigure = (*recordList)(nil)
+var _ list.ListResourceWithConfigure = (*recordLister)(nil)
 
-func newRouteList() list.ListResource { return &recordList{section: routefile.InRoutes} }
-func newPoolList() list.ListResource  { return &recordList{section: routefile.InPools} }
+func newRouteList() list.ListResource { return &recordLister{section: routefile.InRoutes} }
+func newPoolList() list.ListResource  { return &recordLister{section: routefile.InPools} }
 
-func (l *recordList) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
+func (l *recordLister) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
 	resp.TypeName = req.ProviderTypeName + "_" + noun(l.section)
 }
 
-func (l *recordList) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
+func (l *recordLister) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Lists the " + string(l.section) + " of the provider's routes file, sorted by name.",
 		Attributes: map[string]schema.Attribute{
@@ -46,21 +46,21 @@ func (l *recordList) ListResourceConfigSchema(_ context.Context, _ list.ListReso
 	}
 }
 
-func (l *recordList) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
+func (l *recordLister) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
 	l.session = sessionOf(req.ProviderData)
 }
 
-func (l *recordList) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
+func (l *recordLister) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
 	var pattern types.String
 	diags := req.Config.GetAttribute(ctx, attrpath.Root(nameAttribute), &pattern)
 	if _, err := path.Match(pattern.ValueString(), ""); err != nil {
-		diags.Append(badPattern(pattern.ValueString()))
+		diags.Append(invalidPattern(pattern.ValueString()))
 	}
 	var doc *document
 	if !diags.HasError() && l.session.ready(&diags) {
 		var err error
 		if doc, err = l.session.reader.read(ctx); err != nil {
-			diags.Append(unreadable(l.session.file, err))
+			diags.Append(readFailed(l.session.file, err))
 		}
 	}
 	if diags.HasError() {
@@ -68,7 +68,7 @@ func (l *recordList) List(ctx context.Context, req list.ListRequest, stream *lis
 		return
 	}
 	stream.Results = func(push func(list.ListResult) bool) {
-		for _, name := range limited(matching(namesOf(doc.file, l.section), pattern), req.Limit) {
+		for _, name := range firstN(matching(namesOf(doc.file, l.section), pattern), req.Limit) {
 			if !push(l.result(ctx, req, doc, name)) {
 				return
 			}
@@ -89,14 +89,14 @@ func matching(names []string, pattern types.String) []string {
 }
 
 // limited are the first names; 0 is no limit.
-func limited(names []string, limit int64) []string {
+func firstN(names []string, limit int64) []string {
 	if limit > 0 && int64(len(names)) > limit {
 		return names[:limit]
 	}
 	return names
 }
 
-func (l *recordList) result(ctx context.Context, req list.ListRequest, doc *document, name string) list.ListResult {
+func (l *recordLister) result(ctx context.Context, req list.ListRequest, doc *document, name string) list.ListResult {
 	result := req.NewListResult(ctx)
 	result.DisplayName = name
 	result.Diagnostics.Append(result.Identity.SetAttribute(ctx, attrpath.Root(nameAttribute), name)...)
@@ -115,6 +115,6 @@ func withRecordName(record tftypes.Value, name, revision string) tftypes.Value {
 	return tftypes.NewValue(record.Type(), all)
 }
 
-func badPattern(pattern string) diag.Diagnostic {
-	return badChoice(attrpath.Root(nameAttribute), pattern, "a pattern such as chat-*")
+func invalidPattern(pattern string) diag.Diagnostic {
+	return invalidChoice(attrpath.Root(nameAttribute), pattern, "a pattern such as chat-*")
 }

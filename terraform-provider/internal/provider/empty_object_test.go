@@ -25,7 +25,7 @@ func TestHollow(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var got []string
-		for _, d := range hollow(shapeOf(routefile.InRoutes), tt.p, tt.unknown) {
+		for _, d := range emptyObjects(shapeOf(routefile.InRoutes), tt.p, tt.unknown) {
 			got = append(got, d.(interface{ Path() path.Path }).Path().String())
 		}
 		if !slices.Equal(got, tt.want) {

@@ -10,16 +10,16 @@ import (
 // asks for every resource by itself, about one file and the same proxies. Those
 // who ask while it runs get the next run, so that nobody is told of a state from
 // before the question. The zero value is ready. Safe for concurrent use.
-type shared[T any] struct {
-	gather time.Duration // how long a run waits for more to join
+type coalescer[T any] struct {
+	delay time.Duration // how long a run waits for more to join
 
-	turn sync.Mutex // held while working
+	running sync.Mutex // held while working
 
 	mu   sync.Mutex
-	next *answer[T] // of the run that has not begun; guarded by mu
+	next *sharedCall[T] // of the run that has not begun; guarded by mu
 }
 
-type answer[T any] struct {
+type sharedCall[T any] struct {
 	done  chan struct{}
 	value T
 	err   error
@@ -27,11 +27,11 @@ type answer[T any] struct {
 
 // do returns what work gives; one caller's work stands for all. ctx ends the
 // waiting, not the work.
-func (s *shared[T]) do(ctx context.Context, work func(context.Context) (T, error)) (T, error) {
+func (s *coalescer[T]) do(ctx context.Context, work func(context.Context) (T, error)) (T, error) {
 	s.mu.Lock()
 	mine, lead := s.next, s.next == nil
 	if lead {
-		mine = &answer[T]{done: make(chan struct{})}
+		mine = &sharedCall[T]{done: make(chan struct{})}
 		s.next = mine
 	}
 	s.mu.Unlock()
@@ -48,11 +48,11 @@ func (s *shared[T]) do(ctx context.Context, work func(context.Context) (T, error
 }
 
 // lead works for everyone who has joined by the time its turn comes.
-func (s *shared[T]) lead(ctx context.Context, mine *answer[T], work func(context.Context) (T, error)) {
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	if s.gather > 0 {
-		time.Sleep(s.gather)
+func (s *coalescer[T]) lead(ctx context.Context, mine *sharedCall[T], work func(context.Context) (T, error)) {
+	s.running.Lock()
+	defer s.running.Unlock()
+	if s.delay > 0 {
+		time.Sleep(s.delay)
 	}
 	s.mu.Lock()
 	s.next = nil

@@ -13,22 +13,22 @@ import (
 )
 
 // replacement is one write of the whole file.
-type replacement struct {
-	session *session
-	data    []byte
-	seen    string // the revision that the plan was made on
-	fresh   bool   // there is no state yet: what stands there may be replaced if it routes nothing
+type fileReplacement struct {
+	session         *session
+	data            []byte
+	plannedRevision string // the revision that the plan was made on
+	creating        bool   // there is no state yet: what stands there may be replaced if it routes nothing
 }
 
 // apply brings the data into the file and returns when the proxies serve it. The
 // error is a *failure. A file that was replaced for the first time, or whose
 // content a proxy rejects, is then as it was; an update that was only not
 // confirmed in time stays.
-func (r *replacement) apply(ctx context.Context) error {
+func (r *fileReplacement) apply(ctx context.Context) error {
 	s := r.session
 	base, err := s.reader.read(ctx)
 	if err != nil {
-		return cannotRead(err)
+		return readError(err)
 	}
 	written := base
 	if !bytes.Equal(base.data, r.data) || base.revision == "" {
@@ -37,33 +37,33 @@ func (r *replacement) apply(ctx context.Context) error {
 		}
 	}
 	err = s.proxies.await(ctx, written.revision, s.currentRevision)
-	var no *rejection
-	var late *overdue
+	var no *rejectedError
+	var late *notServedError
 	switch {
 	case errors.As(err, &no):
-		s.putBack(base, written)
-		return rejected(no.address, complaintsFrom(no.mistakes))
-	case errors.As(err, &late) && r.fresh:
-		s.putBack(base, written)
-		return fileNotConfirmed(late, "the file is as it was before")
+		s.restore(base, written)
+		return rejected(no.address, problemsFrom(no.mistakes))
+	case errors.As(err, &late) && r.creating:
+		s.restore(base, written)
+		return fileNotServed(late, "the file is as it was before")
 	case errors.As(err, &late):
-		return fileNotConfirmed(late, "the file stays as it was to be; the next apply asks the proxies again")
+		return fileNotServed(late, "the file stays as it was to be; the next apply asks the proxies again")
 	}
 	return err
 }
 
 // write puts the data in base's place, if base is what the plan was made on.
-func (r *replacement) write(ctx context.Context, base *document) (*document, error) {
-	if base.revision != r.seen && !(r.fresh && routesNothing(base)) {
-		return nil, unseen(base, r.data, r.fresh)
+func (r *fileReplacement) write(ctx context.Context, base *document) (*document, error) {
+	if base.revision != r.plannedRevision && !(r.creating && hasNoRoutes(base)) {
+		return nil, changedSincePlan(base, r.data, r.creating)
 	}
 	s := r.session
 	written := newDocument(s.file, r.data, store.RevisionOf(r.data))
-	if all := s.judge(written.file); len(all) > 0 {
-		return nil, fileRefused(all)
+	if all := s.check(written.file); len(all) > 0 {
+		return nil, invalidFile(all)
 	}
-	if all := s.askProxies(ctx, r.data); len(all) > 0 {
-		return nil, fileRefused(all)
+	if all := s.checkOnProxies(ctx, r.data); len(all) > 0 {
+		return nil, invalidFile(all)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.proxies.timeout)
 	defer cancel()
@@ -71,19 +71,19 @@ func (r *replacement) write(ctx context.Context, base *document) (*document, err
 	if errors.Is(err, store.ErrConflict) {
 		now, err := s.reader.read(ctx)
 		if err != nil {
-			return nil, cannotRead(err)
+			return nil, readError(err)
 		}
-		return nil, unseen(now, r.data, r.fresh)
+		return nil, changedSincePlan(now, r.data, r.creating)
 	}
 	if err != nil {
-		return nil, &failure{summary: "Cannot write the routes file", detail: err.Error()}
+		return nil, &writeError{summary: "Cannot write the routes file", detail: err.Error()}
 	}
 	return written, nil
 }
 
 // routesNothing says that there is no file, or one that neither routes nor pools
 // stand in: what a proxy is started with before its first apply.
-func routesNothing(d *document) bool {
+func hasNoRoutes(d *document) bool {
 	_, errs := routefile.Parse("", d.data)
 	return d.revision == "" || len(d.file.Routes)+len(d.file.Pools)+len(errs) == 0
 }
@@ -91,11 +91,11 @@ func routesNothing(d *document) bool {
 // putBack makes the file what it was before, unless somebody else has written
 // since. One that was not there is left without routes: a file that vanishes is
 // a mistake to the proxies.
-func (s *session) putBack(base, written *document) {
+func (s *session) restore(base, written *document) {
 	if base == written {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), afterward)
+	ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
 	defer cancel()
 	_, _ = s.store.Write(ctx, base.data, written.revision) // the caller's error says what is wrong; nothing better can be done
 }

@@ -19,23 +19,23 @@ import (
 // hollow warns of every object in p that is written and says nothing. unknown are
 // the dotted places whose values are not known yet: what holds one may say
 // something still.
-func hollow(s *shape, p routefile.Plain, unknown []string) (diags diag.Diagnostics) {
-	walkHollow(s, p, path.Empty(), "", func(at path.Path, place string) {
+func emptyObjects(s *shape, p routefile.Plain, unknown []string) (diags diag.Diagnostics) {
+	walkEmptyObjects(s, p, path.Empty(), "", func(at path.Path, place string) {
 		under := func(u string) bool { return u == place || strings.HasPrefix(u, place+".") }
 		if !slices.ContainsFunc(unknown, under) {
-			diags.Append(saysNothing(at, place))
+			diags.Append(emptyObject(at, place))
 		}
 	})
 	return diags
 }
 
 // hollowAt is hollow for one key of a document, where everything is known.
-func hollowAt(name string, value any) (diags diag.Diagnostics) {
-	walkHollow(shapes[name], value, path.Root(name), name, func(at path.Path, place string) { diags.Append(saysNothing(at, place)) })
+func emptyObjectsIn(name string, value any) (diags diag.Diagnostics) {
+	walkEmptyObjects(shapes[name], value, path.Root(name), name, func(at path.Path, place string) { diags.Append(emptyObject(at, place)) })
 	return diags
 }
 
-func walkHollow(s *shape, value any, at path.Path, place string, found func(path.Path, string)) {
+func walkEmptyObjects(s *shape, value any, at path.Path, place string, found func(path.Path, string)) {
 	p, ok := value.(routefile.Plain)
 	if !ok || s == nil {
 		return
@@ -45,14 +45,14 @@ func walkHollow(s *shape, value any, at path.Path, place string, found func(path
 	}
 	for _, name := range slices.Sorted(maps.Keys(p)) {
 		below := at.AtName(name)
-		if s.each != nil {
+		if s.element != nil {
 			below = at.AtMapKey(name)
 		}
-		walkHollow(s.below(name), p[name], below, strings.TrimPrefix(place+"."+name, "."), found)
+		walkEmptyObjects(s.child(name), p[name], below, strings.TrimPrefix(place+"."+name, "."), found)
 	}
 }
 
-func saysNothing(at path.Path, place string) diag.Diagnostic {
-	return diag.NewAttributeWarningDiagnostic(shown(at), "Says nothing",
+func emptyObject(at path.Path, place string) diag.Diagnostic {
+	return diag.NewAttributeWarningDiagnostic(topLevelAttribute(at), "Says nothing",
 		fmt.Sprintf("%s is given, but no key of it. Terraform drops misspelt keys of an object in silence: look at its keys, or leave it out", place))
 }

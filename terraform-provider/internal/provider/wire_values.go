@@ -17,22 +17,22 @@ import (
 
 // plainReader turns values into plain ones. What is not known is left out, and
 // its place noted. Not for concurrent use.
-type plainReader struct {
+type plainDecoder struct {
 	path    []string
 	unknown []string // dotted places, from the record on; "" is all of it
 }
 
 // readPlain is a record's values. unknown names the places that are not known yet.
-func readPlain(s *shape, v tftypes.Value) (p routefile.Plain, unknown []string, err error) {
-	var r plainReader
-	value, err := r.read(s, v)
+func decodePlain(s *shape, v tftypes.Value) (p routefile.Plain, unknown []string, err error) {
+	var r plainDecoder
+	value, err := r.decode(s, v)
 	p, _ = value.(routefile.Plain)
 	return p, r.unknown, err
 }
 
 // read converts one value; nil is null or unknown. s is nil where the table has
 // no keys: in lists and mappings of texts.
-func (r *plainReader) read(s *shape, v tftypes.Value) (any, error) {
+func (r *plainDecoder) decode(s *shape, v tftypes.Value) (any, error) {
 	switch {
 	case !v.IsKnown():
 		r.unknown = append(r.unknown, strings.Join(r.path, "."))
@@ -70,19 +70,19 @@ func plainNumber(n *big.Float) any {
 	return n.Text('f', -1)
 }
 
-func (r *plainReader) mapping(s *shape, v tftypes.Value) (any, error) {
+func (r *plainDecoder) mapping(s *shape, v tftypes.Value) (any, error) {
 	var members map[string]tftypes.Value
 	if err := v.As(&members); err != nil {
 		return nil, err
 	}
 	all := routefile.Plain{}
 	for name, member := range members {
-		below := s.below(name)
+		below := s.child(name)
 		if _, object := v.Type().(tftypes.Object); object && below == nil {
 			continue // an attribute that is no key: name, serving
 		}
 		r.path = append(r.path, name)
-		value, err := r.read(below, member)
+		value, err := r.decode(below, member)
 		r.path = r.path[:len(r.path)-1]
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
@@ -95,7 +95,7 @@ func (r *plainReader) mapping(s *shape, v tftypes.Value) (any, error) {
 }
 
 // list converts a list. One that has items not known yet is not known itself.
-func (r *plainReader) list(s *shape, v tftypes.Value) (any, error) {
+func (r *plainDecoder) list(s *shape, v tftypes.Value) (any, error) {
 	var items []tftypes.Value
 	if err := v.As(&items); err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func (r *plainReader) list(s *shape, v tftypes.Value) (any, error) {
 	}
 	all := []any{}
 	for _, item := range items {
-		value, err := r.read(s.below("[]"), item)
+		value, err := r.decode(s.child("[]"), item)
 		if err != nil {
 			return nil, err
 		}

@@ -133,7 +133,7 @@ func TestValuesKeepMeaning(t *testing.T) {
 			file, _ := routefile.Parse("-", []byte(text))
 			p := file.Plain(section, "r")
 			s := shapeOf(section)
-			back, unknown, err := readPlain(s, toValue(s.typ, p))
+			back, unknown, err := decodePlain(s, toValue(s.typ, p))
 			if err != nil || len(unknown) > 0 || !reflect.DeepEqual(back, p) {
 				t.Errorf("%s: %v became %v (%v, unknown %q)", k.Path, p, back, err, unknown)
 			}
@@ -235,12 +235,12 @@ func TestUnknownValues(t *testing.T) {
 	list := object.AttributeTypes["match"].(tftypes.Object).AttributeTypes["methods"]
 	match["methods"] = tftypes.NewValue(list, []tftypes.Value{tftypes.NewValue(tftypes.String, "GET"), tftypes.NewValue(tftypes.String, tftypes.UnknownValue)})
 	values["match"] = tftypes.NewValue(object.AttributeTypes["match"], match)
-	p, unknown, err := readPlain(s, tftypes.NewValue(object, values))
+	p, unknown, err := decodePlain(s, tftypes.NewValue(object, values))
 	want := routefile.Plain{"match": routefile.Plain{"path": "/a"}}
 	if err != nil || !reflect.DeepEqual(p, want) || len(unknown) != 2 {
 		t.Errorf("got %v, unknown %q, error %v; want %v and two unknown places", p, unknown, err, want)
 	}
-	if _, unknown, _ := readPlain(s, tftypes.NewValue(object, tftypes.UnknownValue)); len(unknown) != 1 || unknown[0] != "" {
+	if _, unknown, _ := decodePlain(s, tftypes.NewValue(object, tftypes.UnknownValue)); len(unknown) != 1 || unknown[0] != "" {
 		t.Errorf("unknown %q of a record that is not known at all, want one place", unknown)
 	}
 }

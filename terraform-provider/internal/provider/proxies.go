@@ -26,19 +26,19 @@ import (
 )
 
 // fleet is the proxies that serve the file. Safe for concurrent use.
-type fleet struct {
+type proxySet struct {
 	proxies []*proxy
 	require int // how many must serve what was written
 	timeout time.Duration
 }
 
 // newFleet reads admin and wait of the configuration.
-func newFleet(c configuration, diags *diag.Diagnostics) fleet {
-	f := fleet{timeout: duration(c.Wait.Timeout, time.Minute, path.Root("wait").AtName("timeout"), diags)}
-	for i, address := range words(c.Admin) {
+func newProxySet(c configuration, diags *diag.Diagnostics) proxySet {
+	f := proxySet{timeout: duration(c.Wait.Timeout, time.Minute, path.Root("wait").AtName("timeout"), diags)}
+	for i, address := range knownStrings(c.Admin) {
 		p, err := newProxy(address)
 		if err != nil {
-			diags.Append(badSetting(path.Root("admin").AtListIndex(i), err.Error()))
+			diags.Append(invalidSetting(path.Root("admin").AtListIndex(i), err.Error()))
 			continue
 		}
 		f.proxies = append(f.proxies, p)
@@ -50,8 +50,8 @@ func newFleet(c configuration, diags *diag.Diagnostics) fleet {
 		f.require = min(1, len(f.proxies))
 	default:
 		n, err := strconv.Atoi(require)
-		if err != nil || n < 1 || n > len(f.proxies) && !unknownList(c.Admin) {
-			diags.Append(badSetting(path.Root("wait").AtName("require"),
+		if err != nil || n < 1 || n > len(f.proxies) && !listIsUnknown(c.Admin) {
+			diags.Append(invalidSetting(path.Root("wait").AtName("require"),
 				fmt.Sprintf("%q: want all, any or a number from 1 to %d, as many as admin has", require, len(f.proxies))))
 		}
 		f.require = n
@@ -124,7 +124,7 @@ func (p *proxy) ask(ctx context.Context, method, target string, body []byte, ans
 	case err != nil:
 		return fmt.Errorf("admin %q: %w", p.address, err)
 	case resp.StatusCode != http.StatusOK:
-		return &refusedQuestion{p.address, resp.StatusCode, strings.TrimSpace(string(data))}
+		return &statusError{p.address, resp.StatusCode, strings.TrimSpace(string(data))}
 	}
 	if err := json.Unmarshal(data, answer); err != nil {
 		return fmt.Errorf("admin %q: its answer is no status of this proxy: %w", p.address, err)
@@ -133,23 +133,23 @@ func (p *proxy) ask(ctx context.Context, method, target string, body []byte, ans
 }
 
 // refusedQuestion is an answer other than 200.
-type refusedQuestion struct {
+type statusError struct {
 	address string
 	status  int
 	body    string
 }
 
-func (e *refusedQuestion) Error() string {
+func (e *statusError) Error() string {
 	return fmt.Sprintf("admin %q: answer %d: %.300s", e.address, e.status, e.body)
 }
 
 // rejection says that a proxy has refused what was written.
-type rejection struct {
+type rejectedError struct {
 	address  string
 	mistakes []statusapi.Mistake
 }
 
-func (e *rejection) Error() string {
+func (e *rejectedError) Error() string {
 	lines := make([]string, len(e.mistakes))
 	for i, m := range e.mistakes {
 		lines[i] = m.String()
@@ -158,61 +158,61 @@ func (e *rejection) Error() string {
 }
 
 // overdue says that not enough proxies served what was written in time.
-type overdue struct {
+type notServedError struct {
 	served, require int
 	timeout         time.Duration
-	others          []string // what is known of those that did not
+	reasons         []string // what is known of those that did not
 	cause           error    // of the end: the deadline, or an interruption
 }
 
-func (e *overdue) Error() string {
+func (e *notServedError) Error() string {
 	text := fmt.Sprintf("%d of the proxies serve it, want %d within %v (wait.timeout)", e.served, e.require, e.timeout)
-	for _, other := range e.others {
+	for _, other := range e.reasons {
 		text += "\n" + other
 	}
 	return text
 }
 
-func (e *overdue) Unwrap() error { return e.cause }
+func (e *notServedError) Unwrap() error { return e.cause }
 
 // verdict is what one proxy has come to.
-type verdict struct {
-	proxy    *proxy
-	served   bool
-	rejected *rejection
-	err      error // why there is no answer
+type waitResult struct {
+	proxy     *proxy
+	served    bool
+	rejection *rejectedError
+	err       error // why there is no answer
 }
 
 // grace is how long a proxy may still object when enough others serve already.
-const grace = 2 * time.Second
+const rejectionGrace = 2 * time.Second
 
 // await blocks until enough proxies serve the file, as current says what it
 // holds: later writers supersede, and waiting then goes on for theirs under the
 // same deadline. A rejection by any proxy is an error, whatever is required.
-func (f fleet) await(ctx context.Context, revision string, current func(context.Context) (string, error)) error {
+func (f proxySet) await(ctx context.Context, revision string, current func(context.Context) (string, error)) error {
 	if len(f.proxies) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	verdicts := make(chan verdict, len(f.proxies))
+	verdicts := make(chan waitResult, len(f.proxies))
 	for _, p := range f.proxies {
-		go p.follow(ctx, revision, current, verdicts)
+		go p.waitForRevision(ctx, revision, current, verdicts)
 	}
-	end := &overdue{require: f.require, timeout: f.timeout}
+	end := &notServedError{require: f.require, timeout: f.timeout}
 	for range f.proxies {
 		v := <-verdicts
 		switch {
-		case v.rejected != nil:
-			return v.rejected
+		case v.rejection != nil:
+			return v.rejection
 		case v.served:
 			end.served++
 		default:
-			end.others = append(end.others, v.err.Error())
+			end.reasons = append(end.reasons, v.err.Error())
 			end.cause = context.Cause(ctx)
 		}
 		if end.served == f.require {
-			time.AfterFunc(grace, cancel)
+			time.AfterFunc(rejectionGrace, cancel)
 		}
 	}
 	if end.served < f.require {
@@ -222,14 +222,14 @@ func (f fleet) await(ctx context.Context, revision string, current func(context.
 }
 
 // longestPoll is how long one question to a proxy waits; then it is asked again.
-const longestPoll = 10 * time.Second
+const pollTimeout = 10 * time.Second
 
 // follow is the goroutine that asks one proxy until it serves or rejects what
 // the file holds, or ctx ends.
-func (p *proxy) follow(ctx context.Context, revision string, current func(context.Context) (string, error), verdicts chan<- verdict) {
+func (p *proxy) waitForRevision(ctx context.Context, revision string, current func(context.Context) (string, error), verdicts chan<- waitResult) {
 	var last error
 	for ctx.Err() == nil {
-		status, err := p.status(ctx, revision, longestPoll)
+		status, err := p.status(ctx, revision, pollTimeout)
 		switch {
 		case err != nil:
 			if ctx.Err() == nil {
@@ -238,10 +238,10 @@ func (p *proxy) follow(ctx context.Context, revision string, current func(contex
 			pause(ctx, 200*time.Millisecond)
 			continue
 		case status.Outcome == statusapi.Served:
-			verdicts <- verdict{proxy: p, served: true}
+			verdicts <- waitResult{proxy: p, served: true}
 			return
 		case status.Outcome == statusapi.Rejected && status.Refused != nil:
-			verdicts <- verdict{proxy: p, rejected: &rejection{p.address, status.Refused.Mistakes}}
+			verdicts <- waitResult{proxy: p, rejection: &rejectedError{p.address, status.Refused.Mistakes}}
 			return
 		case status.Outcome == statusapi.Superseded:
 			pause(ctx, 20*time.Millisecond) // or two that overwrite each other keep us spinning
@@ -254,7 +254,7 @@ func (p *proxy) follow(ctx context.Context, revision string, current func(contex
 	if last == nil {
 		last = fmt.Errorf("the proxy at %q did not answer", p.address)
 	}
-	verdicts <- verdict{proxy: p, err: last}
+	verdicts <- waitResult{proxy: p, err: last}
 }
 
 // pause waits, but not past ctx's end.
@@ -273,20 +273,20 @@ func (p *proxy) records(ctx context.Context) (statusapi.Records, error) {
 }
 
 // briefly bounds questions that do not wait for anything.
-const briefly = 5 * time.Second
+const queryTimeout = 5 * time.Second
 
 // census is what each proxy serves: fingerprints by record.
-type census struct {
-	served []map[recordID]string // of those that answered
-	silent []error               // of the others
+type servedRecords struct {
+	fingerprints []map[recordID]string // of those that answered
+	errs         []error               // of the others
 }
 
 // count asks all proxies at once.
-func (f fleet) count(ctx context.Context) (census, error) {
-	ctx, cancel := context.WithTimeout(ctx, briefly)
+func (f proxySet) queryRecords(ctx context.Context) (servedRecords, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	var mu sync.Mutex
-	var all census
+	var all servedRecords
 	var wg sync.WaitGroup
 	for _, p := range f.proxies {
 		wg.Go(func() {
@@ -294,10 +294,10 @@ func (f fleet) count(ctx context.Context) (census, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				all.silent = append(all.silent, err)
+				all.errs = append(all.errs, err)
 				return
 			}
-			all.served = append(all.served, byRecord(records))
+			all.fingerprints = append(all.fingerprints, byRecord(records))
 		})
 	}
 	wg.Wait()
@@ -324,12 +324,12 @@ func (s *session) serves(ctx context.Context, id recordID, print string, diags *
 	if len(s.proxies.proxies) == 0 {
 		return tftypes.NewValue(tftypes.Bool, nil)
 	}
-	all, err := s.censuses.do(ctx, s.proxies.count)
-	if err == nil && len(all.silent) > 0 {
-		s.silence.Do(func() { diags.Append(silentProxies(all.silent)) })
+	all, err := s.recordQueries.do(ctx, s.proxies.queryRecords)
+	if err == nil && len(all.errs) > 0 {
+		s.warnUnreachable.Do(func() { diags.Append(unreachableProxies(all.errs)) })
 	}
 	serving := 0
-	for _, served := range all.served {
+	for _, served := range all.fingerprints {
 		if served[id] == print {
 			serving++
 		}
