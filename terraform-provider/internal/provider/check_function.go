@@ -1,6 +1,6 @@
 package provider
 
-// check(yaml, others...): every mistake of a routes file.
+// check(yaml, others...): the mistakes in a routes file.
 
 import (
 	"context"
@@ -21,7 +21,6 @@ func (checkFunction) Metadata(_ context.Context, _ function.MetadataRequest, res
 	resp.Name = "check"
 }
 
-// mistakeObject is one mistake as an object.
 type mistakeObject struct {
 	File    string `tfsdk:"file"`
 	Line    int64  `tfsdk:"line"`
@@ -38,14 +37,14 @@ var mistakeType = types.ObjectType{AttrTypes: map[string]attr.Type{
 
 func (checkFunction) Definition(_ context.Context, _ function.DefinitionRequest, resp *function.DefinitionResponse) {
 	resp.Definition = function.Definition{
-		Summary: "Every mistake of a routes file",
-		MarkdownDescription: "Judges a routes file as `tunnelform check` does, and returns its mistakes, sorted by their place; an empty list means that it is sound. " +
-			"Only bytes are looked at: certificates and sockets on the proxy's machine are not.\n\n" +
-			"Each mistake has `file` (the argument's name), `line` and `column` (from 1; 0 when it is at no line), `key` (`routes.chat.match.host`), `text`, " +
-			"and `message`, which is all of that on one line.",
+		Summary: "The mistakes in a routes file",
+		MarkdownDescription: "Checks a routes file as `tunnelform check` does, and returns its mistakes sorted by position; the list is empty if the file is valid. " +
+			"Only the text is checked, not the certificates and sockets on the proxy's machine.\n\n" +
+			"Each mistake has `file` (the argument's name), `line` and `column` (from 1; 0 if unknown), `key` (`routes.chat.match.host`), `text`, " +
+			"and `message`, which is all of them on one line.",
 		Parameters: []function.Parameter{yamlParameter()},
 		VariadicParameter: function.StringParameter{Name: "others",
-			MarkdownDescription: "Texts of other routes files that the same proxy serves: all are judged as one set."},
+			MarkdownDescription: "Texts of other routes files that the same proxy serves: all are checked as one set."},
 		Return: function.ListReturn{ElementType: mistakeType},
 	}
 }
@@ -66,7 +65,7 @@ func (checkFunction) Run(ctx context.Context, req function.RunRequest, resp *fun
 }
 
 // readAll parses the texts of one set, each under its argument's name. Check
-// finds their mistakes again.
+// returns their parse errors too.
 func readAll(text string, others []string) []*routefile.File {
 	first, _ := routefile.Parse("yaml", []byte(text))
 	files := []*routefile.File{first}

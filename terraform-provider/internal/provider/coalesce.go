@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// shared does one piece of work for everyone who asks before it begins: Terraform
-// asks for every resource by itself, about one file and the same proxies. Those
-// who ask while it runs get the next run, so that nobody is told of a state from
-// before the question. The zero value is ready. Safe for concurrent use.
+// coalescer merges concurrent calls of the same work: Terraform refreshes each
+// resource by itself, from one file and the same proxies. A call that arrives
+// while the work runs joins the next run, so that its result is never older than
+// the call. The zero value is ready. Safe for concurrent use.
 type coalescer[T any] struct {
-	delay time.Duration // how long a run waits for more to join
+	delay time.Duration // how long a run waits for more calls to join
 
-	running sync.Mutex // held while working
+	running sync.Mutex // held while work runs
 
 	mu   sync.Mutex
-	next *sharedCall[T] // of the run that has not begun; guarded by mu
+	next *sharedCall[T] // the run that has not started; guarded by mu
 }
 
 type sharedCall[T any] struct {
@@ -25,8 +25,8 @@ type sharedCall[T any] struct {
 	err   error
 }
 
-// do returns what work gives; one caller's work stands for all. ctx ends the
-// waiting, not the work.
+// do returns the result of a run of work that starts after the call. The caller
+// that starts a run supplies its work. ctx ends the wait, not the work.
 func (s *coalescer[T]) do(ctx context.Context, work func(context.Context) (T, error)) (T, error) {
 	s.mu.Lock()
 	mine, lead := s.next, s.next == nil
@@ -47,7 +47,7 @@ func (s *coalescer[T]) do(ctx context.Context, work func(context.Context) (T, er
 	}
 }
 
-// lead works for everyone who has joined by the time its turn comes.
+// lead runs work for all calls that have joined by the time it starts.
 func (s *coalescer[T]) lead(ctx context.Context, mine *sharedCall[T], work func(context.Context) (T, error)) {
 	s.running.Lock()
 	defer s.running.Unlock()

@@ -1,7 +1,7 @@
 package provider
 
-// Laying a group of changes over a file: which of them fit, which are refused,
-// and why.
+// Applying a batch of changes to the file's text: which of them are valid, which
+// are refused, and why.
 
 import (
 	"context"
@@ -15,53 +15,52 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-// compose lays a group over base. It returns the tickets that fit, with the file
-// that holds them (base itself if nothing changes), and why the others do not.
-func (w *writer) compose(ctx context.Context, base *document, group []*changeRequest) ([]*changeRequest, *document, map[*changeRequest]*writeError) {
+// compose applies a batch to base. It returns the accepted requests, the file with
+// them (base itself if nothing changes), and why the others are refused.
+func (w *writer) compose(ctx context.Context, base *document, batch []*changeRequest) ([]*changeRequest, *document, map[*changeRequest]*writeError) {
 	c := &composer{session: w.session, ctx: ctx, base: base, refused: map[*changeRequest]*writeError{}}
 	var fit []*changeRequest
-	for _, t := range group {
-		if f := t.conflictWith(base); f != nil {
-			c.refused[t] = f
+	for _, r := range batch {
+		if e := r.conflictWith(base); e != nil {
+			c.refused[r] = e
 			continue
 		}
-		fit = append(fit, t)
+		fit = append(fit, r)
 	}
 	candidate, accepted := c.merge(base, fit)
 	return accepted, candidate, c.refused
 }
 
-// against says why a change cannot be laid over a file: its record is not what
-// it was when the change was planned.
-func (t *changeRequest) conflictWith(d *document) *writeError {
-	found, wanted := d.fingerprint(t.id), ""
-	if t.desired != nil {
-		wanted = t.id.section.Fingerprint(t.desired)
+// conflictWith returns an error if the request's record is not as it was planned on.
+func (r *changeRequest) conflictWith(d *document) *writeError {
+	found, wanted := d.fingerprint(r.id), ""
+	if r.desired != nil {
+		wanted = r.id.section.Fingerprint(r.desired)
 	}
-	t.existed = false
-	if t.priorName == "" {
+	r.existed = false
+	if r.priorName == "" {
 		if found == "" {
 			return nil
 		}
-		return nameTaken(d, t.id)
+		return nameTaken(d, r.id)
 	}
-	now := d.fingerprint(t.priorID())
-	t.existed = now != ""
+	now := d.fingerprint(r.priorID())
+	r.existed = now != ""
 	switch {
-	case now == "" || t.id.name == t.priorName && now == wanted:
-		if t.id.name != t.priorName && found != "" && found != wanted {
-			return nameTaken(d, t.id)
+	case now == "" || r.id.name == r.priorName && now == wanted:
+		if r.id.name != r.priorName && found != "" && found != wanted {
+			return nameTaken(d, r.id)
 		}
-		return nil // gone, or as it should be: by hand, or by an apply that was cut short
-	case now != t.id.section.Fingerprint(t.prior):
-		return changedOutside(d, t.change)
-	case t.id.name != t.priorName && found != "":
-		return nameTaken(d, t.id)
+		return nil // deleted, or already as desired: by hand, or by an interrupted apply
+	case now != r.id.section.Fingerprint(r.prior):
+		return changedOutside(d, r.change)
+	case r.id.name != r.priorName && found != "":
+		return nameTaken(d, r.id)
 	}
 	return nil
 }
 
-// composer lays changes over a file. Not for concurrent use.
+// composer applies changes to a file. Not for concurrent use.
 type composer struct {
 	session *session
 	ctx     context.Context
@@ -69,49 +68,49 @@ type composer struct {
 	refused map[*changeRequest]*writeError
 }
 
-// lay lays a group over d and returns what comes of those that fit. Those that
-// the validator names are left out; when it names nobody, halves are tried, so
-// that only the offending changes fail.
-func (c *composer) merge(d *document, group []*changeRequest) (*document, []*changeRequest) {
-	if len(group) == 0 {
+// merge applies a batch to d and returns the result and the accepted requests. It
+// refuses those that the validator names; if it names none, merge tries halves, so
+// that only the invalid changes fail.
+func (c *composer) merge(d *document, batch []*changeRequest) (*document, []*changeRequest) {
+	if len(batch) == 0 {
 		return d, nil
 	}
-	candidate, all, mayPass := c.tryEdit(d, group)
+	candidate, all, mayPass := c.tryEdit(d, batch)
 	if len(all) == 0 {
-		return candidate, group
+		return candidate, batch
 	}
-	rest := c.refuseNamed(group, all, mayPass)
-	if len(rest) < len(group) {
+	rest := c.refuseNamed(batch, all, mayPass)
+	if len(rest) < len(batch) {
 		return c.merge(d, rest)
 	}
-	if len(group) == 1 {
-		c.refused[group[0]] = refusedChange(group[0].id, all, mayPass)
+	if len(batch) == 1 {
+		c.refused[batch[0]] = refusedChange(batch[0].id, all, mayPass)
 		return d, nil
 	}
-	half := len(group) / 2
-	d, left := c.merge(d, group[:half])
-	d, right := c.merge(d, group[half:])
+	half := len(batch) / 2
+	d, left := c.merge(d, batch[:half])
+	d, right := c.merge(d, batch[half:])
 	return d, append(left, right...)
 }
 
-// refuse takes out the tickets that complaints name and returns the others.
-func (c *composer) refuseNamed(group []*changeRequest, all []problem, mayPass bool) (rest []*changeRequest) {
-	for _, t := range group {
-		mine := slices.DeleteFunc(slices.Clone(all), func(one problem) bool { return !t.id.concerns(one) })
+// refuseNamed refuses the requests that problems name and returns the others.
+func (c *composer) refuseNamed(batch []*changeRequest, all []problem, mayPass bool) (rest []*changeRequest) {
+	for _, r := range batch {
+		mine := slices.DeleteFunc(slices.Clone(all), func(one problem) bool { return !r.id.concerns(one) })
 		if len(mine) == 0 {
-			rest = append(rest, t)
+			rest = append(rest, r)
 			continue
 		}
-		c.refused[t] = refusedChange(t.id, mine, mayPass)
+		c.refused[r] = refusedChange(r.id, mine, mayPass)
 	}
 	return rest
 }
 
-// try lays a group over d and judges the result as the proxy would.
-func (c *composer) tryEdit(d *document, group []*changeRequest) (*document, []problem, bool) {
+// tryEdit applies a batch to d and checks the result as the proxy would.
+func (c *composer) tryEdit(d *document, batch []*changeRequest) (*document, []problem, bool) {
 	var ops []routefile.Op
-	for _, t := range group {
-		ops = append(ops, t.edits(t.existed)...)
+	for _, r := range batch {
+		ops = append(ops, r.edits(r.existed)...)
 	}
 	data, err := c.session.editor.Edit(d.data, ops...)
 	var layout *routefile.LayoutError
@@ -130,13 +129,12 @@ func (c *composer) tryEdit(d *document, group []*changeRequest) (*document, []pr
 	return candidate, c.session.checkOnProxies(c.ctx, data), false
 }
 
-// judge is the validator on a file beside the ones that are served with it.
+// check validates a file together with context_files.
 func (s *session) check(file *routefile.File) []problem {
 	files, all := s.readContextFiles()
 	return append(all, problemsOf(routefile.Check(append(files, file)...))...)
 }
 
-// beside reads the context files.
 func (s *session) readContextFiles() (files []*routefile.File, all []problem) {
 	for _, path := range s.contextFiles {
 		data, err := regularfile.Read(path, routefile.MaxBytes)
@@ -150,9 +148,9 @@ func (s *session) readContextFiles() (files []*routefile.File, all []problem) {
 	return files, all
 }
 
-// askProxies lets the proxies judge a file before it is written: they see the
-// certificates, sockets and ports of their machines. One that does not answer,
-// or does not serve the file by this name, is asked again after the write.
+// checkOnProxies has the proxies check a file before it is written: they see the
+// certificates, sockets and ports of their machines. A proxy that does not answer,
+// or does not serve a file of this name, is asked after the write only.
 func (s *session) checkOnProxies(ctx context.Context, data []byte) []problem {
 	ctx, cancel := context.WithTimeout(ctx, s.proxies.timeout)
 	defer cancel()
@@ -172,44 +170,40 @@ func attributedTo(address string, all []problem) []problem {
 	return all
 }
 
-// taken is a name that another record has.
 func nameTaken(d *document, id recordID) *writeError {
 	pos := d.position(id)
 	return &writeError{
-		summary: "The name is taken", retryable: true,
-		problems: []problem{{pos: pos.String(), key: id.prefix() + "." + nameAttribute, text: fmt.Sprintf("%s stands in the routes file already: %s", id, importHint(id))}},
+		summary: "Name already in use", retryable: true,
+		problems: []problem{{pos: pos.String(), key: id.prefix() + "." + nameAttribute, text: fmt.Sprintf("%s is in the routes file already: %s", id, importHint(id))}},
 	}
 }
 
-// position is where a record stands.
 func (d *document) position(id recordID) routefile.Pos {
 	pos, _ := d.file.KeyPos(string(id.section), id.name)
 	return pos
 }
 
-// changedByHand is a record that somebody else has changed since it was planned.
 func changedOutside(d *document, c change) *writeError {
 	return &writeError{
 		summary: "Changed since it was planned",
-		detail: fmt.Sprintf("%s: somebody else has changed %s since this plan was made; plan again to see what would become of that:\n%s",
+		detail: fmt.Sprintf("%s: %s was changed outside of Terraform since this plan was made; plan again to see the changes:\n%s",
 			d.position(c.priorID()), c.priorID(), recordDiff(c.priorID(), c.prior, d.file.Plain(c.id.section, c.priorName))),
 	}
 }
 
-// difference shows what of a record has changed.
 func recordDiff(id recordID, before, now routefile.Plain) string {
 	printed := func(p routefile.Plain) []byte {
-		text, _ := id.section.Print(id.name, id.section.FromPlain(p)) // it was read from such text
+		text, _ := id.section.Print(id.name, id.section.FromPlain(p)) // it was parsed from such a text
 		return text
 	}
 	return string(diff.Diff("planned on", printed(before), "in the file now", printed(now)))
 }
 
 func refusedChange(id recordID, all []problem, mayPass bool) *writeError {
-	f := &writeError{summary: fmt.Sprintf("%s does not fit into the routes file", id), problems: all, retryable: mayPass}
+	e := &writeError{summary: fmt.Sprintf("%s conflicts with the routes file", id), problems: all, retryable: mayPass}
 	if by := all[0].proxy; by != "" {
-		f.summary = "Rejected by a running proxy"
-		f.detail = fmt.Sprintf("the proxy at %q would refuse the routes file with this change; it was not written", by)
+		e.summary = "Rejected by a running proxy"
+		e.detail = fmt.Sprintf("the proxy at %q would reject the routes file with this change; it was not written", by)
 	}
-	return f
+	return e
 }

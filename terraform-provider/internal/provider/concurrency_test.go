@@ -173,7 +173,7 @@ func TestAccEditBetweenPlanAndApply(t *testing.T) {
 	w.must("plan", "-out=saved")
 	replaceIn(t, file, "path: /a", "path: /by-hand")
 	edited := readFile(t, file)
-	out := w.fails("somebody else has changed route \"a\" since this plan was made", "apply", "saved")
+	out := w.fails("route \"a\" was changed outside of Terraform since this plan was made", "apply", "saved")
 	for _, line := range []string{"- match: {path: /a}", "+ match: {path: /by-hand}"} {
 		if !strings.Contains(strings.ReplaceAll(unwrapped(out), "  ", " "), line) {
 			t.Errorf("the difference lacks %q:\n%s", line, out)
@@ -191,7 +191,7 @@ func TestAccEditBetweenPlanAndApply(t *testing.T) {
 	w.write(providerBlock(file))
 	w.must("plan", "-out=saved")
 	replaceIn(t, file, "path: /b}", "path: /c}")
-	w.fails("somebody else has changed route \"a\" since this plan was made", "apply", "saved")
+	w.fails("route \"a\" was changed outside of Terraform since this plan was made", "apply", "saved")
 	if !routesIn(t, file)["a"] {
 		t.Error("an edited route was removed")
 	}

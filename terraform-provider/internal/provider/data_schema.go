@@ -1,7 +1,7 @@
 package provider
 
-// The attributes of whole files, for data sources: the same keys as schema.go's,
-// in the types of another package of the framework.
+// The attributes of whole files for data sources: as in schema.go, but with the
+// types of the framework's datasource package.
 
 import (
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
@@ -10,12 +10,10 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-// fileKeys are the keys of the top level that a document is made of; version is
-// the format's business.
+// fileKeys are the top-level keys of a document; version is not an attribute.
 var fileKeys = []string{"listeners", "trusted_proxies", "defaults", "shutdown", "pools", "routes"}
 
-// dataAttributes are the keys of a mapping as attributes of a data source:
-// to be written by the user, or computed.
+// dataAttributes are attributes that the user sets, or computed ones.
 func (s *shape) dataAttributes(computed bool) map[string]schema.Attribute {
 	all := make(map[string]schema.Attribute, len(s.keys))
 	for _, k := range s.keys {

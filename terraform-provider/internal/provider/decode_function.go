@@ -21,9 +21,9 @@ func (decodeFunction) Definition(_ context.Context, _ function.DefinitionRequest
 	resp.Definition = function.Definition{
 		Summary: "A routes file as an object",
 		MarkdownDescription: "Reads a routes file as the proxy reads it, where `yamldecode` would change meanings (`1.10` becomes 1.1, `on` becomes true). " +
-			"Texts, durations, sizes and counts come as strings in the words of the file; what is not said is not there. " +
-			"Short forms are written out: `keepalive: off` is `{ping = \"off\"}`, a header's value `{value = ...}`, one text a list of one. So each route's object has the attributes of `tunnelform_route`.\n\n" +
-			"A file with mistakes is an error that names all of them; what only several records or files together can get wrong is `check`'s business.",
+			"Durations, sizes and counts are strings, spelled as in the file; keys that the file does not set are absent. " +
+			"Short forms are expanded: `keepalive: off` is `{ping = \"off\"}`, a header's value is `{value = ...}`, a single string is a list of one. So each route has the attributes of `tunnelform_route`.\n\n" +
+			"A file with mistakes is an error that lists all of them. Conflicts between records or files are found by `check`.",
 		Parameters: []function.Parameter{yamlParameter()},
 		Return:     function.DynamicReturn{},
 	}

@@ -1,7 +1,7 @@
 package provider
 
-// Reading the routes file, once for many: Terraform refreshes every resource by
-// itself, and a thousand routes stand in one file.
+// Reading the routes file, once for concurrent callers: Terraform refreshes each
+// resource by itself, and one file may hold a thousand routes.
 
 import (
 	"context"
@@ -13,13 +13,13 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
-// emptyFile is what a file that does not exist begins as.
+// emptyFile stands for a file that does not exist.
 const emptyFile = "version: 1\nroutes: {}\n"
 
-// document is the routes file as it stood at one moment. Safe for concurrent use.
+// document is the routes file's content at one moment. Safe for concurrent use.
 type document struct {
 	data     []byte
-	revision string // "" when there is no file; then data is emptyFile
+	revision string // "" if there is no file; data is then emptyFile
 	file     *routefile.File
 	mistakes routefile.Errors // of the file alone
 
@@ -33,40 +33,39 @@ type recordID struct {
 	name    string
 }
 
-// newDocument reads data.
 func newDocument(path string, data []byte, revision string) *document {
 	d := &document{data: data, revision: revision, fingerprints: map[recordID]string{}}
 	d.file, d.mistakes = routefile.Parse(path, data)
 	return d
 }
 
-// fingerprint is a record's, "" when it is not there.
+// fingerprint returns a record's fingerprint, "" if there is no such record.
 func (d *document) fingerprint(id recordID) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	print, known := d.fingerprints[id]
+	fingerprint, known := d.fingerprints[id]
 	if !known {
-		print = d.file.Fingerprint(id.section, id.name)
-		d.fingerprints[id] = print
+		fingerprint = d.file.Fingerprint(id.section, id.name)
+		d.fingerprints[id] = fingerprint
 	}
-	return print
+	return fingerprint
 }
 
-// hides returns the mistakes because of which a record may be there without being
-// found: those that are at no record, such as a file that is not even YAML.
+// unlocatedProblems returns the mistakes that belong to no record, such as invalid
+// YAML: a record may be in the file although it was not found.
 func (d *document) unlocatedProblems() []problem {
 	return problemsOf(slices.DeleteFunc(slices.Clone(d.mistakes), func(e *routefile.Error) bool { return e.Record != "" }))
 }
 
-// reader reads the file of a session. Safe for concurrent use.
+// reader reads a session's file. Safe for concurrent use.
 type reader struct {
 	session *session
 	reads   coalescer[*document]
-	last    *document // of the last look; looks takes turns
+	last    *document // of the last read; reads runs one at a time
 }
 
-// read returns the file as it stands now: what it returns was read after the
-// call. A file that does not exist is an empty one. ctx ends the waiting.
+// read returns the file's content as of some time after the call. A file that does
+// not exist reads as empty. ctx ends the wait.
 func (r *reader) read(ctx context.Context) (*document, error) {
 	return r.reads.do(ctx, r.load)
 }

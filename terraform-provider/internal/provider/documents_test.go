@@ -96,7 +96,7 @@ func TestAccRoutesDocumentMerges(t *testing.T) {
 			},
 			{
 				Config:      merge("["+yaml(echo("a", "/1"))+", "+yaml(echo("a", "/1"))+"]", "", "[]"),
-				ExpectError: folded(`routes.a stands in source_documents\[0\] already: a name may stand in one source document only`),
+				ExpectError: folded(`routes.a is also in source_documents\[0\]: a name may be in only one of source_documents`),
 			},
 			{
 				Config:      merge("["+yaml("rotes: {}\n")+"]", "", "[]"),

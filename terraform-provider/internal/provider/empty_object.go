@@ -1,7 +1,7 @@
 package provider
 
-// Objects that say nothing. Terraform drops the keys of an object that a schema
-// does not know, in silence and before a provider sees them: a misspelt
+// Warnings about empty objects. Terraform silently drops object keys that the
+// schema does not know before a provider sees them: a misspelt
 // `match = { path_prefx = "/a" }` arrives as a match of everything.
 
 import (
@@ -16,9 +16,8 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-// hollow warns of every object in p that is written and says nothing. unknown are
-// the dotted places whose values are not known yet: what holds one may say
-// something still.
+// emptyObjects warns of every empty object in p. unknown has the dotted paths of
+// values that are not known yet: an object that holds one is not empty.
 func emptyObjects(s *shape, p routefile.Plain, unknown []string) (diags diag.Diagnostics) {
 	walkEmptyObjects(s, p, path.Empty(), "", func(at path.Path, place string) {
 		under := func(u string) bool { return u == place || strings.HasPrefix(u, place+".") }
@@ -29,7 +28,7 @@ func emptyObjects(s *shape, p routefile.Plain, unknown []string) (diags diag.Dia
 	return diags
 }
 
-// hollowAt is hollow for one key of a document, where everything is known.
+// emptyObjectsIn is emptyObjects for one key of a document, where all values are known.
 func emptyObjectsIn(name string, value any) (diags diag.Diagnostics) {
 	walkEmptyObjects(shapes[name], value, path.Root(name), name, func(at path.Path, place string) { diags.Append(emptyObject(at, place)) })
 	return diags
@@ -53,6 +52,6 @@ func walkEmptyObjects(s *shape, value any, at path.Path, place string, found fun
 }
 
 func emptyObject(at path.Path, place string) diag.Diagnostic {
-	return diag.NewAttributeWarningDiagnostic(topLevelAttribute(at), "Says nothing",
-		fmt.Sprintf("%s is given, but no key of it. Terraform drops misspelt keys of an object in silence: look at its keys, or leave it out", place))
+	return diag.NewAttributeWarningDiagnostic(topLevelAttribute(at), "Empty object",
+		fmt.Sprintf("%s has no keys. Terraform silently drops keys that the schema does not know: check their spelling, or remove %[1]s", place))
 }

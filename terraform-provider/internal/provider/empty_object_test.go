@@ -9,7 +9,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-func TestHollow(t *testing.T) {
+func TestEmptyObjects(t *testing.T) {
 	tests := []struct {
 		name    string
 		p       routefile.Plain

@@ -23,9 +23,9 @@ func (encodeFunction) Metadata(_ context.Context, _ function.MetadataRequest, re
 func (encodeFunction) Definition(_ context.Context, _ function.DefinitionRequest, resp *function.DefinitionResponse) {
 	resp.Definition = function.Definition{
 		Summary: "A routes file from an object",
-		MarkdownDescription: "Writes an object with the keys of the routes file as its canonical text: keys in the order of the reference, names sorted, so that equal objects give equal texts. " +
-			"`version` may be left out. Nulls are left out. Both `headers = {X = \"v\"}` and `headers = {X = {value = \"v\"}}` are taken.\n\n" +
-			"Unknown keys and values of the wrong kind are an error that names all of them. For several thousand routes `yamlencode` costs less, " +
+		MarkdownDescription: "Encodes an object with the keys of the routes file as canonical YAML: keys in the order of the reference, names sorted, so that equal objects give equal texts. " +
+			"`version` is optional, and nulls are left out. Both `headers = {X = \"v\"}` and `headers = {X = {value = \"v\"}}` are accepted.\n\n" +
+			"Unknown keys and values of the wrong type are an error that lists all of them. For several thousand routes `yamlencode` is faster, " +
 			"and `tunnelform_routes_file` finds the same mistakes in its text.",
 		Parameters: []function.Parameter{function.DynamicParameter{Name: "document",
 			MarkdownDescription: "The file: `{listeners = {...}, pools = {...}, routes = {...}}`."}},
@@ -34,18 +34,18 @@ func (encodeFunction) Definition(_ context.Context, _ function.DefinitionRequest
 }
 
 func (encodeFunction) Run(ctx context.Context, req function.RunRequest, resp *function.RunResponse) {
-	var document attr.Value // of any other type the framework would make it anew
+	var document attr.Value // the framework would convert it to any other type
 	if resp.Error = req.Arguments.Get(ctx, &document); resp.Error != nil {
 		return
 	}
-	said, err := plainFromAttr(document)
+	value, err := plainFromAttr(document)
 	if err != nil {
 		resp.Error = function.NewArgumentFuncError(0, err.Error())
 		return
 	}
-	plain, ok := said.(routefile.Plain)
+	plain, ok := value.(routefile.Plain)
 	if !ok {
-		resp.Error = function.NewArgumentFuncError(0, "no object: want the keys of a routes file, such as {routes = {}}")
+		resp.Error = function.NewArgumentFuncError(0, "not an object: want the keys of a routes file, such as {routes = {}}")
 		return
 	}
 	text, failed := encodeChecked(plain)
@@ -67,8 +67,8 @@ func encodeChecked(plain routefile.Plain) (string, *function.FuncError) {
 	return string(data), nil
 }
 
-// atKeys names mistakes by their keys: the text in which they have a line is one
-// that nobody has seen.
+// atKeys prints mistakes with their keys: their positions are in a text that the
+// user has not seen.
 func atKeys(errs routefile.Errors) string {
 	var lines []string
 	for _, e := range errs {

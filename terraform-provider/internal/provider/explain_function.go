@@ -1,6 +1,6 @@
 package provider
 
-// explain(yaml, url, options...): which route a request takes, and why.
+// explain(yaml, url, options...): which route a request matches, and why.
 
 import (
 	"context"
@@ -24,9 +24,8 @@ func (explainFunction) Metadata(_ context.Context, _ function.MetadataRequest, r
 	resp.Name = "explain"
 }
 
-// explanationObject is a routefile.Explanation as an object.
 type explanationObject struct {
-	Route    *string         `tfsdk:"route"` // null when none matches
+	Route    *string         `tfsdk:"route"` // null if none matches
 	Pattern  string          `tfsdk:"pattern"`
 	Refused  string          `tfsdk:"refused"`
 	Outcome  string          `tfsdk:"outcome"`
@@ -49,18 +48,18 @@ var explanationTypes = map[string]attr.Type{
 
 func (explainFunction) Definition(_ context.Context, _ function.DefinitionRequest, resp *function.DefinitionResponse) {
 	resp.Definition = function.Definition{
-		Summary: "Which route a request takes, and why",
-		MarkdownDescription: "Says what `tunnelform explain` says, for `check` blocks and `terraform test`: nothing is dialled.\n\n" +
-			"The result has `route` (null when none matches), `pattern` (what of its match took the path), `outcome` (where the request goes), " +
-			"`refused` (the answer of a request that is refused before it is matched, else empty) and `verdicts`: of every other route, in order of precedence, " +
-			"`route`, `matches` (all its conditions hold), `close` (it came close) and `reason` (why it did not win).",
+		Summary: "Which route a request matches, and why",
+		MarkdownDescription: "Returns what `tunnelform explain` prints, for `check` blocks and `terraform test`. It opens no connections.\n\n" +
+			"The result has `route` (null if none matches), `pattern` (the condition that matched the path), `outcome` (where the request goes), " +
+			"`refused` (the answer if the request is refused before matching, else empty) and `verdicts`: for every other route, in order of precedence, " +
+			"`route`, `matches` (whether all its conditions hold), `close` (whether it nearly matches) and `reason` (why it was not chosen).",
 		Parameters: []function.Parameter{
 			yamlParameter(),
 			function.StringParameter{Name: "url",
-				MarkdownDescription: "The request's URL. `ws` and `wss` ask for a WebSocket, `http` and `https` for nothing."},
+				MarkdownDescription: "The request's URL. With `ws` and `wss` the request asks for a WebSocket upgrade."},
 		},
 		VariadicParameter: function.DynamicParameter{Name: "options",
-			MarkdownDescription: "An object with what else the request says: `method` (GET), `headers` (a map of texts), `upgrade` (the protocol asked for), `listener` and `client` (its address). All may be left out."},
+			MarkdownDescription: "An object with more of the request: `method` (default GET), `headers` (a map of strings), `upgrade` (the protocol), `listener` and `client` (an address). All are optional."},
 		Return: function.ObjectReturn{AttributeTypes: explanationTypes},
 	}
 }
@@ -103,50 +102,49 @@ func explanationOf(e *routefile.Explanation) explanationObject {
 	return object
 }
 
-// optionNames are the members that the options may have.
 var optionNames = []string{"client", "headers", "listener", "method", "upgrade"}
 
 func questionFrom(url string, options []types.Dynamic) (q routefile.Question, failed *function.FuncError) {
-	said := routefile.Plain{}
+	given := routefile.Plain{}
 	for i, option := range options {
 		plain, err := plainFromAttr(option)
 		one, ok := plain.(routefile.Plain)
 		if err != nil || !ok && plain != nil {
-			return q, function.NewArgumentFuncError(int64(2+i), "no object: want such as {method = \"POST\"}")
+			return q, function.NewArgumentFuncError(int64(2+i), "not an object: want {method = \"POST\"}, for example")
 		}
 		for name, value := range one {
-			said[name] = value
+			given[name] = value
 		}
 	}
-	q, err := routefile.NewQuestion(url, textIn(said, "upgrade"))
+	q, err := routefile.NewQuestion(url, textIn(given, "upgrade"))
 	if err != nil {
 		return q, function.NewArgumentFuncError(1, err.Error())
 	}
-	if err := completeQuestion(&q, said); err != nil {
+	if err := completeQuestion(&q, given); err != nil {
 		return q, function.NewArgumentFuncError(2, err.Error())
 	}
 	return q, nil
 }
 
-// completeQuestion puts what the options say into the question.
-func completeQuestion(q *routefile.Question, said routefile.Plain) (err error) {
-	for name := range said {
+// completeQuestion applies the options.
+func completeQuestion(q *routefile.Question, options routefile.Plain) (err error) {
+	for name := range options {
 		if !slices.Contains(optionNames, name) {
 			return fmt.Errorf("unknown option %q: want %s", name, alternatives(optionNames))
 		}
 	}
-	if method := textIn(said, "method"); method != "" {
+	if method := textIn(options, "method"); method != "" {
 		q.Method = strings.ToUpper(method)
 	}
-	q.Listener = textIn(said, "listener")
-	if client := textIn(said, "client"); client != "" {
+	q.Listener = textIn(options, "listener")
+	if client := textIn(options, "client"); client != "" {
 		if q.Client, err = netip.ParseAddr(client); err != nil {
 			return fmt.Errorf("client %q: want an IP address", client)
 		}
 	}
-	headers, ok := said["headers"].(routefile.Plain)
-	if !ok && said["headers"] != nil {
-		return fmt.Errorf("headers is no map: want such as {X-Tenant = \"a\"}")
+	headers, ok := options["headers"].(routefile.Plain)
+	if !ok && options["headers"] != nil {
+		return fmt.Errorf("headers is not a map: want {X-Tenant = \"a\"}, for example")
 	}
 	for name := range headers {
 		q.Header.Set(name, textIn(headers, name))
@@ -154,7 +152,7 @@ func completeQuestion(q *routefile.Question, said routefile.Plain) (err error) {
 	return nil
 }
 
-// textIn is a member as text; "" when it is not said.
+// textIn returns a member as text; "" if it is missing.
 func textIn(p routefile.Plain, name string) string {
 	if p[name] == nil {
 		return ""

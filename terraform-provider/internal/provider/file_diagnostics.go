@@ -1,27 +1,28 @@
 package provider
 
-// The texts about whole files; diagnostics.go has those about records.
+// The texts of diagnostics about files; diagnostics.go has those about records.
 
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/rogpeppe/go-internal/diff"
 
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-// renderedName is the name of a text that the provider has made itself and that
-// nobody has seen: positions in it are not shown.
+// renderedFileName names a text that the provider has rendered. The user has not
+// seen it, so positions in it are not shown.
 const renderedFileName = "rendered"
 
-// documentName is what positions in one of a list of texts name.
+// documentName names one of a list of texts in positions.
 func documentName(attribute string, index int) string { return fmt.Sprintf("%s[%d]", attribute, index) }
 
-// unplaced drops a position in a text that nobody has seen; the key says where.
 func withoutRenderedPosition(c problem) problem {
 	if strings.HasPrefix(c.pos, renderedFileName) {
 		c.pos = ""
@@ -29,7 +30,7 @@ func withoutRenderedPosition(c problem) problem {
 	return c
 }
 
-// placeInDocument is the attribute of a mistake's key, where the block says it.
+// attributeInDocument is the attribute of a mistake's key, if the block sets it.
 func attributeInDocument(own routefile.Plain, key string) path.Path {
 	top, rest, _ := strings.Cut(key, ".")
 	value, said := own[top]
@@ -39,14 +40,13 @@ func attributeInDocument(own routefile.Plain, key string) path.Path {
 	return descend(path.Root(top), shapes[top], value, rest)
 }
 
-// badDocument are the mistakes of one text, or of what was made of several.
 func invalidDocument(at path.Path, all []problem) diag.Diagnostic {
 	return errorAt(at, "Invalid routes document", problemLines(all))
 }
 
 func duplicateRecord(at path.Path, r documentEntry, first string) diag.Diagnostic {
-	return errorAt(at, "Said twice", fmt.Sprintf("%s stands in %s already: a name may stand in one source document only, "+
-		"put the one that shall win into override_documents", r, first))
+	return errorAt(at, "Duplicate name", fmt.Sprintf("%s is also in %s: a name may be in only one of source_documents, "+
+		"move the one that should win to override_documents", r, first))
 }
 
 func noProxies() diag.Diagnostic {
@@ -58,10 +58,10 @@ func statusFailed(err error) diag.Diagnostic {
 	return diag.NewErrorDiagnostic("Cannot ask a proxy", err.Error())
 }
 
-// contentName is what positions in content name.
+// contentName names content in positions.
 const contentName = "content"
 
-// badContent are a text's mistakes, each with its line and a caret.
+// invalidContent prints mistakes with their source lines.
 func invalidContent(errs routefile.Errors, data []byte) diag.Diagnostic {
 	const most = 20
 	var b strings.Builder
@@ -72,11 +72,17 @@ func invalidContent(errs routefile.Errors, data []byte) diag.Diagnostic {
 	return diag.NewAttributeErrorDiagnostic(path.Root("content"), "Invalid routes file", b.String())
 }
 
-func invalidChoice(at path.Path, got string, want ...string) diag.Diagnostic {
-	return errorAt(at, "Invalid value", fmt.Sprintf("%q: want %s", got, alternatives(want)))
+// checkChoice reports a known value that is none of want.
+func checkChoice(at path.Path, v types.String, diags *diag.Diagnostics, want ...string) {
+	if !v.IsNull() && !v.IsUnknown() && !slices.Contains(want, v.ValueString()) {
+		diags.Append(invalidChoice(at, v.ValueString(), want...))
+	}
 }
 
-// fileDifference is what a write of data would change.
+func invalidChoice(at path.Path, value string, want ...string) diag.Diagnostic {
+	return errorAt(at, "Invalid value", fmt.Sprintf("%q: want %s", value, alternatives(want)))
+}
+
 func fileDiff(d *document, data []byte) string {
 	const most = 8 << 10
 	text := string(diff.Diff("in the file now", d.data, "planned", data))
@@ -86,44 +92,43 @@ func fileDiff(d *document, data []byte) string {
 	return text
 }
 
-// unseen is a file that holds what the plan has not seen.
-func changedSincePlan(d *document, data []byte, fresh bool) *writeError {
+func changedSincePlan(d *document, data []byte, creating bool) *writeError {
 	return &writeError{
 		summary: "The routes file has changed since it was planned",
-		detail:  fmt.Sprintf("somebody else has edited it, and that would be lost: %s. This apply would change:\n%s", replanHint(fresh), fileDiff(d, data)),
+		detail:  fmt.Sprintf("it was changed outside of Terraform, and the change would be lost: %s. This apply would change:\n%s", replanHint(creating), fileDiff(d, data)),
 	}
 }
 
-func replanHint(fresh bool) string {
-	if fresh {
+func replanHint(creating bool) string {
+	if creating {
 		return "import the file (terraform import ADDRESS PATH) and plan again"
 	}
 	return "plan again"
 }
 
-// unseenAtPlan is a file that stands there before Terraform has ever seen it.
+// existingFile reports a file with routes that is not in the state.
 func existingFile(d *document, data []byte) diag.Diagnostic {
 	return diag.NewErrorDiagnostic("The routes file exists",
-		fmt.Sprintf("%s has routes of its own, which would be lost: import it first (terraform import ADDRESS %s), and the plan will show what becomes of it. This would change:\n%s",
+		fmt.Sprintf("%s has routes that would be lost: import it first (terraform import ADDRESS %s), and the plan will show the changes. This would change:\n%s",
 			d.file.Path, d.file.Path, fileDiff(d, data)))
 }
 
 func willReplace(d *document, data []byte) diag.Diagnostic {
 	return diag.NewWarningDiagnostic("The routes file exists",
-		fmt.Sprintf("%s has no routes, but says something; it will be replaced:\n%s", d.file.Path, fileDiff(d, data)))
+		fmt.Sprintf("%s has no routes, but other settings; it will be replaced:\n%s", d.file.Path, fileDiff(d, data)))
 }
 
 func conflictingResources() diag.Diagnostic {
-	return diag.NewErrorDiagnostic("Two owners of one file",
-		"this run plans the whole routes file (tunnelform_routes_file) and single records of it (tunnelform_route, tunnelform_pool): want one or the other, or a file for each")
+	return diag.NewErrorDiagnostic("Conflicting resources",
+		"the configuration manages both the whole routes file (tunnelform_routes_file) and single records of it (tunnelform_route, tunnelform_pool): use one or the other, or separate files")
 }
 
 func invalidFile(all []problem) *writeError {
-	return &writeError{summary: "The routes file is refused", problems: all}
+	return &writeError{summary: "Invalid routes file", problems: all}
 }
 
-func fileNotServed(late *notServedError, left string) *writeError {
-	return &writeError{summary: "Not served in time", detail: late.Error() + "\n" + left}
+func fileNotServed(overdue *notServedError, left string) *writeError {
+	return &writeError{summary: "Not served in time", detail: overdue.Error() + "\n" + left}
 }
 
 func readError(err error) *writeError {
@@ -131,17 +136,17 @@ func readError(err error) *writeError {
 }
 
 func emptyingFailed(err error) diag.Diagnostic {
-	return diag.NewErrorDiagnostic("Cannot take the routes out of the file",
-		fmt.Sprintf("%v; with on_destroy = %q the file would be left as it is", err, keepOnDestroy))
+	return diag.NewErrorDiagnostic("Cannot remove the routes from the file",
+		fmt.Sprintf("%v; set on_destroy = %q to leave the file as it is", err, keepOnDestroy))
 }
 
-// failedFile is why a file was not replaced.
+// fileDiagnostics reports a failed replacement of the file.
 func fileDiagnostics(err error) (diags diag.Diagnostics) {
-	var f *writeError
-	if !errors.As(err, &f) {
-		f = &writeError{summary: "Cannot write the routes file", detail: err.Error()}
+	var e *writeError
+	if !errors.As(err, &e) {
+		e = &writeError{summary: "Cannot write the routes file", detail: err.Error()}
 	}
-	diags.Append(diag.NewErrorDiagnostic(f.summary, paragraphs(f.detail, problemLines(f.problems))))
+	diags.Append(diag.NewErrorDiagnostic(e.summary, paragraphs(e.detail, problemLines(e.problems))))
 	return diags
 }
 
@@ -153,8 +158,8 @@ func wrongFile(id string, s *session) diag.Diagnostic {
 	return diag.NewErrorDiagnostic("Not the provider's file", fmt.Sprintf("%q: want the provider's file, %q", id, want))
 }
 
-// atTop moves mistakes of the provider's wait block to the attributes of a
-// resource that has them at its top.
+// asResourceAttributes moves diagnostics of the provider's wait block to the
+// attributes of the same names of a resource.
 func asResourceAttributes(diags diag.Diagnostics) diag.Diagnostics {
 	var moved diag.Diagnostics
 	for _, d := range diags {
@@ -171,24 +176,23 @@ func asResourceAttributes(diags diag.Diagnostics) diag.Diagnostics {
 }
 
 func invalidRevision(got string) diag.Diagnostic {
-	return diag.NewAttributeErrorDiagnostic(path.Root("revision"), "Invalid value", fmt.Sprintf("%q is no revision: want 64 hex digits, as tunnelform_routes_document or provider::tunnelform::revision give them", got))
+	return diag.NewAttributeErrorDiagnostic(path.Root("revision"), "Invalid value", fmt.Sprintf("%q is not a revision: want 64 hex digits, as given by tunnelform_routes_document or provider::tunnelform::revision", got))
 }
 
-// notServed is why the wait for a revision ended.
 func notServed(revision string, err error) diag.Diagnostic {
-	var no *rejectedError
-	if errors.As(err, &no) {
+	var rejection *rejectedError
+	if errors.As(err, &rejection) {
 		return diag.NewErrorDiagnostic("Rejected by a running proxy",
-			fmt.Sprintf("the proxy at %q refuses revision %s:\n%s", no.address, revision, problemLines(problemsFrom(no.mistakes))))
+			fmt.Sprintf("the proxy at %q refuses revision %s:\n%s", rejection.address, revision, problemLines(problemsFrom(rejection.mistakes))))
 	}
 	return diag.NewErrorDiagnostic("Not served in time", fmt.Sprintf("revision %s: %v", revision, err))
 }
 
 func missingNames() diag.Diagnostic {
-	return diag.NewErrorDiagnostic("Nothing to look at", "neither routes nor pools is given: want the names that may stand there")
+	return diag.NewErrorDiagnostic("Missing names", "at least one of routes and pools is required")
 }
 
-// placesOf lists records with their lines in the file.
+// recordPositions lists records with their positions in the file.
 func recordPositions(d *document, all []recordID) string {
 	var lines []string
 	for _, id := range all {
@@ -198,13 +202,13 @@ func recordPositions(d *document, all []recordID) string {
 }
 
 func unexpectedRecords(d *document, all []recordID) diag.Diagnostic {
-	return diag.NewErrorDiagnostic("Others stand in the routes file", fmt.Sprintf("want only the names that are given, but there are:\n%s", recordPositions(d, all)))
+	return diag.NewErrorDiagnostic("Unexpected records in the routes file", fmt.Sprintf("they are not listed here:\n%s", recordPositions(d, all)))
 }
 
 func willRemove(d *document, all []recordID) diag.Diagnostic {
-	return diag.NewWarningDiagnostic("Records will be removed", fmt.Sprintf("apply will take out of the routes file what is not named here:\n%s", recordPositions(d, all)))
+	return diag.NewWarningDiagnostic("Records will be removed", fmt.Sprintf("they are not listed here, and apply will remove them from the routes file:\n%s", recordPositions(d, all)))
 }
 
 func addedSincePlan(d *document, all []recordID) diag.Diagnostic {
-	return diag.NewErrorDiagnostic("Added since it was planned", fmt.Sprintf("somebody else has added these since this plan was made; plan again to see what becomes of them:\n%s", recordPositions(d, all)))
+	return diag.NewErrorDiagnostic("Added since it was planned", fmt.Sprintf("records were added outside of Terraform since this plan was made; plan again to see the changes:\n%s", recordPositions(d, all)))
 }

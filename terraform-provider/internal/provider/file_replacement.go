@@ -1,7 +1,7 @@
 package provider
 
-// Replacing the whole file: only what was seen is overwritten, and what the
-// proxies reject is put back.
+// Replacing the whole file. A write overwrites only the revision that its plan has
+// seen, and content that the proxies reject is rolled back.
 
 import (
 	"bytes"
@@ -12,18 +12,16 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
-// replacement is one write of the whole file.
 type fileReplacement struct {
 	session         *session
 	data            []byte
-	plannedRevision string // the revision that the plan was made on
-	creating        bool   // there is no state yet: what stands there may be replaced if it routes nothing
+	plannedRevision string // that the plan was made on
+	creating        bool   // there is no state yet: a file without routes may be replaced
 }
 
-// apply brings the data into the file and returns when the proxies serve it. The
-// error is a *failure. A file that was replaced for the first time, or whose
-// content a proxy rejects, is then as it was; an update that was only not
-// confirmed in time stays.
+// apply writes the data and returns when the proxies serve it. The error is a
+// *writeError. If a proxy rejects the data, or a create is not served in time, the
+// file is restored; an update that is not served in time stays.
 func (r *fileReplacement) apply(ctx context.Context) error {
 	s := r.session
 	base, err := s.reader.read(ctx)
@@ -37,22 +35,22 @@ func (r *fileReplacement) apply(ctx context.Context) error {
 		}
 	}
 	err = s.proxies.await(ctx, written.revision, s.currentRevision)
-	var no *rejectedError
-	var late *notServedError
+	var rejection *rejectedError
+	var overdue *notServedError
 	switch {
-	case errors.As(err, &no):
+	case errors.As(err, &rejection):
 		s.restore(base, written)
-		return rejected(no.address, problemsFrom(no.mistakes))
-	case errors.As(err, &late) && r.creating:
+		return rejected(rejection.address, problemsFrom(rejection.mistakes))
+	case errors.As(err, &overdue) && r.creating:
 		s.restore(base, written)
-		return fileNotServed(late, "the file is as it was before")
-	case errors.As(err, &late):
-		return fileNotServed(late, "the file stays as it was to be; the next apply asks the proxies again")
+		return fileNotServed(overdue, "the file is as it was before")
+	case errors.As(err, &overdue):
+		return fileNotServed(overdue, "the file stays as planned; the next apply asks the proxies again")
 	}
 	return err
 }
 
-// write puts the data in base's place, if base is what the plan was made on.
+// write replaces base, if the plan was made on it.
 func (r *fileReplacement) write(ctx context.Context, base *document) (*document, error) {
 	if base.revision != r.plannedRevision && !(r.creating && hasNoRoutes(base)) {
 		return nil, changedSincePlan(base, r.data, r.creating)
@@ -81,26 +79,25 @@ func (r *fileReplacement) write(ctx context.Context, base *document) (*document,
 	return written, nil
 }
 
-// routesNothing says that there is no file, or one that neither routes nor pools
-// stand in: what a proxy is started with before its first apply.
+// hasNoRoutes reports that there is no file, or a valid one without routes and pools:
+// what a proxy is started with before the first apply.
 func hasNoRoutes(d *document) bool {
 	_, errs := routefile.Parse("", d.data)
 	return d.revision == "" || len(d.file.Routes)+len(d.file.Pools)+len(errs) == 0
 }
 
-// putBack makes the file what it was before, unless somebody else has written
-// since. One that was not there is left without routes: a file that vanishes is
-// a mistake to the proxies.
+// restore writes base back, unless the file was written since. A file that did not
+// exist becomes one without routes: a missing file is a mistake to the proxies.
 func (s *session) restore(base, written *document) {
 	if base == written {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
 	defer cancel()
-	_, _ = s.store.Write(ctx, base.data, written.revision) // the caller's error says what is wrong; nothing better can be done
+	_, _ = s.store.Write(ctx, base.data, written.revision) // on failure, the caller's error tells the user enough
 }
 
-// currentRevision is the file's now, for whoever waits for it to be served.
+// currentRevision is the file's, for proxySet.await.
 func (s *session) currentRevision(ctx context.Context) (string, error) {
 	now, err := s.reader.read(ctx)
 	if err != nil {

@@ -1,7 +1,7 @@
 package provider
 
-// What the functions share: they are pure, work offline, and judge texts that
-// have no name but the argument's.
+// Shared by the functions, which are pure and work offline. Positions in a text
+// name its parameter.
 
 import (
 	"fmt"
@@ -17,13 +17,13 @@ func yamlParameter() function.StringParameter {
 	return function.StringParameter{Name: "yaml", MarkdownDescription: "A routes file's text, such as `file(\"routes.yaml\")`."}
 }
 
-// readYAML parses an argument. Its mistakes, if any, are one error at that argument.
+// readYAML parses an argument. Its mistakes are one error at that argument.
 func readYAML(argument int64, text string) (*routefile.File, *function.FuncError) {
 	f, errs := routefile.Parse("yaml", []byte(text))
 	return f, problemsError(argument, errs)
 }
 
-// mistakesError is nil where there are no mistakes.
+// problemsError is nil if there are no mistakes.
 func problemsError(argument int64, errs routefile.Errors) *function.FuncError {
 	switch len(errs) {
 	case 0:
@@ -34,7 +34,7 @@ func problemsError(argument int64, errs routefile.Errors) *function.FuncError {
 	return function.NewArgumentFuncError(argument, fmt.Sprintf("%d mistakes:\n%s", len(errs), errs.Error()))
 }
 
-// wordsOf lists names for a sentence: "a, b or c".
+// alternatives joins names: "a, b or c".
 func alternatives(names []string) string {
 	if len(names) < 2 {
 		return strings.Join(names, "")

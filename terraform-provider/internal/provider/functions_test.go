@@ -84,7 +84,7 @@ func TestAccFunctionErrors(t *testing.T) {
 	tests := []struct{ call, want string }{
 		{`decode("version: 2\nroutes: {}\n")`, `yaml:1:10: version "2": this release reads version 1`},
 		{`decode("a: [")`, `yaml:1:\d+: not YAML`},
-		{`encode("text")`, `no object: want the keys of a routes file`},
+		{`encode("text")`, `not an object: want the keys of a routes file`},
 		{`encode({ rotes = {} })`, `unknown key "rotes", did you mean "routes"\?`},
 		{`encode({ routes = { a = { to = "ftp://h" } } })`, `routes.a.to: `},
 		{`explain("version: 1\nroutes: {a: {to: \"pool://p\"}}\n", "http://h/")`, `yaml:2:\d+: route "a".*"p"`},
@@ -92,7 +92,7 @@ func TestAccFunctionErrors(t *testing.T) {
 		{`explain("version: 1\nroutes: {}\n", "http://h/", { verb = "GET" })`, `unknown option "verb": want client, headers, listener, method or upgrade`},
 		{`explain("version: 1\nroutes: {}\n", "http://h/", { client = "me" })`, `client "me": want an IP address`},
 		{`explain("version: 1\nroutes: {}\n", "http://h/", { headers = "a" })`, `headers is no map`},
-		{`explain("version: 1\nroutes: {}\n", "http://h/", "GET")`, `no object: want such as {method`},
+		{`explain("version: 1\nroutes: {}\n", "http://h/", "GET")`, `not an object: want {method`},
 	}
 	var steps []resource.TestStep
 	for _, tt := range tests {

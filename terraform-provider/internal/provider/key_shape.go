@@ -1,7 +1,7 @@
 package provider
 
-// The routes file's table of keys as a tree, with Terraform's type for each key:
-// what the schemas are generated from and what values are converted by.
+// The routes file's keys as a tree, with a Terraform type for each key: schemas
+// are generated from it, and values are converted by it.
 
 import (
 	"strings"
@@ -11,19 +11,17 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-// shape is one key of the routes file as an attribute. Read-only once made, so
-// safe for concurrent use.
+// shape is one key of the routes file as an attribute. Immutable.
 type shape struct {
 	key     routefile.Key
-	keys    []*shape // of a mapping, in the order of the reference
-	element *shape   // what stands at each name or item; nil elsewhere
+	keys    []*shape // of a mapping, in the reference's order
+	element *shape   // of a map or list; nil otherwise
 	typ     tftypes.Type
 }
 
-// shapes are all keys by their path in the routes file: "routes.*.match.host".
+// shapes has every key by its path in the routes file: "routes.*.match.host".
 var shapes = readShapes()
 
-// shapeOf is the shape of one record of a section.
 func shapeOf(s routefile.Section) *shape { return shapes[string(s)+".*"] }
 
 func readShapes() map[string]*shape {
@@ -39,7 +37,7 @@ func readShapes() map[string]*shape {
 			parent.add(s)
 		}
 	}
-	for i := len(keys) - 1; i >= 0; i-- { // what is below comes first
+	for i := len(keys) - 1; i >= 0; i-- { // children before their parents
 		if s := all[keys[i].Path]; s != nil {
 			s.typ = s.terraformType()
 		}
@@ -47,8 +45,8 @@ func readShapes() map[string]*shape {
 	return all
 }
 
-// adopt takes a key that stands below s. A condition's value, which in the file
-// stands in the place of its keys, becomes a key like the others.
+// add adds a child. A condition's value, which the file writes in place of the
+// condition's keys, becomes a key like the others.
 func (s *shape) add(below *shape) {
 	switch below.key.Name {
 	case "*", "[]":
@@ -81,7 +79,7 @@ func (s *shape) terraformType() tftypes.Type {
 	case routefile.KindValueLists:
 		return tftypes.Map{ElementType: tftypes.List{ElementType: tftypes.String}}
 	}
-	return tftypes.String // "off" and units are words, and 1000 becomes "1000"
+	return tftypes.String // for "off" and units; Terraform converts 1000 to "1000"
 }
 
 func (s *shape) attributeTypes() map[string]tftypes.Type {
@@ -92,8 +90,8 @@ func (s *shape) attributeTypes() map[string]tftypes.Type {
 	return types
 }
 
-// below is the shape of one key of a mapping, or of every name of a mapping of
-// names; nil when there is none.
+// child is the shape of a key of a mapping, or of any name of a map; nil if there
+// is none.
 func (s *shape) child(name string) *shape {
 	if s == nil {
 		return nil

@@ -5,14 +5,15 @@
 // Apply means serving: a resource's write is done when the proxies that serve
 // the file have said so. The parts:
 //
-//	provider.go     the configuration; session.go: what a configured provider is
-//	shape.go        the routes file's keys as a tree; schema.go, values.go: attributes and values from it
-//	record.go       one record of the file as a resource: route.go, pool.go
-//	document.go     reading the file, once for many (shared.go)
-//	writer.go       writing it: many changes in one commit, laid over it in compose.go
-//	serving.go      asking proxies what they serve
-//	ledger.go       what is planned in this run; lone.go: a record judged by itself
-//	diagnostics.go  every text that a user sees
+//	provider.go         the configuration; session.go: a configured provider
+//	key_shape.go        the routes file's keys as a tree; schema.go and wire_values.go make attributes and values from it
+//	record.go           one record of the file as a resource; route.go, pool.go
+//	document.go         reads the file, once for concurrent callers (coalesce.go)
+//	writer.go           commits changes in batches; compose.go applies them to the file's text
+//	file_replacement.go replaces the whole file, for routes_file.go
+//	proxies.go          asks proxies what they serve
+//	plan_state.go       the records planned in this run; standalone_check.go checks one by itself
+//	diagnostics.go      the texts of diagnostics
 package provider
 
 import (
@@ -28,13 +29,12 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 )
 
-// New returns the provider's constructor, as the plugin server wants it.
+// New returns the constructor that the plugin server calls.
 func New(version string) func() provider.Provider {
 	return func() provider.Provider { return &tunnelform{version: version} }
 }
 
-// The constructors of everything that the provider has. Add a line here, and
-// nothing else, for a new one.
+// A new resource, data source or function needs a line here and nothing else.
 var (
 	resources = []func() resource.Resource{
 		newRoute,
@@ -47,13 +47,13 @@ var (
 	functions = []func() function.Function{
 		newCheckFunction, newExplainFunction, newEncodeFunction, newDecodeFunction, newRevisionFunction,
 	}
-	// Of terraform 1.14 and later; nothing may depend on them.
+	// Terraform supports these from 1.14 on: nothing else may depend on them.
 	listKinds   = []func() list.ListResource{newRouteList, newPoolList}
 	actionKinds = []func() action.Action{newServingAction}
 )
 
-// tunnelform is the provider. Its methods are called by the plugin server, some
-// of them concurrently; Configure once for each run.
+// tunnelform is the provider. The plugin server calls its methods concurrently,
+// but Configure only once a run.
 type tunnelform struct {
 	version string
 }
@@ -83,28 +83,28 @@ func (p *tunnelform) Actions(context.Context) []func() action.Action { return ac
 
 func (p *tunnelform) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Keeps the routes of Tunnelform, a WebSocket-first reverse proxy, in its routes file. " +
-			"Plans are judged by the proxy's own validator, and an apply ends when the running proxies serve what was applied.\n\n" +
-			"Every setting can be given in the environment instead; what is not known at plan is no error, the checks that need it are left to apply.",
+		MarkdownDescription: "Manages the routes of Tunnelform, a WebSocket-first reverse proxy, in its routes file. " +
+			"Plans are checked by the proxy's own validator, and an apply ends when the running proxies serve what was applied.\n\n" +
+			"Every setting can be given in the environment instead. Settings may be unknown at plan: the checks that need them then run at apply.",
 		Attributes: map[string]schema.Attribute{
 			"file": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "Path of the routes file. It is made when it does not exist; its directory must. Environment: `TUNNELFORM_FILE`."},
+				MarkdownDescription: "Path of the routes file. It is created if it does not exist; its directory must exist. Environment: `TUNNELFORM_FILE`."},
 			"admin": schema.ListAttribute{Optional: true, ElementType: types.StringType,
 				MarkdownDescription: "Admin addresses of the proxies that serve the file: `host:port` or `unix:/path`, as given to `serve --admin`. " +
-					"With it, apply waits until they serve what was written, and what they reject is taken back. Environment: `TUNNELFORM_ADMIN`, separated by commas."},
+					"If set, apply waits until they serve what was written, and reverts what they reject. Environment: `TUNNELFORM_ADMIN`, separated by commas."},
 			"wait": schema.SingleNestedAttribute{Optional: true, Attributes: waitAttributes(),
 				MarkdownDescription: "How apply waits for the proxies in `admin`."},
 			"clash_wait": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "How long a write that clashes with a record in the file waits for that record to go, since Terraform destroys and creates in any order. " +
+				MarkdownDescription: "How long a write that conflicts with a record in the file waits for that record to be removed: Terraform destroys and creates in any order. " +
 					"Default: `10s`. Environment: `TUNNELFORM_CLASH_WAIT`."},
 			"on_unsupported_layout": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "What to do with a file whose layout cannot be edited in place (sections written in braces, for example): " +
-					"`error`, the default, names the place; `reformat` brings the file into the canonical layout first. Environment: `TUNNELFORM_ON_UNSUPPORTED_LAYOUT`."},
+				MarkdownDescription: "What to do with a file whose layout cannot be edited in place (for example, sections written in braces): " +
+					"`error`, the default, reports the position; `reformat` rewrites the file in the canonical layout first. Environment: `TUNNELFORM_ON_UNSUPPORTED_LAYOUT`."},
 			"write_in_place": schema.BoolAttribute{Optional: true,
-				MarkdownDescription: "Accepts a write that is not atomic where the file cannot be replaced because it is mounted by itself. Mounting its directory is better. " +
+				MarkdownDescription: "Allows a write that is not atomic if the file cannot be replaced because it is itself a mount point. Mount its directory instead if possible. " +
 					"Default: `false`. Environment: `TUNNELFORM_WRITE_IN_PLACE`."},
 			"context_files": schema.ListAttribute{Optional: true, ElementType: types.StringType,
-				MarkdownDescription: "Other routes files that the proxies serve together with `file`. They are read for the checks, never written. " +
+				MarkdownDescription: "Other routes files that the proxies serve together with `file`. They are read for validation, never written. " +
 					"Environment: `TUNNELFORM_CONTEXT_FILES`, separated by commas."},
 		},
 	}
@@ -113,14 +113,13 @@ func (p *tunnelform) Schema(_ context.Context, _ provider.SchemaRequest, resp *p
 func waitAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"timeout": schema.StringAttribute{Optional: true,
-			MarkdownDescription: "How long: `30s`, `2m`. Default: `1m`. Environment: `TUNNELFORM_WAIT_TIMEOUT`."},
+			MarkdownDescription: "How long to wait: `30s`, `2m`. Default: `1m`. Environment: `TUNNELFORM_WAIT_TIMEOUT`."},
 		"require": schema.StringAttribute{Optional: true,
-			MarkdownDescription: "How many of the proxies must serve what was written: `all`, `any` or a number. A rejection by any of them fails whatever is said here. " +
+			MarkdownDescription: "How many of the proxies must serve what was written: `all`, `any` or a number. A rejection by any proxy is always an error. " +
 				"Default: `all`. Environment: `TUNNELFORM_WAIT_REQUIRE`."},
 	}
 }
 
-// Configure makes the session that resources and data sources work with.
 func (p *tunnelform) Configure(ctx context.Context, req provider.ConfigureRequest, resp *provider.ConfigureResponse) {
 	var c configuration
 	resp.Diagnostics.Append(req.Config.Get(ctx, &c)...)

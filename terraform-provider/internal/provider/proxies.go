@@ -1,7 +1,7 @@
 package provider
 
-// Asking the proxies: what they serve, what became of a revision, and what they
-// would say of a file that is not written yet.
+// The proxies' admin API: what they serve, whether they have loaded a revision, and
+// whether they would accept a file.
 
 import (
 	"bytes"
@@ -25,38 +25,37 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
-// fleet is the proxies that serve the file. Safe for concurrent use.
+// proxySet is the proxies that serve the file. Safe for concurrent use.
 type proxySet struct {
 	proxies []*proxy
-	require int // how many must serve what was written
+	require int // how many must serve a revision
 	timeout time.Duration
 }
 
-// newFleet reads admin and wait of the configuration.
 func newProxySet(c configuration, diags *diag.Diagnostics) proxySet {
-	f := proxySet{timeout: duration(c.Wait.Timeout, time.Minute, path.Root("wait").AtName("timeout"), diags)}
+	set := proxySet{timeout: duration(c.Wait.Timeout, time.Minute, path.Root("wait").AtName("timeout"), diags)}
 	for i, address := range knownStrings(c.Admin) {
 		p, err := newProxy(address)
 		if err != nil {
 			diags.Append(invalidSetting(path.Root("admin").AtListIndex(i), err.Error()))
 			continue
 		}
-		f.proxies = append(f.proxies, p)
+		set.proxies = append(set.proxies, p)
 	}
-	f.require = len(f.proxies)
+	set.require = len(set.proxies)
 	switch require := c.Wait.Require.ValueString(); require {
 	case "", "all":
 	case "any":
-		f.require = min(1, len(f.proxies))
+		set.require = min(1, len(set.proxies))
 	default:
 		n, err := strconv.Atoi(require)
-		if err != nil || n < 1 || n > len(f.proxies) && !listIsUnknown(c.Admin) {
+		if err != nil || n < 1 || n > len(set.proxies) && !listIsUnknown(c.Admin) {
 			diags.Append(invalidSetting(path.Root("wait").AtName("require"),
-				fmt.Sprintf("%q: want all, any or a number from 1 to %d, as many as admin has", require, len(f.proxies))))
+				fmt.Sprintf("%q: want all, any or a number from 1 to %d, as many as admin has", require, len(set.proxies))))
 		}
-		f.require = n
+		set.require = n
 	}
-	return f
+	return set
 }
 
 // proxy is one running proxy's admin API. Safe for concurrent use.
@@ -77,13 +76,12 @@ func newProxy(address string) (*proxy, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, network, dialled)
 	}
-	// No idle connections: what is asked is asked rarely, and a plugin process
-	// should hold nothing open between its calls.
+	// Requests are rare: no idle connections stay open between them.
 	return &proxy{address: address, client: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}, nil
 }
 
-// status asks for the status, or with a revision to wait for, for what has become
-// of it within timeout.
+// status returns the status. With a revision, the proxy answers when it has served
+// or rejected it, or after timeout.
 func (p *proxy) status(ctx context.Context, revision string, timeout time.Duration) (statusapi.Status, error) {
 	target := "/v1/status"
 	if revision != "" {
@@ -94,18 +92,18 @@ func (p *proxy) status(ctx context.Context, revision string, timeout time.Durati
 	return status, err
 }
 
-// check asks what the proxy would say if data were the content of file.
+// check asks whether the proxy would accept data as the content of file.
 func (p *proxy) check(ctx context.Context, file string, data []byte) (statusapi.CheckResult, error) {
 	var result statusapi.CheckResult
 	err := p.ask(ctx, http.MethodPost, "/v1/check?"+url.Values{"file": {file}}.Encode(), data, &result)
 	return result, err
 }
 
-// maxAnswer bounds what a proxy's answer may take: 10,000 mistakes fit.
+// maxAnswer bounds an answer; 10,000 mistakes fit.
 const maxAnswer = 32 << 20
 
-// ask makes one request. The proxy refuses Host names that a web page could
-// send, so it is called localhost whatever its address.
+// ask makes one request. Its Host is localhost: the proxy refuses names that a web
+// page could send.
 func (p *proxy) ask(ctx context.Context, method, target string, body []byte, answer any) error {
 	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+target, bytes.NewReader(body))
 	if err != nil {
@@ -127,12 +125,12 @@ func (p *proxy) ask(ctx context.Context, method, target string, body []byte, ans
 		return &statusError{p.address, resp.StatusCode, strings.TrimSpace(string(data))}
 	}
 	if err := json.Unmarshal(data, answer); err != nil {
-		return fmt.Errorf("admin %q: its answer is no status of this proxy: %w", p.address, err)
+		return fmt.Errorf("admin %q: unexpected answer: %w", p.address, err)
 	}
 	return nil
 }
 
-// refusedQuestion is an answer other than 200.
+// statusError is an answer other than 200.
 type statusError struct {
 	address string
 	status  int
@@ -143,7 +141,7 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("admin %q: answer %d: %.300s", e.address, e.status, e.body)
 }
 
-// rejection says that a proxy has refused what was written.
+// rejectedError reports that a proxy has rejected a revision.
 type rejectedError struct {
 	address  string
 	mistakes []statusapi.Mistake
@@ -157,12 +155,12 @@ func (e *rejectedError) Error() string {
 	return fmt.Sprintf("the proxy at %q rejects it:\n%s", e.address, strings.Join(lines, "\n"))
 }
 
-// overdue says that not enough proxies served what was written in time.
+// notServedError reports that too few proxies served a revision in time.
 type notServedError struct {
 	served, require int
 	timeout         time.Duration
-	reasons         []string // what is known of those that did not
-	cause           error    // of the end: the deadline, or an interruption
+	reasons         []string // why the others do not
+	cause           error    // the deadline, or an interruption
 }
 
 func (e *notServedError) Error() string {
@@ -175,32 +173,32 @@ func (e *notServedError) Error() string {
 
 func (e *notServedError) Unwrap() error { return e.cause }
 
-// verdict is what one proxy has come to.
+// waitResult is the end of waiting for one proxy.
 type waitResult struct {
 	proxy     *proxy
 	served    bool
 	rejection *rejectedError
-	err       error // why there is no answer
+	err       error // otherwise
 }
 
-// grace is how long a proxy may still object when enough others serve already.
+// rejectionGrace is how long a proxy may still reject when enough others serve.
 const rejectionGrace = 2 * time.Second
 
-// await blocks until enough proxies serve the file, as current says what it
-// holds: later writers supersede, and waiting then goes on for theirs under the
-// same deadline. A rejection by any proxy is an error, whatever is required.
-func (f proxySet) await(ctx context.Context, revision string, current func(context.Context) (string, error)) error {
-	if len(f.proxies) == 0 {
+// await blocks until enough proxies serve the file. current returns its revision: if
+// a later write supersedes this one, await waits for that, with the same deadline.
+// A rejection by any proxy is an error.
+func (set proxySet) await(ctx context.Context, revision string, current func(context.Context) (string, error)) error {
+	if len(set.proxies) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	ctx, cancel := context.WithTimeout(ctx, set.timeout)
 	defer cancel()
-	verdicts := make(chan waitResult, len(f.proxies))
-	for _, p := range f.proxies {
+	verdicts := make(chan waitResult, len(set.proxies))
+	for _, p := range set.proxies {
 		go p.waitForRevision(ctx, revision, current, verdicts)
 	}
-	end := &notServedError{require: f.require, timeout: f.timeout}
-	for range f.proxies {
+	end := &notServedError{require: set.require, timeout: set.timeout}
+	for range set.proxies {
 		v := <-verdicts
 		switch {
 		case v.rejection != nil:
@@ -211,21 +209,21 @@ func (f proxySet) await(ctx context.Context, revision string, current func(conte
 			end.reasons = append(end.reasons, v.err.Error())
 			end.cause = context.Cause(ctx)
 		}
-		if end.served == f.require {
+		if end.served == set.require {
 			time.AfterFunc(rejectionGrace, cancel)
 		}
 	}
-	if end.served < f.require {
+	if end.served < set.require {
 		return end
 	}
 	return nil
 }
 
-// longestPoll is how long one question to a proxy waits; then it is asked again.
+// pollTimeout bounds one status request; then the next one is made.
 const pollTimeout = 10 * time.Second
 
-// follow is the goroutine that asks one proxy until it serves or rejects what
-// the file holds, or ctx ends.
+// waitForRevision asks one proxy until it serves or rejects the file's revision, or
+// ctx ends. It runs in a goroutine of its own.
 func (p *proxy) waitForRevision(ctx context.Context, revision string, current func(context.Context) (string, error), verdicts chan<- waitResult) {
 	var last error
 	for ctx.Err() == nil {
@@ -244,7 +242,7 @@ func (p *proxy) waitForRevision(ctx context.Context, revision string, current fu
 			verdicts <- waitResult{proxy: p, rejection: &rejectedError{p.address, status.Refused.Mistakes}}
 			return
 		case status.Outcome == statusapi.Superseded:
-			pause(ctx, 20*time.Millisecond) // or two that overwrite each other keep us spinning
+			pause(ctx, 20*time.Millisecond) // do not spin while two writers overwrite each other
 		}
 		last = fmt.Errorf("the proxy at %q serves revision %.12s, want %.12s", p.address, status.Revision, revision)
 		if now, err := current(ctx); err == nil {
@@ -257,7 +255,6 @@ func (p *proxy) waitForRevision(ctx context.Context, revision string, current fu
 	verdicts <- waitResult{proxy: p, err: last}
 }
 
-// pause waits, but not past ctx's end.
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
@@ -265,30 +262,29 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// records asks what a proxy serves, record by record.
+// records returns the fingerprints of the records that the proxy serves.
 func (p *proxy) records(ctx context.Context) (statusapi.Records, error) {
 	var records statusapi.Records
 	err := p.ask(ctx, http.MethodGet, "/v1/records", nil, &records)
 	return records, err
 }
 
-// briefly bounds questions that do not wait for anything.
+// queryTimeout bounds requests that do not wait for a revision.
 const queryTimeout = 5 * time.Second
 
-// census is what each proxy serves: fingerprints by record.
+// servedRecords has the fingerprints of the records that each proxy serves.
 type servedRecords struct {
-	fingerprints []map[recordID]string // of those that answered
+	fingerprints []map[recordID]string // one map for each proxy that answered
 	errs         []error               // of the others
 }
 
-// count asks all proxies at once.
-func (f proxySet) queryRecords(ctx context.Context) (servedRecords, error) {
+func (set proxySet) queryRecords(ctx context.Context) (servedRecords, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	var mu sync.Mutex
 	var all servedRecords
 	var wg sync.WaitGroup
-	for _, p := range f.proxies {
+	for _, p := range set.proxies {
 		wg.Go(func() {
 			records, err := p.records(ctx)
 			mu.Lock()
@@ -317,10 +313,9 @@ func byRecord(records statusapi.Records) map[recordID]string {
 	return all
 }
 
-// serves says whether enough proxies serve a record with this fingerprint: null
-// when there are none to ask. The first that does not answer is warned of, once
-// in a run.
-func (s *session) serves(ctx context.Context, id recordID, print string, diags *diag.Diagnostics) tftypes.Value {
+// serves reports whether enough proxies serve a record with this fingerprint: null if
+// there are no proxies. Proxies that do not answer are reported once a run.
+func (s *session) serves(ctx context.Context, id recordID, fingerprint string, diags *diag.Diagnostics) tftypes.Value {
 	if len(s.proxies.proxies) == 0 {
 		return tftypes.NewValue(tftypes.Bool, nil)
 	}
@@ -330,7 +325,7 @@ func (s *session) serves(ctx context.Context, id recordID, print string, diags *
 	}
 	serving := 0
 	for _, served := range all.fingerprints {
-		if served[id] == print {
+		if served[id] == fingerprint {
 			serving++
 		}
 	}

@@ -1,7 +1,7 @@
 package provider
 
-// One record of the routes file as a resource: what routes and pools have in
-// common, which is all but their names.
+// One record of the routes file as a resource: routes and pools differ in their
+// section and description only.
 
 import (
 	"context"
@@ -18,19 +18,18 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-// The attributes that are no keys of the record.
+// Attributes that are not keys of the record.
 const (
 	nameAttribute     = "name"
 	servingAttribute  = "serving"
 	revisionAttribute = "revision"
 )
 
-// recordResource is a resource that owns one record. Its methods are called
-// concurrently, Configure before all others.
+// recordResource manages one record.
 type recordResource struct {
+	configured
 	section     routefile.Section
-	description string // what the resource is, for the reference
-	session     *session
+	description string // of the resource, for the reference
 }
 
 var (
@@ -49,12 +48,12 @@ func (r *recordResource) Metadata(_ context.Context, req resource.MetadataReques
 func (r *recordResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	attributes := recordAttributes(r.section)
 	attributes[nameAttribute] = schema.StringAttribute{Required: true,
-		MarkdownDescription: fmt.Sprintf("The %s's key in the routes file. Changing it renames the record in its place.", noun(r.section))}
+		MarkdownDescription: fmt.Sprintf("The %s's key in the routes file. Changing it renames the record in place.", noun(r.section))}
 	attributes[servingAttribute] = schema.BoolAttribute{Computed: true,
-		MarkdownDescription: "Whether the proxies in the provider's `admin` serve this record as it stands here; null without `admin`. " +
-			"While it is false, a plan is not empty, and apply waits for the proxies again."}
+		MarkdownDescription: "Whether the proxies in the provider's `admin` serve this record as it is here; null without `admin`. " +
+			"While it is false, the plan is not empty, and apply waits for the proxies again."}
 	attributes[revisionAttribute] = schema.StringAttribute{Computed: true,
-		MarkdownDescription: "Hash of what the record means. Comments, layout and the words for a value (`60s`, `1m`) are no part of it."}
+		MarkdownDescription: "Hash of the record's meaning. It does not depend on comments, layout or the spelling of a value (`60s`, `1m`)."}
 	resp.Schema = schema.Schema{MarkdownDescription: r.description, Attributes: attributes}
 }
 
@@ -64,11 +63,7 @@ func (r *recordResource) IdentitySchema(_ context.Context, _ resource.IdentitySc
 	}}
 }
 
-func (r *recordResource) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
-	r.session = sessionOf(req.ProviderData)
-}
-
-// ValidateConfig finds what the record's own values decide, as far as they are known.
+// ValidateConfig checks the record by itself, as far as its values are known.
 func (r *recordResource) ValidateConfig(_ context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
 	rec, err := r.read(req.Config.Raw)
 	if err != nil {
@@ -80,8 +75,8 @@ func (r *recordResource) ValidateConfig(_ context.Context, req resource.Validate
 	resp.Diagnostics.Append(emptyObjects(shapeOf(r.section), rec.keys, rec.unknown)...)
 }
 
-// ModifyPlan plans what is computed, and looks whether the record fits to what
-// stands in the file and to what else is planned.
+// ModifyPlan plans the computed attributes, and checks the record against the file
+// and the other plans of this run.
 func (r *recordResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() {
 		r.planDelete(req.State)
@@ -92,21 +87,20 @@ func (r *recordResource) ModifyPlan(ctx context.Context, req resource.ModifyPlan
 		resp.Diagnostics.Append(internalError(err))
 		return
 	}
-	resp.Plan.Raw = rec.with(r.plannedServing(), rec.plannedRevision())
+	resp.Plan.Raw = rec.with(wireBool(r.session.plannedServing()), rec.plannedRevision())
 	if r.session.usable(&resp.Diagnostics) && !rec.nameIsUnknown() {
 		r.planRecord(ctx, rec, textOf(members(req.State.Raw)[nameAttribute]), resp.Plan.Raw.Equal(req.State.Raw), &resp.Diagnostics)
 	}
 }
 
-// planDrop notes that a record is going to leave.
 func (r *recordResource) planDelete(state tfsdk.State) {
 	if name := textOf(members(state.Raw)[nameAttribute]); r.session != nil && name != "" {
 		r.session.plan.markRemoved(recordID{r.section, name})
 	}
 }
 
-func (r *recordResource) planRecord(ctx context.Context, rec record, was string, same bool, diags *diag.Diagnostics) {
-	p := &plannedRecord{priorName: was}
+func (r *recordResource) planRecord(ctx context.Context, rec record, priorName string, unchanged bool, diags *diag.Diagnostics) {
+	p := &plannedRecord{priorName: priorName}
 	file, all := rec.checkStandalone()
 	if diags.Append(invalidRecord(rec.id, rec.keys, all)...); len(all) > 0 {
 		return
@@ -122,22 +116,10 @@ func (r *recordResource) planRecord(ctx context.Context, rec record, was string,
 		diags.Append(conflictingResources())
 		return
 	}
-	if same {
+	if unchanged {
 		return
 	}
 	diags.Append(r.session.plan.conflicts(ctx, rec, p)...)
-}
-
-// plannedServing is what apply will have seen to: that the proxies serve the
-// record, or nothing when there are none to ask.
-func (r *recordResource) plannedServing() tftypes.Value {
-	switch {
-	case r.session == nil || r.session.proxiesUnknown || r.session.unknown:
-		return tftypes.NewValue(tftypes.Bool, tftypes.UnknownValue)
-	case len(r.session.proxies.proxies) == 0:
-		return tftypes.NewValue(tftypes.Bool, nil)
-	}
-	return tftypes.NewValue(tftypes.Bool, true)
 }
 
 func (r *recordResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
@@ -155,18 +137,18 @@ func (r *recordResource) Update(ctx context.Context, req resource.UpdateRequest,
 	}
 }
 
-// put brings a planned record into the file and returns its state.
+// write writes a planned record to the file and returns its state.
 func (r *recordResource) write(ctx context.Context, plan, prior tftypes.Value, diags *diag.Diagnostics) (state tftypes.Value, ok bool) {
 	rec, err := r.read(plan)
 	if err == nil && len(rec.unknown) > 0 {
-		err = fmt.Errorf("%q is not known at apply", rec.unknown)
+		err = fmt.Errorf("%q is unknown at apply", rec.unknown)
 	}
 	before, priorErr := r.read(prior)
 	if err = firstError(err, priorErr); err != nil {
 		diags.Append(internalError(err))
 		return state, false
 	}
-	if !r.ready(diags) {
+	if !r.session.ready(diags) {
 		return state, false
 	}
 	err = r.session.writer.apply(ctx, change{id: rec.id, priorName: before.id.name, prior: before.keys, desired: rec.keys})
@@ -174,30 +156,11 @@ func (r *recordResource) write(ctx context.Context, plan, prior tftypes.Value, d
 		diags.Append(writeDiagnostics(rec.id, rec.keys, err)...)
 		return state, false
 	}
-	return rec.with(r.servingNow(), rec.plannedRevision()), true
-}
-
-// ready is usable for an apply, at which everything is known.
-func (r *recordResource) ready(diags *diag.Diagnostics) bool {
-	if r.session.usable(diags) {
-		return true
-	}
-	if !diags.HasError() {
-		diags.Append(missingFile())
-	}
-	return false
-}
-
-// servingNow is the state of a record whose write has been confirmed.
-func (r *recordResource) servingNow() tftypes.Value {
-	if len(r.session.proxies.proxies) == 0 {
-		return tftypes.NewValue(tftypes.Bool, nil)
-	}
-	return tftypes.NewValue(tftypes.Bool, true)
+	return rec.with(wireBool(r.session.plannedServing()), rec.plannedRevision()), true
 }
 
 func (r *recordResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
-	r.setIdentity(ctx, resp.Identity, req.State.Raw, &resp.Diagnostics) // before terraform 1.12, a resource that is gone needs one too
+	r.setIdentity(ctx, resp.Identity, req.State.Raw, &resp.Diagnostics) // Terraform before 1.12 wants one for a removed resource too
 	if !r.session.usable(&resp.Diagnostics) {
 		return
 	}
@@ -211,29 +174,29 @@ func (r *recordResource) Read(ctx context.Context, req resource.ReadRequest, res
 		resp.Diagnostics.Append(readFailed(r.session.file, err))
 		return
 	}
-	print := doc.fingerprint(before.id)
-	if hidden := doc.unlocatedProblems(); print == "" && len(hidden) > 0 {
+	fingerprint := doc.fingerprint(before.id)
+	if hidden := doc.unlocatedProblems(); fingerprint == "" && len(hidden) > 0 {
 		resp.Diagnostics.Append(recordMayBeHidden(before.id, hidden))
 		return
 	}
-	if print == "" {
+	if fingerprint == "" {
 		resp.State.RemoveResource(ctx)
 		return
 	}
-	resp.State.Raw = r.refreshed(ctx, before, doc, print, &resp.Diagnostics)
+	resp.State.Raw = r.refreshed(ctx, before, doc, fingerprint, &resp.Diagnostics)
 }
 
-// refreshed is a record's state as the file has it, in the state's own words as
-// long as they mean the same.
-func (r *recordResource) refreshed(ctx context.Context, before record, doc *document, print string, diags *diag.Diagnostics) tftypes.Value {
-	serving := r.session.serves(ctx, before.id, print, diags)
-	revision := tftypes.NewValue(tftypes.String, print)
-	if textOf(before.members[revisionAttribute]) == print {
+// refreshed is a record's state as read from the file. Values keep the state's
+// spelling while it means the same.
+func (r *recordResource) refreshed(ctx context.Context, before record, doc *document, fingerprint string, diags *diag.Diagnostics) tftypes.Value {
+	serving := r.session.serves(ctx, before.id, fingerprint, diags)
+	revision := tftypes.NewValue(tftypes.String, fingerprint)
+	if textOf(before.members[revisionAttribute]) == fingerprint {
 		return before.with(serving, revision)
 	}
 	now := before
 	now.keys = doc.file.Plain(r.section, before.id.name)
-	if textOf(before.members[revisionAttribute]) != "" { // not after an import
+	if textOf(before.members[revisionAttribute]) != "" { // it is empty after an import
 		now.keys = r.section.InWordsOf(before.keys, now.keys)
 	}
 	now.members = members(toValue(before.value.Type(), now.keys))
@@ -247,7 +210,7 @@ func (r *recordResource) Delete(ctx context.Context, req resource.DeleteRequest,
 		resp.Diagnostics.Append(internalError(err))
 		return
 	}
-	if !r.ready(&resp.Diagnostics) {
+	if !r.session.ready(&resp.Diagnostics) {
 		return
 	}
 	err = r.session.writer.apply(ctx, change{id: before.id, priorName: before.id.name, prior: before.keys})
@@ -256,23 +219,21 @@ func (r *recordResource) Delete(ctx context.Context, req resource.DeleteRequest,
 	}
 }
 
-// ImportState takes the record's name.
 func (r *recordResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	resource.ImportStatePassthroughWithIdentity(ctx, path.Root(nameAttribute), path.Root(nameAttribute), req, resp)
 }
 
-// identify sets the identity from a state.
 func (r *recordResource) setIdentity(ctx context.Context, identity *tfsdk.ResourceIdentity, state tftypes.Value, diags *diag.Diagnostics) {
 	if identity != nil {
 		diags.Append(identity.SetAttribute(ctx, path.Root(nameAttribute), textOf(members(state)[nameAttribute]))...)
 	}
 }
 
-// record is one configuration, plan or state of a resource.
+// record is a configuration, plan or state of a recordResource.
 type record struct {
 	id      recordID
 	keys    routefile.Plain
-	unknown []string // places that are not known yet
+	unknown []string // dotted paths of unknown values
 	value   tftypes.Value
 	members map[string]tftypes.Value
 }
@@ -284,7 +245,7 @@ func (r *recordResource) read(v tftypes.Value) (record, error) {
 	return rec, err
 }
 
-// with is the record's value with what is computed.
+// with is the record's value with the computed attributes.
 func (rec record) with(serving, revision tftypes.Value) tftypes.Value {
 	rec.members[servingAttribute], rec.members[revisionAttribute] = serving, revision
 	return tftypes.NewValue(rec.value.Type(), rec.members)
@@ -292,7 +253,7 @@ func (rec record) with(serving, revision tftypes.Value) tftypes.Value {
 
 func (rec record) nameIsUnknown() bool { return rec.id.name == "" }
 
-// plannedRevision is known as soon as the whole record is.
+// plannedRevision is unknown until the whole record is known.
 func (rec record) plannedRevision() tftypes.Value {
 	if len(rec.unknown) > 0 {
 		return tftypes.NewValue(tftypes.String, tftypes.UnknownValue)

@@ -1,8 +1,8 @@
 package provider
 
-// list tunnelform_route and tunnelform_pool (terraform 1.14 and later): every
-// record of the file, so that one `terraform query -generate-config-out` adopts
-// a hand-written file.
+// list tunnelform_route and tunnelform_pool (Terraform 1.14 and later): every
+// record of the file, so that `terraform query -generate-config-out` can import a
+// hand-written file.
 
 import (
 	"context"
@@ -20,8 +20,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-// recordList lists one section. Its methods are called concurrently, Configure
-// before all others.
+// recordLister lists the records of one section.
 type recordLister struct {
 	section routefile.Section
 	session *session
@@ -41,7 +40,7 @@ func (l *recordLister) ListResourceConfigSchema(_ context.Context, _ list.ListRe
 		MarkdownDescription: "Lists the " + string(l.section) + " of the provider's routes file, sorted by name.",
 		Attributes: map[string]schema.Attribute{
 			nameAttribute: schema.StringAttribute{Optional: true,
-				MarkdownDescription: "Only names that fit this pattern: `*` stands for any characters, `?` for one. Default: all."},
+				MarkdownDescription: "Only names that match this pattern: `*` matches any characters, `?` one. Default: all."},
 		},
 	}
 }
@@ -76,8 +75,8 @@ func (l *recordLister) List(ctx context.Context, req list.ListRequest, stream *l
 	}
 }
 
-// matching are the names that fit a pattern; all where there is none. Names have
-// no slash, so that * stands for any of them.
+// matching filters names by a pattern, if there is one. Names have no slash, so *
+// matches any name.
 func matching(names []string, pattern types.String) []string {
 	if pattern.IsNull() {
 		return names
@@ -88,7 +87,7 @@ func matching(names []string, pattern types.String) []string {
 	})
 }
 
-// limited are the first names; 0 is no limit.
+// firstN returns the first names; a limit of 0 is none.
 func firstN(names []string, limit int64) []string {
 	if limit > 0 && int64(len(names)) > limit {
 		return names[:limit]
@@ -107,7 +106,7 @@ func (l *recordLister) result(ctx context.Context, req list.ListRequest, doc *do
 	return result
 }
 
-// withRecordName puts what is no key of the record into its value.
+// withRecordName adds the attributes that are not keys of the record.
 func withRecordName(record tftypes.Value, name, revision string) tftypes.Value {
 	all := members(record)
 	all[nameAttribute] = tftypes.NewValue(tftypes.String, name)

@@ -1,6 +1,6 @@
 package provider
 
-// revision(yaml): what the proxy calls that content.
+// revision(yaml): the revision that a proxy reports for a file.
 
 import (
 	"context"
@@ -21,7 +21,7 @@ func (revisionFunction) Metadata(_ context.Context, _ function.MetadataRequest, 
 func (revisionFunction) Definition(_ context.Context, _ function.DefinitionRequest, resp *function.DefinitionResponse) {
 	resp.Definition = function.Definition{
 		Summary: "The revision of a routes file",
-		MarkdownDescription: "Returns the revision by which a proxy that serves this text alone reports it: the SHA-256 of its bytes, in hex. " +
+		MarkdownDescription: "Returns the revision that a proxy reports if it serves this file alone: the SHA-256 of its bytes in hex. " +
 			"For `tunnelform_serving`, and to compare with `tunnelform_status`.",
 		Parameters: []function.Parameter{yamlParameter()},
 		Return:     function.StringReturn{},

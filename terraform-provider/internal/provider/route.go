@@ -6,12 +6,12 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-// newRoute is tunnelform_route: one key below routes.
+// newRoute is tunnelform_route.
 func newRoute() resource.Resource {
 	return &recordResource{
 		section: routefile.InRoutes,
-		description: "One route of the routes file. It owns its key and nothing else: everything else in the file, comments and layout included, stays byte for byte. " +
-			"Its attributes are the keys that a route has in the routes file.\n\n" +
-			"Of `to`, `redirect` and `respond` exactly one is wanted. For more than about a thousand routes, one `tunnelform_routes_file` costs less.",
+		description: "One route of the routes file. It manages its own key only: the rest of the file, comments and layout included, stays byte for byte. " +
+			"Its attributes are the keys of a route in the routes file.\n\n" +
+			"Exactly one of `to`, `redirect` and `respond` is required. For more than about a thousand routes, one `tunnelform_routes_file` is faster.",
 	}
 }

@@ -199,7 +199,7 @@ func TestAccRouteRename(t *testing.T) {
 	}
 }
 
-// What stands in the file already is not taken over.
+// A record in the file that is not in the state is not taken over.
 func TestAccRouteTaken(t *testing.T) {
 	file, provider := routesFile(t, handWritten, "")
 	provider = strings.Replace(provider, `"1s"`, `"100ms"`, 1)
@@ -208,7 +208,7 @@ func TestAccRouteTaken(t *testing.T) {
 		Steps: []resource.TestStep{
 			{
 				Config:      provider + "resource \"tunnelform_route\" \"other\" {\n  name = \"other\"\n  match = { path = \"/mine\" }\n  respond = { status = 200 }\n}\n",
-				ExpectError: spaced(fmt.Sprintf("%s:4:10: route \"other\" stands in the routes file already: import it (terraform import tunnelform_route.ADDRESS other), or if the resource's address has changed, write a moved block", file)),
+				ExpectError: spaced(fmt.Sprintf("%s:4:10: route \"other\" is in the routes file already: import it (terraform import tunnelform_route.ADDRESS other), or write a moved block if the resource's address has changed", file)),
 			},
 			{Config: provider, Check: fileIs(file, handWritten)},
 		},
@@ -253,7 +253,7 @@ backend_tls = { certificate = "c.pem" }`), `backend_tls wants certificate and ke
 to = "ws://x.example"`), `name "a b" of a route`},
 		{route("a", `match = { path = "/x" }
 to = "ws://x.example"`) + route("b", `match = { path = "/x" }
-to = "ws://x.example"`), "Clashes with another route of this plan"},
+to = "ws://x.example"`), "Conflicts with another route in this plan"},
 		{strings.Replace(route("a", `match = { path = "/x" }
 to = "ws://x.example"`), "a\" {", "one\" {", 1) + route("a", `match = { path = "/y" }
 to = "ws://x.example"`), `another resource of this run plans route "a" too: want one resource for each name`},
@@ -266,12 +266,12 @@ to = "ws://x.example"`), `another resource of this run plans route "a" too: want
 
 // What only the file can decide is a warning at plan and an error at apply, and
 // nothing is written.
-func TestAccRouteClashesWithFile(t *testing.T) {
+func TestAccRouteConflictsWithFile(t *testing.T) {
 	file, provider := routesFile(t, handWritten)
 	provider = strings.Replace(provider, `"1s"`, `"100ms"`, 1)
 	var steps []resource.TestStep
 	for _, tt := range []struct{ body, want string }{
-		{"match = { path = \"/other\" }\n  respond = {}", "route \"a\" does not fit into the routes file"},
+		{"match = { path = \"/other\" }\n  respond = {}", "route \"a\" conflicts with the routes file"},
 		{"match = { path = \"/x\" }\n  to = \"pool://chatt/\"", "unknown pool \"chatt\": there are no pools"},
 		{"match = { path = \"/x\", listener = \"nope\" }\n  respond = {}", "listener \"nope\": unknown listener"},
 	} {
@@ -351,7 +351,7 @@ func TestAccRouteBrokenFile(t *testing.T) {
 			{
 				PreConfig:   func() { writeFile(t, file, "version: 1\nroutes: {a: [\n") },
 				Config:      config,
-				ExpectError: spaced(`whether route "a" stands in it cannot be said before they are gone:`),
+				ExpectError: spaced(`route "a" cannot be read until they are corrected:`),
 			},
 			{PreConfig: func() { writeFile(t, file, noRoutes) }, Config: config, ConfigPlanChecks: actions("tunnelform_route.a", plancheck.ResourceActionCreate)},
 		},

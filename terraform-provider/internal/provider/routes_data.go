@@ -1,6 +1,6 @@
 package provider
 
-// data tunnelform_routes: what is in the routes file now, whoever wrote it.
+// data tunnelform_routes: the routes file's current content.
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-type routesData struct{ session *session }
+type routesData struct{ configuredData }
 
 func newRoutesData() datasource.DataSource { return &routesData{} }
 
@@ -24,11 +24,11 @@ func (d *routesData) Metadata(_ context.Context, _ datasource.MetadataRequest, r
 
 func (d *routesData) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	attributes := map[string]schema.Attribute{
-		"exists":   schema.BoolAttribute{Computed: true, MarkdownDescription: "There is such a file."},
-		"content":  schema.StringAttribute{Computed: true, MarkdownDescription: "The file's text, byte for byte; empty when there is none."},
-		"revision": schema.StringAttribute{Computed: true, MarkdownDescription: "Its revision, the SHA-256 of its bytes in hex; empty when there is no file."},
+		"exists":   schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether the file exists."},
+		"content":  schema.StringAttribute{Computed: true, MarkdownDescription: "The file's text, byte for byte; empty if it does not exist."},
+		"revision": schema.StringAttribute{Computed: true, MarkdownDescription: "The SHA-256 of its bytes in hex; empty if it does not exist."},
 		"mistakes": schema.ListAttribute{Computed: true, ElementType: types.StringType,
-			MarkdownDescription: "What `tunnelform check` finds in it, together with the provider's `context_files`: `file:line:column: text`, one item a mistake."},
+			MarkdownDescription: "The mistakes that `tunnelform check` finds in it and the provider's `context_files`: one `file:line:column: text` for each."},
 		"names": schema.ListAttribute{Computed: true, ElementType: types.StringType,
 			MarkdownDescription: "The routes' names, sorted."},
 	}
@@ -36,13 +36,9 @@ func (d *routesData) Schema(_ context.Context, _ datasource.SchemaRequest, resp 
 		attributes[name] = shapes[name].dataAttribute(true)
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Reads the provider's routes file, whoever wrote it. A file with mistakes is read as far as it can be, and `mistakes` says what they are.",
+		MarkdownDescription: "Reads the provider's routes file. A file with mistakes is read as far as possible, and `mistakes` lists them.",
 		Attributes:          attributes,
 	}
-}
-
-func (d *routesData) Configure(_ context.Context, req datasource.ConfigureRequest, _ *datasource.ConfigureResponse) {
-	d.session = sessionOf(req.ProviderData)
 }
 
 func (d *routesData) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
@@ -57,7 +53,6 @@ func (d *routesData) Read(ctx context.Context, req datasource.ReadRequest, resp 
 	resp.State.Raw = toValue(req.Config.Raw.Type(), d.session.plainFile(doc))
 }
 
-// plainFile is the file as the data source's attributes.
 func (s *session) plainFile(doc *document) routefile.Plain {
 	all := routefile.Plain{"exists": doc.revision != "", "content": "", "revision": doc.revision, "mistakes": []any{}, "names": []any{}}
 	if doc.revision == "" {

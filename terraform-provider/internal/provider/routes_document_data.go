@@ -1,7 +1,7 @@
 package provider
 
-// data tunnelform_routes_document: a routes file rendered from attributes, merged
-// with other documents, and judged as a whole.
+// data tunnelform_routes_document: renders a routes file from attributes, merges
+// other documents into it, and checks the result.
 
 import (
 	"context"
@@ -31,11 +31,11 @@ func (routesDocument) Metadata(_ context.Context, _ datasource.MetadataRequest, 
 func (routesDocument) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	attributes := map[string]schema.Attribute{
 		"source_documents": schema.ListAttribute{Optional: true, ElementType: types.StringType,
-			MarkdownDescription: "Texts of routes files to start from. A name, or one of `trusted_proxies`, `defaults` and `shutdown`, may stand in one of them only; what this block says replaces it."},
+			MarkdownDescription: "Texts of routes files to start from. Each name, and each of `trusted_proxies`, `defaults` and `shutdown`, may be in only one of them; this block overrides them."},
 		"override_documents": schema.ListAttribute{Optional: true, ElementType: types.StringType,
-			MarkdownDescription: "Texts of routes files whose records replace those of the same name, here and in `source_documents`; the last one wins."},
+			MarkdownDescription: "Texts of routes files whose records replace those of the same name in this block and in `source_documents`; the last one wins."},
 		"context_documents": schema.ListAttribute{Optional: true, ElementType: types.StringType,
-			MarkdownDescription: "Texts of other routes files that the same proxy serves. They are no part of the result: the checks see their pools, listeners and routes."},
+			MarkdownDescription: "Texts of other routes files that the same proxy serves. They are used for validation only and are not part of the result."},
 		"yaml": schema.StringAttribute{Computed: true,
 			MarkdownDescription: "The file in the canonical layout: keys in the order of the reference, names sorted."},
 		"revision": schema.StringAttribute{Computed: true,
@@ -45,9 +45,9 @@ func (routesDocument) Schema(_ context.Context, _ datasource.SchemaRequest, resp
 		attributes[name] = shapes[name].dataAttribute(false)
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Renders routes, pools and all else of a routes file as its canonical YAML, and judges it as `tunnelform check` does. " +
-			"For `tunnelform_routes_file`, and for whatever else carries the file: a `kubernetes_config_map`, an S3 object. No proxy is asked and no file touched.\n\n" +
-			"Terraform's own cost of nested attributes grows faster than their number: from about a thousand routes on, the function `encode` is a cheaper way to the same text, and `yamlencode` the cheapest.",
+		MarkdownDescription: "Renders a routes file as canonical YAML, and checks it as `tunnelform check` does. " +
+			"Use it with `tunnelform_routes_file`, or with another resource that delivers the file, such as `kubernetes_config_map` or an S3 object. It asks no proxy and writes no file.\n\n" +
+			"Terraform's cost of nested attributes grows faster than their number: from about a thousand routes on, the function `encode` gives the same text faster, and `yamlencode` is the fastest.",
 		Attributes: attributes,
 	}
 }
@@ -77,7 +77,7 @@ func (routesDocument) Read(ctx context.Context, req datasource.ReadRequest, resp
 	setDocument(&resp.State, req.Config, yaml)
 }
 
-// readDocumentConfig parts the document's own records from the texts to merge.
+// readDocumentConfig separates the block's own records from the texts to merge.
 func readDocumentConfig(config tfsdk.Config) (routefile.Plain, map[string][]string, error) {
 	attributes := members(config.Raw)
 	own, texts := routefile.Plain{}, map[string][]string{}
@@ -105,7 +105,7 @@ func readDocumentConfig(config tfsdk.Config) (routefile.Plain, map[string][]stri
 	return own, texts, nil
 }
 
-// setDocument is the configuration with what was made of it.
+// setDocument sets the state: the configuration with the computed attributes.
 func setDocument(state *tfsdk.State, config tfsdk.Config, yaml []byte) {
 	attributes := members(config.Raw)
 	attributes["yaml"] = tftypes.NewValue(tftypes.String, string(yaml))
@@ -113,14 +113,14 @@ func setDocument(state *tfsdk.State, config tfsdk.Config, yaml []byte) {
 	state.Raw = tftypes.NewValue(config.Raw.Type(), attributes)
 }
 
-// merger puts documents into one, record by record. Not for concurrent use.
+// merger merges documents record by record. Not for concurrent use.
 type merger struct {
 	merged    routefile.Plain
-	firstSeen map[string]string // who said a record first: "routes.chat" -> "source_documents[0]"
+	firstSeen map[string]string // where each record was first: "routes.chat" -> "source_documents[0]"
 	diags     *diag.Diagnostics
 }
 
-// sources merges documents that may not say the same twice.
+// sources merges documents that may not have a record in common.
 func (m *merger) sources(texts []string) {
 	for i, text := range texts {
 		for _, r := range recordsOf(m.parse("source_documents", i, text)) {
@@ -134,7 +134,7 @@ func (m *merger) sources(texts []string) {
 	}
 }
 
-// replace puts a document's records in the place of those that are there.
+// replace merges a document whose records replace earlier ones.
 func (m *merger) replace(p routefile.Plain) {
 	for _, r := range recordsOf(p) {
 		m.put(r)
@@ -159,7 +159,7 @@ func (m *merger) put(r documentEntry) {
 	}
 }
 
-// parse reads one document of a list. Its mistakes are errors at its place there.
+// parse parses one document of a list attribute, and reports its mistakes there.
 func (m *merger) parse(attribute string, index int, text string) routefile.Plain {
 	f, errs := routefile.Parse(documentName(attribute, index), []byte(text))
 	if len(errs) > 0 {
@@ -169,17 +169,16 @@ func (m *merger) parse(attribute string, index int, text string) routefile.Plain
 	return f.Document()
 }
 
-// movedRecord is what merging moves as a whole: a record, or a key of the top
-// level that has none.
+// documentEntry is a unit of merging: a record, or a top-level key without records.
 type documentEntry struct {
 	key   string
 	named bool   // the key holds records by name
-	name  string // "" is the section itself, without records
+	name  string // "" for a section without records
 	value any
 }
 
-// empty says that it is a section without records. It counts all the same:
-// `routes: {}` is consent to serve nothing.
+// empty reports a section without records. It is merged too: `routes: {}` means to
+// serve nothing.
 func (r documentEntry) empty() bool { return r.named && r.name == "" }
 
 func (r documentEntry) String() string {
@@ -189,7 +188,7 @@ func (r documentEntry) String() string {
 	return r.key + "." + r.name
 }
 
-// recordsOf are the records of a document, sorted.
+// recordsOf returns a document's entries, sorted.
 func recordsOf(p routefile.Plain) (all []documentEntry) {
 	for _, key := range fileKeys {
 		value, said := p[key]
@@ -210,8 +209,8 @@ func recordsOf(p routefile.Plain) (all []documentEntry) {
 	return all
 }
 
-// judgeDocument writes the merged document and finds its mistakes, each at the
-// attribute of the block where it stands there.
+// judgeDocument encodes and checks the merged document. It reports each mistake at
+// the attribute of the block that it is in, if any.
 func judgeDocument(merged, own routefile.Plain, others []string, diags *diag.Diagnostics) []byte {
 	yaml, err := routefile.EncodeDocument(merged)
 	if err != nil {

@@ -1,6 +1,6 @@
 package provider
 
-// tunnelform_routes_exclusive: the only names that may stand in the file.
+// tunnelform_routes_exclusive: the only names allowed in the file.
 
 import (
 	"context"
@@ -19,9 +19,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-// exclusive is the resource. Its methods are called concurrently, Configure
-// before all others.
-type routesExclusiveResource struct{ session *session }
+type routesExclusiveResource struct{ configured }
 
 func newRoutesExclusive() resource.Resource { return &routesExclusiveResource{} }
 
@@ -50,37 +48,31 @@ func (r *routesExclusiveResource) Metadata(_ context.Context, req resource.Metad
 func (r *routesExclusiveResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	names := func(what string) schema.Attribute {
 		return schema.SetAttribute{Optional: true, ElementType: types.StringType,
-			MarkdownDescription: "The names of the only " + what + " that may stand in the file. Without it, no " + what + " are looked at."}
+			MarkdownDescription: "The names of the only " + what + " allowed in the file. Without it, " + what + " are not checked."}
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "The names that may stand in the routes file: what somebody adds by hand is shown as a difference by the next plan, and removed by its apply, or is an error. " +
-			"Beside `tunnelform_route` and `tunnelform_pool` it makes Terraform the file's only owner of those. It makes nothing itself, and destroying it deletes nothing.\n\n" +
-			"Listing the names through the resources (`[for r in tunnelform_route.all : r.name]`) puts things in order by itself.",
+		MarkdownDescription: "The names allowed in the routes file: a record added outside of Terraform is a difference in the next plan, which removes it, or an error. " +
+			"With `tunnelform_route` and `tunnelform_pool` it makes Terraform the only owner of the file's routes and pools. It creates nothing, and destroying it deletes nothing.\n\n" +
+			"Taking the names from the resources (`[for r in tunnelform_route.all : r.name]`) also makes Terraform apply them in the right order.",
 		Attributes: map[string]schema.Attribute{
 			"routes": names("routes"),
 			"pools":  names("pools"),
 			"on_others": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(removeOthers),
-				MarkdownDescription: "What to do with other names: `remove`, the default, or `error`, which names them with their lines and changes nothing."},
+				MarkdownDescription: "What to do with other names: `remove`, the default, or `error`, which lists them with their lines and changes nothing."},
 		},
 	}
-}
-
-func (r *routesExclusiveResource) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
-	r.session = sessionOf(req.ProviderData)
 }
 
 func (r *routesExclusiveResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
 	var m routesExclusiveModel
 	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
-	if v := m.OnOthers; !v.IsNull() && !v.IsUnknown() && v.ValueString() != removeOthers && v.ValueString() != refuseOthers {
-		resp.Diagnostics.Append(invalidChoice(path.Root("on_others"), v.ValueString(), removeOthers, refuseOthers))
-	}
+	checkChoice(path.Root("on_others"), m.OnOthers, &resp.Diagnostics, removeOthers, refuseOthers)
 	if m.Routes.IsNull() && m.Pools.IsNull() {
 		resp.Diagnostics.Append(missingNames())
 	}
 }
 
-// names are a set's texts; ok is false while it is not wholly known, or not said.
+// knownNames returns a set's strings; ok is false if it is null or not wholly known.
 func knownNames(set types.Set) (names map[string]bool, ok bool) {
 	if set.IsNull() || set.IsUnknown() {
 		return nil, false
@@ -104,7 +96,6 @@ func stringSet(names map[string]bool) types.Set {
 	return types.SetValueMust(types.StringType, values)
 }
 
-// namesOf are the records of a section in a file.
 func namesOf(f *routefile.File, s routefile.Section) []string {
 	if s == routefile.InPools {
 		return slices.Sorted(maps.Keys(f.Pools))
@@ -112,9 +103,9 @@ func namesOf(f *routefile.File, s routefile.Section) []string {
 	return slices.Sorted(maps.Keys(f.Routes))
 }
 
-// others are the records of a file that may not stand there.
+// unexpected returns the file's records that are not allowed.
 func (m routesExclusiveModel) unexpected(f *routefile.File) (all []recordID) {
-	for _, s := range []routefile.Section{routefile.InRoutes, routefile.InPools} { // a pool goes after what sends to it
+	for _, s := range []routefile.Section{routefile.InRoutes, routefile.InPools} { // a pool is removed after the routes that send to it
 		allowed, ok := knownNames(m.set(s))
 		if !ok {
 			continue
@@ -135,8 +126,8 @@ func (m routesExclusiveModel) set(s routefile.Section) types.Set {
 	return m.Routes
 }
 
-// ModifyPlan shows what a first apply will remove; later ones show it as a
-// difference of names. With on_others = "error" others end the plan.
+// ModifyPlan warns of what the first apply will remove; later plans show it as a
+// difference. With on_others = "error" unexpected records are an error.
 func (r *routesExclusiveResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() {
 		return
@@ -161,13 +152,12 @@ func (r *routesExclusiveResource) ModifyPlan(ctx context.Context, req resource.M
 	}
 }
 
-// staying are the records that no other resource of this run removes or renames,
-// as far as their plans are made yet.
-func (l *planState) notRemoved(all []recordID) (rest []recordID) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// notRemoved returns the records that no plan of this run removes or renames so far.
+func (ps *planState) notRemoved(all []recordID) (rest []recordID) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
 	for _, id := range all {
-		if !l.removed[id] {
+		if !ps.removed[id] {
 			rest = append(rest, id)
 		}
 	}
@@ -191,8 +181,8 @@ func (r *routesExclusiveResource) Update(ctx context.Context, req resource.Updat
 	}
 }
 
-// enforce removes the others, or says that there are some. before is what the
-// plan has seen; nil when it has seen nothing but the file.
+// enforce removes the unexpected records, or reports them. before is the state that
+// the plan was made on; nil on create.
 func (r *routesExclusiveResource) enforce(ctx context.Context, m routesExclusiveModel, before *routesExclusiveModel, diags *diag.Diagnostics) bool {
 	if diags.HasError() || !r.session.ready(diags) {
 		return false
@@ -210,28 +200,28 @@ func (r *routesExclusiveResource) enforce(ctx context.Context, m routesExclusive
 		diags.Append(unexpectedRecords(doc, others))
 		return false
 	}
-	if late := before.addedSincePlan(others); len(late) > 0 {
-		diags.Append(addedSincePlan(doc, late))
+	if added := before.addedSincePlan(others); len(added) > 0 {
+		diags.Append(addedSincePlan(doc, added))
 		return false
 	}
 	r.remove(ctx, doc, others, diags)
 	return !diags.HasError()
 }
 
-// unseen are the records that were not there when the plan was made.
-func (m *routesExclusiveModel) addedSincePlan(others []recordID) (late []recordID) {
+// addedSincePlan returns the records that were not in the file at plan.
+func (m *routesExclusiveModel) addedSincePlan(others []recordID) (added []recordID) {
 	if m == nil {
 		return nil
 	}
 	for _, id := range others {
 		if seen, ok := knownNames(m.set(id.section)); ok && !seen[id.name] {
-			late = append(late, id)
+			added = append(added, id)
 		}
 	}
-	return late
+	return added
 }
 
-// remove takes records out, all in one commit.
+// remove removes records in one commit.
 func (r *routesExclusiveResource) remove(ctx context.Context, doc *document, others []recordID, diags *diag.Diagnostics) {
 	failed := make([]error, len(others))
 	var wg sync.WaitGroup
@@ -248,8 +238,8 @@ func (r *routesExclusiveResource) remove(ctx context.Context, doc *document, oth
 	}
 }
 
-// Read adds the names that should not be there, so that the plan shows them. A
-// name that is missing is no matter of this resource's.
+// Read adds unexpected names, so that the plan shows them. Missing names are the
+// concern of the records' own resources.
 func (r *routesExclusiveResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	var m routesExclusiveModel
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
@@ -279,8 +269,8 @@ func withOthers(set types.Set, f *routefile.File, s routefile.Section) types.Set
 func (r *routesExclusiveResource) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {
 }
 
-// ImportState takes "routes", "pools" or both with a comma: which names are
-// looked at. Read then fills in those that stand there.
+// ImportState takes "routes", "pools" or "routes,pools"; Read then fills in the
+// names in the file.
 func (r *routesExclusiveResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	m := routesExclusiveModel{Routes: types.SetNull(types.StringType), Pools: types.SetNull(types.StringType), OnOthers: types.StringValue(removeOthers)}
 	switch req.ID {

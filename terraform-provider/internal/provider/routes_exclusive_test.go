@@ -50,7 +50,7 @@ func TestAccRoutesExclusive(t *testing.T) {
 			},
 			{ // error instead
 				PreConfig: edit(t, file, withStranger), Config: provider + managed + "resource \"tunnelform_routes_exclusive\" \"only\" {\n  routes = [\"a\"]\n  on_others = \"error\"\n}\n",
-				ExpectError: folded(`Others stand in the routes file.*routes.yaml:6:\d+: route "stranger"`),
+				ExpectError: folded(`Unexpected records in the routes file.*routes.yaml:6:\d+: route "stranger"`),
 			},
 			{Config: provider + "resource \"tunnelform_routes_exclusive\" \"only\" {}", ExpectError: folded("neither routes nor pools is given")},
 			{Config: provider + "resource \"tunnelform_routes_exclusive\" \"only\" {\n  routes = []\n  on_others = \"drop\"\n}\n", ExpectError: folded(`"drop": want remove or error`)},

@@ -1,6 +1,6 @@
 package provider
 
-// tunnelform_routes_file: the whole routes file from one text.
+// tunnelform_routes_file: the whole routes file from one string.
 
 import (
 	"context"
@@ -17,9 +17,7 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
-// wholeFile is the resource. Its methods are called concurrently, Configure
-// before all others.
-type routesFileResource struct{ session *session }
+type routesFileResource struct{ configured }
 
 func newRoutesFile() resource.Resource { return &routesFileResource{} }
 
@@ -30,7 +28,6 @@ var (
 	_ resource.ResourceWithImportState    = (*routesFileResource)(nil)
 )
 
-// fileModel is a configuration, plan or state of it.
 type routesFileModel struct {
 	Content   types.String `tfsdk:"content"`
 	OnDestroy types.String `tfsdk:"on_destroy"`
@@ -49,34 +46,28 @@ func (r *routesFileResource) Metadata(_ context.Context, req resource.MetadataRe
 
 func (r *routesFileResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "The provider's whole routes file, authoritative: what stands in the file and not in `content` goes. " +
-			"The text is judged at plan as `tunnelform check` would, with every mistake at its line and column. An apply overwrites only what its plan has seen: an edit made since is an error that shows it.\n\n" +
+		MarkdownDescription: "The provider's whole routes file, authoritatively: anything in the file that is not in `content` is removed. " +
+			"The plan checks the text as `tunnelform check` does, and reports every mistake with its line and column. An apply overwrites only what its plan has seen: if the file was edited since, it fails and shows the edit.\n\n" +
 			"Do not use it together with `tunnelform_route` or `tunnelform_pool` for the same file.",
 		Attributes: map[string]schema.Attribute{
 			"content": schema.StringAttribute{Required: true,
-				MarkdownDescription: "The file's text: from `tunnelform_routes_document`, the function `encode`, or `file(...)`."},
+				MarkdownDescription: "The file's text, from `tunnelform_routes_document`, the function `encode`, or `file(...)`."},
 			"on_destroy": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(emptyOnDestroy),
-				MarkdownDescription: "What destroying leaves: `empty`, the default, takes all routes and pools out of the file, so that the proxies serve nothing; `keep` leaves the file as it is, for another owner."},
+				MarkdownDescription: "What destroy does: `empty`, the default, removes all routes and pools from the file, so that the proxies serve nothing; `keep` leaves the file as it is."},
 			revisionAttribute: schema.StringAttribute{Computed: true,
 				MarkdownDescription: "The revision of `content`, as a proxy that serves it alone reports it: its SHA-256 in hex."},
 			servingAttribute: schema.BoolAttribute{Computed: true,
-				MarkdownDescription: "Whether the proxies in the provider's `admin` serve this revision; null without `admin`. While it is false, a plan is not empty, and apply waits for the proxies again."},
+				MarkdownDescription: "Whether the proxies in the provider's `admin` serve this revision; null without `admin`. While it is false, the plan is not empty, and apply waits for the proxies again."},
 		},
 	}
 }
 
-func (r *routesFileResource) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
-	r.session = sessionOf(req.ProviderData)
-}
-
-// ValidateConfig finds what the text alone decides; the files beside it are
-// known only to a configured provider.
+// ValidateConfig checks the text by itself: context_files are known only to a
+// configured provider.
 func (r *routesFileResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
 	var m routesFileModel
 	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
-	if v := m.OnDestroy; !v.IsNull() && !v.IsUnknown() && v.ValueString() != emptyOnDestroy && v.ValueString() != keepOnDestroy {
-		resp.Diagnostics.Append(invalidChoice(path.Root("on_destroy"), v.ValueString(), emptyOnDestroy, keepOnDestroy))
-	}
+	checkChoice(path.Root("on_destroy"), m.OnDestroy, &resp.Diagnostics, emptyOnDestroy, keepOnDestroy)
 	if m.Content.IsNull() || m.Content.IsUnknown() {
 		return
 	}
@@ -118,20 +109,7 @@ func plannedRevision(content types.String) types.String {
 	return types.StringValue(store.RevisionOf([]byte(content.ValueString())))
 }
 
-// plannedServing is what apply will have seen to: that the proxies serve it, or
-// nothing when there are none to ask.
-func (s *session) plannedServing() types.Bool {
-	switch {
-	case s == nil || s.proxiesUnknown || s.unknown:
-		return types.BoolUnknown()
-	case len(s.proxies.proxies) == 0:
-		return types.BoolNull()
-	}
-	return types.BoolValue(true)
-}
-
-// planContent judges the text beside the files that are served with it, and
-// looks at what it would replace.
+// planContent checks the text together with context_files, and what it would replace.
 func (r *routesFileResource) planContent(ctx context.Context, content string, before *routesFileModel, diags *diag.Diagnostics) {
 	data := []byte(content)
 	f, _ := routefile.Parse(contentName, data)
@@ -175,30 +153,19 @@ func (r *routesFileResource) Update(ctx context.Context, req resource.UpdateRequ
 	}
 }
 
-// put brings the planned text into the file and completes the model.
-func (r *routesFileResource) write(ctx context.Context, m *routesFileModel, seen string, fresh bool, diags *diag.Diagnostics) bool {
+// write writes the planned text to the file and completes the model.
+func (r *routesFileResource) write(ctx context.Context, m *routesFileModel, plannedRevision string, creating bool, diags *diag.Diagnostics) bool {
 	if diags.HasError() || !r.session.ready(diags) {
 		return false
 	}
 	data := []byte(m.Content.ValueString())
-	replace := fileReplacement{session: r.session, data: data, plannedRevision: seen, creating: fresh}
+	replace := fileReplacement{session: r.session, data: data, plannedRevision: plannedRevision, creating: creating}
 	if err := replace.apply(ctx); err != nil {
 		diags.Append(fileDiagnostics(err)...)
 		return false
 	}
 	m.Revision, m.Serving = types.StringValue(store.RevisionOf(data)), r.session.plannedServing()
 	return true
-}
-
-// ready is usable for an apply, at which everything is known.
-func (s *session) ready(diags *diag.Diagnostics) bool {
-	if s.usable(diags) {
-		return true
-	}
-	if !diags.HasError() {
-		diags.Append(missingFile())
-	}
-	return false
 }
 
 func (r *routesFileResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
@@ -221,8 +188,8 @@ func (r *routesFileResource) Read(ctx context.Context, req resource.ReadRequest,
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 }
 
-// Delete leaves what on_destroy says. Emptied, the file keeps its listeners and
-// all else that routes nothing, so that the proxies can go on with it.
+// Delete does what on_destroy says. An emptied file keeps its listeners and
+// defaults, so that the proxies can load it.
 func (r *routesFileResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
 	var m routesFileModel
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
@@ -249,7 +216,7 @@ func (r *routesFileResource) Delete(ctx context.Context, req resource.DeleteRequ
 }
 
 // emptied is a file without its routes and pools. Its comments stay if its layout
-// lets them.
+// can be edited in place.
 func emptied(d *document) ([]byte, error) {
 	var ops []routefile.Op
 	for name := range d.file.Routes {
@@ -268,7 +235,7 @@ func emptied(d *document) ([]byte, error) {
 	return routefile.EncodeDocument(rest)
 }
 
-// ImportState takes the file's path, which must be the provider's.
+// ImportState takes the path of the provider's file.
 func (r *routesFileResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	if r.session == nil || r.session.file == "" || filepath.Clean(req.ID) != filepath.Clean(r.session.file) {
 		resp.Diagnostics.Append(wrongFile(req.ID, r.session))

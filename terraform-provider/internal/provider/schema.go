@@ -1,7 +1,7 @@
 package provider
 
-// The attributes of records, generated from the table of keys, so that a key
-// cannot be in the file and not here.
+// The attributes of records, generated from the routes file's keys, so that no key
+// is missing here.
 
 import (
 	"fmt"
@@ -13,12 +13,10 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-// recordAttributes are the attributes of one record of a section, without its name.
 func recordAttributes(s routefile.Section) map[string]schema.Attribute {
 	return shapeOf(s).attributes()
 }
 
-// attributes are the keys of a mapping as attributes of a resource.
 func (s *shape) attributes() map[string]schema.Attribute {
 	all := make(map[string]schema.Attribute, len(s.keys))
 	for _, k := range s.keys {
@@ -53,12 +51,11 @@ func (s *shape) attribute() schema.Attribute {
 	return schema.StringAttribute{Required: required, Optional: optional, MarkdownDescription: words}
 }
 
-// words describe a key: its meaning, what may stand there, its default, an example.
 func (s *shape) description() string {
 	k := s.key
 	text := k.Meaning
 	if k.Kind == routefile.KindNamed && s.element.child(routefile.ConditionValue) != nil {
-		text = strings.TrimSuffix(text[:strings.IndexByte(text+":", ':')], ".") + ": each with one of the keys below."
+		text = strings.TrimSuffix(text[:strings.IndexByte(text+":", ':')], ".") + ": each has one of the keys below."
 	}
 	if len(k.Enum) > 0 {
 		text += " One of `" + strings.Join(k.Enum, "`, `") + "`."

@@ -39,7 +39,7 @@ func TestAccRoutesFileServing(t *testing.T) {
 				PreConfig: fake.does(refuse(certificateGone)), Config: provider + wholeFileConfig(twoRoutes),
 				ExpectError: folded(`certificate "gone.crt": no such file`),
 			},
-			{ // timed out on update: the file stays as it was to be
+			{ // timed out on update: the file stays as planned
 				PreConfig: both(stillHolds(t, file, oneRoute), fake.does(sleep)), Config: provider + wholeFileConfig(twoRoutes),
 				ExpectError: folded(`Not served in time.*the next apply asks the proxies again`),
 			},
@@ -72,7 +72,7 @@ func TestAccServing(t *testing.T) {
 		ProtoV6ProviderFactories: factories,
 		Steps: []resource.TestStep{
 			{Config: config(oneRoute), Check: served},
-			{ // delivered by somebody else
+			{ // delivered by other means
 				PreConfig: edit(t, file, twoRoutes), Config: config(twoRoutes),
 				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectResourceAction(address, plancheck.ResourceActionUpdate)}},
 				Check:            served,
@@ -87,8 +87,8 @@ func TestAccServing(t *testing.T) {
 			},
 			{Config: config(oneRoute, fmt.Sprintf("admin = [%q]\n require = \"2\"", fake.address)), ExpectError: folded(`"2": want all, any or a number from 1 to 1`)},
 			{Config: config(oneRoute, `admin = ["nowhere"]`), ExpectError: folded(`"nowhere": want host:port or unix:/path`)},
-			{Config: config(oneRoute, `timeout = "soon"`), ExpectError: folded(`"soon" is no duration: want such as 30s or 2m`)},
-			{Config: `resource "tunnelform_serving" "this" { revision = "abc" }`, ExpectError: folded(`"abc" is no revision: want 64 hex digits`)},
+			{Config: config(oneRoute, `timeout = "soon"`), ExpectError: folded(`"soon" is not a duration: use 30s or 2m, for example`)},
+			{Config: `resource "tunnelform_serving" "this" { revision = "abc" }`, ExpectError: folded(`"abc" is not a revision: want 64 hex digits`)},
 			{Config: fmt.Sprintf(`resource "tunnelform_serving" "this" { revision = %q }`, store.RevisionOf(nil)), ExpectError: folded(`no admin address is given`)},
 			{PreConfig: fake.does(wake), Config: config(oneRoute, fmt.Sprintf("admin = [%q]\n require = \"any\"", fake.address)), Check: served},
 		},

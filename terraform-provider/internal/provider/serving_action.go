@@ -1,7 +1,7 @@
 package provider
 
-// action tunnelform_serving (terraform 1.14 and later): waits, on request or
-// after another resource, until the proxies serve what the file holds.
+// action tunnelform_serving (Terraform 1.14 and later): waits, on request or after
+// another resource, until the proxies serve the file.
 
 import (
 	"context"
@@ -13,8 +13,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 )
 
-// servingAction is the action. Its methods are called concurrently, Configure
-// before all others.
 type servingAction struct{ session *session }
 
 func newServingAction() action.Action { return &servingAction{} }
@@ -27,11 +25,11 @@ func (a *servingAction) Metadata(_ context.Context, req action.MetadataRequest, 
 
 func (a *servingAction) Schema(_ context.Context, _ action.SchemaRequest, resp *action.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Waits until the proxies in the provider's `admin` serve a revision, and fails with their words when they reject it. " +
+		MarkdownDescription: "Waits until the proxies in the provider's `admin` serve a revision, and fails with their mistakes if they reject it. " +
 			"The resource `tunnelform_serving` does the same as part of a plan.",
 		Attributes: map[string]schema.Attribute{
 			"revision": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "The revision to wait for. Default: that of the provider's file as it stands."},
+				MarkdownDescription: "The revision to wait for. Default: the current revision of the provider's file."},
 		},
 	}
 }

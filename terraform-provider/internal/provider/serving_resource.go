@@ -1,7 +1,7 @@
 package provider
 
-// tunnelform_serving: an apply that waits until the proxies serve a revision
-// which somebody else has delivered.
+// tunnelform_serving: waits until the proxies serve a revision that was delivered
+// by other means.
 
 import (
 	"context"
@@ -18,9 +18,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
-// servingResource is the resource. Its methods are called concurrently,
-// Configure before all others.
-type servingResource struct{ session *session }
+type servingResource struct{ configured }
 
 func newServing() resource.Resource { return &servingResource{} }
 
@@ -44,25 +42,21 @@ func (r *servingResource) Metadata(_ context.Context, req resource.MetadataReque
 
 func (r *servingResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Waits until proxies serve a revision. For routes files that another provider delivers (a `kubernetes_config_map`, an S3 object): " +
-			"the apply is done when the routes answer, and fails with a proxy's own words when it rejects them. It changes nothing, and destroying it does nothing.",
+		MarkdownDescription: "Waits until the proxies serve a revision, for routes files that another provider delivers (a `kubernetes_config_map`, an S3 object). " +
+			"If a proxy rejects the file, apply fails with its mistakes. It changes nothing, and destroying it does nothing.",
 		Attributes: map[string]schema.Attribute{
 			"revision": schema.StringAttribute{Required: true,
 				MarkdownDescription: "The revision to wait for: of `tunnelform_routes_document`, or from the function `revision`."},
 			"admin": schema.ListAttribute{Optional: true, ElementType: types.StringType,
-				MarkdownDescription: "Whom to ask: `host:port` or `unix:/path`. Default: the provider's `admin`."},
+				MarkdownDescription: "Admin addresses of the proxies: `host:port` or `unix:/path`. Default: the provider's `admin`."},
 			"timeout": schema.StringAttribute{Optional: true,
 				MarkdownDescription: "How long to wait: `2m`. A kubelet may take a minute to bring a changed ConfigMap into a pod. Default: the provider's `wait.timeout`."},
 			"require": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "How many of the proxies must serve it: `all`, `any` or a number. A rejection by any of them fails whatever is said here. Default: the provider's `wait.require`, with `admin` here `all`."},
+				MarkdownDescription: "How many of the proxies must serve it: `all`, `any` or a number. A rejection by any proxy is always an error. Default: the provider's `wait.require`, or `all` if `admin` is set here."},
 			servingAttribute: schema.BoolAttribute{Computed: true,
-				MarkdownDescription: "Whether that many of them serve the revision. While it is false, a plan is not empty, and apply waits again."},
+				MarkdownDescription: "Whether that many proxies serve the revision. While it is false, the plan is not empty, and apply waits again."},
 		},
 	}
-}
-
-func (r *servingResource) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
-	r.session = sessionOf(req.ProviderData)
 }
 
 func (r *servingResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
@@ -77,7 +71,7 @@ func (r *servingResource) ValidateConfig(ctx context.Context, req resource.Valid
 	}
 }
 
-// isRevision says that text is a sha256 in hex.
+// isRevision reports whether text is a SHA-256 in hex.
 func isRevision(text string) bool {
 	const digits = 64
 	return len(text) == digits && !slices.ContainsFunc([]byte(text), func(b byte) bool {
@@ -85,8 +79,8 @@ func isRevision(text string) bool {
 	})
 }
 
-// fleet is whom to ask. With addresses of its own the resource knows nothing of
-// the provider's wait.require, which may count others.
+// proxySet is the resource's own proxies, or the provider's. Own addresses do not
+// inherit wait.require, which may count other proxies.
 func (m servingModel) proxySet(s *session) (proxySet, diag.Diagnostics) {
 	var diags diag.Diagnostics
 	if !m.Admin.IsNull() || !m.Require.IsNull() {
@@ -94,16 +88,16 @@ func (m servingModel) proxySet(s *session) (proxySet, diag.Diagnostics) {
 		if m.Admin.IsNull() && s != nil {
 			c.Admin = s.proxies.addresses()
 		}
-		f := newProxySet(c, &diags)
-		f.timeout = m.waitTimeout(s, &diags)
-		return f, asResourceAttributes(diags)
+		set := newProxySet(c, &diags)
+		set.timeout = m.waitTimeout(s, &diags)
+		return set, asResourceAttributes(diags)
 	}
-	f := proxySet{}
+	set := proxySet{}
 	if s != nil {
-		f = s.proxies
+		set = s.proxies
 	}
-	f.timeout = m.waitTimeout(s, &diags)
-	return f, diags
+	set.timeout = m.waitTimeout(s, &diags)
+	return set, diags
 }
 
 func (m servingModel) waitTimeout(s *session, diags *diag.Diagnostics) time.Duration {
@@ -114,16 +108,15 @@ func (m servingModel) waitTimeout(s *session, diags *diag.Diagnostics) time.Dura
 	return duration(m.Timeout, defaultValue, path.Root("timeout"), diags)
 }
 
-// addresses of the proxies, as they were given.
-func (f proxySet) addresses() types.List {
+func (set proxySet) addresses() types.List {
 	var all []attr.Value
-	for _, p := range f.proxies {
+	for _, p := range set.proxies {
 		all = append(all, types.StringValue(p.address))
 	}
 	return types.ListValueMust(types.StringType, all)
 }
 
-// ModifyPlan plans that the proxies serve it: that is what apply sees to.
+// ModifyPlan plans serving = true, which apply waits for.
 func (r *servingResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if !req.Plan.Raw.IsNull() {
 		resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root(servingAttribute), true)...)
@@ -150,16 +143,16 @@ func (r *servingResource) await(ctx context.Context, m servingModel, diags *diag
 	if diags.HasError() {
 		return false
 	}
-	f, bad := m.proxySet(r.session)
+	set, bad := m.proxySet(r.session)
 	diags.Append(bad...)
-	if len(f.proxies) == 0 && !diags.HasError() {
+	if len(set.proxies) == 0 && !diags.HasError() {
 		diags.Append(noProxies())
 	}
 	if diags.HasError() {
 		return false
 	}
 	revision := m.Revision.ValueString()
-	if err := f.await(ctx, revision, func(context.Context) (string, error) { return revision, nil }); err != nil {
+	if err := set.await(ctx, revision, func(context.Context) (string, error) { return revision, nil }); err != nil {
 		diags.Append(notServed(revision, err))
 		return false
 	}
@@ -169,27 +162,27 @@ func (r *servingResource) await(ctx context.Context, m servingModel, diags *diag
 func (r *servingResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	var m servingModel
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
-	f, diags := m.proxySet(r.session)
+	set, diags := m.proxySet(r.session)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	m.Serving = f.servesRevision(ctx, m.Revision.ValueString())
+	m.Serving = set.servesRevision(ctx, m.Revision.ValueString())
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 }
 
 func (r *servingResource) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {}
 
-// servesRevision says whether enough proxies serve a revision, of one file or of
-// all they serve: null when there are none to ask.
-func (f proxySet) servesRevision(ctx context.Context, revision string) types.Bool {
-	if len(f.proxies) == 0 {
+// servesRevision reports whether enough proxies serve a revision, of one file or of
+// the set: null if there are no proxies.
+func (set proxySet) servesRevision(ctx context.Context, revision string) types.Bool {
+	if len(set.proxies) == 0 {
 		return types.BoolNull()
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	serving := 0
-	for _, p := range f.proxies {
+	for _, p := range set.proxies {
 		status, err := p.status(ctx, "", 0)
 		if err != nil {
 			continue
@@ -198,5 +191,5 @@ func (f proxySet) servesRevision(ctx context.Context, revision string) types.Boo
 			serving++
 		}
 	}
-	return types.BoolValue(serving >= f.require)
+	return types.BoolValue(serving >= set.require)
 }

@@ -1,8 +1,9 @@
 package provider
 
-// What a configured provider is: which file, whom to ask, how to write.
+// A configured provider: its file, its proxies, and how to write.
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,8 +14,10 @@ import (
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/tunnelform/tunnelform/proxy/routefile"
@@ -22,7 +25,7 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store/filestore"
 )
 
-// configuration is the provider block as written. Values may be unknown at plan.
+// configuration is the provider block. Its values may be unknown at plan.
 type configuration struct {
 	File                types.String `tfsdk:"file"`
 	Admin               types.List   `tfsdk:"admin"`
@@ -38,7 +41,7 @@ type waitModel struct {
 	Require types.String `tfsdk:"require"`
 }
 
-// withEnvironment takes what the block does not say from the environment.
+// withEnvironment fills null settings from the environment.
 func (c configuration) withEnvironment() configuration {
 	if c.Wait == nil {
 		c.Wait = &waitModel{}
@@ -78,16 +81,16 @@ func stringList(text string) types.List {
 	return types.ListValueMust(types.StringType, words)
 }
 
-// session is one configured provider, for as long as one run of Terraform uses
-// it. Safe for concurrent use.
+// session is one configured provider; it lives for one run of Terraform. Safe for
+// concurrent use.
 type session struct {
-	file    string      // as it was configured; "" when none was, or it is not known yet
-	store   store.Store // nil when file is ""
-	unknown bool        // the file, or the files beside it, are known at apply only
+	file    string      // as configured; "" if unset or unknown
+	store   store.Store // nil if file is ""
+	unknown bool        // file or context_files is known at apply only
 	editor  routefile.Editor
-	proxies proxySet // without members when nobody is to be asked
+	proxies proxySet // empty if admin is unset
 
-	proxiesUnknown bool // whom to ask is known at apply only
+	proxiesUnknown bool // admin or wait is known at apply only
 	clashWait      time.Duration
 	contextFiles   []string
 
@@ -95,10 +98,9 @@ type session struct {
 	writer          *writer
 	plan            *planState
 	recordQueries   coalescer[servedRecords]
-	warnUnreachable sync.Once // a proxy that does not answer is warned of
+	warnUnreachable sync.Once // a proxy that does not answer is reported once a run
 }
 
-// newSession reads the configuration. What is wrong with it goes to diags.
 func newSession(c configuration, diags *diag.Diagnostics) *session {
 	s := &session{
 		file:           c.File.ValueString(),
@@ -127,11 +129,11 @@ func (s *session) open(inPlace bool, diags *diag.Diagnostics) {
 	s.store = opened
 }
 
-// usable says whether there is a file to work with. A file that is not
-// configured at all is an error; one that is not known yet is none.
+// usable reports whether there is a file to work with. A file that is unset is an
+// error; a file that is unknown is not.
 func (s *session) usable(diags *diag.Diagnostics) bool {
 	switch {
-	case s == nil: // not configured: terraform validate
+	case s == nil: // terraform validate does not configure the provider
 		return false
 	case s.unknown:
 		return false
@@ -142,18 +144,55 @@ func (s *session) usable(diags *diag.Diagnostics) bool {
 	return true
 }
 
-// sessionOf is what Configure of a resource or data source is given; nil before
-// the provider itself is configured.
+// ready is usable for an apply, where an unknown file is an error too.
+func (s *session) ready(diags *diag.Diagnostics) bool {
+	if s.usable(diags) {
+		return true
+	}
+	if !diags.HasError() {
+		diags.Append(missingFile())
+	}
+	return false
+}
+
+// plannedServing is the serving attribute after an apply, which waits for the
+// proxies: null if there are none.
+func (s *session) plannedServing() types.Bool {
+	switch {
+	case s == nil || s.proxiesUnknown || s.unknown:
+		return types.BoolUnknown()
+	case len(s.proxies.proxies) == 0:
+		return types.BoolNull()
+	}
+	return types.BoolValue(true)
+}
+
+// sessionOf returns the session in a Configure request's ProviderData; nil before
+// the provider is configured.
 func sessionOf(data any) *session {
 	s, _ := data.(*session)
 	return s
+}
+
+// configured is embedded by resources. The plugin server calls their methods
+// concurrently, Configure before all others.
+type configured struct{ session *session }
+
+func (c *configured) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
+	c.session = sessionOf(req.ProviderData)
+}
+
+// configuredData is embedded by data sources.
+type configuredData struct{ session *session }
+
+func (c *configuredData) Configure(_ context.Context, req datasource.ConfigureRequest, _ *datasource.ConfigureResponse) {
+	c.session = sessionOf(req.ProviderData)
 }
 
 func listIsUnknown(l types.List) bool {
 	return l.IsUnknown() || slices.ContainsFunc(l.Elements(), func(v attr.Value) bool { return v.IsUnknown() })
 }
 
-// words are the known texts of a list.
 func knownStrings(l types.List) []string {
 	var all []string
 	for _, v := range l.Elements() {
@@ -170,7 +209,7 @@ func duration(v types.String, defaultValue time.Duration, at path.Path, diags *d
 	}
 	d, err := time.ParseDuration(v.ValueString())
 	if err != nil || d < 0 {
-		diags.Append(invalidSetting(at, fmt.Sprintf("%q is no duration: want such as 30s or 2m", v.ValueString())))
+		diags.Append(invalidSetting(at, fmt.Sprintf("%q is not a duration: use 30s or 2m, for example", v.ValueString())))
 	}
 	return d
 }
@@ -186,7 +225,7 @@ func reformatSetting(v types.String, diags *diag.Diagnostics) bool {
 	return false
 }
 
-// absolute is the file's path from the root, as another process may know it.
+// absolutePath is the file's path as a proxy with another working directory knows it.
 func (s *session) absolutePath() string {
 	if abs, err := filepath.Abs(s.file); err == nil {
 		return abs

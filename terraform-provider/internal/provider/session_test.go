@@ -49,8 +49,8 @@ func TestEnvironment(t *testing.T) {
 func TestAccBadSettings(t *testing.T) {
 	var steps []resource.TestStep
 	for _, tt := range []struct{ block, want string }{
-		{`clash_wait = "soon"`, `"soon" is no duration: want such as 30s or 2m`},
-		{`wait = { timeout = "-1s" }`, `"-1s" is no duration`},
+		{`clash_wait = "soon"`, `"soon" is not a duration: use 30s or 2m, for example`},
+		{`wait = { timeout = "-1s" }`, `"-1s" is not a duration`},
 		{`on_unsupported_layout = "ignore"`, `"ignore": want error or reformat`},
 		{`admin = ["localhost"]`, `"localhost": want host:port or unix:/path`},
 		{"admin = [\"127.0.0.1:1\"]\n wait = { require = \"2\" }", `"2": want all, any or a number from 1 to 1, as many as admin has`},

@@ -1,7 +1,7 @@
 package provider
 
-// A record judged by itself: everything that its own values decide, with the
-// pools and listeners that it names taken for granted.
+// Checking a record by itself, as if the pools and listeners that it refers to
+// existed.
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-// alone is a record as a file of its own.
+// standalone parses a record as a file of its own, and checks it.
 func standalone(id recordID, p routefile.Plain) (*routefile.File, []problem) {
 	text, err := id.section.Print(id.name, id.section.FromPlain(p))
 	if err != nil {
@@ -36,7 +36,7 @@ func indented(text string) string {
 	return b.String()
 }
 
-// backdrop is a file with the pools and listeners that f's routes name.
+// referencedRecords is a file with the pools and listeners that f's routes refer to.
 func referencedRecords(f *routefile.File) *routefile.File {
 	pools, listeners := map[string]bool{}, map[string]bool{}
 	for _, r := range f.Routes {
@@ -59,7 +59,8 @@ func referencedRecords(f *routefile.File) *routefile.File {
 	return b
 }
 
-// withoutPlaces drops positions in files that nobody has.
+// withoutPositions drops the problems of referencedRecords, and positions in texts
+// that the user has not seen.
 func withoutPositions(errs routefile.Errors) []problem {
 	var all []problem
 	for _, c := range problemsOf(errs) {
@@ -71,14 +72,14 @@ func withoutPositions(errs routefile.Errors) []problem {
 	return all
 }
 
-// judge is the record alone and what is wrong with it, as far as it is known.
+// checkStandalone checks the record as far as its values are known.
 func (rec record) checkStandalone() (*routefile.File, []problem) {
 	id := rec.id
 	if rec.nameIsUnknown() {
 		if !rec.value.IsKnown() || rec.value.IsNull() {
 			return nil, nil
 		}
-		id.name = "name" // a valid one, until it is known
+		id.name = "name" // any valid name
 		if v := rec.members[nameAttribute]; v.IsKnown() {
 			id.name = textOf(v)
 		}
@@ -90,9 +91,9 @@ func (rec record) checkStandalone() (*routefile.File, []problem) {
 	return f, slices.DeleteFunc(all, func(c problem) bool { return rec.mayResolve(id, c) })
 }
 
-// mayCure says whether what is not known yet may take a complaint away: because
-// it holds or is part of the place, or because it is in the match, whose captures
-// the targets use.
+// mayResolve reports whether a problem may go away once unknown values are known:
+// they are at the problem's key, above or below it, or in the match, whose
+// captures the targets use.
 func (rec record) mayResolve(id recordID, c problem) bool {
 	at := strings.TrimPrefix(strings.TrimPrefix(c.key, id.prefix()), ".")
 	top, _, _ := strings.Cut(at, ".")

@@ -1,6 +1,6 @@
 package provider
 
-// data tunnelform_status: what the running proxies serve.
+// data tunnelform_status: the status of the running proxies.
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
-type statusData struct{ session *session }
+type statusData struct{ configuredData }
 
 func newStatusData() datasource.DataSource { return &statusData{} }
 
@@ -23,7 +23,6 @@ func (d *statusData) Metadata(_ context.Context, _ datasource.MetadataRequest, r
 	resp.TypeName = "tunnelform_status"
 }
 
-// statusModel is the data source's attributes.
 type statusModel struct {
 	Admin    types.List    `tfsdk:"admin"`
 	Revision *string       `tfsdk:"revision"`
@@ -59,15 +58,15 @@ type refusedStatus struct {
 
 func (d *statusData) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Asks running proxies on their admin API what they serve. A proxy that does not answer is an error.",
+		MarkdownDescription: "Asks running proxies for their status through the admin API. A proxy that does not answer is an error.",
 		Attributes: map[string]schema.Attribute{
 			"admin": schema.ListAttribute{Optional: true, ElementType: types.StringType,
-				MarkdownDescription: "Whom to ask: `host:port` or `unix:/path`. Default: the provider's `admin`."},
+				MarkdownDescription: "Admin addresses to ask: `host:port` or `unix:/path`. Default: the provider's `admin`."},
 			"revision": schema.StringAttribute{Computed: true,
-				MarkdownDescription: "The revision that all of them serve; null when they differ."},
+				MarkdownDescription: "The revision that all proxies serve; null if they differ."},
 			"sound": schema.BoolAttribute{Computed: true,
-				MarkdownDescription: "All of them are ready, and none has refused what stands in its files."},
-			"proxies": schema.ListNestedAttribute{Computed: true, MarkdownDescription: "Each proxy's answer, in the order of `admin`.",
+				MarkdownDescription: "Whether all proxies are ready and none has refused its files."},
+			"proxies": schema.ListNestedAttribute{Computed: true, MarkdownDescription: "Each proxy's status, in the order of `admin`.",
 				NestedObject: schema.NestedAttributeObject{Attributes: proxyAttributes()}},
 		},
 	}
@@ -78,30 +77,26 @@ func proxyAttributes() map[string]schema.Attribute {
 		return schema.MapAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: words}
 	}
 	return map[string]schema.Attribute{
-		"address":    schema.StringAttribute{Computed: true, MarkdownDescription: "Whom was asked."},
+		"address":    schema.StringAttribute{Computed: true, MarkdownDescription: "The admin address."},
 		"version":    schema.StringAttribute{Computed: true, MarkdownDescription: "The proxy's version."},
-		"started_at": schema.StringAttribute{Computed: true, MarkdownDescription: "When it was started (RFC 3339)."},
+		"started_at": schema.StringAttribute{Computed: true, MarkdownDescription: "When it started (RFC 3339)."},
 		"ready":      schema.BoolAttribute{Computed: true, MarkdownDescription: "False once a shutdown has begun."},
-		"generation": schema.Int64Attribute{Computed: true, MarkdownDescription: "Of the routes that are served; 1 is the first."},
-		"revision":   schema.StringAttribute{Computed: true, MarkdownDescription: "Of what is served: one file's SHA-256, or of several a hash over all."},
-		"loaded_at":  schema.StringAttribute{Computed: true, MarkdownDescription: "When that began to be served (RFC 3339)."},
-		"routes":     schema.Int64Attribute{Computed: true, MarkdownDescription: "How many routes are served."},
-		"files":      texts("Each routes file's path with the revision of it that is served."),
-		"listeners":  texts("Each listener's name with the address that is bound."),
-		"tunnels": schema.SingleNestedAttribute{Computed: true, MarkdownDescription: "The tunnels.", Attributes: map[string]schema.Attribute{
-			"open":     schema.Int64Attribute{Computed: true, MarkdownDescription: "Open ones."},
-			"draining": schema.Int64Attribute{Computed: true, MarkdownDescription: "Those among them that are on their way out."},
+		"generation": schema.Int64Attribute{Computed: true, MarkdownDescription: "Generation of the routes served; 1 is the first."},
+		"revision":   schema.StringAttribute{Computed: true, MarkdownDescription: "Revision served: a file's SHA-256, or a hash over several files."},
+		"loaded_at":  schema.StringAttribute{Computed: true, MarkdownDescription: "When that revision was loaded (RFC 3339)."},
+		"routes":     schema.Int64Attribute{Computed: true, MarkdownDescription: "Number of routes served."},
+		"files":      texts("Path of each routes file, with the revision of it that is served."),
+		"listeners":  texts("Name of each listener, with the address it is bound to."),
+		"tunnels": schema.SingleNestedAttribute{Computed: true, MarkdownDescription: "Tunnel counts.", Attributes: map[string]schema.Attribute{
+			"open":     schema.Int64Attribute{Computed: true, MarkdownDescription: "Open tunnels."},
+			"draining": schema.Int64Attribute{Computed: true, MarkdownDescription: "Open tunnels that are being drained."},
 		}},
-		"refused": schema.SingleNestedAttribute{Computed: true, MarkdownDescription: "What stands in the files now, if it was refused; null otherwise.", Attributes: map[string]schema.Attribute{
-			"revision": schema.StringAttribute{Computed: true, MarkdownDescription: "Its revision; empty when the files could not be read."},
+		"refused": schema.SingleNestedAttribute{Computed: true, MarkdownDescription: "The files' current content, if the proxy has refused it; null otherwise.", Attributes: map[string]schema.Attribute{
+			"revision": schema.StringAttribute{Computed: true, MarkdownDescription: "Its revision; empty if the files could not be read."},
 			"at":       schema.StringAttribute{Computed: true, MarkdownDescription: "When it was refused (RFC 3339)."},
-			"mistakes": schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "Why: `file:line:column: text`."},
+			"mistakes": schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "The mistakes: `file:line:column: text`."},
 		}},
 	}
-}
-
-func (d *statusData) Configure(_ context.Context, req datasource.ConfigureRequest, _ *datasource.ConfigureResponse) {
-	d.session = sessionOf(req.ProviderData)
 }
 
 func (d *statusData) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
@@ -128,7 +123,7 @@ func (d *statusData) Read(ctx context.Context, req datasource.ReadRequest, resp 
 	}
 }
 
-// asked are the proxies of a list of addresses, or the provider's.
+// statusProxies are the proxies at admin, or the provider's if it is null.
 func (s *session) statusProxies(admin types.List) (proxies []*proxy, diags diag.Diagnostics) {
 	if admin.IsNull() {
 		if s == nil || len(s.proxies.proxies) == 0 {
@@ -151,7 +146,6 @@ func (s *session) statusProxies(admin types.List) (proxies []*proxy, diags diag.
 	return proxies, diags
 }
 
-// add takes one more proxy's status in.
 func (m *statusModel) add(address string, s statusapi.Status, first bool) {
 	one := proxyStatus{
 		Address: address, Version: s.Version, StartedAt: s.StartedAt.Format(time.RFC3339), Ready: s.Ready,

@@ -40,7 +40,7 @@ func TestAccTimeouts(t *testing.T) {
 		}
 	}
 
-	// A new route is taken out again: no state, nothing tainted.
+	// A new route is removed again: no state, nothing tainted.
 	proxy.answers(pending)
 	route(200)
 	w.fails("0 of the proxies serve it, want 1 within 500ms", "apply", "-auto-approve")
@@ -57,10 +57,10 @@ func TestAccTimeouts(t *testing.T) {
 	served.Store(readFile(t, file))
 	plans("No changes.")
 
-	// A changed one stays as it was to be, and the plan is not empty until it is served.
+	// A changed one stays as planned, and the plan is not empty until it is served.
 	proxy.answers(pending)
 	route(201)
-	w.fails(`route "a" stays in the routes file as it was to be`, "apply", "-auto-approve")
+	w.fails(`route "a" stays in the routes file as planned`, "apply", "-auto-approve")
 	if !strings.Contains(readFile(t, file), "201") {
 		t.Errorf("after an update that timed out the file holds\n%s", readFile(t, file))
 	}
@@ -75,7 +75,7 @@ func TestAccTimeouts(t *testing.T) {
 
 	// A removed one stays gone.
 	proxy.answers(pending)
-	w.fails(`route "a" is not in the routes file any more`, "destroy", "-auto-approve")
+	w.fails(`route "a" was removed from the routes file`, "destroy", "-auto-approve")
 	if got := readFile(t, file); got != noRoutes {
 		t.Errorf("after a destroy that timed out the file holds\n%s", got)
 	}

@@ -1,28 +1,30 @@
 package provider
 
-// Terraform's values to records in plain values and back, by shape. They are
-// walked as they come off the wire: a thousand routes are a thousand plans, and
-// going through a Go struct for each would cost more than all the rest.
+// Terraform's wire values to plain values and back, by shape. They are not decoded
+// into Go structs: a thousand routes are a thousand plans, and the structs would
+// cost more than all the rest.
 
 import (
+	"context"
 	"fmt"
 	"math/big"
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-// plainReader turns values into plain ones. What is not known is left out, and
-// its place noted. Not for concurrent use.
+// plainDecoder decodes values. It leaves out unknown values and notes their paths.
+// Not for concurrent use.
 type plainDecoder struct {
 	path    []string
-	unknown []string // dotted places, from the record on; "" is all of it
+	unknown []string // dotted paths within the record; "" is the record
 }
 
-// readPlain is a record's values. unknown names the places that are not known yet.
+// decodePlain decodes a record. unknown has the dotted paths of unknown values.
 func decodePlain(s *shape, v tftypes.Value) (p routefile.Plain, unknown []string, err error) {
 	var r plainDecoder
 	value, err := r.decode(s, v)
@@ -30,8 +32,8 @@ func decodePlain(s *shape, v tftypes.Value) (p routefile.Plain, unknown []string
 	return p, r.unknown, err
 }
 
-// read converts one value; nil is null or unknown. s is nil where the table has
-// no keys: in lists and mappings of texts.
+// decode returns nil for null and unknown. s is nil below lists and maps of strings,
+// which have no keys.
 func (r *plainDecoder) decode(s *shape, v tftypes.Value) (any, error) {
 	switch {
 	case !v.IsKnown():
@@ -61,8 +63,7 @@ func (r *plainDecoder) decode(s *shape, v tftypes.Value) (any, error) {
 	return text, err
 }
 
-// plainNumber is a whole number; anything else is kept as text, for the
-// validator to name.
+// plainNumber is an int64; any other number stays text, for the validator to reject.
 func plainNumber(n *big.Float) any {
 	if whole, exact := n.Int64(); exact == big.Exact {
 		return whole
@@ -79,7 +80,7 @@ func (r *plainDecoder) mapping(s *shape, v tftypes.Value) (any, error) {
 	for name, member := range members {
 		below := s.child(name)
 		if _, object := v.Type().(tftypes.Object); object && below == nil {
-			continue // an attribute that is no key: name, serving
+			continue // name, revision and serving are not keys
 		}
 		r.path = append(r.path, name)
 		value, err := r.decode(below, member)
@@ -94,7 +95,7 @@ func (r *plainDecoder) mapping(s *shape, v tftypes.Value) (any, error) {
 	return all, nil
 }
 
-// list converts a list. One that has items not known yet is not known itself.
+// list decodes a list. A list with an unknown item is unknown.
 func (r *plainDecoder) list(s *shape, v tftypes.Value) (any, error) {
 	var items []tftypes.Value
 	if err := v.As(&items); err != nil {
@@ -117,8 +118,7 @@ func (r *plainDecoder) list(s *shape, v tftypes.Value) (any, error) {
 	return all, nil
 }
 
-// toValue is a plain value as Terraform's of type t: null where there is none,
-// or where it is of another kind.
+// toValue converts a plain value to type t: null if p is nil or does not fit t.
 func toValue(t tftypes.Type, p any) tftypes.Value {
 	switch t := t.(type) {
 	case tftypes.Object:
@@ -181,7 +181,12 @@ func scalarValue(t tftypes.Type, p any) tftypes.Value {
 	return tftypes.NewValue(t, nil)
 }
 
-// members are an object's attributes; empty for null and unknown.
+func wireBool(b types.Bool) tftypes.Value {
+	v, _ := b.ToTerraformValue(context.Background()) // a bool always can
+	return v
+}
+
+// members returns an object's attributes; empty for null and unknown.
 func members(v tftypes.Value) map[string]tftypes.Value {
 	all := map[string]tftypes.Value{}
 	if v.IsKnown() && !v.IsNull() {
@@ -190,7 +195,7 @@ func members(v tftypes.Value) map[string]tftypes.Value {
 	return all
 }
 
-// textOf is a text attribute; "" when it is null or unknown.
+// textOf returns a string attribute; "" for null and unknown.
 func textOf(v tftypes.Value) string {
 	var text *string
 	if v.Type() == nil || !v.IsKnown() || v.As(&text) != nil || text == nil {

@@ -1,8 +1,8 @@
 package provider
 
-// Writing the routes file: what the resources of one run change within a moment
-// is committed together, with one lock, one edit, one verification, one rename
-// and one wait for the proxies.
+// Writing the routes file: changes that arrive within batchDelay are committed
+// together, with one lock, one edit, one check, one rename and one wait for the
+// proxies.
 
 import (
 	"context"
@@ -16,18 +16,16 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
-// change is what one resource wants of one record.
+// change is a resource's change of one record.
 type change struct {
 	id        recordID
-	priorName string          // its name until now; "" for a new record
-	prior     routefile.Plain // what it said when it was planned; nil for a new record
-	desired   routefile.Plain // what it is to say; nil to drop it
+	priorName string          // "" for a new record
+	prior     routefile.Plain // as planned on; nil for a new record
+	desired   routefile.Plain // nil to delete it
 }
 
-// old is the record's place in the file until now.
 func (c change) priorID() recordID { return recordID{c.id.section, c.priorName} }
 
-// ops are the edits that make the change.
 func (c change) edits(there bool) []routefile.Op {
 	s := c.id.section
 	var ops []routefile.Op
@@ -40,29 +38,29 @@ func (c change) edits(there bool) []routefile.Op {
 	return append(ops, s.Set(c.id.name, s.FromPlain(c.desired)))
 }
 
-// failure is why a change did not come to be.
+// writeError is why a change was not made.
 type writeError struct {
 	summary   string
 	detail    string
 	problems  []problem
-	retryable bool // another change may take the reason away
+	retryable bool // another change may resolve it
 }
 
-func (f *writeError) Error() string { return paragraphs(f.summary, f.detail, problemLines(f.problems)) }
+func (e *writeError) Error() string { return paragraphs(e.summary, e.detail, problemLines(e.problems)) }
 
-// ticket is a change on its way into the file. Its fields belong to the writer's
-// goroutine until done is closed.
+// changeRequest is a change under way. Its fields belong to the writer's goroutine
+// until done is closed.
 type changeRequest struct {
 	change
 	ctx      context.Context
-	deadline time.Time // how long a clash may last
-	existed  bool      // the record stood in the file that the change was laid over
+	deadline time.Time // to wait for a conflict to be resolved
+	existed  bool      // the record was in the file that the change was applied to
 	err      error
 	done     chan struct{}
 }
 
-// writer commits changes in groups. Safe for concurrent use. Its goroutine lives
-// while there is something to commit.
+// writer commits changes in batches. Safe for concurrent use. Its goroutine runs
+// while requests wait.
 type writer struct {
 	session *session
 
@@ -70,56 +68,56 @@ type writer struct {
 	queue   []*changeRequest // guarded by mu
 	running bool             // guarded by mu
 
-	last *document // as this writer left the file; of its goroutine alone
+	last *document // as last written; used by the goroutine only
 }
 
 const (
-	batchDelay      = 20 * time.Millisecond  // changes within it are one commit
-	retryDelay      = 200 * time.Millisecond // a clash is looked at again
-	rollbackTimeout = 10 * time.Second       // for taking back what cannot stay
+	batchDelay      = 20 * time.Millisecond  // collects changes for one commit
+	retryDelay      = 200 * time.Millisecond // before a conflict is checked again
+	rollbackTimeout = 10 * time.Second       // for reverting a rejected write
 )
 
 // apply makes a change and returns when the proxies serve it. The error is a
-// *failure, and then nothing of the change is in the file, but for an update
-// that was only not confirmed in time.
+// *writeError; the change is then not in the file, except for an update that was
+// not served in time.
 func (w *writer) apply(ctx context.Context, c change) error {
-	t := &changeRequest{change: c, ctx: ctx, deadline: time.Now().Add(w.session.clashWait), done: make(chan struct{})}
+	r := &changeRequest{change: c, ctx: ctx, deadline: time.Now().Add(w.session.clashWait), done: make(chan struct{})}
 	w.mu.Lock()
-	w.queue = append(w.queue, t)
+	w.queue = append(w.queue, r)
 	if !w.running {
 		w.running = true
 		go w.run()
 	}
 	w.mu.Unlock()
-	<-t.done
-	return t.err
+	<-r.done
+	return r.err
 }
 
-// run is the writer's goroutine: it commits group after group until nobody waits.
+// run is the writer's goroutine: it commits batches until no request waits.
 func (w *writer) run() {
 	wait := batchDelay
 	for {
 		time.Sleep(wait)
-		group := w.takeQueue()
-		if len(group) == 0 {
+		batch := w.takeQueue()
+		if len(batch) == 0 {
 			return
 		}
 		wait = batchDelay
-		if left := w.commit(group); len(left) > 0 {
+		if left := w.commit(batch); len(left) > 0 {
 			w.requeue(left)
 			wait = retryDelay
 		}
 	}
 }
 
-// take takes everyone who waits, or ends the run.
+// takeQueue takes the waiting requests; without any it notes that run ends.
 func (w *writer) takeQueue() []*changeRequest {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	group := w.queue
+	batch := w.queue
 	w.queue = nil
-	w.running = len(group) > 0
-	return group
+	w.running = len(batch) > 0
+	return batch
 }
 
 func (w *writer) requeue(left []*changeRequest) {
@@ -128,30 +126,29 @@ func (w *writer) requeue(left []*changeRequest) {
 	w.queue = append(left, w.queue...)
 }
 
-// finish ends a ticket.
-func (t *changeRequest) finish(err error) {
-	t.err = err
-	close(t.done)
+func (r *changeRequest) finish(err error) {
+	r.err = err
+	close(r.done)
 }
 
-func finishAll(group []*changeRequest, err error) {
-	for _, t := range group {
-		t.finish(err)
+func finishAll(batch []*changeRequest, err error) {
+	for _, r := range batch {
+		r.finish(err)
 	}
 }
 
-// commit brings a group into the file and sees it served. It returns those that
-// are to be tried again; all others are finished.
-func (w *writer) commit(group []*changeRequest) (left []*changeRequest) {
-	ctx, cancel := groupContext(group)
+// commit writes a batch and waits until it is served. It finishes all requests but
+// those that it returns, which are to be retried.
+func (w *writer) commit(batch []*changeRequest) (left []*changeRequest) {
+	ctx, cancel := batchContext(batch)
 	defer cancel()
 	for {
 		base, err := w.base(ctx)
 		if err != nil {
-			finishAll(group, &writeError{summary: "Cannot read the routes file", detail: err.Error()})
+			finishAll(batch, &writeError{summary: "Cannot read the routes file", detail: err.Error()})
 			return left
 		}
-		accepted, candidate, refused := w.compose(ctx, base, group)
+		accepted, candidate, refused := w.compose(ctx, base, batch)
 		left = append(left, finishRefused(refused)...)
 		if len(accepted) == 0 {
 			return left
@@ -159,7 +156,7 @@ func (w *writer) commit(group []*changeRequest) (left []*changeRequest) {
 		written, err := w.write(ctx, base, candidate)
 		switch {
 		case errors.Is(err, store.ErrConflict):
-			w.last, group = nil, accepted // somebody else wrote: look again
+			w.last, batch = nil, accepted // the file was written by another process: read it again
 			continue
 		case err != nil:
 			w.last = nil
@@ -170,18 +167,18 @@ func (w *writer) commit(group []*changeRequest) (left []*changeRequest) {
 	}
 }
 
-// groupContext ends when nobody of the group waits any more.
-func groupContext(group []*changeRequest) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(group[0].ctx))
+// batchContext ends when the contexts of all requests have ended.
+func batchContext(batch []*changeRequest) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(batch[0].ctx))
 	var mu sync.Mutex
-	alive := len(group)
+	alive := len(batch)
 	var stops []func() bool
-	for _, t := range group {
-		stops = append(stops, context.AfterFunc(t.ctx, func() {
+	for _, r := range batch {
+		stops = append(stops, context.AfterFunc(r.ctx, func() {
 			mu.Lock()
 			defer mu.Unlock()
 			if alive--; alive == 0 {
-				cancel(context.Cause(t.ctx))
+				cancel(context.Cause(r.ctx))
 			}
 		}))
 	}
@@ -193,20 +190,20 @@ func groupContext(group []*changeRequest) (context.Context, context.CancelFunc) 
 	}
 }
 
-// dismiss finishes those whose refusal is final and returns the others.
+// finishRefused finishes the requests whose refusal is final and returns the others.
 func finishRefused(refused map[*changeRequest]*writeError) (left []*changeRequest) {
-	for t, f := range refused {
-		if f.retryable && time.Now().Before(t.deadline) && t.ctx.Err() == nil {
-			left = append(left, t)
+	for r, e := range refused {
+		if e.retryable && time.Now().Before(r.deadline) && r.ctx.Err() == nil {
+			left = append(left, r)
 			continue
 		}
-		t.finish(f)
+		r.finish(e)
 	}
 	return left
 }
 
-// base is the file to lay changes over: as this writer left it, unless somebody
-// else has written since, which the comparison at the write finds out.
+// base is the file to apply changes to: as last written. If another process has
+// written since, the write fails with ErrConflict.
 func (w *writer) base(ctx context.Context) (*document, error) {
 	if w.last != nil {
 		return w.last, nil
@@ -214,7 +211,7 @@ func (w *writer) base(ctx context.Context) (*document, error) {
 	return w.session.reader.read(ctx)
 }
 
-// write puts candidate in base's place.
+// write replaces base with candidate.
 func (w *writer) write(ctx context.Context, base, candidate *document) (*document, error) {
 	if candidate == base {
 		return base, w.verifyUnchanged(ctx, base)
@@ -230,8 +227,7 @@ func (w *writer) write(ctx context.Context, base, candidate *document) (*documen
 	return candidate, nil
 }
 
-// unchanged makes sure that base, which there is nothing to change in, still is
-// what the file holds.
+// verifyUnchanged returns ErrConflict if the file is not base any more.
 func (w *writer) verifyUnchanged(ctx context.Context, base *document) error {
 	now, err := w.session.reader.read(ctx)
 	if err == nil && now.revision != base.revision {
@@ -240,74 +236,67 @@ func (w *writer) verifyUnchanged(ctx context.Context, base *document) error {
 	return err
 }
 
-// confirm waits until the written file is served and finishes the group. It
-// returns those that are to be tried again without the ones that spoilt it.
-func (w *writer) confirm(ctx context.Context, base, written *document, group []*changeRequest) (left []*changeRequest) {
+// confirm waits until the written file is served and finishes the batch. If a proxy
+// rejects some requests, it returns the others, which are to be retried.
+func (w *writer) confirm(ctx context.Context, base, written *document, batch []*changeRequest) (left []*changeRequest) {
 	s := w.session
-	current := func(ctx context.Context) (string, error) {
-		now, err := s.reader.read(ctx)
-		if err != nil {
-			return "", err
-		}
-		return now.revision, nil
-	}
-	err := s.proxies.await(ctx, written.revision, current)
-	var late *notServedError
-	var no *rejectedError
+	err := s.proxies.await(ctx, written.revision, s.currentRevision)
+	var overdue *notServedError
+	var rejection *rejectedError
 	switch {
-	case errors.As(err, &no):
-		w.rollBack(base, written, group)
-		return finishRejected(no, group)
-	case errors.As(err, &late):
-		w.rollBack(base, written, createdBy(group))
-		for _, t := range group {
-			t.finish(changeNotServed(t.change, late))
+	case errors.As(err, &rejection):
+		w.rollBack(base, written, batch)
+		return finishRejected(rejection, batch)
+	case errors.As(err, &overdue):
+		w.rollBack(base, written, createdBy(batch))
+		for _, r := range batch {
+			r.finish(changeNotServed(r.change, overdue))
 		}
 		return nil
 	}
-	finishAll(group, nil)
+	finishAll(batch, nil)
 	return nil
 }
 
-// creations are the tickets that made a new record: one that stayed in the file
-// without being in the state would be in the next apply's way.
-func createdBy(group []*changeRequest) []*changeRequest {
+// createdBy returns the requests that created a record: left in the file but not in
+// the state, it would make the next apply fail.
+func createdBy(batch []*changeRequest) []*changeRequest {
 	var made []*changeRequest
-	for _, t := range group {
-		if t.priorName == "" && t.desired != nil && !t.existed {
-			made = append(made, t)
+	for _, r := range batch {
+		if r.priorName == "" && r.desired != nil && !r.existed {
+			made = append(made, r)
 		}
 	}
 	return made
 }
 
-// blameFor finishes those whose records a proxy objects to, or all of them when
-// it names nobody's, and returns the others.
-func finishRejected(no *rejectedError, group []*changeRequest) (left []*changeRequest) {
-	all := problemsFrom(no.mistakes)
+// finishRejected finishes the requests whose records a proxy rejects, or all if it
+// names none, and returns the others.
+func finishRejected(rejection *rejectedError, batch []*changeRequest) (left []*changeRequest) {
+	all := problemsFrom(rejection.mistakes)
 	refused := map[*changeRequest]*writeError{}
-	for _, t := range group {
-		mine := slices.DeleteFunc(slices.Clone(all), func(c problem) bool { return !t.id.concerns(c) })
+	for _, r := range batch {
+		mine := slices.DeleteFunc(slices.Clone(all), func(c problem) bool { return !r.id.concerns(c) })
 		if len(mine) > 0 {
-			refused[t] = rejected(no.address, mine)
+			refused[r] = rejected(rejection.address, mine)
 			continue
 		}
-		left = append(left, t)
+		left = append(left, r)
 	}
 	if len(refused) == 0 {
-		finishAll(group, rejected(no.address, all))
+		finishAll(batch, rejected(rejection.address, all))
 		return nil
 	}
-	for t, f := range refused {
-		t.finish(f)
+	for r, e := range refused {
+		r.finish(e)
 	}
 	return left
 }
 
-// takeBack undoes a group's changes: byte for byte while the file is as it was
-// written, record by record when others have written since.
-func (w *writer) rollBack(base, written *document, group []*changeRequest) {
-	if len(group) == 0 || written == base {
+// rollBack reverts a batch: to the bytes of base if the file is as written, record by
+// record if it was written since.
+func (w *writer) rollBack(base, written *document, batch []*changeRequest) {
+	if len(batch) == 0 || written == base {
 		return
 	}
 	s := w.session
@@ -317,9 +306,9 @@ func (w *writer) rollBack(base, written *document, group []*changeRequest) {
 	for {
 		now, err := s.reader.read(ctx)
 		if err != nil {
-			return // the caller's error says what is wrong; nothing better can be done
+			return // the caller's error tells the user enough
 		}
-		data, err := rolledBack(s.editor, base, written, now, group)
+		data, err := rolledBack(s.editor, base, written, now, batch)
 		if err != nil || string(data) == string(now.data) {
 			return
 		}
@@ -329,22 +318,22 @@ func (w *writer) rollBack(base, written *document, group []*changeRequest) {
 	}
 }
 
-// undone is now without the group's changes to base. A record that somebody has
-// changed since is theirs.
-func rolledBack(editor routefile.Editor, base, written, now *document, group []*changeRequest) ([]byte, error) {
+// rolledBack is now without the batch's changes to base. Records that were changed
+// since stay.
+func rolledBack(editor routefile.Editor, base, written, now *document, batch []*changeRequest) ([]byte, error) {
 	var ops []routefile.Op
 	untouched := now.revision == written.revision
-	for _, t := range group {
-		if now.fingerprint(t.id) != written.fingerprint(t.id) {
+	for _, r := range batch {
+		if now.fingerprint(r.id) != written.fingerprint(r.id) {
 			continue
 		}
-		before := recordID{t.id.section, t.id.name}
-		if t.priorName != "" {
-			before = t.priorID()
+		before := recordID{r.id.section, r.id.name}
+		if r.priorName != "" {
+			before = r.priorID()
 		}
 		said := base.file.Plain(before.section, before.name)
-		if t.desired != nil && (said == nil || before != t.id) {
-			ops = append(ops, t.id.section.Drop(t.id.name))
+		if r.desired != nil && (said == nil || before != r.id) {
+			ops = append(ops, r.id.section.Drop(r.id.name))
 		}
 		if said != nil {
 			ops = append(ops, before.section.Set(before.name, before.section.FromPlain(said)))
@@ -357,7 +346,7 @@ func rolledBack(editor routefile.Editor, base, written, now *document, group []*
 	return data, err
 }
 
-// sameRecords says whether two files' records mean the same.
+// sameRecords reports whether all records have equal fingerprints.
 func sameRecords(a, b *document) bool {
 	for _, section := range []routefile.Section{routefile.InRoutes, routefile.InPools} {
 		names := map[string]bool{}
@@ -382,20 +371,20 @@ func sameRecords(a, b *document) bool {
 func rejected(address string, all []problem) *writeError {
 	return &writeError{
 		summary:  "Rejected by a running proxy",
-		detail:   fmt.Sprintf("the proxy at %q refuses the routes file with this change; the file is as it was before", address),
+		detail:   fmt.Sprintf("the proxy at %q rejects the routes file with this change; the file is as it was before", address),
 		problems: all,
 	}
 }
 
-func changeNotServed(c change, late *notServedError) *writeError {
-	f := &writeError{summary: "Not served in time", detail: late.Error()}
+func changeNotServed(c change, overdue *notServedError) *writeError {
+	e := &writeError{summary: "Not served in time", detail: overdue.Error()}
 	switch {
 	case c.desired == nil:
-		f.detail += fmt.Sprintf("\n%s is not in the routes file any more; the next apply asks the proxies again", c.priorID())
+		e.detail += fmt.Sprintf("\n%s was removed from the routes file; the next apply asks the proxies again", c.priorID())
 	case c.priorName == "":
-		f.detail += fmt.Sprintf("\n%s was taken out of the routes file again", c.id)
+		e.detail += fmt.Sprintf("\n%s was removed from the routes file again", c.id)
 	default:
-		f.detail += fmt.Sprintf("\n%s stays in the routes file as it was to be; the next apply asks the proxies again", c.id)
+		e.detail += fmt.Sprintf("\n%s stays in the routes file as planned; the next apply asks the proxies again", c.id)
 	}
-	return f
+	return e
 }

@@ -103,7 +103,7 @@ func TestOffendersFailAlone(t *testing.T) {
 	}
 }
 
-// A change whose record somebody else has changed meanwhile is refused with the
+// A change whose record was changed outside of Terraform is refused with the
 // difference; other people's records are kept.
 func TestChangedByHand(t *testing.T) {
 	const before = "version: 1\nroutes:\n  a: {match: {path: /a}, respond: {status: 204}}\n  b: {match: {path: /b}, respond: {status: 204}}\n"
@@ -219,8 +219,8 @@ func TestRejectionKeepsOthersEdits(t *testing.T) {
 	}
 }
 
-// In time nobody served it: a new record is taken out again, a changed one stays
-// as it was to be, a dropped one stays gone.
+// No proxy served it in time: a new record is removed again, a changed one stays as
+// planned, a deleted one stays deleted.
 func TestNotServedInTime(t *testing.T) {
 	const before = "version: 1\nroutes:\n  a: {match: {path: /a}, respond: {status: 204}}\n  b: {match: {path: /b}, respond: {status: 204}}\n"
 	p := newFakeProxy(t)
@@ -230,7 +230,7 @@ func TestNotServedInTime(t *testing.T) {
 		creation("new", "/new"),
 		change{id: recordID{routefile.InRoutes, "a"}, priorName: "a", prior: respond("/a"), desired: respond("/changed")},
 		change{id: recordID{routefile.InRoutes, "b"}, priorName: "b", prior: respond("/b")})
-	for i, want := range []string{`route "new" was taken out of the routes file again`, `route "a" stays in the routes file as it was to be`, `route "b" is not in the routes file any more`} {
+	for i, want := range []string{`route "new" was removed from the routes file again`, `route "a" stays in the routes file as planned`, `route "b" was removed from the routes file`} {
 		if got := errorText(errs[i]); !strings.Contains(got, want) {
 			t.Errorf("error %q, want one with %q", got, want)
 		}
@@ -242,7 +242,7 @@ func TestNotServedInTime(t *testing.T) {
 }
 
 // A name that is taken is waited for, and so is a pool that is not there yet.
-func TestClashesPass(t *testing.T) {
+func TestConflictsResolve(t *testing.T) {
 	const before = "version: 1\nroutes:\n  old: {match: {path: /a}, respond: {status: 204}}\n"
 	s := newTestSession(t, before)
 	s.clashWait = time.Minute
