@@ -1,6 +1,6 @@
 package provider
 
-// A proxy as its admin API shows it, told by the test what to say.
+// A fake admin API whose state a test controls.
 
 import (
 	"encoding/json"
@@ -17,8 +17,8 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
-// adminFake answers as a proxy that takes up its file at once, unless it is told
-// to refuse it or not to look. Safe for concurrent use.
+// adminFake behaves like a proxy that loads its file at once, unless it is told to
+// reject the file or to ignore it. Safe for concurrent use.
 type adminFake struct {
 	address string // host:port
 	file    string
@@ -46,12 +46,11 @@ func newAdminFake(t *testing.T, file string) *adminFake {
 	return a
 }
 
-// block is the provider's admin setting for it.
 func (a *adminFake) block() string {
 	return `admin = ["` + a.address + `"]` + "\n" + `  wait = { timeout = "2s" }`
 }
 
-// does tells the proxy how to go on.
+// does changes the proxy's behaviour.
 func (a *adminFake) does(change func(*adminFake)) func() {
 	return func() {
 		a.mu.Lock()
@@ -71,7 +70,7 @@ func wake(a *adminFake) { a.asleep, a.mistakes = false, nil }
 func (a *adminFake) status(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	data, _ := os.ReadFile(a.file) // a missing file is an empty one: refused below by nobody
+	data, _ := os.ReadFile(a.file) // a missing file reads as empty
 	now := store.RevisionOf(data)
 	if a.obliging {
 		if wanted := r.URL.Query().Get("wait"); wanted != "" {

@@ -1,7 +1,7 @@
 package provider
 
-// The real terraform with the real binaries, for what a provider in the test's
-// own process cannot show: several processes at once, saved plans, aliases.
+// The terraform binary with the provider's binary, for tests that a provider in the
+// test's process cannot do: several processes, saved plans, aliases.
 
 import (
 	"fmt"
@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// acceptance skips a test that runs terraform where nobody asked for it.
+// acceptance skips a test that runs terraform unless TF_ACC is set.
 func acceptance(t *testing.T) {
 	t.Helper()
 	if os.Getenv("TF_ACC") == "" {
@@ -22,7 +22,7 @@ func acceptance(t *testing.T) {
 	}
 }
 
-// built are the binaries that this run has made, by package.
+// built has the binaries built so far, by package.
 var built struct {
 	sync.Mutex
 	dir   string
@@ -67,8 +67,7 @@ type workspace struct {
 	env []string
 }
 
-// newWorkspace makes one with a main.tf of the given text, beneath whose
-// required_providers it stands.
+// newWorkspace makes one whose main.tf is required_providers and the given text.
 func newWorkspace(t *testing.T, config string) *workspace {
 	t.Helper()
 	acceptance(t)
@@ -87,7 +86,7 @@ func (w *workspace) write(config string) {
 	writeFile(w.t, filepath.Join(w.dir, "main.tf"), head+config)
 }
 
-// command is terraform, ready to start. A plugin binary stands in for what init
+// command returns a terraform command. A development override replaces what init
 // would install, so there is no init.
 func (w *workspace) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(w.t.Context(), "terraform", args...)
@@ -109,7 +108,7 @@ func (w *workspace) must(args ...string) string {
 	return out
 }
 
-// fails runs terraform and wants it to fail with a text, whatever its line breaks.
+// fails runs terraform, which must fail with a text, whatever its line breaks.
 func (w *workspace) fails(want string, args ...string) string {
 	w.t.Helper()
 	out, err := w.run(args...)

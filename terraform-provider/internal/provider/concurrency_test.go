@@ -1,6 +1,6 @@
 package provider
 
-// Many writers of one file: no route is lost, no hand's edit either.
+// Many writers of one file: no route and no manual edit is lost.
 
 import (
 	"fmt"
@@ -69,8 +69,8 @@ func TestAccParallelism(t *testing.T) {
 	}
 }
 
-// Two applies of two states into one file at once, in one of which two aliases
-// of the provider write it: every writer is a process of its own.
+// Two states are applied to one file at once, one of them through two aliases of
+// the provider: each writer is a process of its own.
 func TestAccTwoAppliesAtOnce(t *testing.T) {
 	const n = 40
 	first, second := newWorkspace(t, ""), newWorkspace(t, "")
@@ -98,8 +98,8 @@ func TestAccTwoAppliesAtOnce(t *testing.T) {
 	}
 }
 
-// A person who saves the file again and again while an apply runs loses nothing,
-// and neither does the apply.
+// An editor that keeps saving the file during an apply loses nothing, and neither
+// does the apply.
 func TestAccSavingDuringApply(t *testing.T) {
 	const n = 100
 	w := newWorkspace(t, "")
@@ -158,8 +158,8 @@ func keepSaving(t *testing.T, file string, done <-chan struct{}) (saved []string
 	}
 }
 
-// An edit by hand of a planned record between plan and apply is shown, not lost;
-// one of another record is kept.
+// A manual edit of a planned record between plan and apply is reported, not lost;
+// an edit of another record is kept.
 func TestAccEditBetweenPlanAndApply(t *testing.T) {
 	w := newWorkspace(t, "")
 	file := filepath.Join(t.TempDir(), "routes.yaml")

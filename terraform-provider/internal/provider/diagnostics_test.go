@@ -6,7 +6,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-// A mistake's key becomes the deepest attribute that there is.
+// A mistake's key becomes the deepest attribute on it.
 func TestPlaceOf(t *testing.T) {
 	route := routefile.Plain{
 		"match": routefile.Plain{"host": "x", "headers": routefile.Plain{"X.A": routefile.Plain{"regex": "("}, "X": routefile.Plain{"value": "1"}}},

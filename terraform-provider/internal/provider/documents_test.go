@@ -122,7 +122,7 @@ func TestAccRoutesDocumentMerges(t *testing.T) {
 	})
 }
 
-// What is not known at plan is rendered at apply.
+// A document with unknown values is rendered at apply.
 func TestAccRoutesDocumentUnknown(t *testing.T) {
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories,
@@ -181,7 +181,7 @@ func TestAccRoutesData(t *testing.T) {
 	})
 }
 
-// A mistake of the whole is at the attribute that says it, be there dots in a name.
+// A mistake is reported at its attribute, even if a name has dots.
 func TestPlaceInDocument(t *testing.T) {
 	own := routefile.Plain{
 		"routes":   routefile.Plain{"a": routefile.Plain{"to": "pool://p"}, "b.c": routefile.Plain{"match": routefile.Plain{"path": "/"}}},

@@ -24,7 +24,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// patience is how long something may take that must happen.
+// patience bounds waiting for what must happen.
 const patience = time.Minute
 
 // running is a proxy process.
@@ -121,7 +121,7 @@ func (r *running) tunnels(path string, n int) []*websocket.Conn {
 	return all
 }
 
-// echo sends a word through every tunnel and wants it back.
+// echo sends a message through every tunnel and reads it back.
 func echo(t *testing.T, tunnels []*websocket.Conn, word string) {
 	t.Helper()
 	for i, conn := range tunnels {
@@ -135,7 +135,7 @@ func echo(t *testing.T, tunnels []*websocket.Conn, word string) {
 	}
 }
 
-// echoBackend answers WebSockets with what they say.
+// echoBackend echoes WebSocket messages.
 func echoBackend(t *testing.T) (address string) {
 	upgrader := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -214,7 +214,7 @@ routes:
 		t.Errorf("the error names neither the resource nor the line:\n%s", out)
 	}
 
-	certificate := filepath.Join(dir, "ca.pem") // that nobody has put there
+	certificate := filepath.Join(dir, "ca.pem") // that does not exist
 	w.write(provider + changing(203) + resourceRoute("secure", fmt.Sprintf("  match = { path = \"/secure\" }\n  to = \"wss://%s\"\n  backend_tls = { ca = %q }", backend, certificate)))
 	out = w.fails(`ca.pem": no such file or directory`, "apply", "-auto-approve")
 	if !strings.Contains(unwrapped(out), "with tunnelform_route.secure") {
@@ -234,9 +234,9 @@ routes:
 	echo(t, kept, "to the end")
 }
 
-// A certificate that disappears after the proxy has looked at it makes it refuse
-// every file: apply fails with its words, the old file is put back, and the old
-// routes go on serving.
+// If a certificate disappears after the proxy has checked the file, the proxy rejects
+// the file: apply fails with its mistakes, the old file is restored, and the old
+// routes keep serving.
 func TestAccCertificateDisappears(t *testing.T) {
 	acceptance(t)
 	dir := t.TempDir()

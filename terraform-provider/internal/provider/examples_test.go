@@ -1,7 +1,6 @@
 package provider
 
-// The examples of the reference are applied as they stand, but for the paths and
-// addresses of the provider block.
+// The reference's examples are applied as they are, except for the provider block.
 
 import (
 	"context"
@@ -19,7 +18,7 @@ import (
 
 const examplesDir = "../../examples"
 
-// exampleNames are what wants an example, by its directory.
+// exampleNames has what needs an example, by directory.
 func exampleNames() map[string]string {
 	all := map[string]string{}
 	for _, f := range resources {
@@ -63,7 +62,7 @@ func exampleProvider(t *testing.T, file, admin string) string {
 	return block
 }
 
-// exampleFile is the file that the examples are about.
+// exampleFile is the routes file that the examples refer to.
 const exampleFile = "/etc/tunnelform/routes.yaml"
 
 func TestAccExamples(t *testing.T) {
@@ -100,7 +99,7 @@ func importLine(t *testing.T, dir string) (address, id string, ok bool) {
 	return m[1], m[2], true
 }
 
-// Every example is of something that there is.
+// No example is of something that does not exist.
 func TestNoExampleIsLeftOver(t *testing.T) {
 	known := exampleNames()
 	for _, kind := range []string{"resources", "data-sources", "functions"} {

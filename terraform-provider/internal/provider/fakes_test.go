@@ -1,6 +1,6 @@
 package provider
 
-// A proxy's admin API whose answers a test decides.
+// A fake admin API whose answers a test supplies.
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
-// fakeProxy answers as told. Nil functions serve everything at once.
+// fakeProxy answers with its functions; nil ones serve everything at once.
 type fakeProxy struct {
 	address string
 	outcome func(ctx context.Context, revision string) statusapi.Status // guarded by mu once it is asked
@@ -81,7 +81,7 @@ func (p *fakeProxy) status(r *http.Request) statusapi.Status {
 	return outcome(ctx, revision)
 }
 
-// answers changes what the proxy says to those who wait; nil serves everything.
+// answers changes the answer to requests that wait; nil serves everything.
 func (p *fakeProxy) answers(outcome func(context.Context, string) statusapi.Status) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,7 +94,7 @@ func (p *fakeProxy) asked() []string {
 	return p.waits
 }
 
-// pending answers only when the question's own time is over.
+// pending answers when the request's own timeout is over.
 func pending(ctx context.Context, _ string) statusapi.Status {
 	<-ctx.Done()
 	return statusapi.Status{Outcome: statusapi.Pending}
@@ -106,7 +106,7 @@ func rejects(mistakes ...statusapi.Mistake) func(context.Context, string) status
 	}
 }
 
-// deadAddress is one where nobody listens.
+// deadAddress returns an address without a listener.
 func deadAddress(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

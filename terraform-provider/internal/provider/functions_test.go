@@ -18,7 +18,7 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
-// functionsExist is where provider functions are known to terraform.
+// functionsExist skips versions of terraform without provider functions.
 var functionsExist = []tfversion.TerraformVersionCheck{tfversion.SkipBelow(tfversion.Version1_8_0)}
 
 const soundFile = `version: 1
@@ -79,7 +79,7 @@ output "revision" { value = provider::tunnelform::revision(local.sound) }
 	})
 }
 
-// TestAccFunctionErrors asserts what a user reads, at the argument.
+// TestAccFunctionErrors: errors name their argument.
 func TestAccFunctionErrors(t *testing.T) {
 	tests := []struct{ call, want string }{
 		{`decode("version: 2\nroutes: {}\n")`, `yaml:1:10: version "2": this release reads version 1`},
@@ -110,7 +110,7 @@ func folded(pattern string) *regexp.Regexp {
 	return regexp.MustCompile("(?s)" + strings.ReplaceAll(pattern, " ", `[\s│]+`))
 }
 
-// TestAccFunctionsUnknown: what is not known at plan is no error.
+// TestAccFunctionsUnknown: unknown arguments are not an error.
 func TestAccFunctionsUnknown(t *testing.T) {
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories,
@@ -146,7 +146,7 @@ func run(t *testing.T, f function.Function, arguments ...attr.Value) (attr.Value
 	return resp.Result.Value(), resp.Error
 }
 
-// What decode gives, encode takes, and it means the same.
+// encode(decode(x)) means the same as x.
 func TestDecodeThenEncode(t *testing.T) {
 	read, failed := run(t, newDecodeFunction(), types.StringValue(soundFile))
 	if failed != nil {

@@ -24,8 +24,8 @@ func schemaOf(t *testing.T, r resource.Resource) schema.Schema {
 	return resp.Schema
 }
 
-// Every key below a route and a pool is an attribute, of the type that its kind
-// asks for, and every attribute is a key or one of the three that are none.
+// Every key of a route and a pool is an attribute of its kind's type, and every
+// attribute is a key or name, serving or revision.
 func TestAttributesAreTheKeys(t *testing.T) {
 	for section, r := range map[routefile.Section]resource.Resource{routefile.InRoutes: newRoute(), routefile.InPools: newPool()} {
 		got := attributeTypes("", schemaOf(t, r).Type().TerraformType(t.Context()))
@@ -49,8 +49,7 @@ func TestAttributesAreTheKeys(t *testing.T) {
 	}
 }
 
-// keyTypes reads the table of keys by itself: paths below one record to the
-// types wanted there.
+// keyTypes derives the wanted types from the keys independently, by path in a record.
 func keyTypes(s routefile.Section) map[string]string {
 	kinds := map[routefile.Kind]string{
 		routefile.KindMapping: "object", routefile.KindNamed: "map", routefile.KindList: "list",
@@ -163,7 +162,7 @@ func nested(path []string, value string) string {
 	return value
 }
 
-// The short forms of mappings are written out; one that a future key adds fails here.
+// Short forms are expanded; a new one fails here until it is.
 func TestShortForms(t *testing.T) {
 	for _, k := range routefile.Keys() {
 		if k.Kind != routefile.KindMapping || k.Reserved || !strings.HasPrefix(k.Path, "routes.") && !strings.HasPrefix(k.Path, "pools.") {
@@ -190,7 +189,7 @@ func TestShortForms(t *testing.T) {
 	}
 }
 
-// saysSomething says whether there is a value at the end of the only path.
+// saysSomething reports a value at the end of the only path.
 func saysSomething(v any) bool {
 	m, ok := v.(routefile.Plain)
 	if !ok {
@@ -204,7 +203,7 @@ func saysSomething(v any) bool {
 	return false
 }
 
-// Every attribute says what it is.
+// Every attribute has a description.
 func TestAttributesAreDescribed(t *testing.T) {
 	for _, r := range []resource.Resource{newRoute(), newPool()} {
 		described(t, "", schemaOf(t, r).Attributes)

@@ -7,8 +7,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain wants every goroutine of the tests ended. What terraform's test
-// framework leaves running for the next test is its own.
+// TestMain checks for leaked goroutines, except those that Terraform's test framework
+// keeps.
 func TestMain(m *testing.M) {
 	status := m.Run()
 	removeBinaries()

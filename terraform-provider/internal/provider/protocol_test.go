@@ -1,7 +1,6 @@
 package provider
 
-// What terraform 1.14 has and earlier ones have not is tested as it is spoken on
-// the wire.
+// Features of Terraform 1.14 and later, tested through the plugin protocol.
 
 import (
 	"context"
@@ -20,7 +19,7 @@ type spoken struct {
 	schemas *tfprotov6.GetProviderSchemaResponse
 }
 
-// speak configures a provider: what is not in settings is null.
+// speak configures a provider; missing settings are null.
 func speak(t *testing.T, settings map[string]tftypes.Value) spoken {
 	t.Helper()
 	server := providerserver.NewProtocol6(New("test")())()
@@ -38,7 +37,7 @@ func speak(t *testing.T, settings map[string]tftypes.Value) spoken {
 	return s
 }
 
-// object is a value of a schema; what is not given is null.
+// object is a value of a schema; missing attributes are null.
 func object(t *testing.T, schema *tfprotov6.Schema, given map[string]tftypes.Value) *tfprotov6.DynamicValue {
 	t.Helper()
 	typ := schema.ValueType().(tftypes.Object)

@@ -14,7 +14,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
-// same is a file that nobody changes.
+// same is a file that does not change.
 func same(revision string) func(context.Context) (string, error) {
 	return func(context.Context) (string, error) { return revision, nil }
 }
@@ -23,7 +23,7 @@ func TestAwait(t *testing.T) {
 	mistake := statusapi.Mistake{File: "r.yaml", Line: 3, Column: 5, Text: "no such certificate"}
 	for _, tt := range []struct {
 		name    string
-		proxies []func(context.Context, string) statusapi.Status // nil: nobody listens
+		proxies []func(context.Context, string) statusapi.Status // nil: no listener
 		require string
 		want    string // in the error; "" for none
 	}{
@@ -34,7 +34,7 @@ func TestAwait(t *testing.T) {
 		{"two of three", []func(context.Context, string) statusapi.Status{serves, nil, serves}, "2", ""},
 		{"two of three, one serves", []func(context.Context, string) statusapi.Status{serves, nil, pending}, "2", "want 2"},
 		{"a rejection counts whatever is required", []func(context.Context, string) statusapi.Status{serves, rejects(mistake)}, "any", "r.yaml:3:5: no such certificate"},
-		{"nobody", nil, "all", ""},
+		{"no proxies", nil, "all", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var addresses []string
@@ -63,7 +63,7 @@ func serves(_ context.Context, revision string) statusapi.Status {
 	return statusapi.Status{Revision: revision, Outcome: statusapi.Served}
 }
 
-// What others write meanwhile is waited for in its place.
+// If the file is written meanwhile, await waits for the new revision.
 func TestAwaitSuperseded(t *testing.T) {
 	p := newFakeProxy(t)
 	p.outcome = func(_ context.Context, revision string) statusapi.Status {
@@ -95,7 +95,7 @@ func TestAwaitInterrupted(t *testing.T) {
 	}
 }
 
-// What a proxy serves is asked record by record; one that does not answer serves nothing.
+// A proxy that does not answer serves no record.
 func TestServes(t *testing.T) {
 	const text = "version: 1\nroutes:\n  a: {match: {path: /a}, respond: {}}\n  b: {match: {path: /b}, respond: {}}\n"
 	p := newFakeProxy(t)
@@ -143,7 +143,7 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// Those who ask before a piece of work begins share it; those who ask while it runs do not.
+// Calls before a run starts share it; calls while it runs do not.
 func TestShared(t *testing.T) {
 	var s coalescer[int]
 	runs, started, release := 0, make(chan struct{}, 10), make(chan struct{})

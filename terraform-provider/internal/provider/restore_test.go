@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// uglyFile is a file as years of hands leave it: comments everywhere, anchors
-// and merge keys, odd spacing, every style of YAML.
+// uglyFile has comments everywhere, anchors and merge keys, odd spacing, and every
+// style of YAML.
 const uglyFile = "\ufeff#  Routes of the   company\t\n\n\nversion:    1   # always\n\ndefaults: {  timeouts :  {idle:   10m ,  connect: 3s } ,\n   drain:\n    {window: 1m} }\n" +
 	"\n\npools:\n    chat:   # four spaces here\n        backends: &backends\n            a:   {url:   'ws://10.0.0.1:9000'}   # old\n\n\n            b: {   \"url\": \"ws://10.0.0.2:9000\"}\n" +
 	"    chat-2:\n        balance: round_robin\n        backends: *backends\n" +
@@ -18,8 +18,8 @@ const uglyFile = "\ufeff#  Routes of the   company\t\n\n\nversion:    1   # alwa
 	"      z:\n            <<: {timeouts: {idle: 1m}}\n            match: {path: /z}\n            respond:\n               body: >\n                 folded\n                 text\n\n               status:   200\n" +
 	"      # the last word\n\n"
 
-// After an apply, a change and a destroy of ten routes, the file is what it was,
-// byte for byte.
+// Creating, changing and destroying ten routes leaves the file as it was, byte for
+// byte.
 func TestAccUglyFileIsRestored(t *testing.T) {
 	for name, text := range map[string]string{
 		"LF":           uglyFile,

@@ -146,7 +146,7 @@ func replaceIn(t *testing.T, file, old, new string) {
 	writeFile(t, file, strings.Replace(text, old, new, 1))
 }
 
-// A file that is not there is made, with its last route gone it serves nothing.
+// A missing file is created; without its last route it serves nothing.
 func TestAccRouteNewFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "routes.yaml")
 	resource.Test(t, resource.TestCase{
@@ -164,8 +164,8 @@ resource "tunnelform_route" "away" {
 	})
 }
 
-// A changed name renames the record in its place; so does a for_each key with
-// moved. Without moved the one is destroyed and the other made, in any order.
+// A changed name renames the record in place; so does a for_each key with moved.
+// Without moved one is destroyed and the other created, in any order.
 func TestAccRouteRename(t *testing.T) {
 	const before = "version: 1\nroutes:\n  first: {match: {path: /first}, respond: {}}\n  # mine\n  old: # stays\n    match: {path: /x}\n    respond: {status: 204}\n  last: {match: {path: /last}, respond: {}}\n"
 	file := filepath.Join(t.TempDir(), "routes.yaml")
@@ -215,7 +215,7 @@ func TestAccRouteTaken(t *testing.T) {
 	})
 }
 
-// Each mistake is told at plan, at its attribute, in the words of the validator.
+// Each mistake is reported at plan, at its attribute, in the validator's words.
 func TestAccRouteErrors(t *testing.T) {
 	file, provider := routesFile(t, handWritten)
 	route := func(name, body string) string {
@@ -264,8 +264,8 @@ to = "ws://x.example"`), `another resource of this run plans route "a" too: want
 	resource.Test(t, resource.TestCase{ProtoV6ProviderFactories: factories, Steps: steps})
 }
 
-// What only the file can decide is a warning at plan and an error at apply, and
-// nothing is written.
+// A conflict with the file is a warning at plan and an error at apply, and nothing is
+// written.
 func TestAccRouteConflictsWithFile(t *testing.T) {
 	file, provider := routesFile(t, handWritten)
 	provider = strings.Replace(provider, `"1s"`, `"100ms"`, 1)
@@ -284,8 +284,7 @@ func TestAccRouteConflictsWithFile(t *testing.T) {
 	resource.Test(t, resource.TestCase{ProtoV6ProviderFactories: factories, Steps: steps})
 }
 
-// Values that are known at apply only pass the plan, with what is known judged
-// all the same.
+// Unknown values are not errors at plan; known ones are checked all the same.
 func TestAccRouteUnknown(t *testing.T) {
 	file, provider := routesFile(t, noRoutes)
 	config := func(host, path string) string {
@@ -340,7 +339,7 @@ resource "tunnelform_route" "a" {
 	})
 }
 
-// A file that is not even YAML hides its records: nothing is planned to be made anew.
+// Records in a file of invalid YAML are not planned to be created again.
 func TestAccRouteBrokenFile(t *testing.T) {
 	file, provider := routesFile(t, noRoutes)
 	config := provider + "resource \"tunnelform_route\" \"a\" {\n  name = \"a\"\n  match = { path = \"/a\" }\n  respond = { status = 204 }\n}\n"

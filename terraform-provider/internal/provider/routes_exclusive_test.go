@@ -61,7 +61,7 @@ func TestAccRoutesExclusive(t *testing.T) {
 	})
 }
 
-// A name that is not known at plan is no error, and no name is removed for it.
+// An unknown name is not an error at plan, and no name is removed.
 func TestAccRoutesExclusiveUnknown(t *testing.T) {
 	file, provider := routesFile(t, withManaged+"  b: {match: {path: /b}, to: \"internal://echo\"}\n")
 	resource.Test(t, resource.TestCase{
@@ -76,7 +76,7 @@ resource "tunnelform_routes_exclusive" "only" { routes = [terraform_data.later.o
 	})
 }
 
-// What somebody adds between plan and apply was seen by nobody, and stays.
+// A record added between plan and apply is not removed.
 func TestAccRoutesExclusiveUnseen(t *testing.T) {
 	file, provider := routesFile(t, withManaged)
 	config := func(trigger, routes string) string {

@@ -19,7 +19,7 @@ func wholeFileConfig(content string, more ...string) string {
 	return "resource \"tunnelform_routes_file\" \"all\" {\n  content = " + inHCL(content) + strings.Join(more, "\n") + "\n}\n"
 }
 
-// edit writes a file by hand, between two steps.
+// edit writes a file between two steps.
 func edit(t *testing.T, file, content string) func() {
 	return func() {
 		t.Helper()
@@ -108,7 +108,7 @@ func TestAccRoutesFileKeptOnDestroy(t *testing.T) {
 	})
 }
 
-// Every text that a plan may be refused with.
+// Every error of a plan.
 func TestAccRoutesFileErrors(t *testing.T) {
 	file, provider := routesFile(t, byHand)
 	beside := filepath.Join(filepath.Dir(file), "beside.yaml")
@@ -133,7 +133,7 @@ func TestAccRoutesFileErrors(t *testing.T) {
 	})
 }
 
-// A file without routes is replaced, but not in silence when it says something.
+// A file without routes is replaced, with a warning if it has other settings.
 func TestAccRoutesFileReplacesAnEmptyOne(t *testing.T) {
 	file, provider := routesFile(t, "version: 1\nlisteners: {web: {address: \":9\"}}\nroutes: {}\n")
 	resource.Test(t, resource.TestCase{
@@ -168,7 +168,7 @@ resource "terraform_data" "hand" {
 	})
 }
 
-// What is not known at plan is no error, and is judged at apply.
+// An unknown content is checked at apply.
 func TestAccRoutesFileUnknown(t *testing.T) {
 	file, provider := routesFile(t, emptyFile)
 	later := func(content string) string {

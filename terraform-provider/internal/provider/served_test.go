@@ -95,7 +95,7 @@ func TestAccServing(t *testing.T) {
 	})
 }
 
-// A revision that is known at apply only is waited for then.
+// An unknown revision is waited for at apply.
 func TestAccServingUnknown(t *testing.T) {
 	file, _ := routesFile(t, oneRoute)
 	fake := newAdminFake(t, file)

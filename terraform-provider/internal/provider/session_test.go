@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 )
 
-// The environment says what the block does not, and the block goes first.
+// The environment fills unset settings; the block takes precedence.
 func TestEnvironment(t *testing.T) {
 	for name, value := range map[string]string{
 		"TUNNELFORM_FILE":                  "env.yaml",
@@ -62,7 +62,7 @@ func TestAccBadSettings(t *testing.T) {
 	resource.Test(t, resource.TestCase{ProtoV6ProviderFactories: factories, Steps: steps})
 }
 
-// Without a file, whatever needs one says so.
+// Resources that need a file report that it is not configured.
 func TestAccNoFile(t *testing.T) {
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories,
@@ -73,8 +73,8 @@ func TestAccNoFile(t *testing.T) {
 	})
 }
 
-// What people have written is adopted without a change: import blocks make
-// Terraform write the configuration, and the plan with it is empty.
+// Hand-written records are imported without a change: Terraform generates the
+// configuration from import blocks, and its plan is empty.
 func TestAccAdopt(t *testing.T) {
 	const text = `version: 1
 pools:

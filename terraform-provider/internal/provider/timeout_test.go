@@ -11,8 +11,8 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
-// An apply that is not confirmed in time leaves no tainted route, and destroys
-// none: the next one only has to ask again.
+// An apply that is not served in time leaves no tainted route, and destroys none:
+// the next apply only has to ask again.
 func TestAccTimeouts(t *testing.T) {
 	acceptance(t)
 	file := filepath.Join(t.TempDir(), "routes.yaml")
@@ -73,7 +73,7 @@ func TestAccTimeouts(t *testing.T) {
 	served.Store(readFile(t, file))
 	plans("No changes.")
 
-	// A removed one stays gone.
+	// A removed one stays removed.
 	proxy.answers(pending)
 	w.fails(`route "a" was removed from the routes file`, "destroy", "-auto-approve")
 	if got := readFile(t, file); got != noRoutes {
@@ -83,8 +83,8 @@ func TestAccTimeouts(t *testing.T) {
 	w.must("destroy", "-auto-approve")
 }
 
-// A state that another release of the provider has written is read: what it
-// lacks is filled in, what it has too much of is dropped, and nothing is planned.
+// The state of another release of the provider is read: missing attributes are filled
+// in, unknown ones are dropped, and the plan is empty.
 func TestAccStateOfAnotherRelease(t *testing.T) {
 	acceptance(t)
 	file := filepath.Join(t.TempDir(), "routes.yaml")

@@ -83,7 +83,7 @@ func TestGroupIsOneWrite(t *testing.T) {
 	}
 }
 
-// Only those that the validator names fail; where it names another, halves find them.
+// Only the changes that the validator names fail; if it names others, halves find them.
 func TestOffendersFailAlone(t *testing.T) {
 	const before = "version: 1\nroutes:\n  zz: {match: {path: /taken}, respond: {}}\n"
 	s := newTestSession(t, before)
@@ -104,7 +104,7 @@ func TestOffendersFailAlone(t *testing.T) {
 }
 
 // A change whose record was changed outside of Terraform is refused with the
-// difference; other people's records are kept.
+// difference; other records are kept.
 func TestChangedByHand(t *testing.T) {
 	const before = "version: 1\nroutes:\n  a: {match: {path: /a}, respond: {status: 204}}\n  b: {match: {path: /b}, respond: {status: 204}}\n"
 	for _, tt := range []struct {
@@ -146,8 +146,8 @@ func TestChangedByHand(t *testing.T) {
 	}
 }
 
-// A proxy that objects before the write keeps it from happening; only the
-// records that it names fail.
+// If a proxy rejects the file before it is written, it is not; only the records that
+// the proxy names fail.
 func TestProxyChecksFirst(t *testing.T) {
 	p := newFakeProxy(t)
 	p.check = func(data []byte) statusapi.CheckResult {
