@@ -58,7 +58,7 @@ var forbidden = []arrow{
 	{from: []string{"./proxy/internal/..."}, to: "./proxy",
 		why: "arrows point down"},
 	{from: []string{
-		"./proxy/internal/match/...", "./proxy/internal/h1gate/...", "./proxy/internal/wsproto/...", "./proxy/internal/tunnel/...",
+		"./proxy/internal/match/...", "./proxy/internal/h1/...", "./proxy/internal/wsproto/...", "./proxy/internal/tunnel/...",
 		"./proxy/internal/forward/...", "./proxy/internal/upstream/...", "./proxy/internal/drain/...", "./proxy/internal/echo/...", "./proxy/internal/discovery/...",
 	}, to: "./proxy/routefile/...",
 		why: "the engine's rooms take plain data of their own; package proxy translates"},
@@ -84,7 +84,7 @@ var forbidden = []arrow{
 		why:   "an engine moves bytes; who may open a tunnel was decided before"},
 	{from: []string{"./proxy/internal/upstream/health"}, to: "./...",
 		why: "a verdict on one backend knows no pool, and reaches the backend through an interface of its own"},
-	{from: []string{"./proxy/internal/wsproto/...", "./proxy/internal/match/...", "./proxy/internal/h1gate/..."}, to: "./proxy/internal/upstream/...",
+	{from: []string{"./proxy/internal/wsproto/...", "./proxy/internal/match/...", "./proxy/internal/h1/..."}, to: "./proxy/internal/upstream/...",
 		why: "none of them dials"},
 
 	{from: []string{"."}, to: "./proxy/internal/proxytest", why: "the tests' outside world is not linked into the product"},

@@ -21,7 +21,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/tunnelform/tunnelform/proxy/internal/h1gate"
+	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 )
 
@@ -36,7 +36,7 @@ type listener struct {
 }
 
 type listenerLimits struct {
-	head        h1gate.Limits
+	head        h1.Limits
 	connections int
 }
 
@@ -84,7 +84,7 @@ func (s *Server) listen(l *listener) (*socket, error) {
 		// OPTIONS * is about a server, and there is no telling which.
 		DisableGeneralOptionsHandler: true,
 		ConnContext:                  connContext,
-		HTTP2:                        &http.HTTP2Config{WriteByteTimeout: h1gate.DefaultSilence, MaxReadFrameSize: 16 << 10},
+		HTTP2:                        &http.HTTP2Config{WriteByteTimeout: h1.DefaultSilence, MaxReadFrameSize: 16 << 10},
 		ConnState:                    k.connState,
 		ErrorLog:                     DebugLog(s.log),
 	}
@@ -198,11 +198,11 @@ func (k *socket) accept() error {
 }
 
 // headLimits bound a request's head.
-func (k *socket) headLimits() h1gate.Limits {
+func (k *socket) headLimits() h1.Limits {
 	if l := k.listener(); l != nil {
 		return l.limits.head.WithDefaults()
 	}
-	return h1gate.Limits{}.WithDefaults()
+	return h1.Limits{}.WithDefaults()
 }
 
 func (k *socket) limit() int {
@@ -230,13 +230,13 @@ func (k *socket) welcome(conn net.Conn) {
 // gate is the gate in front of a connection; l is nil if the address has left the
 // table since.
 func (k *socket) gate(conn net.Conn, l *listener) net.Conn {
-	var limits h1gate.Limits
+	var limits h1.Limits
 	name := ""
 	if l != nil {
 		limits, name = l.limits.head, l.name
 	}
 	var gate net.Conn
-	gate = h1gate.Wrap(conn, limits, func(status int, reason string) (id string) {
+	gate = h1.Wrap(conn, limits, func(status int, reason string) (id string) {
 		id = newID()
 		k.owner.repeats.log(k.owner.log, slog.LevelInfo, repeatKind{"request refused", name}, slog.String("id", id), slog.String("listener", name),
 			slog.String("client", clientText(connAddr(gate).Addr())), slog.Int("status", status), slog.String("error", reason))

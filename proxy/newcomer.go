@@ -19,13 +19,13 @@ import (
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
-	"github.com/tunnelform/tunnelform/proxy/internal/h1gate"
+	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 )
 
 // receive serves a connection's first request, or hands it to net/http. The
 // connection is behind the gate.
 func (k *socket) receive(conn net.Conn) {
-	gate := h1gate.From(conn)
+	gate := h1.From(conn)
 	if !k.newcomers.enter(gate) {
 		k.dismiss(conn)
 		return
@@ -35,7 +35,7 @@ func (k *socket) receive(conn net.Conn) {
 }
 
 // attend is receive for a newcomer that has entered.
-func (k *socket) attend(conn net.Conn, gate *h1gate.Conn) {
+func (k *socket) attend(conn net.Conn, gate *h1.Conn) {
 	head, err := gate.First()
 	k.newcomers.spoke(gate)
 	switch {
@@ -48,8 +48,8 @@ func (k *socket) attend(conn net.Conn, gate *h1gate.Conn) {
 
 // take serves the handshake whose head the gate has read; false says that the
 // connection is as it was and everything about the request is for net/http to find out.
-func (k *socket) take(conn net.Conn, gate *h1gate.Conn, head string) bool {
-	r, err := h1gate.NewRequest(head)
+func (k *socket) take(conn net.Conn, gate *h1.Conn, head string) bool {
+	r, err := h1.NewRequest(head)
 	if err != nil {
 		return false
 	}
@@ -130,7 +130,7 @@ type left struct {
 }
 
 // leftFor returns what was left for the handler of a request, nil if nothing.
-func leftFor(gate *h1gate.Conn) *left {
+func leftFor(gate *h1.Conn) *left {
 	if gate == nil {
 		return nil
 	}
@@ -149,7 +149,7 @@ func (l *left) resume(w http.ResponseWriter, r *http.Request) {
 // dropLeft gives back what a left attempt holds whose handler never ran: the
 // client was gone before its head was read again.
 func dropLeft(conn net.Conn) {
-	if l := leftFor(h1gate.From(conn)); l != nil {
+	if l := leftFor(h1.From(conn)); l != nil {
 		l.drop()
 		l.endGone()
 	}
@@ -165,7 +165,7 @@ func (s settled) drop() {
 // vigil watches for a client that leaves while its backend is being asked. Most
 // backends answer before it begins.
 type vigil struct {
-	gate    *h1gate.Conn
+	gate    *h1.Conn
 	timer   *time.Timer
 	reading sync.WaitGroup
 }
@@ -174,7 +174,7 @@ type vigil struct {
 // client is still there.
 const vigilAfter = 50 * time.Millisecond
 
-func keepVigil(gate *h1gate.Conn, gone func()) *vigil {
+func keepVigil(gate *h1.Conn, gone func()) *vigil {
 	v := &vigil{gate: gate}
 	v.reading.Add(1)
 	v.timer = time.AfterFunc(vigilAfter, func() {

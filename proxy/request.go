@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
-	"github.com/tunnelform/tunnelform/proxy/internal/h1gate"
+	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
@@ -25,7 +25,7 @@ import (
 type exchange struct {
 	server *Server
 	socket *socket
-	gate   *h1gate.Conn // nil on HTTP/2, and while an event loop has the connection
+	gate   *h1.Conn // nil on HTTP/2, and while an event loop has the connection
 	w      *recorder
 	r      *http.Request
 	id     string
@@ -55,7 +55,7 @@ type exchange struct {
 
 // serve handles one request that came in on the socket.
 func (k *socket) serve(w http.ResponseWriter, r *http.Request) {
-	gate := h1gate.FromContext(r.Context())
+	gate := h1.FromContext(r.Context())
 	if left := leftFor(gate); left != nil {
 		left.resume(w, r)
 		return
@@ -72,7 +72,7 @@ func (k *socket) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 // begin begins an exchange; nothing may be written before w has a ResponseWriter.
-func (k *socket) begin(r *http.Request, gate *h1gate.Conn, peer netip.AddrPort) *exchange {
+func (k *socket) begin(r *http.Request, gate *h1.Conn, peer netip.AddrPort) *exchange {
 	x := &exchange{
 		server: k.owner,
 		socket: k,
@@ -206,13 +206,13 @@ func (x *exchange) checkUngated() *refusal {
 	if x.r.ProtoMajor < 2 {
 		return nil
 	}
-	v := h1gate.CheckHTTP2(x.r)
+	v := h1.CheckHTTP2(x.r)
 	if v == nil {
 		return nil
 	}
 	rf := refuse(v.Status, v.Reason, nil)
 	if v.Status == http.StatusMethodNotAllowed {
-		rf.header = http.Header{"Allow": {h1gate.Methods}}
+		rf.header = http.Header{"Allow": {h1.Methods}}
 	}
 	return rf
 }
@@ -364,7 +364,7 @@ type recorder struct {
 	hold   func(http.Header)
 	status int
 	bytes  int64
-	send   *h1gate.SendWatch // of a stream of HTTP/2; HTTP/1.1's is the gate's
+	send   *h1.SendWatch // of a stream of HTTP/2; HTTP/1.1's is the gate's
 }
 
 func (w *recorder) WriteHeader(status int) {

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
-	"github.com/tunnelform/tunnelform/proxy/internal/h1gate"
+	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 )
 
 var errSendSilent = errors.New("the client has taken nothing of the answer for too long")
@@ -37,7 +37,7 @@ func (x *exchange) limitSilence() {
 	}
 	if send > 0 {
 		conn := streamsOf(x.r.Context())
-		x.w.send = h1gate.NewSendWatch(send, func() {
+		x.w.send = h1.NewSendWatch(send, func() {
 			_ = control.SetWriteDeadline(longAgo) // resets the stream
 			if conn != nil {                      // and where its connection takes nothing either, that does not come through
 				time.AfterFunc(time.Second, func() { cutIfBlocked(x.w.send, conn.Conn) })
@@ -46,9 +46,9 @@ func (x *exchange) limitSilence() {
 	}
 }
 
-func cutIfBlocked(send *h1gate.SendWatch, conn net.Conn) {
+func cutIfBlocked(send *h1.SendWatch, conn net.Conn) {
 	if send.InWrite() {
-		h1gate.Cut(conn)
+		h1.Cut(conn)
 	}
 }
 
@@ -99,8 +99,8 @@ type connKey struct{}
 
 // connContext keeps the connection, or the gate in it, for the requests on it.
 func connContext(ctx context.Context, conn net.Conn) context.Context {
-	if h1gate.From(conn) != nil {
-		return h1gate.NewContext(ctx, conn)
+	if h1.From(conn) != nil {
+		return h1.NewContext(ctx, conn)
 	}
 	return context.WithValue(ctx, connKey{}, &streamsConn{Conn: conn})
 }
@@ -137,6 +137,6 @@ func (x *exchange) countReset() {
 	case conn.resets.Add(1) == maxResets+1:
 		x.server.repeats.log(x.server.log, slog.LevelInfo, repeatKind{"connection closed", x.listenerName()},
 			slog.String("listener", x.listenerName()), slog.String("client", clientText(x.peer.Addr())), slog.String("error", "too many requests were reset"))
-		h1gate.Cut(conn.Conn)
+		h1.Cut(conn.Conn)
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/tunnelform/tunnelform/proxy/internal/discovery"
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
-	"github.com/tunnelform/tunnelform/proxy/internal/h1gate"
+	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
@@ -137,7 +137,7 @@ func (b *builder) listeners() {
 
 func buildListenerLimits(l routefile.ListenerLimits) listenerLimits {
 	return listenerLimits{
-		head:        h1gate.Limits{HeadBytes: int(l.HeaderBytes), Fields: l.Headers, HeadTimeout: l.HeaderTimeout},
+		head:        h1.Limits{HeadBytes: int(l.HeaderBytes), Fields: l.Headers, HeadTimeout: l.HeaderTimeout},
 		connections: l.Connections,
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
-	"github.com/tunnelform/tunnelform/proxy/internal/h1gate"
+	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 )
 
 // checkTrace refuses a TRACE, unless the route names the method: a backend sends
@@ -20,7 +20,7 @@ func (x *exchange) checkTrace() *refusal {
 		return nil
 	case !x.rt.traces:
 		rf := refuse(http.StatusMethodNotAllowed, "TRACE is not allowed here", nil)
-		rf.header = http.Header{"Allow": {h1gate.Methods}}
+		rf.header = http.Header{"Allow": {h1.Methods}}
 		return rf
 	case x.r.ContentLength != 0:
 		return refuse(http.StatusBadRequest, "TRACE with a body", nil)
@@ -40,7 +40,7 @@ func (x *exchange) endsHere() bool {
 		x.write(http.StatusOK, x.traced())
 		return true
 	}
-	x.w.Header().Set("Allow", h1gate.Methods)
+	x.w.Header().Set("Allow", h1.Methods)
 	x.write(http.StatusOK, nil)
 	return true
 }

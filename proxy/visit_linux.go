@@ -23,7 +23,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/tunnelform/tunnelform/proxy/internal/h1gate"
+	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
@@ -217,13 +217,13 @@ func (v *visit) clientReady(e tunnel.Edge) {
 // goroutine to understand, as long as nothing has been counted.
 func (v *visit) hear(b []byte) {
 	v.stopTimer()
-	n := h1gate.PlainUpgrade(b, v.socket.headLimits())
+	n := h1.PlainUpgrade(b, v.socket.headLimits())
 	if n == 0 {
 		v.toGate(b)
 		return
 	}
 	head := string(b[:n])
-	r, err := h1gate.NewRequest(head)
+	r, err := h1.NewRequest(head)
 	if err != nil {
 		v.toGate(b)
 		return
@@ -444,7 +444,7 @@ func (v *visit) dropFar() {
 // with the bytes that were read.
 func (v *visit) toGate(b []byte) {
 	read := bytes.Clone(b)
-	v.leave(func() {}, func(conn net.Conn, gate *h1gate.Conn) {
+	v.leave(func() {}, func(conn net.Conn, gate *h1.Conn) {
 		gate.Preload(read)
 		v.socket.attend(conn, gate)
 	})
@@ -460,7 +460,7 @@ func (v *visit) goOnOr(drop func(), settle func() settled) {
 		a.withdraw()
 		drop()
 	}
-	v.leave(lost, func(conn net.Conn, gate *h1gate.Conn) {
+	v.leave(lost, func(conn net.Conn, gate *h1.Conn) {
 		ctx, cancel := context.WithCancel(a.socket.life)
 		defer cancel()
 		gate.Preload([]byte(head))
@@ -475,7 +475,7 @@ func (v *visit) goOnOr(drop func(), settle func() settled) {
 // leave ends the visit: goOn goes on with the connection, behind a gate now, in a
 // goroutine, and owns it. Or it is lost, for want of a descriptor: then lost is
 // called.
-func (v *visit) leave(lost func(), goOn func(net.Conn, *h1gate.Conn)) {
+func (v *visit) leave(lost func(), goOn func(net.Conn, *h1.Conn)) {
 	v.stopTimer()
 	k, fd := v.socket, v.near.Release()
 	v.near = nil
@@ -489,7 +489,7 @@ func (v *visit) leave(lost func(), goOn func(net.Conn, *h1gate.Conn)) {
 			return
 		}
 		conn = k.gate(conn, k.listener())
-		gate := h1gate.From(conn)
+		gate := h1.From(conn)
 		gate.Inherit(net.TCPAddrFromAddrPort(v.peer), v.headBy)
 		k.newcomers.replace(v, gate)
 		defer k.newcomers.leave(gate)

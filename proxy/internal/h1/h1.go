@@ -1,4 +1,4 @@
-// Package h1gate is a strict HTTP/1.1 reader that stands beneath net/http.
+// Package h1 is a strict HTTP/1.1 reader that stands beneath net/http.
 //
 // net/http accepts requests that other parsers read differently (a bare LF, a
 // Content-Length beside Transfer-Encoding, obs-fold, an absolute form that
@@ -21,11 +21,11 @@
 // How a server uses it:
 //
 //	srv := &http.Server{
-//		ConnContext:    h1gate.NewContext,
+//		ConnContext:    h1.NewContext,
 //		MaxHeaderBytes: ..., // no less than Limits.HeadBytes
 //		IdleTimeout:    ..., // between requests: net/http's affair
 //	}
-//	srv.Serve(listener whose Accept returns h1gate.Wrap(conn, limits, onRefuse))
+//	srv.Serve(listener whose Accept returns h1.Wrap(conn, limits, onRefuse))
 //
 // A *tls.Conn is wrapped after its handshake, and only when it negotiated no
 // HTTP/2. Server.ReadHeaderTimeout stays zero: the gate has its own clock,
@@ -43,4 +43,4 @@
 // the first request is taken without net/http, deadline.go the clocks, refuse.go
 // how a refusal is told, buffer.go the memory. http2.go holds requests that came
 // without a gate to the same rules.
-package h1gate
+package h1

@@ -1,4 +1,4 @@
-package h1gate
+package h1
 
 import (
 	"crypto/tls"

@@ -2,7 +2,7 @@
 // no bytes to disagree about, so there is no gate in such a connection; but
 // what is forwarded as HTTP/1.1 must be what a head could have said.
 
-package h1gate
+package h1
 
 import "net/http"
 

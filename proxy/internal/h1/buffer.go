@@ -1,7 +1,7 @@
 // Bytes that were read and not yet delivered, in pooled memory: a connection
 // that has none holds none.
 
-package h1gate
+package h1
 
 import "sync"
 

@@ -1,6 +1,6 @@
 // A request head is read, judged, and let through or refused.
 
-package h1gate
+package h1
 
 import "sync"
 

@@ -1,6 +1,6 @@
 // A body in chunks (RFC 9112 section 7), followed byte by byte as it passes.
 
-package h1gate
+package h1
 
 import "math"
 

@@ -2,7 +2,7 @@
 // connections to a proxy for WebSockets bring one request, for an upgrade: it
 // is read, taken and answered without what net/http sets up for more.
 
-package h1gate
+package h1
 
 import (
 	"net"

@@ -1,6 +1,6 @@
 // The connection: what is read next, and what of it may be delivered.
 
-package h1gate
+package h1
 
 import (
 	"context"

@@ -1,7 +1,7 @@
 // The request line, its target, and authorities (RFC 9112 section 3, RFC 3986
 // section 3.2).
 
-package h1gate
+package h1
 
 import (
 	"bytes"

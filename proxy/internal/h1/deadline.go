@@ -1,7 +1,7 @@
 // Three clocks on one connection: net/http's read deadline (idle, or none), and
 // the gate's own for a request head and for a body behind its answer.
 
-package h1gate
+package h1
 
 import (
 	"errors"

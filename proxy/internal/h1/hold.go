@@ -1,7 +1,7 @@
 // What happens behind a request while it is being served: HTTP that came too
 // soon, or, behind an upgrade request, bytes of a protocol to come.
 
-package h1gate
+package h1
 
 import (
 	"bytes"

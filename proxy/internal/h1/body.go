@@ -1,6 +1,6 @@
 // A request's body on its way through: counted, or in chunks with trailers.
 
-package h1gate
+package h1
 
 func (c *Conn) readBody(s state, p []byte) (int, error) {
 	switch s {

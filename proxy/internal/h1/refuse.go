@@ -1,7 +1,7 @@
 // How a refusal is told: the gate's own answer, a silent end for net/http, and
 // a close that leaves the client time to read.
 
-package h1gate
+package h1
 
 import (
 	"fmt"

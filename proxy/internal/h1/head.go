@@ -1,7 +1,7 @@
 // The strict parser of a request head (RFC 9112 sections 2 to 6). It is a pure
 // function over bytes, so that any reader of heads can use it.
 
-package h1gate
+package h1
 
 import (
 	"bytes"

@@ -1,7 +1,7 @@
 // How long a client may be silent in the middle of a message: while its body is
 // read, and while an answer is written that it does not take.
 
-package h1gate
+package h1
 
 import (
 	"net"
