@@ -113,7 +113,7 @@ routes:
 				for what, bytes := range early {
 					for _, fin := range []bool{true, false} {
 						name := fmt.Sprintf("%s %s%s, kept %v, FIN %v", listener, host, what, kept, fin)
-						client := dialRaw(t, p, listener)
+						m, client := p.log.mark(), dialRaw(t, p, listener)
 						if kept {
 							client.send(request("GET /page HTTP/1.1", "Host: a"))
 							if head := client.head(); !strings.HasPrefix(head, "HTTP/1.1 200") {
@@ -129,6 +129,7 @@ routes:
 							client.tcp.Close()
 						}
 						arrives(t, ended)
+						p.waitLogAfter(m, "request", fields{"path": "/think", "status": 499}) // its places are free by now
 					}
 				}
 			}

@@ -146,7 +146,7 @@ routes: {all: {match: {path_prefix: /}, to: "ws://$b"}}
 			ask(t, client, request("GET /plain HTTP/1.1", "Host: a"))
 		}
 		asking := changed(nil, "sec-websocket-protocol: chat")
-		asking.Target = "/ws"
+		asking.Target = fmt.Sprint("/ws/", kept)
 		client.Send(asking.String())
 		answer := ""
 		for !strings.HasSuffix(answer, "\r\n\r\n") {
@@ -156,7 +156,7 @@ routes: {all: {match: {path_prefix: /}, to: "ws://$b"}}
 			}
 			answer += string([]byte{c})
 		}
-		for text, names := range map[string][]string{answer: {"Accept", "Protocol"}, b.headOf(t, "/ws"): {"Key", "Version", "Protocol"}} {
+		for text, names := range map[string][]string{answer: {"Accept", "Protocol"}, b.headOf(t, asking.Target): {"Key", "Version", "Protocol"}} {
 			for _, name := range names {
 				if !strings.Contains(text, "\r\nSec-WebSocket-"+name+": ") {
 					t.Errorf("kept %v: no Sec-WebSocket-%s in %q", kept, name, text)
