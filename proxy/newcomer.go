@@ -36,20 +36,20 @@ func (k *socket) receive(conn net.Conn) {
 
 // attend is receive for a newcomer that has entered.
 func (k *socket) attend(conn net.Conn, gate *h1.Conn) {
-	head, err := gate.First()
+	first, err := gate.FirstRequest()
 	k.newcomers.spoke(gate)
 	switch {
 	case err != nil:
 		k.dismiss(conn)
-	case head == "" || !k.take(conn, gate, head):
+	case first.Head == "" || !k.take(conn, first):
 		k.admit(conn)
 	}
 }
 
 // take serves the handshake whose head the gate has read; false says that the
 // connection is as it was and everything about the request is for net/http to find out.
-func (k *socket) take(conn net.Conn, gate *h1.Conn, head string) bool {
-	r, err := h1.NewRequest(head)
+func (k *socket) take(conn net.Conn, first h1.FirstRequest) bool {
+	r, err := h1.NewRequest(first.Head)
 	if err != nil {
 		return false
 	}
@@ -63,9 +63,9 @@ func (k *socket) take(conn net.Conn, gate *h1.Conn, head string) bool {
 	if a == nil {
 		return false
 	}
-	gate.Take(head)
-	a.gate = gate
-	a.serveFirst(conn, head, cancel, a.settle)
+	first.Consume()
+	a.gate = first.Conn
+	a.serveFirst(conn, first, cancel, a.settle)
 	return true
 }
 
@@ -85,7 +85,7 @@ func (k *socket) firstAttempt(r *http.Request, peer netip.AddrPort) *attempt {
 
 // serveFirst settles the attempt, and opens the tunnel or leaves what was settled
 // for net/http's handler.
-func (a *attempt) serveFirst(conn net.Conn, head string, cancel func(), settle func() settled) {
+func (a *attempt) serveFirst(conn net.Conn, first h1.FirstRequest, cancel func(), settle func() settled) {
 	concluded := false
 	defer func() {
 		if !concluded { // a bug of ours: net/http recovers from those of its handlers
@@ -109,8 +109,7 @@ func (a *attempt) serveFirst(conn net.Conn, head string, cancel func(), settle f
 			a.logRequest(nil)
 		}
 	default:
-		a.gate.GiveBack(head)
-		a.gate.Leave(&left{attempt: a, settled: s})
+		first.Return(&left{attempt: a, settled: s})
 		a.socket.admit(conn)
 	}
 	concluded = true
@@ -134,7 +133,7 @@ func leftFor(gate *h1.Conn) *left {
 	if gate == nil {
 		return nil
 	}
-	l, _ := gate.Left().(*left)
+	l, _ := gate.TakeHandoff().(*left)
 	return l
 }
 

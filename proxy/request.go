@@ -121,7 +121,7 @@ const bodyGrace = 5 * time.Second
 // after a handler that answers while reading not in a way that leaves the
 // connection usable.
 func (x *exchange) endBody() {
-	if x.gate == nil || !x.gate.HurryBody(bodyGrace) {
+	if x.gate == nil || !x.gate.DrainBody(bodyGrace) {
 		return
 	}
 	_ = http.NewResponseController(x.w).Flush() // the client may be waiting for it

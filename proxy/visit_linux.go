@@ -443,11 +443,7 @@ func (v *visit) dropFar() {
 // toGate ends the visit: the connection goes the way that one without a visit goes,
 // with the bytes that were read.
 func (v *visit) toGate(b []byte) {
-	read := bytes.Clone(b)
-	v.leave(func() {}, func(conn net.Conn, gate *h1.Conn) {
-		gate.Preload(read)
-		v.socket.attend(conn, gate)
-	})
+	v.leave(bytes.Clone(b), func() {}, v.socket.attend)
 }
 
 // goOn ends the visit: a goroutine settles the attempt.
@@ -460,22 +456,21 @@ func (v *visit) goOnOr(drop func(), settle func() settled) {
 		a.withdraw()
 		drop()
 	}
-	v.leave(lost, func(conn net.Conn, gate *h1.Conn) {
+	v.leave(append([]byte(head), early...), lost, func(conn net.Conn, gate *h1.Conn) {
 		ctx, cancel := context.WithCancel(a.socket.life)
 		defer cancel()
-		gate.Preload([]byte(head))
-		gate.Preload(early)
-		gate.Take(head)
+		first := h1.FirstRequest{Conn: gate, Head: head}
+		first.Consume()
 		a.gate, a.r = gate, a.r.WithContext(ctx)
 		a.socket.newcomers.spoke(gate)
-		a.serveFirst(conn, head, cancel, settle)
+		a.serveFirst(conn, first, cancel, settle)
 	})
 }
 
-// leave ends the visit: goOn goes on with the connection, behind a gate now, in a
-// goroutine, and owns it. Or it is lost, for want of a descriptor: then lost is
+// leave ends the visit: goOn goes on with the connection, behind a gate now that has the
+// bytes that were read, in a goroutine, and owns it. Or it is lost, for want of a descriptor: then lost is
 // called.
-func (v *visit) leave(lost func(), goOn func(net.Conn, *h1.Conn)) {
+func (v *visit) leave(read []byte, lost func(), goOn func(net.Conn, *h1.Conn)) {
 	v.stopTimer()
 	k, fd := v.socket, v.near.Release()
 	v.near = nil
@@ -490,7 +485,7 @@ func (v *visit) leave(lost func(), goOn func(net.Conn, *h1.Conn)) {
 		}
 		conn = k.gate(conn, k.listener())
 		gate := h1.From(conn)
-		gate.Inherit(net.TCPAddrFromAddrPort(v.peer), v.headBy)
+		gate.AdoptState(net.TCPAddrFromAddrPort(v.peer), v.headBy, read)
 		k.newcomers.replace(v, gate)
 		defer k.newcomers.leave(gate)
 		goOn(conn, gate)

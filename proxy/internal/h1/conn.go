@@ -61,7 +61,7 @@ type Conn struct {
 
 	limits   Limits
 	onRefuse func(status int, reason string) (id string)
-	peer     net.Addr // see Inherit; nil is the connection's own
+	peer     net.Addr // see AdoptState; nil is the connection's own
 
 	// Only Read uses these.
 	ready  int   // bytes at the front of early that are judged and may be delivered
@@ -87,7 +87,7 @@ type Conn struct {
 	linger   bool          // close slowly, so that the client can read the answer
 	closed   bool
 	why      *Violation
-	note     any // see Leave
+	handoff  any // see TakeHandoff
 	attached io.Closer
 
 	bodySilence time.Duration // see LimitSilence

@@ -73,10 +73,9 @@ func (c *Conn) headTimedOut(err error) bool {
 	return !c.headBy.IsZero() && !time.Now().Before(c.headBy)
 }
 
-// HurryBody says that the request is answered, and gives the client so long for
-// what is left of its body; past that time every Read fails. It returns false if
-// nothing is left.
-func (c *Conn) HurryBody(within time.Duration) (pending bool) {
+// DrainBody says that the request is answered, and limits the time for what is left of
+// its body; past that time every Read fails. It returns false if nothing is left.
+func (c *Conn) DrainBody(within time.Duration) (pending bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.inBodyLocked() {
@@ -95,8 +94,9 @@ func (c *Conn) stopBodyClockLocked() {
 	}
 }
 
-// bodyError makes the end of HurryBody's time, and of the client's silence, final: net/http takes an error of
-// the body alone for its end, and what comes behind it for the next request.
+// bodyError makes the end of DrainBody's time, and of the client's silence, final:
+// net/http takes an error of the body alone for its end, and what comes behind it for
+// the next request.
 func (c *Conn) bodyError(err error) error {
 	var ne net.Error
 	if !errors.As(err, &ne) || !ne.Timeout() {

@@ -160,7 +160,7 @@ func answerEarly(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Length", "5")
 	io.WriteString(w, "early")
 	_ = control.Flush()
-	FromContext(r.Context()).HurryBody(5 * time.Second)
+	FromContext(r.Context()).DrainBody(5 * time.Second)
 	r.Body.Close() // net/http's own, behind the handler, breaks where the two overlap
 }
 

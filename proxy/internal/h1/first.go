@@ -1,6 +1,6 @@
-// A connection's first request, for whoever can serve it without net/http. Most
-// connections to a proxy for WebSockets bring one request, for an upgrade: it
-// is read, taken and answered without what net/http sets up for more.
+// A connection's first request, for a server that can do without net/http. Most
+// connections to a proxy for WebSockets bring one request, for an upgrade: it is read
+// and answered without what net/http sets up for more.
 
 package h1
 
@@ -12,32 +12,35 @@ import (
 	"time"
 )
 
-// First waits for the head of the connection's first request, before anybody has
-// read from the connection, and returns its text where net/http is not needed
-// to understand it: a GET over HTTP/1.1 in origin-form that asks for an upgrade,
-// without any header that frames a body or announces one. It is "" for anything else,
-// bad requests included: then Reads deliver all that came, as if First had
-// not been called. The error says that nothing came at all: there is nobody
-// to answer, and the connection is to be closed.
-//
-// A head that First returned is not delivered if [Conn.Take] is called. First, Take
-// and [Conn.GiveBack] belong to one goroutine, and end before the first Read.
-func (c *Conn) First() (head string, err error) {
+// FirstRequest is the request of a connection from which nothing was read before.
+// It belongs to one goroutine, and ends before the connection's first Read.
+type FirstRequest struct {
+	Conn *Conn
+	Head string // the text of its head; "" if net/http must read the request
+}
+
+// FirstRequest waits for the head of the connection's first request. Head is set only
+// where net/http is not needed to understand it: a GET over HTTP/1.1 in origin-form
+// that asks for an upgrade, without any header that frames a body or announces one.
+// For anything else, bad requests included, Reads deliver all that came, as if
+// FirstRequest had not been called. The error says that nothing came at all: there is
+// no request to answer, and the connection is to be closed.
+func (c *Conn) FirstRequest() (FirstRequest, error) {
 	c.startHeadClock()
 	var scan headScan
 	for {
 		end, err := scan.scan(c.early.bytes(), c.limits.HeadBytes, c.limits.Fields)
 		switch {
 		case err == nil && c.isPlainUpgrade(c.early.bytes()[:end]):
-			return string(c.early.bytes()[:end]), nil
+			return FirstRequest{c, string(c.early.bytes()[:end])}, nil
 		case err != ErrIncomplete:
-			return "", nil // whoever reads it judges it
+			return FirstRequest{Conn: c}, nil // Read judges it
 		}
 		if err := c.fillFirst(); err != nil {
-			if c.early == nil {
-				return "", err
+			if c.early != nil {
+				err = nil // the next Read meets it again
 			}
-			return "", nil // and what the next Read meets again
+			return FirstRequest{Conn: c}, err
 		}
 	}
 }
@@ -94,8 +97,8 @@ func framesBody(name []byte) bool {
 		foldEqual(name, "trailer") || foldEqual(name, "expect")
 }
 
-// PlainUpgrade returns the length of the head at the beginning of buf if it is one
-// that First would take, and 0 if it is not, or not complete.
+// PlainUpgrade returns the length of the head at the beginning of buf if
+// [Conn.FirstRequest] would return it, and 0 if not, or if it is not complete.
 func PlainUpgrade(buf []byte, limits Limits) int {
 	scratch := fieldSlices.Get().(*[]Field)
 	defer fieldSlices.Put(scratch)
@@ -111,16 +114,13 @@ func PlainUpgrade(buf []byte, limits Limits) int {
 	return n
 }
 
-// Preload puts bytes that somebody else has read from the connection in front of
-// those that are still to be read. Before First.
-func (c *Conn) Preload(b []byte) { c.keep(b) }
-
-// Inherit tells the gate what is known of a connection that somebody else has had
-// since its beginning: whose it is, which the kernel forgets when the peer resets
-// it, and by when its first head must be there, if that has a limit. Before First,
-// and before others know the Conn.
-func (c *Conn) Inherit(peer net.Addr, headBy time.Time) {
+// AdoptState tells the Conn what is known of a connection that an event loop has had
+// since its beginning: the peer, which the kernel forgets when the peer resets it; the
+// deadline of its first head, zero if it has none; and the bytes that were read. It must
+// be called before FirstRequest, and before others know the Conn.
+func (c *Conn) AdoptState(peer net.Addr, headBy time.Time, read []byte) {
 	c.peer = peer
+	c.keep(read)
 	if headBy.IsZero() {
 		return
 	}
@@ -138,36 +138,49 @@ func (c *Conn) RemoteAddr() net.Addr {
 	return c.Conn.RemoteAddr()
 }
 
-// Take takes the head that First returned out of what Reads deliver. What follows
-// it is held, as behind every request for an upgrade, until Detach; a Read of one
-// byte ends when the client leaves, see [Conn.Await], and with a deadline.
-func (c *Conn) Take(head string) {
+// Consume takes the head out of what Reads deliver. What follows it is held, as behind
+// every request for an upgrade, until Detach; a Read of one byte ends when the client
+// leaves, see [Conn.Await], and with a deadline.
+func (f FirstRequest) Consume() {
+	c := f.Conn
 	c.stopHeadClock()
-	c.take(len(head))
+	c.take(len(f.Head))
 	c.heads++
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.upgrade, c.awaited, c.state = true, true, holding
 }
 
-// GiveBack undoes Take: the head will be delivered after all, with what has
-// come behind it.
-func (c *Conn) GiveBack(head string) {
+// Return undoes Consume: Reads deliver the head after all, with what has come behind
+// it. handoff is for the handler of the request, see [Conn.TakeHandoff].
+func (f FirstRequest) Return(handoff any) {
+	c := f.Conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	behind := c.early
 	c.early = newBuffer()
-	c.early.append([]byte(head))
+	c.early.append([]byte(f.Head))
 	c.early.append(behind.bytes())
 	if behind != nil {
 		behind.release()
 	}
 	c.heads--
 	c.upgrade, c.awaited, c.state = false, false, inHead
+	c.handoff = handoff
 }
 
-// NewRequest returns the request whose head First has returned, as net/http's
-// server would have made it, but for what is not in the head: RemoteAddr, TLS and
+// TakeHandoff returns what was found out about the request before it was returned,
+// once; nil if nothing was.
+func (c *Conn) TakeHandoff() any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	handoff := c.handoff
+	c.handoff = nil
+	return handoff
+}
+
+// NewRequest returns the request of a [FirstRequest]'s head, as net/http's server would
+// have made it, but for what is not in the head: RemoteAddr, TLS and
 // the context are the caller's to set. The error is of a target that net/url
 // does not understand.
 func NewRequest(head string) (*http.Request, error) {
@@ -206,21 +219,4 @@ func newHeader(lines string) http.Header {
 		header["Cache-Control"] = []string{"no-cache"} // as net/http has it (RFC 9111 section 5.4)
 	}
 	return header
-}
-
-// Leave keeps a note for the handler of the connection's next request: whoever
-// gave a request back may have found out about it what need not be asked again.
-func (c *Conn) Leave(note any) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.note = note
-}
-
-// Left returns what Leave has kept, once; nil if that is nothing.
-func (c *Conn) Left() any {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	note := c.note
-	c.note = nil
-	return note
 }

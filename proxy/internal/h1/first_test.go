@@ -30,9 +30,9 @@ var firstSeeds = []string{
 	"GET / HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Key: x\r\n\r\n",
 }
 
-// FuzzFirst: a request that First takes is the one that net/http would have read,
-// with the same bytes behind it; and whatever is not taken, or given back, is read
-// as if First had not been called.
+// FuzzFirst: a request that FirstRequest returns is the one that net/http would have
+// read, with the same bytes behind it; and any other, or one that is returned, is read
+// as if FirstRequest had not been called.
 func FuzzFirst(f *testing.F) {
 	for _, seeds := range [][]string{firstSeeds, seeds} {
 		for _, s := range seeds {
@@ -51,15 +51,15 @@ func FuzzFirst(f *testing.F) {
 		checkTaken(t, data, size)
 		want := throughGate(t, data, pieces(size))
 		got := throughGateAfter(t, data, pieces(size), func(g *Conn) {
-			if head, err := g.First(); head != "" {
-				g.Take(head)
-				g.GiveBack(head)
+			if first, err := g.FirstRequest(); first.Head != "" {
+				first.Consume()
+				first.Return(nil)
 			} else if err != nil && len(data) > 0 {
-				t.Errorf("First: %v, though bytes came", err)
+				t.Errorf("FirstRequest: %v, though bytes came", err)
 			}
 		})
 		if !reflect.DeepEqual(got, want) {
-			t.Errorf("after First:\n%+v\nwithout:\n%+v", got, want)
+			t.Errorf("after FirstRequest:\n%+v\nwithout:\n%+v", got, want)
 		}
 	})
 }
@@ -68,14 +68,15 @@ func FuzzFirst(f *testing.F) {
 func checkTaken(t *testing.T, data []byte, size int) {
 	client := &scripted{rest: data, piece: pieces(size)}
 	g := Wrap(client, testLimits, nil).(*Conn)
-	head, _ := g.First()
+	first, _ := g.FirstRequest()
+	head := first.Head
 	if head == "" {
 		return
 	}
 	if !strings.HasPrefix(string(data), head) {
 		t.Fatalf("the head %q is not how the bytes begin", head)
 	}
-	g.Take(head)
+	first.Consume()
 	_, early, _ := g.Detach()
 	if behind := string(early) + string(client.rest); behind != string(data[len(head):]) {
 		t.Errorf("behind the head: %q, want %q", behind, data[len(head):])
@@ -101,9 +102,9 @@ func checkTaken(t *testing.T, data []byte, size int) {
 func TestFirstTakesPlainUpgradesOnly(t *testing.T) {
 	for i, s := range firstSeeds {
 		g := Wrap(&scripted{rest: []byte(s), piece: pieces(0)}, testLimits, nil).(*Conn)
-		head, err := g.First()
-		if want := i == 0 || i == 1 || 3 <= i && i <= 5; (head != "") != want || err != nil {
-			t.Errorf("%q: taken %q, %v; want %v", s, head, err, want)
+		first, err := g.FirstRequest()
+		if want := i == 0 || i == 1 || 3 <= i && i <= 5; (first.Head != "") != want || err != nil {
+			t.Errorf("%q: taken %q, %v; want %v", s, first.Head, err, want)
 		}
 	}
 }
@@ -111,8 +112,8 @@ func TestFirstTakesPlainUpgradesOnly(t *testing.T) {
 // TestFirstOfNobody: a connection without a byte has nobody to answer.
 func TestFirstOfNobody(t *testing.T) {
 	g := Wrap(&scripted{piece: pieces(0)}, testLimits, nil).(*Conn)
-	if head, err := g.First(); head != "" || err != io.EOF {
-		t.Errorf("First: %q, %v; want an end of file", head, err)
+	if first, err := g.FirstRequest(); first.Head != "" || err != io.EOF {
+		t.Errorf("FirstRequest: %q, %v; want an end of file", first.Head, err)
 	}
 	if g.early != nil {
 		t.Error("a buffer is held for nothing")
@@ -125,26 +126,25 @@ func BenchmarkFirst(b *testing.B) {
 	for b.Loop() {
 		client.rest = []byte(handshakeHead)
 		g := Wrap(client, Limits{}, nil).(*Conn)
-		head, _ := g.First()
-		g.Take(head)
-		if _, err := NewRequest(head); err != nil {
+		first, _ := g.FirstRequest()
+		first.Consume()
+		if _, err := NewRequest(first.Head); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
-// TestInherit: somebody else's time counts, and the peer is known even if the
+// TestAdoptState: the deadline that is given counts, and the peer is known even if the
 // connection does not know it.
-func TestInherit(t *testing.T) {
+func TestAdoptState(t *testing.T) {
 	client, server := net.Pipe()
 	defer client.Close()
 	g := Wrap(server, Limits{HeadTimeout: time.Hour}, nil).(*Conn)
 	defer g.Close()
 	peer := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}
-	g.Inherit(peer, time.Now().Add(-time.Second))
-	g.Preload([]byte("GET /"))
-	if head, err := g.First(); head != "" || err != nil { // not in an hour
-		t.Errorf("First: %q, %v", head, err)
+	g.AdoptState(peer, time.Now().Add(-time.Second), []byte("GET /"))
+	if first, err := g.FirstRequest(); first.Head != "" || err != nil { // not in an hour
+		t.Errorf("FirstRequest: %q, %v", first.Head, err)
 	}
 	if got := g.RemoteAddr(); got != peer {
 		t.Errorf("the peer is %v, want %v", got, peer)

@@ -34,13 +34,13 @@
 // Server.Shutdown closes it.
 //
 // A server that can serve some requests without net/http looks at the first one of
-// each connection before net/http does, and takes it or leaves it: [Conn.First].
+// each connection before net/http does: [Conn.FirstRequest].
 //
 // The files: conn.go is the connection and what it reads next; judge.go reads
 // heads, body.go bodies. head.go and target.go are the parser (shared with
 // whatever reads heads without net/http), chunked.go the framing of chunks:
 // pure functions. hold.go is what happens behind an upgrade request, first.go how
-// the first request is taken without net/http, deadline.go the clocks, refuse.go
+// the first request is read without net/http, deadline.go the clocks, refuse.go
 // how a refusal is told, buffer.go the memory. http2.go holds requests that came
 // without a gate to the same rules.
 package h1
