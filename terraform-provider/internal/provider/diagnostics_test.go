@@ -7,7 +7,7 @@ import (
 )
 
 // A mistake's key becomes the deepest attribute on it.
-func TestPlaceOf(t *testing.T) {
+func TestAttributeOf(t *testing.T) {
 	route := routefile.Plain{
 		"match": routefile.Plain{"host": "x", "headers": routefile.Plain{"X.A": routefile.Plain{"regex": "("}, "X": routefile.Plain{"value": "1"}}},
 		"to":    "ws://x",
@@ -36,7 +36,7 @@ func TestPlaceOf(t *testing.T) {
 	}
 }
 
-func TestOwns(t *testing.T) {
+func TestConcerns(t *testing.T) {
 	chat := recordID{routefile.InRoutes, "chat"}
 	for _, tt := range []struct {
 		c    problem

@@ -91,7 +91,7 @@ func TestAccFunctionErrors(t *testing.T) {
 		{`explain("version: 1\nroutes: {}\n", "ftp://h/")`, `URL with the scheme "ftp": want http, https, ws or wss`},
 		{`explain("version: 1\nroutes: {}\n", "http://h/", { verb = "GET" })`, `unknown option "verb": want client, headers, listener, method or upgrade`},
 		{`explain("version: 1\nroutes: {}\n", "http://h/", { client = "me" })`, `client "me": want an IP address`},
-		{`explain("version: 1\nroutes: {}\n", "http://h/", { headers = "a" })`, `headers is no map`},
+		{`explain("version: 1\nroutes: {}\n", "http://h/", { headers = "a" })`, `headers is not a map`},
 		{`explain("version: 1\nroutes: {}\n", "http://h/", "GET")`, `not an object: want {method`},
 	}
 	var steps []resource.TestStep

@@ -248,7 +248,7 @@ to = "ws://x.example"
 drain = { code = 1005 }`), `drain.code "1005"`},
 		{route("a", `match = { path = "/x" }
 to = "ws://x.example"
-backend_tls = { certificate = "c.pem" }`), `backend_tls wants certificate and key together`},
+backend_tls = { certificate = "c.pem" }`), `backend_tls needs certificate and key together`},
 		{route("a b", `match = { path = "/x" }
 to = "ws://x.example"`), `name "a b" of a route`},
 		{route("a", `match = { path = "/x" }
@@ -256,7 +256,7 @@ to = "ws://x.example"`) + route("b", `match = { path = "/x" }
 to = "ws://x.example"`), "Conflicts with another route in this plan"},
 		{strings.Replace(route("a", `match = { path = "/x" }
 to = "ws://x.example"`), "a\" {", "one\" {", 1) + route("a", `match = { path = "/y" }
-to = "ws://x.example"`), `another resource of this run plans route "a" too: want one resource for each name`},
+to = "ws://x.example"`), `another resource in this configuration also manages route "a": use one resource for each name`},
 	} {
 		steps = append(steps, resource.TestStep{Config: provider + tt.config, ExpectError: spaced(tt.want)})
 	}
@@ -306,7 +306,7 @@ resource "tunnelform_route" "b" {
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories,
 		Steps: []resource.TestStep{
-			{Config: config("soon", "/a"), ExpectError: spaced(`timeouts.idle "soon": is no duration`)},
+			{Config: config("soon", "/a"), ExpectError: spaced(`timeouts.idle "soon": is not a duration`)},
 			{
 				Config: config("10m", "/a"),
 				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{

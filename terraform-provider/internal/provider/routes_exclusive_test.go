@@ -52,7 +52,7 @@ func TestAccRoutesExclusive(t *testing.T) {
 				PreConfig: edit(t, file, withStranger), Config: provider + managed + "resource \"tunnelform_routes_exclusive\" \"only\" {\n  routes = [\"a\"]\n  on_others = \"error\"\n}\n",
 				ExpectError: folded(`Unexpected records in the routes file.*routes.yaml:6:\d+: route "stranger"`),
 			},
-			{Config: provider + "resource \"tunnelform_routes_exclusive\" \"only\" {}", ExpectError: folded("neither routes nor pools is given")},
+			{Config: provider + "resource \"tunnelform_routes_exclusive\" \"only\" {}", ExpectError: folded("at least one of routes and pools is required")},
 			{Config: provider + "resource \"tunnelform_routes_exclusive\" \"only\" {\n  routes = []\n  on_others = \"drop\"\n}\n", ExpectError: folded(`"drop": want remove or error`)},
 			{ // a dropped name goes with its resource, and destroying the list deletes nothing
 				PreConfig: edit(t, file, withStranger), Config: provider + managed, Check: holds(file, withStranger),

@@ -123,7 +123,7 @@ func TestAccRoutesFileErrors(t *testing.T) {
 			{Config: provider + wholeFileConfig(toPool), ExpectError: folded(`content:2:\d+: route "a": to "pool://p": unknown pool "p"`)},
 			{Config: provider + wholeFileConfig(oneRoute, `on_destroy = "delete"`), ExpectError: folded(`"delete": want empty or keep`)},
 			{Config: provider + wholeFileConfig(oneRoute), ExpectError: folded(`The routes file exists.*import it first \(terraform import ADDRESS ` + `.*hand: `)},
-			{Config: provider + managed + wholeFileConfig(oneRoute), ExpectError: folded(`this run plans the whole routes file \(tunnelform_routes_file\) and single records`)},
+			{Config: provider + managed + wholeFileConfig(oneRoute), ExpectError: folded(`the configuration manages both the whole routes file \(tunnelform_routes_file\) and single records`)},
 			{Config: provider},
 			{PreConfig: edit(t, file, emptyFile), Config: withContext + wholeFileConfig(toPool), Check: holds(file, toPool)},
 			{Config: strings.ReplaceAll(provider, "file =", "# file =") + wholeFileConfig(toPool), ExpectError: folded("no routes file is configured: set file in the provider block")},
