@@ -343,22 +343,18 @@ func TestLoopWithoutDescriptors(t *testing.T) {
 	r.passes(r.client, r.backend, fromClientFrame(wsproto.OpText, []byte("hello")))
 }
 
-// exhaust uses up all descriptors.
+// exhaust lets no descriptor be opened, whichever are closed meanwhile: what an earlier
+// test has left may be closed at any time.
 func exhaust(t *testing.T) (restore func()) {
 	t.Helper()
-	var old unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.Dup(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	unix.Close(fd)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(fd), Max: old.Max}); err != nil {
-		t.Fatal(err)
-	}
-	var more []*os.File // numbers that were free below
+	return limitDescriptors(t, 0)
+}
+
+// exhaustBelow lets only those be opened that have a number below limit, and uses them up.
+func exhaustBelow(t *testing.T, limit uintptr) (restore func()) {
+	t.Helper()
+	lift := limitDescriptors(t, uint64(limit))
+	var used []*os.File
 	for {
 		f, err := os.Open(os.DevNull)
 		if err != nil {
@@ -367,12 +363,28 @@ func exhaust(t *testing.T) (restore func()) {
 			}
 			break
 		}
-		more = append(more, f)
+		used = append(used, f)
 	}
 	return func() {
-		unix.Setrlimit(unix.RLIMIT_NOFILE, &old)
-		for _, f := range more {
+		lift()
+		for _, f := range used {
 			f.Close()
+		}
+	}
+}
+
+func limitDescriptors(t *testing.T, limit uint64) (restore func()) {
+	t.Helper()
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: limit, Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"syscall"
 	"testing"
@@ -286,24 +285,16 @@ func TestWatchWithoutDescriptors(t *testing.T) {
 }
 
 // TestConnTakesTheReserve: a connection can be made though there is no descriptor
-// left; with no reserve either it is closed.
+// left but the reserve; with none at all it is closed.
 func TestConnTakesTheReserve(t *testing.T) {
 	for _, want := range []error{nil, unix.EMFILE} {
-		if reserve.file != nil { // its number may be beyond the limit to come
-			reserve.file.Close()
-			reserve.file = nil
-		}
 		reserve.keep()
 		fd, client := accepted(t)
-		restore := exhaust(t)
-		if want != nil { // somebody else has it
-			reserve.file.Close()
-			reserve.file = nil
-			taken, err := os.Open(os.DevNull)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer taken.Close()
+		restore := func() {}
+		if want == nil {
+			restore = exhaustBelow(t, reserve.file.Fd()+1)
+		} else {
+			restore = exhaust(t)
 		}
 		conn, err := Conn(fd)
 		restore()
