@@ -106,6 +106,7 @@ var doors = []struct {
 }{
 	{"gopkg.in/yaml.v3", []string{"./proxy/routefile/yamledit"}, false, "its upstream is archived: one import to change when a successor is chosen"},
 	{"github.com/fsnotify/fsnotify", []string{"./reload/store/filestore"}, false, "what it does not notice is worked around in one place"},
+	{"github.com/moby/sys/mountinfo", []string{"./reload/store/filestore"}, false, "which files are mounts of their own"},
 	{"github.com/gorilla/websocket", []string{"./proxy/internal/upstream/health", "./proxy/internal/proxytest", "./proxy/internal/tunnel/tunneltest"}, true, "the independent peer: an echo, or a health check, through our own codec proves nothing"},
 	{"github.com/spf13/cobra", []string{"./proxy/cli"}, false, "commands and flags are the command line's"},
 	{"github.com/spf13/pflag", []string{"./proxy/cli"}, false, "commands and flags are the command line's"},

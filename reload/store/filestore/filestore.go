@@ -56,6 +56,8 @@ type Options struct {
 	// Log receives what an operator should know about the watching, each thing
 	// once. nil discards it.
 	Log *slog.Logger
+
+	atStep func(step string) // called before each step of a write, for tests
 }
 
 const (
@@ -76,6 +78,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.atStep == nil {
+		o.atStep = func(string) {}
 	}
 	return o
 }

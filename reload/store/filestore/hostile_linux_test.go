@@ -5,7 +5,6 @@ package filestore
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -119,45 +118,6 @@ func TestSingleFileMount(t *testing.T) {
 	if n := strings.Count(log.String(), "mount of a single file"); n != 1 {
 		t.Errorf("warned %d times, want once:\n%s", n, log.String())
 	}
-}
-
-func TestParseMountinfo(t *testing.T) {
-	const info = `22 27 0:21 / /proc rw,relatime - proc proc rw
-31 22 8:1 /var/a\040b /etc/with\040space/a\011b\134c rw shared:1 - ext4 /dev/sda1 rw
-bad line
-32 22 8:1 / /odd\04 rw - ext4 /dev/sda1 rw
-`
-	got := parseMountinfo(strings.NewReader(info))
-	for _, want := range []string{"/proc", "/etc/with space/a\tb\\c", `/odd\04`} {
-		if !got[want] {
-			t.Errorf("mount point %q is missing in %v", want, got)
-		}
-	}
-	if len(got) != 3 {
-		t.Errorf("mount points %v, want three", got)
-	}
-}
-
-// FuzzUnescape undoes what the kernel does to a mount point's name
-// (fs/proc_namespace.c: space, tab, newline, backslash and "#").
-func FuzzUnescape(f *testing.F) {
-	f.Add("/plain")
-	f.Add("/with space\tand\\more\n#")
-	f.Add(`/\040`)
-	f.Fuzz(func(t *testing.T, name string) {
-		var escaped strings.Builder
-		for i := range len(name) {
-			if strings.IndexByte(" \t\n\\#", name[i]) >= 0 {
-				fmt.Fprintf(&escaped, `\%03o`, name[i])
-			} else {
-				escaped.WriteByte(name[i])
-			}
-		}
-		if got := unescape(escaped.String()); got != name {
-			t.Errorf("unescape(%q) = %q, want %q", escaped.String(), got, name)
-		}
-		unescape(name) // whatever it is
-	})
 }
 
 // asNobody runs f with the file system rights of user 65534, whatever the test's

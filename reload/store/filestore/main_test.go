@@ -141,7 +141,7 @@ func help(role, path, arg string) error {
 		if _, err := lock(ctx, target); err != nil {
 			return err
 		}
-		if _, err := writeTemp(target, []byte(arg), nil); err != nil {
+		if _, err := s.writeTemp(target, []byte(arg), nil); err != nil {
 			return err
 		}
 		fmt.Println("held")

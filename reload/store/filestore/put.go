@@ -14,10 +14,6 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
-// reached is called before each step of a write by its name. Tests end the
-// process there.
-var reached = func(step string) {}
-
 // commit puts the finished temporary file in place. The revision is compared
 // once more, as late as can be: people's editors do not take the lock. A file
 // that must not exist is linked, not renamed, since that never replaces one.
@@ -25,9 +21,9 @@ func (s *Store) commit(temp, target, prev string) error {
 	if _, err := s.expect(target, prev); err != nil {
 		return err
 	}
-	reached("put")
+	s.opts.atStep("put")
 	if prev == "" {
-		return makeNew(temp, target)
+		return s.makeNew(temp, target)
 	}
 	err := s.swap(temp, target, prev)
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -39,11 +35,11 @@ func (s *Store) commit(temp, target, prev string) error {
 	return err
 }
 
-func makeNew(temp, target string) error {
+func (s *Store) makeNew(temp, target string) error {
 	err := os.Link(temp, target)
 	switch {
 	case err == nil:
-		reached("clear")
+		s.opts.atStep("clear")
 		os.Remove(temp) // if it stays, the next writer sweeps it
 		return nil
 	case errors.Is(err, fs.ErrExist):
@@ -63,10 +59,10 @@ func (s *Store) swap(temp, target, prev string) error {
 	if err := exchange(temp, target); err != nil {
 		return err
 	}
-	reached("look")
+	s.opts.atStep("look")
 	displaced, err := readFile(temp, s.opts.MaxSize)
 	if err == nil && displaced.revision == prev {
-		reached("clear")
+		s.opts.atStep("clear")
 		os.Remove(temp) // if it stays, the next writer sweeps it
 		return nil
 	}

@@ -14,22 +14,9 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
-// atStep runs f when a write reaches a step, for the rest of the test.
-func atStep(t *testing.T, step string, f func()) {
-	t.Helper()
-	before := reached
-	t.Cleanup(func() { reached = before })
-	reached = func(now string) {
-		before(now)
-		if now == step {
-			f()
-		}
-	}
-}
-
-// dieWriting is a helper's life that ends at a step of its write.
+// dieWriting is a helper that is killed at a step of its write.
 func dieWriting(ctx context.Context, s *Store, step string) error {
-	reached = func(now string) {
+	s.opts.atStep = func(now string) {
 		if now == step {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
@@ -114,12 +101,17 @@ func TestSaveWhileReplacing(t *testing.T) {
 				needExchange(t, dir)
 				path, want := filepath.Join(dir, "routes.yaml"), "by hand"
 				put(t, path, "old")
-				atStep(t, "put", func() { save(t, path, "by hand") })
-				if again {
-					want = "by hand again"
-					atStep(t, "look", func() { save(t, path, want) })
+				s := open(t, path, quick)
+				s.opts.atStep = func(step string) {
+					switch {
+					case step == "put":
+						save(t, path, "by hand")
+					case step == "look" && again:
+						want = "by hand again"
+						save(t, path, want)
+					}
 				}
-				_, err := open(t, path, quick).Write(t.Context(), []byte("new"), store.RevisionOf([]byte("old")))
+				_, err := s.Write(t.Context(), []byte("new"), store.RevisionOf([]byte("old")))
 				if !errors.Is(err, store.ErrConflict) {
 					t.Errorf("error %v, want a conflict", err)
 				}

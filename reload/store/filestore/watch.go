@@ -6,9 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/moby/sys/mountinfo"
 )
 
 // watcher turns notifications and polls into wake-ups. Its goroutine ends with
@@ -132,22 +133,17 @@ func (w *watcher) arm(n *notifier) {
 // warnOfMounts tells once of each file that is a mount of its own: it stays the
 // file that was mounted when the original is replaced.
 func (w *watcher) warnOfMounts() {
-	mounts := mountPoints()
 	for _, p := range w.paths() {
-		if !w.warned[p] && isMountedFile(p, mounts) {
+		if !w.warned[p] && isMountedFile(p) {
 			w.warned[p] = true
 			w.opts.Log.Warn("the file is a mount of a single file, so its replacement outside is not seen; mount the directory that holds it instead", "path", p)
 		}
 	}
 }
 
-func isMountedFile(path string, mounts map[string]bool) bool {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return false
-	}
-	real, err := filepath.EvalSymlinks(abs)
-	return err == nil && mounts[real] && !isDir(real)
+func isMountedFile(path string) bool {
+	mounted, err := mountinfo.Mounted(path)
+	return err == nil && mounted && !isDir(path)
 }
 
 // fingerprint is equal for two readings that a reader cannot tell apart.

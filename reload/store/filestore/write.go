@@ -45,6 +45,22 @@ func (s *Store) Write(ctx context.Context, data []byte, prev string) (revision s
 	return store.RevisionOf(data), nil
 }
 
+// Replace writes a file that has no other writers, such as one that others only read: in
+// one step, so that a reader never sees half of it, and readable by everyone.
+func Replace(path string, data []byte) error {
+	s := &Store{opts: Options{}.withDefaults()}
+	public := &content{mode: 0o644, uid: -1, gid: -1} // -1 leaves the owner, chown(2)
+	temp, err := s.writeTemp(path, data, public)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		os.Remove(temp)
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
 // replace does the work; the lock is held.
 func (s *Store) replace(target string, data []byte, prev string) error {
 	old, err := s.expect(target, prev)
@@ -54,9 +70,9 @@ func (s *Store) replace(target string, data []byte, prev string) error {
 	if prev != "" && prev == store.RevisionOf(data) {
 		return nil
 	}
-	reached("sweep")
+	s.opts.atStep("sweep")
 	sweep(target)
-	temp, err := writeTemp(target, data, old)
+	temp, err := s.writeTemp(target, data, old)
 	if err != nil {
 		return err
 	}
@@ -66,7 +82,7 @@ func (s *Store) replace(target string, data []byte, prev string) error {
 		}
 		return err
 	}
-	reached("sync directory")
+	s.opts.atStep("sync directory")
 	return syncDir(filepath.Dir(target))
 }
 
@@ -120,7 +136,7 @@ func tempPrefix(target string) string { return "." + filepath.Base(target) + ".n
 
 // writeTemp makes a synced file beside target with its mode and owner. Nothing
 // is left of it when it fails.
-func writeTemp(target string, data []byte, old *content) (path string, err error) {
+func (s *Store) writeTemp(target string, data []byte, old *content) (path string, err error) {
 	path = filepath.Join(filepath.Dir(target), tempPrefix(target)+rand.Text())
 	perm := fs.FileMode(0o644)
 	if old != nil {
@@ -130,7 +146,7 @@ func writeTemp(target string, data []byte, old *content) (path string, err error
 	if err != nil {
 		return "", err
 	}
-	err = errors.Join(fill(f, data, old), f.Close())
+	err = errors.Join(s.fill(f, data, old), f.Close())
 	if err != nil {
 		os.Remove(path)
 	}
@@ -138,16 +154,16 @@ func writeTemp(target string, data []byte, old *content) (path string, err error
 }
 
 // fill writes, adopts and syncs.
-func fill(f *os.File, data []byte, old *content) error {
-	reached("fill")
+func (s *Store) fill(f *os.File, data []byte, old *content) error {
+	s.opts.atStep("fill")
 	if _, err := f.Write(data); err != nil {
 		return err
 	}
-	reached("adopt")
+	s.opts.atStep("adopt")
 	if err := adopt(f, old); err != nil {
 		return err
 	}
-	reached("sync")
+	s.opts.atStep("sync")
 	return f.Sync()
 }
 

@@ -225,7 +225,7 @@ func TestCommitComparesAgain(t *testing.T) {
 	} {
 		path := filepath.Join(t.TempDir(), "routes.yaml")
 		s := open(t, path, quick)
-		temp, err := writeTemp(path, []byte("new"), nil)
+		temp, err := s.writeTemp(path, []byte("new"), nil)
 		must(t, err)
 		put(t, path, "by hand")
 		if err := s.commit(temp, path, test.prev); !errors.Is(err, store.ErrConflict) {
@@ -266,4 +266,28 @@ func TestReadersSeeWholeContents(t *testing.T) {
 	}
 	close(done)
 	wg.Wait()
+}
+
+// TestReplace: whatever was there, the file is the new one, and everyone can read it.
+func TestReplace(t *testing.T) {
+	old := syscall.Umask(0o077)
+	defer syscall.Umask(old)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "status.json")
+	for _, content := range []string{"first", "second"} {
+		must(t, Replace(path, []byte(content)))
+		info, err := os.Stat(path)
+		must(t, err)
+		if got := get(t, path); got != content || info.Mode().Perm() != 0o644 {
+			t.Errorf("holds %q with mode %v, want %q with 0644", got, info.Mode(), content)
+		}
+		must(t, os.Chmod(path, 0o600))
+	}
+	mkdir(t, dir, "taken")
+	if err := Replace(filepath.Join(dir, "taken"), []byte("new")); err == nil {
+		t.Error("a directory was replaced")
+	}
+	if got := names(t, dir); got != "status.json taken" {
+		t.Errorf("the directory holds %s", got)
+	}
 }
