@@ -75,6 +75,8 @@ var forbidden = []arrow{
 		why: "a pool is given its members; where they were found is not its business"},
 	{from: []string{"./proxy/internal/limits/..."}, to: "./...",
 		why: "it counts; what a client is told about it is said above"},
+	{from: []string{"./proxy/internal/heap/..."}, to: "./...",
+		why: "it tunes the runtime, whatever runs on it"},
 	{from: []string{"./proxy/internal/wsproto/...", "./proxy/internal/match/..."}, to: "net", direct: true,
 		why: "they own no sockets"},
 	{from: []string{"./proxy/internal/wsproto/...", "./proxy/internal/match/..."}, to: "os", direct: true,

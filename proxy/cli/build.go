@@ -1,6 +1,6 @@
 package cli
 
-// From a snapshot of the files to a Table.
+// From the bytes of the files to a Table.
 
 import (
 	"context"
@@ -12,22 +12,20 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
-// errNoFile is for a directory without any routes file, which says nothing: one
-// that is not mounted yet looks like that. Consent to serve nothing is a file
-// that says so.
+// errNoFile is for a set without any file, which a directory that is not mounted yet
+// looks like. Only a file that says so makes the proxy serve nothing.
 var errNoFile = fmt.Errorf("no routes file: want at least one *.yaml or *.yml, with %q in it to serve none", "routes: {}")
 
-// build is the reload loop's Build: parse, check, look at this machine, make a
-// Table, bind what it needs. All that can be wrong with the files is told at once.
+// build is the reload loop's Build. It returns all mistakes of the files at once.
 func (s *service) build(ctx context.Context, snap store.Snapshot, prev *proxy.Table) (*proxy.Table, []string, error) {
 	if len(snap.Documents) == 0 {
 		return nil, nil, errNoFile
 	}
-	leave, err := s.turns.reload(ctx)
+	unlock, err := s.building.forReload(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer leave()
+	defer unlock()
 	files, err := s.files.parse(ctx, snap.Documents)
 	if err != nil {
 		return nil, nil, err
@@ -58,8 +56,8 @@ func (s *service) build(ctx context.Context, snap store.Snapshot, prev *proxy.Ta
 	return table, inputs, nil
 }
 
-// fileCache keeps each file's parse for as long as its content is the same. It
-// belongs to the reload loop's goroutine, but for vanished, which anybody may ask.
+// fileCache keeps each file's parse while its content stays the same. It belongs to the
+// reload loop's goroutine; only vanished is safe for concurrent use.
 type fileCache struct {
 	now    map[string]parsed               // of the last snapshot, by path
 	served atomic.Pointer[map[string]bool] // paths with routes, of the snapshot that is served; never changed
@@ -70,8 +68,8 @@ type parsed struct {
 	file     *routefile.File
 }
 
-// parse reads the documents that have changed. What is wrong with a file stays in
-// it, for Check to tell.
+// parse parses the documents that have changed. Their mistakes are in the files, and Check
+// returns them.
 func (c *fileCache) parse(ctx context.Context, documents []store.Document) ([]*routefile.File, error) {
 	next := make(map[string]parsed, len(documents))
 	files := make([]*routefile.File, 0, len(documents))
@@ -91,8 +89,9 @@ func (c *fileCache) parse(ctx context.Context, documents []store.Document) ([]*r
 	return files, nil
 }
 
-// vanished finds files that had routes and now do not even say so: a file that
-// is written half, or by a tool that lost its input. routes: {} is consent.
+// vanished returns a mistake for each file that had routes and has none now, unless it
+// says "routes: {}": a file that is half written, or written by a tool that lost its
+// input, looks like that.
 func (c *fileCache) vanished(files []*routefile.File) (errs routefile.Errors) {
 	served := c.served.Load()
 	if served == nil {
@@ -110,19 +109,19 @@ func (c *fileCache) vanished(files []*routefile.File) (errs routefile.Errors) {
 	return errs
 }
 
-// commit notes that the last snapshot is served now.
+// commit says that the last snapshot is served.
 func (c *fileCache) commit() {
 	served := make(map[string]bool, len(c.now))
 	for path, p := range c.now {
 		served[path] = len(p.file.Routes) > 0
 	}
 	c.served.Store(&served)
-	if len(c.now) == 1 { // nothing to save: its next content is another one
+	if len(c.now) == 1 { // the next snapshot has other content, so its parse is of no use
 		c.now = nil
 	}
 }
 
-// sources are the files' bytes, for printing mistakes with their lines.
+// sources returns the files' bytes by path.
 func (c *fileCache) sources() map[string][]byte {
 	sources := make(map[string][]byte, len(c.now))
 	for path, p := range c.now {

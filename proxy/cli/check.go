@@ -1,6 +1,6 @@
 package cli
 
-// tunnelform check: every mistake of the routes files, at its place.
+// tunnelform check: every mistake of the routes files, with its position.
 
 import (
 	"context"
@@ -17,17 +17,17 @@ import (
 const checkHelp = `Finds every mistake of the routes files and prints each as file:line:column.
 
 The arguments are files, and directories whose *.yaml and *.yml files (not
-hidden ones, not below) are taken; together they are one set, judged as serve
-judges it. A single "-" is standard input.
+hidden ones, not in subdirectories) are read. Together they are one set, checked
+as serve checks it. A single "-" is standard input.
 
-What only this machine knows is looked at too: certificates, the directories of
-sockets, the names of ports. --offline judges the bytes alone.
+What the files name on this machine is checked too: certificates, the directories
+of sockets, the names of ports. With --offline only the bytes are checked.
 
-Where nothing is wrong, notes may follow: what is right and may yet not be what
+If there is no mistake, notes may be printed, of what is valid and may not be what
 was meant. They change neither the exit status nor what --json prints.
 
-The exit status is 0 when nothing is wrong, 1 when something is, 2 for a wrong
-command line, 3 when a file could not be read.`
+The exit status is 0 without mistakes, 1 with mistakes, 2 for a wrong command
+line, 3 when a file could not be read.`
 
 type checkFlags struct {
 	json    bool
@@ -46,7 +46,7 @@ func newCheckCommand(env *Env) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&flags.json, "json", false, "print a JSON array of {file, line, column, key, text} on standard output")
-	cmd.Flags().BoolVar(&flags.offline, "offline", false, "judge the bytes alone, not what they name on this machine")
+	cmd.Flags().BoolVar(&flags.offline, "offline", false, "check only the bytes, not what they name on this machine")
 	return cmd
 }
 
@@ -58,7 +58,7 @@ func runCheck(ctx context.Context, env *Env, flags checkFlags, paths []string) e
 	if err != nil {
 		return err
 	}
-	files, mistakes, err := judge(ctx, documents, flags.offline)
+	files, mistakes, err := checkDocuments(ctx, documents, flags.offline)
 	if err != nil {
 		return err
 	}
@@ -80,8 +80,8 @@ func runCheck(ctx context.Context, env *Env, flags checkFlags, paths []string) e
 	return err
 }
 
-// someFiles wants at least one argument: an empty list in a script must not pass
-// for a set that is right.
+// someFiles wants at least one argument: an empty list in a script must not pass as a
+// valid set.
 func someFiles(_ *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return usageErrorf("no routes file: want at least one file or directory, or %q for standard input", stdinPath)
@@ -89,7 +89,7 @@ func someFiles(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// onlyStdin refuses standard input beside other files: it belongs to no directory.
+// onlyStdin refuses standard input beside other files.
 func onlyStdin(paths []string) error {
 	if len(paths) > 1 && slices.Contains(paths, stdinPath) {
 		return usageErrorf("standard input (%q) beside other files: want it alone", stdinPath)
@@ -97,9 +97,9 @@ func onlyStdin(paths []string) error {
 	return nil
 }
 
-// judge finds the mistakes of a set, in the order of their places.
-// The error is ctx's cause.
-func judge(ctx context.Context, documents []store.Document, offline bool) ([]*routefile.File, routefile.Errors, error) {
+// checkDocuments parses a set and returns its mistakes, sorted by position. The error is
+// ctx's cause.
+func checkDocuments(ctx context.Context, documents []store.Document, offline bool) ([]*routefile.File, routefile.Errors, error) {
 	var cache fileCache
 	files, err := cache.parse(ctx, documents)
 	if err != nil {
@@ -130,14 +130,14 @@ func printJSON(env *Env, mistakes routefile.Errors) error {
 	return encoder.Encode(mistakesOf(mistakes))
 }
 
-// summary tells a person that something was looked at.
+// summary says what was checked.
 func summary(files []*routefile.File) string {
 	routes, pools := 0, 0
 	for _, f := range files {
 		routes += len(f.Routes)
 		pools += len(f.Pools)
 	}
-	return fmt.Sprintf("nothing is wrong: %s, %s, %s", plural(len(files), "file"), plural(routes, "route"), plural(pools, "pool"))
+	return fmt.Sprintf("no mistakes: %s, %s, %s", plural(len(files), "file"), plural(routes, "route"), plural(pools, "pool"))
 }
 
 func plural(n int, noun string) string {

@@ -1,8 +1,9 @@
-// Package cli is the command line: the only place that knows both the routes
-// file's home and the proxy, and wires them.
+// Package cli is the command line. It is the only package that knows both the proxy and
+// the reload loop, and connects them.
 //
-// One file a command. Exit codes: 0 ok, 1 invalid or different, 2 usage, 3 could
-// not ask (a file that cannot be read, a proxy that does not answer).
+// There is one file a command; serve also has serve_*.go, admin*.go, build*.go, records.go
+// and log_writer.go. Exit codes: 0 ok, 1 invalid or different, 2 usage, 3 for a file that
+// cannot be read or a proxy that does not answer.
 package cli
 
 import (
@@ -22,7 +23,7 @@ import (
 type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
-	IsTerminal     bool // Stderr is a terminal: print for eyes, not for logs
+	IsTerminal     bool // Stderr is a terminal: print for people, not for logs
 }
 
 const (
@@ -31,7 +32,7 @@ const (
 	exitNoRead  = 3
 )
 
-// exitError ends the program with a code. A nil err has been told already.
+// exitError ends the program with a code. With a nil err nothing more is printed.
 type exitError struct {
 	code int
 	err  error
@@ -56,7 +57,6 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return execute(context.Background(), env, args)
 }
 
-// execute runs one command in its world and returns the exit code.
 func execute(ctx context.Context, env *Env, args []string) int {
 	root := newRoot(env)
 	root.SetArgs(args)
@@ -69,8 +69,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// report prints what went wrong and chooses the exit code: an error that does
-// not say its code is one of usage, which is what cobra returns errors for.
+// report prints the error and returns the exit code. An error without a code is one of
+// cobra's, which are about usage.
 func report(env *Env, cmd *cobra.Command, err error) int {
 	if err == nil {
 		return 0
@@ -86,14 +86,14 @@ func report(env *Env, cmd *cobra.Command, err error) int {
 	return exit.code
 }
 
-const rootHelp = `Tunnelform is a WebSocket-first reverse proxy. Its routes stand in one YAML file
-(or several), which it watches: every edit is taken live, without touching a
-tunnel whose own route and backend did not change.
+const rootHelp = `Tunnelform is a WebSocket-first reverse proxy. Its routes are in one YAML file (or
+several), which it watches. An edit takes effect at once, and leaves every tunnel
+open whose own route and backend have not changed.
 
   tunnelform serve routes.yaml        proxy, and follow the file
   tunnelform check routes.yaml        find every mistake in it
-  tunnelform fmt -w routes.yaml       lay it out
-  tunnelform explain routes.yaml URL  say which route a request takes, and why`
+  tunnelform fmt -w routes.yaml       format it
+  tunnelform explain routes.yaml URL  show which route a request takes, and why`
 
 func newRoot(env *Env) *cobra.Command {
 	root := &cobra.Command{
@@ -102,7 +102,7 @@ func newRoot(env *Env) *cobra.Command {
 		Long:          rootHelp,
 		SilenceErrors: true, // report prints them
 		SilenceUsage:  true,
-		// No Args: cobra then refuses a command that it does not know, with the nearest one.
+		// Without Args cobra refuses an unknown command, and suggests the nearest one.
 	}
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
@@ -115,8 +115,7 @@ func newRoot(env *Env) *cobra.Command {
 	return root
 }
 
-// newHelpCommand is cobra's own, but that a topic which does not exist is an
-// error like a command that does not.
+// newHelpCommand replaces cobra's, which does not fail for an unknown topic.
 func newHelpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
@@ -129,14 +128,14 @@ func newHelpCommand(root *cobra.Command) *cobra.Command {
 			if err != nil {
 				return usageErrorf("%w\nsee %s --help", err, root.CommandPath())
 			}
-			cmd.InitDefaultHelpFlag() // which its help lists
+			cmd.InitDefaultHelpFlag() // or the help does not list it
 			return cmd.Help()
 		},
 	}
 }
 
-// printMistakes prints for eyes on a terminal (each with its line and a caret),
-// one a line otherwise.
+// printMistakes prints each mistake on a line, on a terminal with its line of the file and
+// a caret.
 func printMistakes(env *Env, mistakes routefile.Errors, sources map[string][]byte) {
 	if env.IsTerminal {
 		_ = mistakes.Print(env.Stderr, sources)

@@ -1,7 +1,7 @@
 package cli
 
-// tunnelform explain: which route a request takes, why, which came close and why
-// not, and where it goes.
+// tunnelform explain: which route a request takes and why, which routes came close, and
+// where the request goes.
 
 import (
 	"context"
@@ -16,11 +16,11 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-const explainHelp = `Says which route of the files a request takes, why, which routes came close and
-why they did not win, and where the request goes. Nothing is dialled.
+const explainHelp = `Shows which route of the files a request takes and why, which routes came close
+and why they did not win, and where the request goes. No backend is contacted.
 
 The argument with a scheme (http, https, ws or wss) is the request's URL; ws and
-wss ask for a WebSocket. The others are files and directories; without any it is
+wss ask for a WebSocket. The others are files and directories; the default is
 routes.yaml.
 
   tunnelform explain routes.yaml wss://chat.example.com/rooms/7/ws
@@ -39,9 +39,9 @@ func newExplainCommand(env *Env) *cobra.Command {
 	var flags explainFlags
 	cmd := &cobra.Command{
 		Use:   "explain [FILE|DIR...] URL",
-		Short: "Say which route a request takes, and why",
+		Short: "Show which route a request takes, and why",
 		Long:  explainHelp,
-		Args:  cobra.ArbitraryArgs, // question says what is missing
+		Args:  cobra.ArbitraryArgs, // question checks them
 		RunE: func(cmd *cobra.Command, args []string) error {
 			question, paths, err := flags.question(args)
 			if err != nil {
@@ -54,13 +54,13 @@ func newExplainCommand(env *Env) *cobra.Command {
 	f.StringVarP(&flags.method, "method", "X", "GET", "the request's method")
 	f.StringArrayVarP(&flags.headers, "header", "H", nil, "a header line, 'Name: value'; may be repeated")
 	f.StringVar(&flags.upgrade, "upgrade", "", "the protocol that the request asks to upgrade to")
-	f.StringVar(&flags.listener, "listener", "", "the listener that the request comes in on")
+	f.StringVar(&flags.listener, "listener", "", "the listener that receives the request")
 	f.StringVar(&flags.client, "client", "", "the client's address")
-	f.BoolVar(&flags.all, "all", false, "list every route, not just those that came close")
+	f.BoolVar(&flags.all, "all", false, "list every route, not only those that came close")
 	return cmd
 }
 
-// question makes the request of the flags, and tells the URL from the files.
+// question makes a request of the flags and the arguments.
 func (flags explainFlags) question(args []string) (q routefile.Question, paths []string, err error) {
 	address := ""
 	for _, arg := range args {
@@ -68,7 +68,7 @@ func (flags explainFlags) question(args []string) (q routefile.Question, paths [
 		case !strings.Contains(arg, "://"):
 			paths = append(paths, arg)
 		case address != "":
-			return q, nil, usageErrorf("two URLs, %q and %q: one is explained at a time", address, arg)
+			return q, nil, usageErrorf("two URLs, %q and %q: want one", address, arg)
 		default:
 			address = arg
 		}
@@ -85,7 +85,7 @@ func (flags explainFlags) question(args []string) (q routefile.Question, paths [
 	return q, paths, flags.complete(&q)
 }
 
-// complete puts what the URL does not say into the request.
+// complete adds to the request what is not in the URL.
 func (flags explainFlags) complete(q *routefile.Question) (err error) {
 	q.Method, q.Listener = strings.ToUpper(flags.method), flags.listener
 	if flags.client != "" {
@@ -99,7 +99,7 @@ func (flags explainFlags) complete(q *routefile.Question) (err error) {
 			return usageErrorf("-H %q: want 'Name: value'", line)
 		}
 		if name, value = strings.TrimSpace(name), strings.TrimSpace(value); strings.EqualFold(name, "Host") {
-			q.URL.Host = value // as the request would say it
+			q.URL.Host = value // Host is no header field of http.Request
 			continue
 		}
 		q.Header.Add(name, value)
@@ -107,13 +107,12 @@ func (flags explainFlags) complete(q *routefile.Question) (err error) {
 	return nil
 }
 
-// checkListener refuses a listener that the files do not have: no request comes
-// in on it, and the answer would mislead.
+// checkListener refuses a listener that the files do not have.
 func (flags explainFlags) checkListener(set *routefile.Set) error {
 	if flags.listener == "" || set.Listeners[flags.listener] != nil {
 		return nil
 	}
-	return usageErrorf("--listener %q: the files have no such listener: want %s",
+	return usageErrorf("--listener %q is not in the files: want %s",
 		flags.listener, strings.Join(slices.Sorted(maps.Keys(set.Listeners)), " or "))
 }
 
@@ -151,11 +150,11 @@ func printExplanation(env *Env, flags explainFlags, q routefile.Question, e *rou
 	printVerdicts(env, flags.all, e)
 }
 
-// fewRoutes is how many routes that did not even come close are worth reading.
+// fewRoutes is how many routes that did not come close are printed.
 const fewRoutes = 20
 
-// printVerdicts lists the routes that came close, and the others too when they
-// are asked for, or when no route matched and they are few.
+// printVerdicts lists the routes that came close, and the others with --all, or when no
+// route matched and they are few.
 func printVerdicts(env *Env, all bool, e *routefile.Explanation) {
 	var near, far []routefile.Verdict
 	for _, v := range e.Verdicts {

@@ -1,6 +1,6 @@
 package cli
 
-// tunnelform fmt: routes files in the canonical layout.
+// tunnelform fmt: the canonical layout of routes files.
 
 import (
 	"bytes"
@@ -16,12 +16,12 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store/filestore"
 )
 
-const fmtHelp = `Lays routes files out: two spaces a level, keys in the order of the reference,
-comments and single blank lines kept. The result means the same.
+const fmtHelp = `Formats routes files: two spaces a level, keys in the order of the reference.
+Comments and single blank lines are kept, and the meaning does not change.
 
-It is printed on standard output; -d prints what would change instead, and exits
-with 1 if anything would; -w writes it to the file, all of it or nothing, mode
-and owner kept. A single "-" is standard input.`
+The result is printed on standard output. -d prints a diff instead, and exits with
+1 if there is one. -w replaces the file atomically and keeps its mode and owner.
+A single "-" is standard input.`
 
 type fmtFlags struct {
 	diff  bool
@@ -32,7 +32,7 @@ func newFmtCommand(env *Env) *cobra.Command {
 	var flags fmtFlags
 	cmd := &cobra.Command{
 		Use:   "fmt FILE|DIR...",
-		Short: "Lay the routes files out",
+		Short: "Format the routes files",
 		Long:  fmtHelp,
 		Args:  someFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -49,7 +49,7 @@ func runFmt(ctx context.Context, env *Env, flags fmtFlags, paths []string) error
 		return err
 	}
 	if flags.diff && flags.write {
-		return usageErrorf("-d and -w: want one of them")
+		return usageErrorf("-d and -w: want only one of them")
 	}
 	if flags.write && paths[0] == stdinPath {
 		return usageErrorf("-w with standard input: want a file to write to")
@@ -79,7 +79,7 @@ func runFmt(ctx context.Context, env *Env, flags fmtFlags, paths []string) error
 	return nil
 }
 
-// formatOne formats one file and says what is in the way if it cannot be.
+// formatOne formats one file, or prints why it cannot.
 func formatOne(env *Env, d store.Document) ([]byte, bool) {
 	formatted, err := routefile.Format(d.Data)
 	if err == nil {
@@ -88,11 +88,11 @@ func formatOne(env *Env, d store.Document) ([]byte, bool) {
 	var layout *routefile.LayoutError
 	if errors.As(err, &layout) {
 		layout.Pos.File = d.Path
-		place := &routefile.Error{Pos: layout.Pos, Record: layout.Record, Text: layout.Text}
-		printMistakes(env, routefile.Errors{place}, sourcesOf([]store.Document{d}))
+		mistake := &routefile.Error{Pos: layout.Pos, Record: layout.Record, Text: layout.Text}
+		printMistakes(env, routefile.Errors{mistake}, sourcesOf([]store.Document{d}))
 		return nil, false
 	}
-	// What is no YAML, the parser tells with its place.
+	// Format does not say where a file is not YAML, but Parse does.
 	if _, mistakes := routefile.Parse(d.Path, d.Data); len(mistakes) > 0 {
 		printMistakes(env, mistakes, sourcesOf([]store.Document{d}))
 		return nil, false
@@ -101,7 +101,7 @@ func formatOne(env *Env, d store.Document) ([]byte, bool) {
 	return nil, false
 }
 
-// deliver prints or writes one result and says whether it differs from the file.
+// deliver prints or writes one result, and reports whether it differs from the file.
 func (flags fmtFlags) deliver(ctx context.Context, env *Env, d store.Document, formatted []byte) (different bool, err error) {
 	different = !bytes.Equal(d.Data, formatted)
 	switch {
@@ -115,8 +115,8 @@ func (flags fmtFlags) deliver(ctx context.Context, env *Env, d store.Document, f
 	return different, err
 }
 
-// replaceFile writes through the store, so that a file which Terraform or another
-// fmt has changed meanwhile is not overwritten.
+// replaceFile writes through the store, which does not overwrite what Terraform or
+// another fmt has written meanwhile.
 func replaceFile(ctx context.Context, d store.Document, data []byte) error {
 	file, err := filestore.Open(d.Path, filestore.Options{MaxSize: routefile.MaxBytes})
 	if err != nil {

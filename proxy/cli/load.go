@@ -1,6 +1,6 @@
 package cli
 
-// Reading routes files for the commands that look at them once.
+// Reading routes files for the commands that need them once.
 
 import (
 	"context"
@@ -14,8 +14,7 @@ import (
 // stdinPath is the argument that means standard input.
 const stdinPath = "-"
 
-// readDocuments reads files and directories as serve would, but once; "-" alone
-// is standard input.
+// readDocuments reads files and directories as serve does; "-" alone is standard input.
 func readDocuments(env *Env, paths []string) ([]store.Document, error) {
 	if len(paths) == 1 && paths[0] == stdinPath {
 		data, err := io.ReadAll(io.LimitReader(env.Stdin, routefile.MaxBytes+1))
@@ -38,13 +37,13 @@ func readDocuments(env *Env, paths []string) ([]store.Document, error) {
 	return snapshot.Documents, nil
 }
 
-// loadFiles reads, parses and checks; mistakes are printed and end the command.
+// loadFiles reads, parses and checks files. It prints their mistakes.
 func loadFiles(ctx context.Context, env *Env, paths []string) ([]*routefile.File, error) {
 	documents, err := readDocuments(env, paths)
 	if err != nil {
 		return nil, err
 	}
-	files, mistakes, err := judge(ctx, documents, true)
+	files, mistakes, err := checkDocuments(ctx, documents, true)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,7 @@
 package cli
 
-// What is served, record by record: for those who own one record of a file and
-// want to know whether the proxy has taken theirs.
+// The hashes of the records that are served, for tools that own one record of a file and
+// ask whether the proxy serves theirs.
 
 import (
 	"maps"
@@ -13,62 +13,60 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
-// recordBook knows the files that are served. Safe for concurrent use. Hashes
-// are made when somebody asks; until then a file's bytes are kept, which are a
-// small part of what its records take.
-type recordBook struct {
-	wanted bool // somebody may ask; set before the first file is served
+// servedRecords makes the hashes when they are asked for; until then it keeps a file's
+// bytes, which are a small part of what its records take. Safe for concurrent use.
+type servedRecords struct {
+	enabled bool // set before the first file is served
 
-	mu         sync.Mutex
+	mu         sync.Mutex // guards what follows
 	generation uint64
-	files      []recordsOf
+	files      []servedFile
 }
 
-// recordsOf is one file's page.
-type recordsOf struct {
+type servedFile struct {
 	document store.Document // without Data once it is hashed
-	hashes   statusapi.FileRecords
+	records  statusapi.FileRecords
 	hashed   bool
 }
 
-// serve notes what is served from now on.
-func (b *recordBook) serve(generation uint64, files map[string]parsed) {
-	if !b.wanted {
+// set replaces the files.
+func (r *servedRecords) set(generation uint64, files map[string]parsed) {
+	if !r.enabled {
 		return
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	known := map[string]recordsOf{}
-	for _, page := range b.files {
-		known[page.document.Path] = page
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := map[string]servedFile{}
+	for _, f := range r.files {
+		before[f.document.Path] = f
 	}
-	b.generation, b.files = generation, nil
+	r.generation, r.files = generation, nil
 	for _, path := range slices.Sorted(maps.Keys(files)) {
-		page := known[path]
-		if document := files[path].document; page.document.Revision != document.Revision {
-			page = recordsOf{document: document}
+		f := before[path]
+		if document := files[path].document; f.document.Revision != document.Revision {
+			f = servedFile{document: document}
 		}
-		b.files = append(b.files, page)
+		r.files = append(r.files, f)
 	}
 }
 
-// list gives every record's hash. The maps are shared: they are not to be changed.
-func (b *recordBook) list() statusapi.Records {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	all := statusapi.Records{Generation: b.generation, Files: []statusapi.FileRecords{}}
-	for i := range b.files {
-		page := &b.files[i]
-		if !page.hashed {
-			page.hashes, page.hashed = hashesOf(page.document), true
-			page.document.Data = nil
+// hashes returns every record's hash. The maps must not be changed.
+func (r *servedRecords) hashes() statusapi.Records {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := statusapi.Records{Generation: r.generation, Files: []statusapi.FileRecords{}}
+	for i := range r.files {
+		f := &r.files[i]
+		if !f.hashed {
+			f.records, f.hashed = hashRecords(f.document), true
+			f.document.Data = nil
 		}
-		all.Files = append(all.Files, page.hashes)
+		all.Files = append(all.Files, f.records)
 	}
 	return all
 }
 
-func hashesOf(d store.Document) statusapi.FileRecords {
+func hashRecords(d store.Document) statusapi.FileRecords {
 	f, _ := routefile.Parse(d.Path, d.Data)
 	all := statusapi.FileRecords{
 		Path: d.Path, Revision: d.Revision,
@@ -84,4 +82,4 @@ func hashesOf(d store.Document) statusapi.FileRecords {
 }
 
 // Records implements admin.Proxy.
-func (s *service) Records() statusapi.Records { return s.records.list() }
+func (s *service) Records() statusapi.Records { return s.records.hashes() }

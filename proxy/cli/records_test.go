@@ -7,10 +7,10 @@ import (
 )
 
 // A record's hash changes with the record, and with nothing else.
-func TestRecordBook(t *testing.T) {
+func TestServedRecords(t *testing.T) {
 	var cache fileCache
-	book := recordBook{wanted: true}
-	if all := book.list(); len(all.Files) != 0 {
+	records := servedRecords{enabled: true}
+	if all := records.hashes(); len(all.Files) != 0 {
 		t.Errorf("before anything is served: %+v", all)
 	}
 	serve := func(generation uint64, texts map[string]string) map[string]string {
@@ -21,9 +21,9 @@ func TestRecordBook(t *testing.T) {
 		if _, err := cache.parse(t.Context(), documents); err != nil {
 			t.Fatal(err)
 		}
-		book.serve(generation, cache.now)
+		records.set(generation, cache.now)
 		cache.commit()
-		all := book.list()
+		all := records.hashes()
 		if all.Generation != generation || len(all.Files) != len(texts) {
 			t.Errorf("got generation %d with %d files, want %d with %d", all.Generation, len(all.Files), generation, len(texts))
 		}
@@ -56,12 +56,12 @@ func TestRecordBook(t *testing.T) {
 	}
 }
 
-// Nothing is kept for a question that nobody can ask.
-func TestRecordBookWithoutAdmin(t *testing.T) {
+// Without the admin API nothing is kept.
+func TestServedRecordsWithoutAdmin(t *testing.T) {
 	var cache fileCache
-	var book recordBook
+	var records servedRecords
 	cache.parse(t.Context(), []store.Document{{Path: "a.yaml", Data: []byte("version: 1\nroutes: {a: {match: {path: /a}, respond: {}}}\n")}})
-	if book.serve(1, cache.now); len(book.files) != 0 {
-		t.Errorf("%d files kept", len(book.files))
+	if records.set(1, cache.now); len(records.files) != 0 {
+		t.Errorf("%d files kept", len(records.files))
 	}
 }

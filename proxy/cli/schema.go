@@ -8,8 +8,8 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-const schemaHelp = `Prints the JSON Schema (draft-07) of the routes file, with which an editor
-completes and explains keys:
+const schemaHelp = `Prints the JSON Schema (draft-07) of the routes file, for editors that complete
+and explain keys:
 
   tunnelform schema > routes.schema.json
 
@@ -17,8 +17,8 @@ and, in the first line of the routes file:
 
   # yaml-language-server: $schema=routes.schema.json
 
-It says which keys there are and what may stand at them. What records mean
-together only check knows.`
+The schema has the keys and their values. Mistakes between records are found only
+by check.`
 
 func newSchemaCommand(env *Env) *cobra.Command {
 	return &cobra.Command{

@@ -1,6 +1,6 @@
 package cli
 
-// tunnelform status: what a running proxy says of itself.
+// tunnelform status: what a running proxy serves.
 
 import (
 	"context"
@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,15 +22,15 @@ import (
 
 const statusHelp = `Asks a running proxy's admin API (serve --admin) what it serves.
 
-With --wait it answers once it is known what became of a revision, which is the
-sha256 of a routes file:
+With --wait it answers when it is known whether a revision, the sha256 of a routes
+file, is served:
 
   tunnelform status --wait $(sha256sum < routes.yaml | cut -d' ' -f1)
 
-Exit codes: 0 all is well, 1 the files hold something that was refused, or the
-revision waited for is not served, 3 the proxy could not be asked.`
+The exit status is 0 when the files are served, 1 when they were refused or the
+revision that was waited for is not served, 2 for a wrong command line, 3 when the
+proxy did not answer.`
 
-// defaultAdmin is where status asks.
 const defaultAdmin = "127.0.0.1:9901"
 
 type statusFlags struct {
@@ -56,7 +58,7 @@ func newStatusCommand(env *Env) *cobra.Command {
 	f.StringVar(&flags.admin, "admin", defaultAdmin, "the admin address: host:port or unix:/path")
 	f.StringVar(&flags.wait, "wait", "", "a revision to wait for")
 	f.DurationVar(&flags.timeout, "timeout", 30*time.Second, "how long to wait")
-	f.BoolVar(&flags.json, "json", false, "print the API's answer as it is")
+	f.BoolVar(&flags.json, "json", false, "print the answer of the API as JSON")
 	return cmd
 }
 
@@ -74,8 +76,8 @@ func runStatus(ctx context.Context, env *Env, flags statusFlags) error {
 	} else {
 		printStatus(env.Stdout, status)
 	}
-	waitedInVain := status.Outcome != "" && status.Outcome != statusapi.Served
-	if waitedInVain || status.Refused != nil && status.Outcome == "" {
+	notServed := status.Outcome != "" && status.Outcome != statusapi.Served
+	if notServed || status.Refused != nil && status.Outcome == "" {
 		return &exitError{code: exitInvalid}
 	}
 	return nil
@@ -106,6 +108,19 @@ func askStatus(ctx context.Context, flags statusFlags) ([]byte, error) {
 	return body, err
 }
 
+// adminClient returns a client for the admin API at "host:port" or "unix:/path".
+func adminClient(address string) (client *http.Client, base string) {
+	path, isUnix := strings.CutPrefix(address, "unix:")
+	if !isUnix {
+		return &http.Client{}, "http://" + address
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}
+	return &http.Client{Transport: &http.Transport{DialContext: dial}}, "http://localhost"
+}
+
 func printStatus(w io.Writer, s statusapi.Status) {
 	ready := "ready"
 	if !s.Ready {
@@ -126,13 +141,13 @@ func printStatus(w io.Writer, s statusapi.Status) {
 	if s.Refused == nil {
 		return
 	}
-	fmt.Fprintf(w, "REFUSED at %s: what stands in the files is not what is served\n", s.Refused.At.Format(time.RFC3339))
+	fmt.Fprintf(w, "REFUSED at %s: the files are not what is served\n", s.Refused.At.Format(time.RFC3339))
 	for _, m := range s.Refused.Mistakes {
 		fmt.Fprintf(w, "  %s\n", m)
 	}
 }
 
-// redials is said of a proxy that has redialled, or is about to.
+// redials is "" for a proxy without redials.
 func redials(t statusapi.Tunnels) string {
 	if t.Moving == 0 && t.Redialled == 0 {
 		return ""

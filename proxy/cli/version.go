@@ -1,6 +1,6 @@
 package cli
 
-// tunnelform version: which build this is.
+// tunnelform version: the version of this build.
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ var version = ""
 func newVersionCommand(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print which build this is",
+		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		Run: func(*cobra.Command, []string) {
 			fmt.Fprint(env.Stdout, versionLine())
@@ -24,12 +24,11 @@ func newVersionCommand(env *Env) *cobra.Command {
 	}
 }
 
-// versionLine is what the command and the flag --version print.
 func versionLine() string {
 	return fmt.Sprintf("tunnelform %s %s %s/%s\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// versionText is the release, or what Go knows of the build.
+// versionText is the release, or what Go has recorded of the build.
 func versionText() string {
 	if version != "" {
 		return version
@@ -41,8 +40,8 @@ func versionText() string {
 	return buildText(info)
 }
 
-// buildText is a module's version or, of a build from a working tree, its
-// commit: "(devel) 1a2b3c4d5e6f, changed".
+// buildText is the module's version or, for a build from a working tree, its commit:
+// "(devel) 1a2b3c4d5e6f, changed".
 func buildText(info *debug.BuildInfo) string {
 	if v := info.Main.Version; v != "" && v != "(devel)" {
 		return v

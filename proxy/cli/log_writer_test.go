@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// slowReader is a log's reader that stands still until it is let go on.
+// slowReader is a log's reader that is blocked until goOn is closed.
 type slowReader struct {
 	goOn chan struct{}
 	got  bytes.Buffer
@@ -23,11 +23,11 @@ func (r *slowReader) Write(p []byte) (int, error) {
 	return r.got.Write(p)
 }
 
-func TestLinesAreWrittenTogetherAndInOrder(t *testing.T) {
+func TestLogWriterBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reader := &slowReader{goOn: make(chan struct{})}
 		close(reader.goOn)
-		l := &lines{to: reader}
+		l := &logWriter{to: reader}
 		var want strings.Builder
 		for i := range 100 {
 			fmt.Fprintf(l, "line %d\n", i)
@@ -49,17 +49,17 @@ func TestLinesAreWrittenTogetherAndInOrder(t *testing.T) {
 	})
 }
 
-func TestLinesNeverWait(t *testing.T) {
+func TestLogWriterNeverBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reader := &slowReader{goOn: make(chan struct{})}
-		l := &lines{to: reader}
-		l.tell = func(lost int) { fmt.Fprintf(l, "%d lines lost\n", lost) }
+		l := &logWriter{to: reader}
+		l.reportLost = func(lost int) { fmt.Fprintf(l, "%d lines lost\n", lost) }
 		line := []byte(strings.Repeat("x", 1023) + "\n")
-		for range 2 { // the first lot is being written, the second waits
-			for range waitingBytes / len(line) {
+		for range 2 { // the first batch is being written, the second is pending
+			for range maxPending / len(line) {
 				_, _ = l.Write(line)
 			}
-			time.Sleep(2 * lineDelay)
+			time.Sleep(2 * batchDelay)
 			synctest.Wait()
 		}
 		for range 7 {
@@ -69,8 +69,8 @@ func TestLinesNeverWait(t *testing.T) {
 		close(reader.goOn)
 		l.flush()
 		got := reader.got.String()
-		if n := strings.Count(got, "x\n"); n != 2*waitingBytes/len(line) {
-			t.Errorf("%d lines written, want %d", n, 2*waitingBytes/len(line))
+		if n := strings.Count(got, "x\n"); n != 2*maxPending/len(line) {
+			t.Errorf("%d lines written, want %d", n, 2*maxPending/len(line))
 		}
 		if !strings.HasSuffix(got, "\n7 lines lost\n") {
 			t.Errorf("it ends with %q, want how many were lost", got[max(0, len(got)-40):])
@@ -78,9 +78,9 @@ func TestLinesNeverWait(t *testing.T) {
 	})
 }
 
-func TestLinesOfManyAreWhole(t *testing.T) {
+func TestLogWriterConcurrent(t *testing.T) {
 	var got bytes.Buffer
-	l := &lines{to: &got}
+	l := &logWriter{to: &got}
 	var writers sync.WaitGroup
 	for i := range 8 {
 		writers.Go(func() {

@@ -10,32 +10,32 @@ import (
 // TestReloadWaitsForOneCheck, however many wait.
 func TestReloadWaitsForOneCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns()
-		leaveFirst, err := turns.check(t.Context())
+		lock := newBuildLock()
+		unlockFirst, err := lock.forCheck(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		order := make(chan string, 4)
-		judge := func(name string, enter func(context.Context) (func(), error)) {
+		run := func(name string, acquire func(context.Context) (func(), error)) {
 			go func() {
-				leave, err := enter(t.Context())
+				unlock, err := acquire(t.Context())
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				order <- name
-				leave()
+				unlock()
 			}()
 			synctest.Wait()
 		}
 		for range 3 {
-			judge("check", turns.check)
+			run("check", lock.forCheck)
 		}
-		judge("reload", turns.reload)
+		run("reload", lock.forReload)
 		if len(order) > 0 {
-			t.Error("two judgements at a time")
+			t.Error("two runments at a time")
 		}
-		leaveFirst()
+		unlockFirst()
 		synctest.Wait()
 		if first := <-order; first != "reload" {
 			t.Errorf("the first is a %s", first)
@@ -43,21 +43,21 @@ func TestReloadWaitsForOneCheck(t *testing.T) {
 	})
 }
 
-func TestTurnEndsWithItsContext(t *testing.T) {
-	turns := newTurns()
-	leave, err := turns.reload(t.Context())
+func TestBuildLockContext(t *testing.T) {
+	lock := newBuildLock()
+	unlock, err := lock.forReload(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	gone := errors.New("gone")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(gone)
-	if _, err := turns.check(ctx); err != gone {
+	if _, err := lock.forCheck(ctx); err != gone {
 		t.Errorf("check: %v", err)
 	}
-	leave()
-	if leave, err = turns.check(t.Context()); err != nil {
-		t.Fatalf("a check that gave up keeps its turn: %v", err)
+	unlock()
+	if unlock, err = lock.forCheck(t.Context()); err != nil {
+		t.Fatalf("a check that gave up holds the lock: %v", err)
 	}
-	leave()
+	unlock()
 }

@@ -1,4 +1,4 @@
-package cli
+package heap
 
 import (
 	"context"
@@ -16,28 +16,28 @@ func collections() uint32 {
 	return stats.NumForcedGC
 }
 
-// TestTendHeapGivesBack: once after each burst, when it is over, and never while nothing happens.
-func TestTendHeapGivesBack(t *testing.T) {
+// TestTend: memory is returned once after each burst, and never while nothing happens.
+func TestTend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var opened atomic.Uint64
-		go tendHeap(ctx, opened.Load)
+		go Tend(ctx, opened.Load)
 		after := func(d time.Duration) uint32 {
 			before := collections()
 			time.Sleep(d)
 			synctest.Wait()
 			return collections() - before
 		}
-		if n := after(10 * quiet); n != 0 {
+		if n := after(10 * interval); n != 0 {
 			t.Errorf("%d collections although no tunnel has opened", n)
 		}
 		for range 5 {
 			opened.Add(100)
-			if n := after(quiet); n != 0 {
+			if n := after(interval); n != 0 {
 				t.Errorf("%d collections in the middle of a burst", n)
 			}
 		}
-		if n := after(10 * quiet); n != 1 {
+		if n := after(10 * interval); n != 1 {
 			t.Errorf("%d collections after a burst, want 1", n)
 		}
 		cancel()
@@ -45,8 +45,8 @@ func TestTendHeapGivesBack(t *testing.T) {
 	})
 }
 
-// TestGCPercent: a small heap has the whole head room, a large one Go's own, and it
-// never jumps.
+// TestGCPercent: a small heap has the whole head room, a large one Go's own, and the
+// percentage only falls as the heap grows.
 func TestGCPercent(t *testing.T) {
 	before := gcPercent(0)
 	if before != 400 {
