@@ -56,7 +56,7 @@ resource "tunnelform_route" "chat" {
 			},
 			{
 				Config:      config(`a = { url = "ws://10.0.0.1:9000" }, b = { url = "ws://10.0.0.1:9000" }`),
-				ExpectError: spaced(`backends.b.url "ws://10.0.0.1:9000" is backend "a" too`),
+				ExpectError: spaced(`backends.b.url "ws://10.0.0.1:9000" is backend "a"`),
 			},
 			{ // both go, the route first: nobody may refer to a pool that is gone
 				Config: provider,
