@@ -135,7 +135,7 @@ func (c *checker) checkBackends(p placed[*Pool]) {
 		}
 		identity := b.URL.Scheme + "://" + b.URL.Host
 		if before, twice := first[identity]; twice {
-			c.at(p.file, append(keys, "url"), record, "backends.%s.url %q is backend %q : list each server once", name, b.URL.Raw, before)
+			c.at(p.file, append(keys, "url"), record, "backends.%s.url %q is backend %q: list each server once", name, b.URL.Raw, before)
 			continue
 		}
 		first[identity] = name
