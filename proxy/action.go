@@ -87,7 +87,7 @@ func (x *exchange) respond() {
 }
 
 func (x *exchange) answerStatus() {
-	body, err := json.MarshalIndent(x.server.status(), "", "  ")
+	body, err := json.MarshalIndent(x.h.Status(), "", "  ")
 	if err != nil {
 		x.refuse(refuse(http.StatusInternalServerError, "no status", err))
 		return
@@ -133,7 +133,7 @@ func (x *exchange) forward() {
 
 // actAnew routes the request again: the routes have changed while it waited.
 func (x *exchange) actAnew() {
-	if rf := x.route(x.server.current()); rf != nil {
+	if rf := x.route(x.h.Current()); rf != nil {
 		x.refuse(rf)
 		return
 	}
@@ -247,7 +247,7 @@ func (x *exchange) carry(path, query string, answer *http.Response) {
 	if len(x.rt.to.pool.Members()) > 1 {
 		hop.Another = x.another
 	}
-	x.server.forwarder.Forward(x.w, r, hop)
+	x.h.forwarder.Forward(x.w, r, hop)
 }
 
 // public is how the client sees what the backend calls its own. Only a prefix

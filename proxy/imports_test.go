@@ -59,7 +59,7 @@ var forbidden = []arrow{
 		why: "arrows point down"},
 	{from: []string{
 		"./proxy/internal/match/...", "./proxy/internal/h1/...", "./proxy/internal/wsproto/...", "./proxy/internal/tunnel/...",
-		"./proxy/internal/forward/...", "./proxy/internal/upstream/...", "./proxy/internal/drain/...", "./proxy/internal/echo/...", "./proxy/internal/discovery/...",
+		"./proxy/internal/forward/...", "./proxy/internal/upstream/...", "./proxy/internal/drain/...", "./proxy/internal/echo/...", "./proxy/internal/discovery/...", "./proxy/internal/listen/...",
 	}, to: "./proxy/routefile/...",
 		why: "the engine's rooms take plain data of their own; package proxy translates"},
 	{from: []string{"./proxy/internal/wsproto/...", "./proxy/internal/match/..."}, to: "./...", direct: true,
@@ -71,6 +71,9 @@ var forbidden = []arrow{
 		why: "the echo is a server like any other; it knows nothing of the proxy before it"},
 	{from: []string{"./proxy/internal/discovery/..."}, to: "./proxy/internal/drain/...",
 		why: "what new members mean for open tunnels is for the receiver of its events"},
+	{from: []string{"./proxy/internal/listen/..."}, to: "./...", direct: true,
+		toBut: []string{"./proxy/internal/h1", "./proxy/internal/tunnel", "./internal/regularfile"},
+		why:   "it accepts connections; which routes there are, and what is done with a request, its Handler and its Config say"},
 	{from: []string{"./proxy/internal/upstream/..."}, to: "./proxy/internal/discovery/...",
 		why: "a pool is given its members; where they were found is not its business"},
 	{from: []string{"./proxy/internal/limits/..."}, to: "./...",

@@ -17,3 +17,18 @@
 // reload loop); open tunnels to the drain.Group; a tunnel's bytes to the tunnel
 // engine. Nothing here reads the routes file or knows where it lives.
 package proxy
+
+import (
+	"log"
+	"log/slog"
+	"net"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/listen"
+)
+
+// Listen listens on "host:port" or "unix:/path". A unix socket on which no process
+// listens is what a killed process leaves behind: it is replaced.
+func Listen(address string) (net.Listener, error) { return listen.Listen(address) }
+
+// DebugLog returns an http.Server's ErrorLog that logs at the level debug.
+func DebugLog(to *slog.Logger) *log.Logger { return listen.DebugLog(to) }

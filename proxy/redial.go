@@ -39,7 +39,7 @@ func (a *attempt) mayRedial(agreed wsproto.Agreed) bool {
 // redialler finds backends for one open tunnel. It keeps what the handshake was made
 // of, and no Table. It belongs to whoever calls redial, one call at a time.
 type redialler struct {
-	server   *Server
+	h        *handler
 	story    *story
 	asked    question
 	policy   *forward.Policy // for the Host header
@@ -52,7 +52,7 @@ type redialler struct {
 
 func (a *attempt) redialler(s *story, agreed wsproto.Agreed) *redialler {
 	return &redialler{
-		server:   a.server,
+		h:        a.h,
 		story:    s,
 		asked:    a.asked,
 		policy:   a.rt.policy,
@@ -93,7 +93,7 @@ func (d *redialler) arrive(b *upstream.Backend) {
 	d.story.redials++
 	d.arrived = time.Now()
 	d.story.entry.EndMove()
-	d.server.redialled.Add(1)
+	d.h.Counters.Redialled.Add(1)
 }
 
 // tellFailure says why the client is told to come back. Not when it is the client or
@@ -117,7 +117,7 @@ type found struct {
 
 // find finds the next backend in the time that there is, if it may be looked for.
 func (d *redialler) find(ctx context.Context, why tunnel.Reason, from *upstream.Backend) (*found, error) {
-	rt := d.route(d.server.current())
+	rt := d.route(d.h.Current())
 	switch {
 	case rt == nil:
 		return nil, errRouteGone
@@ -163,7 +163,7 @@ func (d *redialler) search(ctx context.Context, limit *limits.Redials, from *ups
 		case ctx.Err() != nil || !mayBlame(err) && !mayDiffer(err):
 			return nil, err
 		}
-		d.server.log.Warn("trying another backend", "id", d.story.id, "route", a.rt.name,
+		d.h.Log.Warn("trying another backend", "id", d.story.id, "route", a.rt.name,
 			"backend", a.backend.Key().String(), "error", err)
 		h.tried, h.last = append(h.tried, a.backend), err
 	}
@@ -237,7 +237,7 @@ func (d *redialler) route(t *Table) *route {
 // can miss it; what it chose under routes that have changed meanwhile does not count.
 func (d *redialler) reserve(h *hunt) (*attempt, error) {
 	for {
-		t := d.server.current()
+		t := d.h.Current()
 		rt := d.route(t)
 		if rt == nil {
 			return nil, errRouteGone
@@ -255,7 +255,7 @@ func (d *redialler) reserve(h *hunt) (*attempt, error) {
 		}
 		a.backend = backend
 		d.story.entry.MoveTo(backend.Key())
-		if d.server.current() == t && rt.has(backend.Key()) {
+		if d.h.Current() == t && rt.has(backend.Key()) {
 			return a, nil
 		}
 		backend.CloseTunnel()
@@ -273,7 +273,7 @@ func (h *hunt) choice(a *attempt) upstream.Choice {
 // answer, and no place of its own.
 func (d *redialler) attempt(ctx context.Context, t *Table, rt *route) *attempt {
 	x := &exchange{
-		server:   d.server,
+		h:        d.h,
 		r:        d.request.WithContext(ctx),
 		id:       d.story.id,
 		client:   d.story.client,

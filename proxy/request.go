@@ -16,6 +16,7 @@ import (
 
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
+	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
@@ -23,13 +24,14 @@ import (
 
 // exchange is one request under way. It belongs to its handler's goroutine.
 type exchange struct {
-	server *Server
-	socket *socket
-	gate   *h1.Conn // nil on HTTP/2, and while an event loop has the connection
-	w      *recorder
-	r      *http.Request
-	id     string
-	began  time.Time
+	h        *handler
+	listener string      // the key of its socket
+	slot     listen.Slot // of its connection
+	gate     *h1.Conn    // nil on HTTP/2, and while an event loop has the connection
+	w        *recorder
+	r        *http.Request
+	id       string
+	began    time.Time
 
 	peer   netip.AddrPort
 	secure bool // it came over TLS
@@ -53,34 +55,17 @@ type exchange struct {
 	tunnel  bool                 // the exchange became a tunnel, which logs for itself
 }
 
-// serve handles one request that came in on the socket.
-func (k *socket) serve(w http.ResponseWriter, r *http.Request) {
-	gate := h1.FromContext(r.Context())
-	if left := leftFor(gate); left != nil {
-		left.resume(w, r)
-		return
-	}
-	x := k.begin(r, gate, peerAddr(r.RemoteAddr))
-	x.w.ResponseWriter = w
-	defer x.finish()
-	x.answerWhileReading()
-	if rf := x.route(k.owner.current()); rf != nil {
-		x.refuse(rf)
-		return
-	}
-	x.act()
-}
-
 // begin begins an exchange; nothing may be written before w has a ResponseWriter.
-func (k *socket) begin(r *http.Request, gate *h1.Conn, peer netip.AddrPort) *exchange {
+func (h *handler) begin(s *listen.Socket, r *http.Request, gate *h1.Conn, peer netip.AddrPort) *exchange {
 	x := &exchange{
-		server: k.owner,
-		socket: k,
-		gate:   gate,
-		r:      r,
-		began:  time.Now(),
-		peer:   peer,
-		secure: r.TLS != nil,
+		h:        h,
+		listener: s.Key(),
+		slot:     s.Slot(),
+		gate:     gate,
+		r:        r,
+		began:    time.Now(),
+		peer:     peer,
+		secure:   r.TLS != nil,
 	}
 	x.w = &recorder{hold: x.holdBack}
 	return x
@@ -104,7 +89,7 @@ func (x *exchange) finish() {
 	case aborted == nil:
 		x.w.end()
 	case aborted != http.ErrAbortHandler:
-		x.server.logBug(x.id, aborted)
+		x.h.logBug(x.id, aborted)
 	}
 	x.countReset()
 	x.logRequest(aborted)
@@ -130,8 +115,8 @@ func (x *exchange) endBody() {
 
 // logBug tells of a panic, which can only be a bug of ours. net/http tells of it
 // too, but among its complaints about clients, which few read.
-func (s *Server) logBug(id string, what any) {
-	s.log.Error("bug", "id", id, "panic", fmt.Sprint(what), "stack", string(debug.Stack()))
+func (h *handler) logBug(id string, what any) {
+	h.Log.Error("bug", "id", id, "panic", fmt.Sprint(what), "stack", string(debug.Stack()))
 }
 
 // holdBack runs before the head of an answer that is not a 101 is written: if
@@ -155,7 +140,7 @@ func (x *exchange) route(t *Table) *refusal {
 	if contradiction != nil {
 		return refuse(http.StatusBadRequest, "X-Forwarded-* and Forwarded contradict each other", contradiction)
 	}
-	if rf := x.checkDoor(); rf != nil {
+	if rf := x.checkClientStillAllowed(); rf != nil {
 		return rf
 	}
 	if rf := x.checkUngated(); rf != nil {
@@ -201,6 +186,18 @@ func (x *exchange) identify(trusted trust) (err error) {
 	return err
 }
 
+// checkClientStillAllowed refuses a request on a connection that the listener, as it
+// is configured now, would not accept. The client may connect again (RFC 9110, section
+// 15.5.20).
+func (x *exchange) checkClientStillAllowed() *refusal {
+	if l := x.table.listeners[x.listener]; l == nil || l.Accepts(x.r.TLS) {
+		return nil
+	}
+	rf := refuse(http.StatusMisdirectedRequest, "this listener's rules have changed; connect again", nil)
+	rf.header = http.Header{"Connection": {"close"}}
+	return rf
+}
+
 // checkUngated judges a request over HTTP/2, which came by no gate.
 func (x *exchange) checkUngated() *refusal {
 	if x.r.ProtoMajor < 2 {
@@ -221,10 +218,10 @@ func (x *exchange) checkUngated() *refusal {
 // where there is no gate, to the listener's.
 func (x *exchange) checkHead() *refusal {
 	limit := x.rt.headerBytes
-	if l := x.table.sockets[x.socket.key]; l != nil && x.r.ProtoMajor == 2 && (limit == 0 || limit > int64(l.limits.head.HeadBytes)) {
-		limit = int64(l.limits.head.HeadBytes)
+	if l := x.table.listeners[x.listener]; l != nil && x.r.ProtoMajor == 2 && (limit == 0 || limit > int64(l.Limits.Head.HeadBytes)) {
+		limit = int64(l.Limits.Head.HeadBytes)
 	}
-	if l := x.table.sockets[x.socket.key]; l != nil && x.r.ProtoMajor == 2 && headerLines(x.r) > l.limits.head.WithDefaults().Fields {
+	if l := x.table.listeners[x.listener]; l != nil && x.r.ProtoMajor == 2 && headerLines(x.r) > l.Limits.Head.WithDefaults().Fields {
 		return refuse(http.StatusRequestHeaderFieldsTooLarge, "the request has too many header lines", nil)
 	}
 	if limit > 0 && headBytes(x.r) > limit {
@@ -254,8 +251,8 @@ func headBytes(r *http.Request) int64 {
 }
 
 func (x *exchange) listenerName() string {
-	if l := x.table.sockets[x.socket.key]; l != nil {
-		return l.name
+	if l := x.table.listeners[x.listener]; l != nil {
+		return l.Name
 	}
 	return "" // an old connection of a listener that has gone
 }
@@ -340,9 +337,9 @@ func (x *exchange) logRequest(aborted any) {
 		level = slog.LevelWarn
 	}
 	if gone { // which costs a client nothing
-		x.server.repeats.log(x.server.log, level, repeatKind{"request", x.listenerName()}, attrs...)
+		x.h.repeats.log(x.h.Log, level, repeatKind{"request", x.listenerName()}, attrs...)
 	} else {
-		x.server.log.LogAttrs(context.Background(), level, "request", attrs...)
+		x.h.Log.LogAttrs(context.Background(), level, "request", attrs...)
 	}
 	if aborted != nil {
 		panic(aborted)

@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 )
 
 // serveOne has a Server of these routes answer one request and returns its log
@@ -19,7 +21,7 @@ func serveOne(t *testing.T, routes string, status func() any, r *http.Request) (
 	w = httptest.NewRecorder()
 	func() {
 		defer func() { aborted = recover() }()
-		(&socket{owner: s}).serve(w, r)
+		s.handler.ServeHTTP(&listen.Socket{}, w, r)
 	}()
 	return w, lines.String(), aborted
 }

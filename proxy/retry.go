@@ -87,7 +87,7 @@ func (x *exchange) another(err error) (*upstream.Backend, upstream.TLS, bool) {
 // another one answers, nothing else will.
 func (x *exchange) noteVain(err error) {
 	x.tried = append(x.tried, x.backend)
-	x.server.log.Warn("trying another backend", "id", x.id, "route", x.rt.name, "backend", x.backend.Key().String(), "error", err)
+	x.h.Log.Warn("trying another backend", "id", x.id, "route", x.rt.name, "backend", x.backend.Key().String(), "error", err)
 }
 
 // notice tells the backend's health of how a request went that had a connection.

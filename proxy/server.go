@@ -17,7 +17,7 @@ import (
 
 	"github.com/tunnelform/tunnelform/proxy/internal/discovery"
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
-	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
@@ -38,17 +38,12 @@ type Options struct {
 // goroutine at a time (the reload loop's, then the one that stops); everything
 // else is safe for concurrent use.
 type Server struct {
-	current   func() *Table
-	log       *slog.Logger
-	status    func() any
-	engine    tunnel.Engine
-	tunnels   *drain.Group
-	forwarder *forward.Forwarder
-	stopping  atomic.Bool
-	repeats   repeats
-	opened    atomic.Uint64 // tunnels, since the start
-	ended     atomic.Uint64 // of them
-	redialled atomic.Uint64 // times
+	current  func() *Table
+	log      *slog.Logger
+	tunnels  *drain.Group
+	counters Counters
+	handler  *handler
+	stopping atomic.Bool
 
 	discovery *discovery.Pollers    // used by Adopt and Shutdown
 	judging   sync.Mutex            // one judgement of open tunnels at a time
@@ -56,10 +51,10 @@ type Server struct {
 	balancing map[string]*balancing // guarded by judging; by pool
 
 	mu      sync.Mutex
-	sockets map[string]*socket // guarded by mu; accepting, by listener.key
-	spare   map[string]*socket // guarded by mu; bound, for a Table that is not adopted yet
-	leaving sync.WaitGroup     // sockets on their way out
-	life    context.Context    // ends when what is left on them is to be cut
+	sockets map[string]*listen.Socket // guarded by mu; accepting, by key
+	spare   map[string]*listen.Socket // guarded by mu; bound, for a Table that is not adopted yet
+	leaving sync.WaitGroup            // sockets on their way out
+	life    context.Context           // ends when what is left on them is to be cut
 	end     context.CancelFunc
 }
 
@@ -68,11 +63,9 @@ func NewServer(o Options) *Server {
 	s := &Server{
 		current: o.Current,
 		log:     o.Log,
-		status:  o.Status,
-		engine:  tunnel.New(),
 		tunnels: drain.NewGroup(),
-		sockets: make(map[string]*socket),
-		spare:   make(map[string]*socket),
+		sockets: make(map[string]*listen.Socket),
+		spare:   make(map[string]*listen.Socket),
 
 		balancing: make(map[string]*balancing),
 	}
@@ -80,7 +73,9 @@ func NewServer(o Options) *Server {
 		Log: o.Log, Health: s.healthChanged, Changed: s.judgePool, Joined: s.rebalance,
 	})
 	s.life, s.end = context.WithCancel(context.Background())
-	s.forwarder = &forward.Forwarder{Fail: failForward}
+	s.handler = newHandler(Deps{
+		Current: o.Current, Engine: tunnel.New(), Tunnels: s.tunnels, Log: o.Log, Status: o.Status, Counters: &s.counters,
+	})
 	return s
 }
 
@@ -91,7 +86,7 @@ func NewServer(o Options) *Server {
 func (s *Server) Bind(t *Table, set *routefile.Set) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dropSpareLocked(func(key string) bool { return t.sockets[key] == nil })
+	s.dropSpareLocked(func(key string) bool { return t.listeners[key] == nil })
 	bound, errs := s.bindLocked(t, set)
 	for key, k := range bound {
 		s.spare[key] = k
@@ -116,26 +111,26 @@ func (s *Server) TryBind(t *Table, set *routefile.Set) error {
 	defer s.mu.Unlock()
 	bound, errs := s.bindLocked(t, set)
 	for _, k := range bound {
-		k.close()
+		k.Close()
 	}
 	return routefile.Merge(errs).Err()
 }
 
 // bindLocked binds what t names and nobody is bound to.
-func (s *Server) bindLocked(t *Table, set *routefile.Set) (bound map[string]*socket, errs routefile.Errors) {
-	bound = make(map[string]*socket)
-	for key, l := range t.sockets {
+func (s *Server) bindLocked(t *Table, set *routefile.Set) (bound map[string]*listen.Socket, errs routefile.Errors) {
+	bound = make(map[string]*listen.Socket)
+	for key, l := range t.listeners {
 		if s.sockets[key] != nil || s.spare[key] != nil {
 			continue
 		}
-		k, err := s.listen(l)
+		k, err := s.bind(l)
 		if errors.Is(err, syscall.EADDRINUSE) && s.willBeFreeLocked(t, l) {
-			if err = s.clashLocked(t, l); err == nil {
+			if err = s.checkConflictLocked(t, l); err == nil {
 				continue // bound in Adopt, once the socket in its way is closed
 			}
 		}
 		if err != nil {
-			errs = append(errs, listenError(set.Listeners[l.name], err))
+			errs = append(errs, listenError(set.Listeners[l.Name], err))
 			continue
 		}
 		bound[key] = k
@@ -143,11 +138,29 @@ func (s *Server) bindLocked(t *Table, set *routefile.Set) (bound map[string]*soc
 	return bound, errs
 }
 
+func (s *Server) bind(l *listen.Config) (*listen.Socket, error) {
+	return listen.New(l, listen.Options{Config: s.listener, Handler: s.handler, Log: s.log})
+}
+
+// listener is the current settings of a socket.
+func (s *Server) listener(key string) *listen.Config {
+	if t := s.current(); t != nil {
+		return t.listeners[key]
+	}
+	return nil
+}
+
+// checkConflictLocked reports a listener of t that would be in the way of l if all
+// sockets that t does not use were gone.
+func (s *Server) checkConflictLocked(t *Table, l *listen.Config) error {
+	return listen.CheckConflict(l, t.listeners, func(key string) bool { return s.sockets[key] != nil })
+}
+
 // willBeFreeLocked says whether what keeps l from being bound is a socket of
 // ours that t has no use for: ":8080" in the way of "127.0.0.1:8080".
-func (s *Server) willBeFreeLocked(t *Table, l *listener) bool {
+func (s *Server) willBeFreeLocked(t *Table, l *listen.Config) bool {
 	for key, k := range s.sockets {
-		if t.sockets[key] == nil && portOf(k.ln.Addr().String()) == portOf(l.address) {
+		if t.listeners[key] == nil && portOf(k.Addr().String()) == portOf(l.Address) {
 			return true
 		}
 	}
@@ -169,7 +182,7 @@ func listenError(l *routefile.Listener, err error) *routefile.Error {
 func (s *Server) dropSpareLocked(drop func(key string) bool) {
 	for key, k := range s.spare {
 		if drop(key) {
-			k.close()
+			k.Close()
 			delete(s.spare, key)
 		}
 	}
@@ -224,15 +237,15 @@ func (s *Server) adoptSockets(t *Table) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, k := range s.sockets {
-		if t.sockets[key] == nil {
+		if t.listeners[key] == nil {
 			delete(s.sockets, key)
-			s.log.Info("closing listener", "address", k.ln.Addr().String())
+			s.log.Info("closing listener", "address", k.Addr().String())
 			s.retireSocketLocked(k, socketGrace)
 			continue
 		}
-		k.slots.recheck()
+		k.Reload()
 	}
-	for key, l := range t.sockets {
+	for key, l := range t.listeners {
 		if s.sockets[key] != nil {
 			continue
 		}
@@ -240,14 +253,14 @@ func (s *Server) adoptSockets(t *Table) {
 		delete(s.spare, key)
 		if k == nil {
 			var err error
-			if k, err = s.listen(l); err != nil {
-				s.log.Error("cannot listen", "listener", l.name, "address", l.address, "error", err)
+			if k, err = s.bind(l); err != nil {
+				s.log.Error("cannot listen", "listener", l.Name, "address", l.Address, "error", err)
 				continue
 			}
 		}
 		s.sockets[key] = k
-		k.start()
-		s.log.Info("listening", "listener", l.name, "address", k.ln.Addr().String(), "tls", l.tls != nil)
+		k.Start(s.life)
+		s.log.Info("listening", "listener", l.Name, "address", k.Addr().String(), "tls", l.TLS != nil)
 	}
 	s.dropSpareLocked(func(string) bool { return true })
 }
@@ -261,12 +274,12 @@ const shutdownGrace = 24 * time.Hour
 
 // retireSocketLocked closes a socket to newcomers now; its requests in flight
 // end in their own time.
-func (s *Server) retireSocketLocked(k *socket, grace time.Duration) {
-	k.close()
+func (s *Server) retireSocketLocked(k *listen.Socket, grace time.Duration) {
+	k.Close()
 	s.leaving.Go(func() {
 		ctx, cancel := context.WithTimeout(s.life, grace)
 		defer cancel()
-		k.stop(ctx)
+		k.Stop(ctx)
 	})
 }
 
@@ -285,13 +298,13 @@ func (s *Server) Tunnels() (open, draining int) { return s.tunnels.Len() }
 func (s *Server) Moving() int { return s.tunnels.Moving() }
 
 // Redialled is how often a tunnel has gone on with another backend since the start.
-func (s *Server) Redialled() uint64 { return s.redialled.Load() }
+func (s *Server) Redialled() uint64 { return s.counters.Redialled.Load() }
 
 // Opened is how many tunnels have opened since the start.
-func (s *Server) Opened() uint64 { return s.opened.Load() }
+func (s *Server) Opened() uint64 { return s.counters.Opened.Load() }
 
 // Ended is how many of them have ended.
-func (s *Server) Ended() uint64 { return s.ended.Load() }
+func (s *Server) Ended() uint64 { return s.counters.Ended.Load() }
 
 // Addresses lists where the Server listens, by listener name: the actual ports
 // where the file says 0.
@@ -300,8 +313,8 @@ func (s *Server) Addresses() map[string]string {
 	defer s.mu.Unlock()
 	addresses := make(map[string]string, len(s.sockets))
 	for _, k := range s.sockets {
-		if l := k.listener(); l != nil {
-			addresses[l.name] = k.ln.Addr().String()
+		if l := k.Config(); l != nil {
+			addresses[l.Name] = k.Addr().String()
 		}
 	}
 	return addresses

@@ -4,18 +4,17 @@ package proxy
 // timeouts.send.
 
 import (
-	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
+	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 )
 
 var errSendSilent = errors.New("the client has taken nothing of the answer for too long")
@@ -36,10 +35,10 @@ func (x *exchange) limitSilence() {
 		x.r.Body = &streamBody{ReadCloser: x.r.Body, control: control, silence: body}
 	}
 	if send > 0 {
-		conn := streamsOf(x.r.Context())
+		conn := listen.HTTP2ConnOf(x.r.Context())
 		x.w.send = h1.NewSendWatch(send, func() {
-			_ = control.SetWriteDeadline(longAgo) // resets the stream
-			if conn != nil {                      // and where its connection takes nothing either, that does not come through
+			_ = control.SetWriteDeadline(listen.ALongTimeAgo) // resets the stream
+			if conn != nil {                                  // and where its connection takes nothing either, that does not come through
 				time.AfterFunc(time.Second, func() { cutIfBlocked(x.w.send, conn.Conn) })
 			}
 		})
@@ -95,47 +94,18 @@ func (x *exchange) endEcho() {
 	}
 }
 
-type connKey struct{}
-
-// connContext keeps the connection, or the gate in it, for the requests on it.
-func connContext(ctx context.Context, conn net.Conn) context.Context {
-	if h1.From(conn) != nil {
-		return h1.NewContext(ctx, conn)
-	}
-	return context.WithValue(ctx, connKey{}, &streamsConn{Conn: conn})
-}
-
-// streamsConn is an HTTP/2 connection.
-type streamsConn struct {
-	net.Conn
-	resets atomic.Int64 // requests that the client has reset, less those that were answered
-}
-
-// maxResets is how many more requests than are answered a client may reset on one
-// connection: requests that are taken back cost it nothing, and the proxy and its
-// backends something (CVE-2023-44487).
-const maxResets = 100
-
-// streamsOf is the connection of an HTTP/2 request; nil for any other.
-func streamsOf(ctx context.Context) *streamsConn {
-	conn, _ := ctx.Value(connKey{}).(*streamsConn)
-	return conn
-}
-
 // countReset closes the connection of a client that does nothing but reset.
 func (x *exchange) countReset() {
 	if x.r.ProtoMajor < 2 {
 		return
 	}
-	conn := streamsOf(x.r.Context())
+	conn := listen.HTTP2ConnOf(x.r.Context())
 	switch {
 	case conn == nil:
 	case x.r.Context().Err() == nil:
-		if conn.resets.Add(-1) < 0 {
-			conn.resets.CompareAndSwap(-1, 0) // what was answered long ago buys nothing
-		}
-	case conn.resets.Add(1) == maxResets+1:
-		x.server.repeats.log(x.server.log, slog.LevelInfo, repeatKind{"connection closed", x.listenerName()},
+		conn.CountAnswered()
+	case conn.CountReset():
+		x.h.repeats.log(x.h.Log, slog.LevelInfo, repeatKind{"connection closed", x.listenerName()},
 			slog.String("listener", x.listenerName()), slog.String("client", clientText(x.peer.Addr())), slog.String("error", "too many requests were reset"))
 		h1.Cut(conn.Conn)
 	}

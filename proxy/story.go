@@ -12,19 +12,20 @@ import (
 
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/limits"
+	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
 // story is one open tunnel as the log tells it.
 type story struct {
-	server  *Server
+	h       *handler
 	id      string
 	client  netip.Addr
 	backend *upstream.Backend
 	entry   *drain.Entry
 	counts  *limits.Route
-	slots   *slots
+	slot    listen.Slot
 
 	redials  int32 // so far
 	homeless bool  // the tunnel counts with no backend: it redials
@@ -32,13 +33,13 @@ type story struct {
 
 func (a *attempt) story() *story {
 	return &story{
-		server:  a.server,
+		h:       a.h,
 		id:      strings.Clone(a.id), // a trusted proxy's is a part of the request's head
 		client:  a.client,
 		backend: a.backend,
 		entry:   a.entry,
 		counts:  a.rt.counts,
-		slots:   &a.socket.slots,
+		slot:    a.slot,
 	}
 }
 
@@ -58,8 +59,8 @@ func (s *story) opened(a *attempt, answer http.Header) {
 // closed is the tunnel's Done. What the tunnel had taken is given back first: who
 // reads the line may count on it. A server that stops waits for the line.
 func (s *story) closed(end tunnel.Summary) {
-	s.slots.release()
-	s.server.ended.Add(1)
+	s.slot.Release()
+	s.h.Counters.Ended.Add(1)
 	if !s.homeless {
 		s.backend.CloseTunnel()
 	}
@@ -93,7 +94,7 @@ func (s *story) writeAt(level slog.Level, line string, attrs ...slog.Attr) {
 }
 
 func (s *story) writeOf(level slog.Level, line, route string, attrs ...slog.Attr) {
-	s.server.log.LogAttrs(context.Background(), level, line, append([]slog.Attr{
+	s.h.Log.LogAttrs(context.Background(), level, line, append([]slog.Attr{
 		slog.String("id", s.id),
 		slog.String("route", route),
 		slog.String("backend", s.backend.Key().String()),

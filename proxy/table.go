@@ -12,6 +12,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/discovery"
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
+	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
@@ -19,18 +20,18 @@ import (
 
 // Table is what to serve: immutable, safe for concurrent use, made by Build.
 type Table struct {
-	tree     *match.Tree
-	routes   []*route // by the tree's index
-	byName   map[string]*route
-	sockets  map[string]*listener // by listener.key
-	trusted  trust
-	shutdown shutdown
-	direct   bool // some destination is, of a route that does not redial: visits are worth while
-	backends map[upstream.BackendKey]*upstream.Backend
-	pools    map[string]*upstream.Pool
-	secret   []byte                                     // of sticky cookies without one of their own
-	tlsKeys  map[*upstream.Backend][]string             // the TLS settings each backend is reached with
-	health   map[*upstream.Backend]upstream.HealthCheck // of each member of a pool
+	tree      *match.Tree
+	routes    []*route // by the tree's index
+	byName    map[string]*route
+	listeners map[string]*listen.Config // by their Key
+	trusted   trust
+	shutdown  shutdown
+	direct    bool // some destination is, of a route that does not redial: visits are worth while
+	backends  map[upstream.BackendKey]*upstream.Backend
+	pools     map[string]*upstream.Pool
+	secret    []byte                                     // of sticky cookies without one of their own
+	tlsKeys   map[*upstream.Backend][]string             // the TLS settings each backend is reached with
+	health    map[*upstream.Backend]upstream.HealthCheck // of each member of a pool
 
 	discoveries map[string]*discovery.Rule // by pool, of those whose members are found
 	rebalance   map[string]*rebalanceRule  // by pool
@@ -64,14 +65,14 @@ func BuildContext(ctx context.Context, set *routefile.Set, prev *Table) (*Table,
 		prev: prev,
 		tls:  make(map[upstream.TLSFiles]loadedTLS),
 		table: &Table{
-			byName:   make(map[string]*route, len(set.Routes)),
-			sockets:  make(map[string]*listener, len(set.Listeners)),
-			trusted:  set.TrustedProxies,
-			backends: make(map[upstream.BackendKey]*upstream.Backend),
-			pools:    make(map[string]*upstream.Pool),
-			tlsKeys:  make(map[*upstream.Backend][]string),
-			secret:   prev.secret,
-			health:   make(map[*upstream.Backend]upstream.HealthCheck),
+			byName:    make(map[string]*route, len(set.Routes)),
+			listeners: make(map[string]*listen.Config, len(set.Listeners)),
+			trusted:   set.TrustedProxies,
+			backends:  make(map[upstream.BackendKey]*upstream.Backend),
+			pools:     make(map[string]*upstream.Pool),
+			tlsKeys:   make(map[*upstream.Backend][]string),
+			secret:    prev.secret,
+			health:    make(map[*upstream.Backend]upstream.HealthCheck),
 
 			discoveries: make(map[string]*discovery.Rule),
 			rebalance:   make(map[string]*rebalanceRule),
@@ -80,6 +81,7 @@ func BuildContext(ctx context.Context, set *routefile.Set, prev *Table) (*Table,
 	b.listeners()
 	b.pools()
 	b.routes()
+	b.loops()
 	b.healthChecks()
 	b.discoveries()
 	b.shutdown()
@@ -124,21 +126,37 @@ func (b *builder) fail(pos routefile.Pos, key, record string, err error) {
 func (b *builder) listeners() {
 	for _, name := range slices.Sorted(maps.Keys(b.set.Listeners)) {
 		l := b.set.Listeners[name]
-		built := &listener{name: name, address: l.Address, limits: buildListenerLimits(l.Limits)}
+		built := &listen.Config{Name: name, Address: l.Address, Limits: buildListenerLimits(l.Limits)}
 		if l.TLS != nil {
-			if err := built.loadTLS(l); err != nil {
+			if err := built.LoadTLS(buildTLSFiles(l)); err != nil {
 				b.fail(l.Pos, "listeners."+name+".tls", fmt.Sprintf("listener %q", name), err)
 				continue
 			}
 		}
-		b.table.sockets[built.key()] = built
+		b.table.listeners[built.Key()] = built
 	}
 }
 
-func buildListenerLimits(l routefile.ListenerLimits) listenerLimits {
-	return listenerLimits{
-		head:        h1.Limits{HeadBytes: int(l.HeaderBytes), Fields: l.Headers, HeadTimeout: l.HeaderTimeout},
-		connections: l.Connections,
+func buildListenerLimits(l routefile.ListenerLimits) listen.Limits {
+	return listen.Limits{
+		Head:        h1.Limits{HeadBytes: int(l.HeaderBytes), Fields: l.Headers, HeadTimeout: l.HeaderTimeout},
+		Connections: l.Connections,
+	}
+}
+
+func buildTLSFiles(l *routefile.Listener) listen.TLSFiles {
+	files := listen.TLSFiles{ClientCA: l.TLS.ClientCA, HTTP2: l.HTTP2 != routefile.Off}
+	for _, pair := range l.TLS.Certificates {
+		files.Certificates = append(files.Certificates, listen.CertificateFiles{Certificate: pair.Certificate, Key: pair.Key})
+	}
+	return files
+}
+
+// loops notes which listeners may use event loops. It comes after the routes, which
+// say where their backends are.
+func (b *builder) loops() {
+	for _, l := range b.table.listeners {
+		l.Loop = l.TLS == nil && b.table.direct
 	}
 }
 

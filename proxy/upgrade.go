@@ -125,7 +125,7 @@ func (a *attempt) checkRequest() *wsproto.Refusal {
 func (a *attempt) admit() error {
 	for {
 		err := a.reserve()
-		now := a.server.current()
+		now := a.h.Current()
 		if !errors.Is(err, upstream.ErrReplaced) && (err != nil || now == a.table) {
 			return err
 		}
@@ -163,7 +163,7 @@ func (a *attempt) reserve() error {
 		return a.noBackend(err)
 	}
 	a.backend, a.holds = backend, true
-	a.entry = a.server.tunnels.Reserve(drain.Facts{
+	a.entry = a.h.Tunnels.Reserve(drain.Facts{
 		Route:   a.rt.name,
 		Backend: backend.Key(),
 		Client:  a.client,
@@ -460,13 +460,13 @@ func (a *attempt) switchProtocols(conn net.Conn, answer *answered) {
 	if err := a.tell101(client.Conn, answer.Response); err != nil {
 		client.Conn.Close()
 		conn.Close()
-		a.socket.slots.release()
+		a.slot.Release()
 		a.cause = fmt.Errorf("writing the 101: %w", err)
 		return
 	}
 	spec := a.spec(answer)
 	spec.Client, spec.Backend.Conn = client, conn
-	a.entry.Opened(a.server.engine.Open(spec))
+	a.entry.Opened(a.h.Engine.Open(spec))
 }
 
 // hijack returns the client's connection with every byte that came behind the
@@ -532,7 +532,7 @@ func dropEmpty(h http.Header, names ...string) {
 // its own from here on, and its first line is in the log.
 func (a *attempt) spec(answer *answered) tunnel.Spec {
 	a.tunnel, a.holds = true, false
-	a.server.opened.Add(1)
+	a.h.Counters.Opened.Add(1)
 	story := a.story()
 	story.opened(a, answer.Header)
 	spec := tunnel.Spec{

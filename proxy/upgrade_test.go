@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 )
 
 // TestRoutedAgainKnocksOnce: an attempt that comes just as the routes change is
@@ -30,7 +31,7 @@ func TestRoutedAgainKnocksOnce(t *testing.T) {
 			knock := func() error {
 				r := httptest.NewRequest(http.MethodGet, "/r", nil)
 				r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {websocket}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="}}
-				x := (&socket{owner: s}).begin(r, nil, netip.MustParseAddrPort("192.0.2.1:4711"))
+				x := s.handler.begin(&listen.Socket{}, r, nil, netip.MustParseAddrPort("192.0.2.1:4711"))
 				if rf := x.route(old); rf != nil {
 					t.Fatal(rf.text)
 				}

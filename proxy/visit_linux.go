@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
+	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
@@ -31,7 +32,8 @@ import (
 // visit is one connection on an event loop. Only functions that run on the loop
 // touch it.
 type visit struct {
-	socket *socket
+	h      *handler
+	socket *listen.Socket
 	loop   tunnel.Loop
 	peer   netip.AddrPort
 	near   *tunnel.Watch // the client's connection
@@ -48,68 +50,10 @@ type visit struct {
 	reached bool          // there is a connection to it
 }
 
-// visitors is what a socket accepts visits by; nil if it cannot have any.
-type visitors struct{ *tunnel.Acceptor }
-
-func newVisitors(ln net.Listener) *visitors {
-	tcp, ok := ln.(*net.TCPListener)
-	if !ok {
-		return nil
-	}
-	a, err := tunnel.NewAcceptor(tcp)
-	if err != nil {
-		return nil
-	}
-	return &visitors{a}
-}
-
-func (v *visitors) close() {
-	if v != nil {
-		v.Close()
-	}
-}
-
-// acceptVisit accepts one connection and begins its visit. done is false, and
-// nothing was accepted, if the routes are not such that visits are worth while.
-func (k *socket) acceptVisit() (done bool, err error) {
-	if k.visitors == nil || !k.visitable() {
-		return false, nil
-	}
-	fd, peer, err := k.visitors.Accept()
-	if err != nil {
-		return true, err
-	}
-	v := &visit{socket: k, peer: peer}
-	if !k.visitable() || // since then
-		!tunnel.Dispatch(k.owner.engine, func(l tunnel.Loop) { v.begin(l, fd) }) {
-		k.welcomeFD(fd)
-	}
-	return true, nil
-}
-
-// visitable says whether the listener is plain and some tunnels' backends direct.
-func (k *socket) visitable() bool {
-	t := k.owner.current()
-	if t == nil || !t.direct {
-		return false
-	}
-	l := t.sockets[k.key]
-	return l != nil && l.tls == nil
-}
-
-// welcomeFD is welcome for a connection that was accepted as a mere descriptor.
-func (k *socket) welcomeFD(fd int) {
-	conn, err := tunnel.Conn(fd)
-	if err != nil {
-		k.owner.log.Warn("accepted connection lost", "error", err)
-		k.slots.release()
-		return
-	}
-	if conn.RemoteAddr() == nil { // it was reset, and has no address any more
-		k.dismiss(conn)
-		return
-	}
-	k.welcome(conn)
+// ServeOnLoop implements listen.Handler.
+func (h *handler) ServeOnLoop(s *listen.Socket, fd int, peer netip.AddrPort) bool {
+	v := &visit{h: h, socket: s, peer: peer}
+	return tunnel.Dispatch(h.Engine, func(l tunnel.Loop) { v.begin(l, fd) })
 }
 
 // begin waits for the first request.
@@ -118,14 +62,14 @@ func (v *visit) begin(l tunnel.Loop, fd int) {
 	var err error
 	v.loop = l
 	if v.near, err = l.Watch(fd, v.guard(v.clientReady)); err != nil {
-		v.socket.slots.release()
+		v.socket.Slot().Release()
 		return
 	}
-	if !v.socket.newcomers.enter(v) {
+	if !v.socket.Pending.Add(v) {
 		v.dismiss()
 		return
 	}
-	timeout := v.socket.headLimits().HeadTimeout
+	timeout := v.socket.HeadLimits().HeadTimeout
 	if timeout > 0 {
 		v.headBy = time.Now().Add(timeout)
 	}
@@ -145,7 +89,7 @@ func (v *visit) contain() {
 	if what == nil {
 		return
 	}
-	v.socket.owner.logBug("", what)
+	v.h.logBug("", what)
 	if v.attempt != nil {
 		v.withdraw()
 	}
@@ -186,7 +130,7 @@ func (v *visit) SetReadDeadline(t time.Time) error {
 		case v.near == nil: // it is over
 		case v.attempt == nil:
 			v.within(max(time.Until(t), time.Nanosecond), v.dismiss)
-		case t == longAgo:
+		case t == listen.ALongTimeAgo:
 			v.gone()
 		}
 	})
@@ -217,7 +161,7 @@ func (v *visit) clientReady(e tunnel.Edge) {
 // goroutine to understand, as long as nothing has been counted.
 func (v *visit) hear(b []byte) {
 	v.stopTimer()
-	n := h1.PlainUpgrade(b, v.socket.headLimits())
+	n := h1.PlainUpgrade(b, v.socket.HeadLimits())
 	if n == 0 {
 		v.toGate(b)
 		return
@@ -228,15 +172,15 @@ func (v *visit) hear(b []byte) {
 		v.toGate(b)
 		return
 	}
-	a := v.socket.firstAttempt(r, v.peer)
+	a := v.h.firstAttempt(v.socket, r, v.peer)
 	if a == nil || !a.visits() || a.check() != nil {
 		v.toGate(b)
 		return
 	}
 	v.attempt, v.head, v.early = a, head, bytes.Clone(b[n:])
-	v.socket.newcomers.spoke(v)
+	v.socket.Pending.MarkActive(v)
 	a.payForRetries()
-	if a.server.tunnels.Busy() {
+	if a.h.Tunnels.Busy() {
 		v.goOn(a.settlePaid)
 		return
 	}
@@ -248,7 +192,7 @@ func (v *visit) hear(b []byte) {
 func (v *visit) admit() {
 	err := v.reserve()
 	switch {
-	case errors.Is(err, upstream.ErrReplaced), err == nil && v.server.current() != v.table:
+	case errors.Is(err, upstream.ErrReplaced), err == nil && v.h.Current() != v.table:
 		v.withdraw()
 		v.goOn(v.settlePaid)
 	case err != nil:
@@ -375,14 +319,14 @@ func (v *visit) open(answer *answered, behind []byte) {
 		return
 	}
 	v.stopTimer()
-	v.socket.newcomers.leave(v)
+	v.socket.Pending.Remove(v)
 	spec := v.spec(answer)
 	spec.Client.Early = v.early
 	spec.Backend.Early = append(spec.Backend.Early, behind...)
 	near, far := v.near, v.far
 	v.near, v.far = nil, nil
 	opened, entry := v.loop.Open(spec, near, far), v.entry
-	if v.server.tunnels.Busy() {
+	if v.h.Tunnels.Busy() {
 		go entry.Opened(opened)
 		return
 	}
@@ -427,8 +371,8 @@ func (v *visit) dismiss() {
 	if v.near != nil {
 		v.near.Close()
 		v.near = nil
-		v.socket.newcomers.leave(v)
-		v.socket.slots.release()
+		v.socket.Pending.Remove(v)
+		v.socket.Slot().Release()
 	}
 	v.stopTimer()
 }
@@ -443,7 +387,7 @@ func (v *visit) dropFar() {
 // toGate ends the visit: the connection goes the way that one without a visit goes,
 // with the bytes that were read.
 func (v *visit) toGate(b []byte) {
-	v.leave(bytes.Clone(b), func() {}, v.socket.attend)
+	v.leave(bytes.Clone(b), func() {}, v.socket.AwaitFirst)
 }
 
 // goOn ends the visit: a goroutine settles the attempt.
@@ -451,19 +395,19 @@ func (v *visit) goOn(settle func() settled) { v.goOnOr(func() {}, settle) }
 
 // goOnOr is goOn where drop is to be called should settle never be.
 func (v *visit) goOnOr(drop func(), settle func() settled) {
-	a, head, early := v.attempt, v.head, v.early
+	a, socket, head, early := v.attempt, v.socket, v.head, v.early
 	lost := func() {
 		a.withdraw()
 		drop()
 	}
 	v.leave(append([]byte(head), early...), lost, func(conn net.Conn, gate *h1.Conn) {
-		ctx, cancel := context.WithCancel(a.socket.life)
+		ctx, cancel := context.WithCancel(socket.Context())
 		defer cancel()
 		first := h1.FirstRequest{Conn: gate, Head: head}
 		first.Consume()
 		a.gate, a.r = gate, a.r.WithContext(ctx)
-		a.socket.newcomers.spoke(gate)
-		a.serveFirst(conn, first, cancel, settle)
+		socket.Pending.MarkActive(gate)
+		a.serveFirst(socket, conn, first, cancel, settle)
 	})
 }
 
@@ -472,22 +416,22 @@ func (v *visit) goOnOr(drop func(), settle func() settled) {
 // called.
 func (v *visit) leave(read []byte, lost func(), goOn func(net.Conn, *h1.Conn)) {
 	v.stopTimer()
-	k, fd := v.socket, v.near.Release()
+	h, k, fd := v.h, v.socket, v.near.Release()
 	v.near = nil
 	go func() {
 		conn, err := tunnel.Conn(fd)
 		if err != nil {
-			k.owner.log.Warn("connection lost", "client", clientText(v.peer.Addr()), "error", err)
+			h.Log.Warn("connection lost", "client", clientText(v.peer.Addr()), "error", err)
 			lost()
-			k.newcomers.leave(v)
-			k.slots.release()
+			k.Pending.Remove(v)
+			k.Slot().Release()
 			return
 		}
-		conn = k.gate(conn, k.listener())
+		conn = k.Gate(conn)
 		gate := h1.From(conn)
 		gate.AdoptState(net.TCPAddrFromAddrPort(v.peer), v.headBy, read)
-		k.newcomers.replace(v, gate)
-		defer k.newcomers.leave(gate)
+		k.Pending.Replace(v, gate)
+		defer k.Pending.Remove(gate)
 		goOn(conn, gate)
 	}()
 }

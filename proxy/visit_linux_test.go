@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
@@ -21,32 +24,52 @@ const visitPatience = proxytest.Patience
 
 // visited is a socket that accepts, for tests that steer a visit under way.
 type visited struct {
-	*socket
-	now  atomic.Pointer[Table]
-	look atomic.Pointer[func()] // before each look at the current Table; nil is nothing
+	*listen.Socket
+	handler *handler
+	visits  chan *visit
+	now     atomic.Pointer[Table]
+	look    atomic.Pointer[func()] // before each look at the current Table; nil is nothing
+}
+
+// visitHandler tells of the visits that begin.
+type visitHandler struct {
+	*handler
+	visits chan *visit
+}
+
+func (h visitHandler) ServeOnLoop(s *listen.Socket, fd int, peer netip.AddrPort) bool {
+	v := &visit{h: h.handler, socket: s, peer: peer}
+	h.visits <- v
+	return tunnel.Dispatch(h.Engine, func(l tunnel.Loop) { v.begin(l, fd) })
 }
 
 func visitable(t *testing.T, routes string) *visited {
 	t.Helper()
-	k := &visited{}
+	k := &visited{visits: make(chan *visit, 10)}
 	k.now.Store(table(t, nil, "listeners: {w: {address: \"127.0.0.1:0\"}}\n"+routes))
-	s := NewServer(Options{Current: k.current, Log: slog.New(slog.DiscardHandler)})
-	for _, l := range k.now.Load().sockets {
+	log := slog.New(slog.DiscardHandler)
+	k.handler = newHandler(Deps{Current: k.current, Engine: tunnel.New(), Tunnels: drain.NewGroup(), Log: log, Counters: new(Counters)})
+	for _, l := range k.now.Load().listeners {
 		var err error
-		if k.socket, err = s.listen(l); err != nil {
+		k.Socket, err = listen.New(l, listen.Options{
+			Config:  func(key string) *listen.Config { return k.current().listeners[key] },
+			Handler: visitHandler{k.handler, k.visits},
+			Log:     log,
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	k.start()
+	k.Start(t.Context())
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), visitPatience)
 		defer cancel()
-		k.stop(ctx)
+		k.Stop(ctx)
 		if ctx.Err() != nil {
-			t.Error("a newcomer does not leave")
+			t.Error("a pending connection does not end")
 		}
-		s.tunnels.Cut(tunnel.ReasonShutdown)
-		if err := s.tunnels.Wait(ctx); err != nil {
+		k.handler.Tunnels.Cut(tunnel.ReasonShutdown)
+		if err := k.handler.Tunnels.Wait(ctx); err != nil {
 			t.Error(err)
 		}
 	})
@@ -60,18 +83,16 @@ func (k *visited) current() *Table {
 	return k.now.Load()
 }
 
-// aVisit is the one visit whose request has come.
+// aVisit is the one visit, once its request has come.
 func (k *visited) aVisit(t *testing.T) *visit {
 	t.Helper()
+	v := <-k.visits
 	for late := time.Now().Add(visitPatience); time.Now().Before(late); time.Sleep(time.Millisecond) {
-		k.newcomers.mu.Lock()
-		for c := range k.newcomers.busy {
-			if v, ok := c.(*visit); ok {
-				k.newcomers.mu.Unlock()
-				return v
-			}
+		come := false
+		v.onLoop(t, func() { come = v.attempt != nil })
+		if come {
+			return v
 		}
-		k.newcomers.mu.Unlock()
 	}
 	t.Fatal("no visit is under way")
 	return nil
@@ -90,7 +111,7 @@ func (v *visit) onLoop(t *testing.T, f func()) {
 
 func knock(t *testing.T, k *visited, target string) *proxytest.Raw {
 	t.Helper()
-	client := proxytest.Dial(t, k.ln.Addr().String())
+	client := proxytest.Dial(t, k.Addr().String())
 	client.Send(proxytest.Handshake{Target: target}.String())
 	return client
 }
@@ -106,7 +127,7 @@ func TestLateRequestIsServed(t *testing.T) {
 	k := visitable(t, "routes: {r: {to: \"ws://"+backend.Addr+"\"}}\n")
 	client := knock(t, k, "/")
 	v := k.aVisit(t)
-	_ = v.SetReadDeadline(time.Now().Add(-time.Second)) // as newcomers.close does, and late
+	_ = v.SetReadDeadline(time.Now().Add(-time.Second)) // as PendingConns.close does, and late
 	v.onLoop(t, func() {})
 	close(answer)
 	if resp, _ := client.Response("GET"); resp.StatusCode != 101 {
@@ -137,7 +158,7 @@ func TestVisitsAreNotToWait(t *testing.T) {
 	knock(t, k, "/")
 	<-reloaded
 	done := make(chan struct{})
-	if !tunnel.Dispatch(k.owner.engine, func(tunnel.Loop) { close(done) }) {
+	if !tunnel.Dispatch(k.handler.Engine, func(tunnel.Loop) { close(done) }) {
 		t.Fatal("no loop")
 	}
 	select {
@@ -166,17 +187,16 @@ func TestLostVisitLetsGo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.slots.acquire(func() int { return 0 }) // which the end of the visit releases
 	begun := make(chan error, 1)
-	if !tunnel.Dispatch(k.owner.engine, func(l tunnel.Loop) {
-		v := &visit{socket: k.socket, loop: l}
+	if !tunnel.Dispatch(k.handler.Engine, func(l tunnel.Loop) {
+		v := &visit{h: k.handler, socket: k.Socket, loop: l}
 		var err error
 		if v.near, err = l.Watch(none, func(tunnel.Edge) {}); err == nil {
 			v.far, err = l.Watch(pair[0], func(tunnel.Edge) {})
 		}
 		begun <- err
-		if err == nil && k.newcomers.enter(v) {
-			v.attempt = &attempt{exchange: &exchange{server: k.owner, socket: k.socket}}
+		if err == nil && k.Pending.Add(v) {
+			v.attempt = &attempt{exchange: &exchange{h: k.handler}}
 			v.readOn([]byte("HTTP/1.1 403"))
 		}
 	}) {
@@ -191,28 +211,4 @@ func TestLostVisitLetsGo(t *testing.T) {
 	if n, err := f.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("the backend's connection is left open: %d, %v", n, err)
 	}
-}
-
-type told []time.Time
-
-func (d *told) SetReadDeadline(t time.Time) error { *d = append(*d, t); return nil }
-
-// TestReplacedNewcomersAreTold: who was told while it was on its way from a loop to a
-// goroutine has not heard it.
-func TestReplacedNewcomersAreTold(t *testing.T) {
-	n := newcomers{gone: make(chan struct{})}
-	var first, second, third told
-	n.enter(&first)
-	n.close()
-	n.replace(&first, &second)
-	if len(second) != 1 || second[0] != first[0] {
-		t.Errorf("the other was told %v, wanted %v", second, first)
-	}
-	n.cut()
-	n.replace(&second, &third)
-	if len(third) != 1 || third[0] != longAgo {
-		t.Errorf("it was told %v, wanted to end", third)
-	}
-	n.leave(&third)
-	<-n.gone
 }

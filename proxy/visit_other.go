@@ -2,13 +2,11 @@
 
 package proxy
 
-import "net"
+import (
+	"net/netip"
 
-// visitors: without event loops every connection has a goroutine.
-type visitors struct{}
+	"github.com/tunnelform/tunnelform/proxy/internal/listen"
+)
 
-func newVisitors(net.Listener) *visitors { return nil }
-
-func (*visitors) close() {}
-
-func (*socket) acceptVisit() (done bool, err error) { return false, nil }
+// ServeOnLoop implements listen.Handler: there are no event loops.
+func (*handler) ServeOnLoop(*listen.Socket, int, netip.AddrPort) bool { return false }

@@ -1,4 +1,4 @@
-package proxy
+package listen
 
 import (
 	"crypto/tls"
@@ -11,9 +11,9 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 )
 
-// TestVouchFor: who was verified under one client_ca, and whether that is good
+// TestClientCAs: who was verified under one client_ca, and whether that is good
 // enough under another.
-func TestVouchFor(t *testing.T) {
+func TestClientCAs(t *testing.T) {
 	one, other := proxytest.NewAuthority(t), proxytest.NewAuthority(t)
 	client := one.Issue([]string{"client"})
 	both := filepath.Join(t.TempDir(), "both.pem")
@@ -33,7 +33,7 @@ func TestVouchFor(t *testing.T) {
 		{client.File, client.File, true},
 		{client.File, other.File, false},
 	} {
-		pool, _, err := loadAuthorities(tt.before)
+		pool, _, err := loadClientCAs(tt.before)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,11 +41,11 @@ func TestVouchFor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, trusted, err := loadAuthorities(tt.now)
+		_, trusted, err := loadClientCAs(tt.now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := trusted.vouchFor(&tls.ConnectionState{VerifiedChains: chains}); got != tt.want {
+		if got := trusted.Verifies(&tls.ConnectionState{VerifiedChains: chains}); got != tt.want {
 			t.Errorf("verified by %s, now %s: %v, wanted %v", tt.before, tt.now, got, tt.want)
 		}
 	}

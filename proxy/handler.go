@@ -1,0 +1,75 @@
+package proxy
+
+// The handler: what requests share, and how they come in from a listen.Socket.
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/h1"
+	"github.com/tunnelform/tunnelform/proxy/internal/listen"
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
+)
+
+// Deps is what a handler is made of. All are required.
+type Deps struct {
+	Current  func() *Table // one atomic load, called once a request
+	Engine   tunnel.Engine
+	Tunnels  *drain.Group
+	Log      *slog.Logger
+	Status   func() any // the answer of internal://status
+	Counters *Counters
+}
+
+// Counters count since the start.
+type Counters struct {
+	Opened    atomic.Uint64 // tunnels
+	Ended     atomic.Uint64 // tunnels
+	Redialled atomic.Uint64 // times that a tunnel continued with another backend
+}
+
+// handler serves every request. It implements listen.Handler, and is safe for
+// concurrent use.
+type handler struct {
+	Deps
+	forwarder *forward.Forwarder
+	repeats   repeats
+}
+
+func newHandler(d Deps) *handler {
+	return &handler{Deps: d, forwarder: &forward.Forwarder{Fail: failForward}}
+}
+
+// ServeHTTP implements listen.Handler.
+func (h *handler) ServeHTTP(s *listen.Socket, w http.ResponseWriter, r *http.Request) {
+	gate := h1.FromContext(r.Context())
+	if left := leftFor(gate); left != nil {
+		left.resume(w, r)
+		return
+	}
+	x := h.begin(s, r, gate, peerAddr(r.RemoteAddr))
+	x.w.ResponseWriter = w
+	defer x.finish()
+	x.answerWhileReading()
+	if rf := x.route(h.Current()); rf != nil {
+		x.refuse(rf)
+		return
+	}
+	x.act()
+}
+
+// LogRefused implements listen.Handler.
+func (h *handler) LogRefused(c *listen.Config, conn net.Conn, status int, reason string) (id string) {
+	name := ""
+	if c != nil {
+		name = c.Name
+	}
+	id = newID()
+	h.repeats.log(h.Log, slog.LevelInfo, repeatKind{"request refused", name}, slog.String("id", id), slog.String("listener", name),
+		slog.String("client", clientText(connAddr(conn).Addr())), slog.Int("status", status), slog.String("error", reason))
+	return id
+}

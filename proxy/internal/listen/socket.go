@@ -1,0 +1,156 @@
+package listen
+
+// Binding an address, and the life of the Socket that is bound to it. Closing a
+// Socket on a reload would lose the connections that the kernel has queued for it.
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/h1"
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
+)
+
+// Socket is one bound address and the HTTP server on it. Start is called at most
+// once; all other methods are safe for concurrent use.
+type Socket struct {
+	// Pending are the accepted connections that are not net/http's or a tunnel's.
+	Pending PendingConns
+
+	key     string
+	options Options
+	ln      net.Listener
+	server  *http.Server
+	limiter connLimiter
+	ready   chan net.Conn // accepted, TLS done: what server accepts
+	closed  chan struct{}
+	once    sync.Once
+	loops   *fdAcceptor // nil where there is none
+
+	life context.Context // of pending connections; ends when they are to be cut
+	end  context.CancelFunc
+}
+
+// New binds the address of c. The Socket accepts nothing before Start.
+func New(c *Config, o Options) (*Socket, error) {
+	ln, err := Listen(c.Address)
+	if err != nil {
+		return nil, err
+	}
+	s := &Socket{key: c.Key(), options: o, ln: ln, ready: make(chan net.Conn), closed: make(chan struct{})}
+	s.limiter.init()
+	s.Pending.init()
+	s.loops = newFDAcceptor(ln)
+	s.server = newHTTPServer(s)
+	return s, nil
+}
+
+// Listen listens on "host:port" or "unix:/path". A unix socket on which no process
+// listens is what a killed process leaves behind: it is replaced.
+func Listen(address string) (net.Listener, error) {
+	path, isUnix := strings.CutPrefix(address, "unix:")
+	if !isUnix {
+		return tunnel.Listen(address)
+	}
+	ln, err := net.Listen("unix", path)
+	if err == nil || !errors.Is(err, syscall.EADDRINUSE) || !isAbandoned(path) {
+		return ln, err
+	}
+	if err := os.Remove(path); err != nil {
+		return nil, err
+	}
+	return net.Listen("unix", path)
+}
+
+func isAbandoned(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode()&fs.ModeSocket == 0 {
+		return false
+	}
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		conn.Close()
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// Start begins to accept, and returns at once. When ctx ends, pending connections
+// are cut.
+func (s *Socket) Start(ctx context.Context) {
+	s.life, s.end = context.WithCancel(ctx)
+	go s.acceptLoop()
+	go func() { _ = s.server.Serve(httpListener{s}) }()
+}
+
+// Stop closes the listening socket and the idle connections, and waits for the
+// requests in flight until ctx is done. It does not wait for tunnels.
+func (s *Socket) Stop(ctx context.Context) {
+	s.Close()
+	s.drainPending(ctx)
+	if s.server.Shutdown(ctx) != nil {
+		_ = s.server.Close()
+	}
+}
+
+// Close closes the listening socket. Requests in flight go on.
+func (s *Socket) Close() {
+	s.once.Do(func() {
+		close(s.closed)
+		s.loops.close()
+		_ = s.ln.Close()
+		s.limiter.close()
+		s.Pending.close()
+	})
+}
+
+// drainPending waits for the pending connections of a closed Socket, and cuts them
+// when ctx ends.
+func (s *Socket) drainPending(ctx context.Context) {
+	defer s.end()
+	select {
+	case <-s.Pending.none:
+	case <-ctx.Done():
+		s.end()
+		s.Pending.cut()
+	}
+}
+
+// Key is that of the Config it was made for.
+func (s *Socket) Key() string { return s.key }
+
+// Addr is the address it is bound to.
+func (s *Socket) Addr() net.Addr { return s.ln.Addr() }
+
+// Context ends when pending connections are to be cut.
+func (s *Socket) Context() context.Context { return s.life }
+
+// Slot is that of one accepted connection.
+func (s *Socket) Slot() Slot { return Slot{&s.limiter} }
+
+// Reload applies a changed limit to a waiting accept loop.
+func (s *Socket) Reload() { s.limiter.recheck() }
+
+// Config is the current one; nil when the address is no longer configured.
+func (s *Socket) Config() *Config { return s.options.Config(s.key) }
+
+// HeadLimits are the current ones, with defaults.
+func (s *Socket) HeadLimits() h1.Limits {
+	if c := s.Config(); c != nil {
+		return c.Limits.Head.WithDefaults()
+	}
+	return h1.Limits{}.WithDefaults()
+}
+
+func (s *Socket) maxConnections() int {
+	if c := s.Config(); c != nil {
+		return c.Limits.Connections
+	}
+	return 0
+}
