@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -262,18 +263,30 @@ func (p *proxy) waitOpen(n int) {
 // waitStatus asks statusRoute until so many tunnels are counted.
 func (p *proxy) waitStatus(what string, n int, count func(statusapi.Status) int) {
 	p.t.Helper()
-	for late := time.Now().Add(patience); ; {
+	eventually(p.t, func() (ok bool, state string) {
 		var status statusapi.Status
 		got := get(p.t, p.http("/status"))
 		if err := json.Unmarshal([]byte(got.body), &status); err != nil {
 			p.t.Fatalf("/status: %d %q: %v", got.status, got.body, err)
 		}
-		if count(status) == n {
+		return count(status) == n, fmt.Sprintf("%d tunnels %s, wanted %d", count(status), what, n)
+	})
+}
+
+// eventually waits until ok, and fails the test with the state when patience ends. It
+// is for what no line of the log and no channel tells of.
+func eventually(t testing.TB, holds func() (ok bool, state string)) {
+	t.Helper()
+	pause := time.Millisecond
+	for late := time.Now().Add(patience); ; pause = min(2*pause, 50*time.Millisecond) {
+		ok, state := holds()
+		if ok {
 			return
 		}
 		if time.Now().After(late) {
-			p.t.Fatalf("%d tunnels %s after %v, wanted %d", count(status), what, patience, n)
+			t.Fatalf("after %v: %s", patience, state)
 		}
+		time.Sleep(pause) // so as not to take the machine from what is waited for
 	}
 }
 

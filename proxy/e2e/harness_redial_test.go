@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,47 +36,57 @@ routes:
 ` + route + statusRoute
 }
 
-// dialogue is a client that says one thing after the other, each when it has heard the
-// echo of the last, until it is stopped.
+// dialogue is a client that sends one message after the other, each when the echo of
+// the last has come, until it is stopped.
 type dialogue struct {
-	conn *websocket.Conn
-	stop atomic.Bool
-	said atomic.Int64
-	end  chan error
+	conn   *websocket.Conn
+	stop   chan struct{}
+	echoed chan struct{} // gets one with every echo that a test waits for
+	end    chan error
 }
 
-func goOn(conn *websocket.Conn) *dialogue {
-	c := &dialogue{conn: conn, end: make(chan error, 1)}
-	go func() {
-		for !c.stop.Load() {
-			if err := exchange(conn, fmt.Sprint("message ", c.said.Load())); err != nil {
-				c.end <- err
-				return
-			}
-			c.said.Add(1)
-		}
-		c.end <- nil
-	}()
+func startDialogue(conn *websocket.Conn) *dialogue {
+	c := &dialogue{conn: conn, stop: make(chan struct{}), echoed: make(chan struct{}), end: make(chan error, 1)}
+	go func() { c.end <- c.run() }()
 	return c
 }
 
-// goesOn waits for more to be said than now.
-func (c *dialogue) goesOn(t *testing.T) {
-	t.Helper()
-	for target := c.said.Load() + 5; c.said.Load() < target; {
+func (c *dialogue) run() error {
+	for n := 0; ; n++ {
+		if err := exchange(c.conn, fmt.Sprint("message ", n)); err != nil {
+			return fmt.Errorf("message %d: %w", n, err)
+		}
 		select {
-		case err := <-c.end:
-			t.Fatalf("after %d messages: %v", c.said.Load(), err)
+		case c.echoed <- struct{}{}:
+		case <-c.stop:
+			return nil
 		default:
 		}
 	}
 }
 
-func (c *dialogue) ends(t *testing.T) {
+// mustContinue waits for more echoes.
+func (c *dialogue) mustContinue(t *testing.T) {
 	t.Helper()
-	c.stop.Store(true)
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for range 5 {
+		select {
+		case <-c.echoed:
+		case err := <-c.end:
+			t.Fatal(err)
+		case <-late.C:
+			t.Fatalf("no echo within %v", patience)
+		}
+	}
+}
+
+// mustEnd stops it, and fails the test if a message was lost.
+func (c *dialogue) mustEnd(t *testing.T) {
+	t.Helper()
+	close(c.stop)
 	if err := <-c.end; err != nil {
-		t.Errorf("after %d messages: %v", c.said.Load(), err)
+		t.Error(err)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -111,11 +110,10 @@ routes:
 // awaitReply asks until the answer is body.
 func awaitReply(t *testing.T, url, body string) {
 	t.Helper()
-	for late := time.Now().Add(patience); get(t, url).body != body; {
-		if time.Now().After(late) {
-			t.Fatalf("no %q from %s within %v", body, url, patience)
-		}
-	}
+	eventually(t, func() (bool, string) {
+		got := get(t, url).body
+		return got == body, fmt.Sprintf("%q from %s, wanted %q", got, url, body)
+	})
 }
 
 // TestHealthTellsHungFromDead: a server that is stopped still takes connections,

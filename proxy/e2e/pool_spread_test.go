@@ -203,7 +203,7 @@ func mustBeSpread(t *testing.T, when string, total int, hosts ...*host) {
 	for _, h := range hosts {
 		weights += h.weight
 	}
-	for late := time.Now().Add(patience); ; {
+	eventually(t, func() (bool, string) {
 		var wrong []string
 		for _, h := range hosts {
 			exact := float64(total) * float64(h.weight) / float64(weights)
@@ -211,13 +211,8 @@ func mustBeSpread(t *testing.T, when string, total int, hosts ...*host) {
 				wrong = append(wrong, fmt.Sprintf("%s has %d, wanted %.2f", h.name, got, exact))
 			}
 		}
-		if len(wrong) == 0 {
-			return
-		}
-		if time.Now().After(late) {
-			t.Fatalf("%s, of %d tunnels: %s", when, total, strings.Join(wrong, "; "))
-		}
-	}
+		return len(wrong) == 0, fmt.Sprintf("%s, of %d tunnels: %s", when, total, strings.Join(wrong, "; "))
+	})
 }
 
 // talkers exchange messages all the time, one on each host.
@@ -300,7 +295,7 @@ func TestSpread(t *testing.T) {
 	}
 	routes := func(names string) string {
 		var b strings.Builder
-		b.WriteString(web + "pools:\n  hosts:\n    health: {tcp: true, interval: 100ms, fails: 1, passes: 1}\n    backends:\n")
+		b.WriteString(web + "pools:\n  hosts:\n    health: {tcp: true, interval: 100ms, timeout: 1m, fails: 1, passes: 1}\n    backends:\n")
 		for name := range strings.FieldsSeq(names) {
 			fmt.Fprintf(&b, "      %s: {url: \"ws://%s\", weight: %d}\n", name, hosts[name].addr, hosts[name].weight)
 		}

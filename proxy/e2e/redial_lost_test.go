@@ -34,6 +34,9 @@ func TestRedialKilled(t *testing.T) {
 	for _, conn := range conns {
 		echo(t, conn, "before")
 	}
+	if _, err := p.log.wait(0, tunnels, "tunnel opened", nil); err != nil { // the lines are counted below
+		t.Fatal(err)
+	}
 	lost := 0
 	for _, name := range []string{"a", "b"} {
 		had := p.countLog("tunnel redialled", nil)
@@ -46,6 +49,10 @@ func TestRedialKilled(t *testing.T) {
 		identity := "p " + urls[name]
 		opened := p.countLog("tunnel opened", fields{"backend": identity}) + p.countLog("tunnel redialled", fields{"backend": identity})
 		lost += opened
+		// Tunnels that look for a backend at the same time may miss their even share by a few.
+		if share := tunnels / len(servers); opened < share || opened > 2*share {
+			t.Errorf("%d tunnels were at %s, wanted %d to %d", opened, name, share, 2*share)
+		}
 		if _, err := p.log.wait(0, had+opened, "tunnel redialled", nil); err != nil {
 			t.Fatal(err)
 		}
@@ -57,9 +64,6 @@ func TestRedialKilled(t *testing.T) {
 		for _, conn := range conns {
 			echo(t, conn, "after "+name)
 		}
-	}
-	if want := tunnels/3 + tunnels/2; lost != want {
-		t.Errorf("%d tunnels were redialled, wanted %d", lost, want)
 	}
 	if got := get(t, p.http("/status")); !strings.Contains(got.body, fmt.Sprintf(`"redialled": %d`, lost)) {
 		t.Errorf("status says %s, wanted redialled to be %d", got.body, lost)

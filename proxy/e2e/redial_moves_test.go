@@ -26,9 +26,9 @@ func TestRedialDrained(t *testing.T) {
 	p := start(t, redialling(both, map[string]string{"b": ", drain: true"}, "", direct(a)))
 	var talks []*dialogue
 	for range 8 {
-		talks = append(talks, goOn(dial(t, p.ws("/"))))
+		talks = append(talks, startDialogue(dial(t, p.ws("/"))))
 	}
-	talks = append(talks, goOn(dial(t, p.ws("/direct"))))
+	talks = append(talks, startDialogue(dial(t, p.ws("/direct"))))
 	for i, edit := range []string{
 		redialling(both, map[string]string{"a": ", drain: true"}, "", direct(b)),
 		redialling(map[string]string{"a": a.url("ws")}, nil, "", direct(a)),
@@ -39,11 +39,11 @@ func TestRedialDrained(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, c := range talks {
-			c.goesOn(t)
+			c.mustContinue(t)
 		}
 	}
 	for _, c := range talks {
-		c.ends(t)
+		c.mustEnd(t)
 	}
 	for _, c := range talks[:8] {
 		if got := who(t, c.conn); got != "b" {
@@ -66,7 +66,7 @@ func TestRedialRebalances(t *testing.T) {
 	p := start(t, redialling(urls, nil, pool, ""))
 	var talks []*dialogue
 	for range 20 {
-		talks = append(talks, goOn(dial(t, p.ws("/"))))
+		talks = append(talks, startDialogue(dial(t, p.ws("/"))))
 	}
 	urls["b"] = b.url("ws")
 	p.edit(redialling(urls, nil, pool, ""))
@@ -74,8 +74,8 @@ func TestRedialRebalances(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range talks {
-		c.goesOn(t)
-		c.ends(t)
+		c.mustContinue(t)
+		c.mustEnd(t)
 	}
 	if n := p.countLog("tunnel redialled", nil); n > 11 {
 		t.Errorf("%d tunnels were moved, wanted 9 to 11", n)
@@ -122,12 +122,12 @@ func TestRedialTLS(t *testing.T) {
 	p := start(t, routes("b"))
 	insecure := websocket.Dialer{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} // another test's matter
 	conn, _ := dialWith(t, "wss://"+p.address("web")+"/", insecure, nil)
-	c := goOn(conn)
-	c.goesOn(t)
+	c := startDialogue(conn)
+	c.mustContinue(t)
 	p.edit(routes("a"))
 	p.waitLog("tunnel redialled", nil)
-	c.goesOn(t)
-	c.ends(t)
+	c.mustContinue(t)
+	c.mustEnd(t)
 	if got := who(t, conn); got != "b" {
 		t.Errorf("at %q, wanted b", got)
 	}

@@ -7,6 +7,7 @@ package e2e
 import (
 	"bufio"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -57,16 +58,12 @@ func TestSoak(t *testing.T) {
 	clients.Wait()
 
 	s.p.waitOpen(0)
-	for late := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+	eventually(t, func() (bool, string) {
 		after := s.p.usage(t)
-		if after.descriptors <= before.descriptors+8 {
-			t.Logf("%d tunnels in %v; %+v before, %+v after", s.opened.Load(), time.Since(over.Add(-length)), before, after)
-			break
-		}
-		if time.Now().After(late) {
-			t.Fatalf("%d descriptors when all have gone, %d before", after.descriptors, before.descriptors)
-		}
-	}
+		return after.descriptors <= before.descriptors+8,
+			fmt.Sprintf("%d descriptors when all have gone, %d before", after.descriptors, before.descriptors)
+	})
+	t.Logf("%d tunnels in %v; %+v before, %+v after", s.opened.Load(), length, before, s.p.usage(t))
 	if _, err := s.p.log.wait(0, max(1, s.p.countLog("tunnel opened", nil)), "tunnel closed", nil); err != nil {
 		t.Error(err)
 	}
