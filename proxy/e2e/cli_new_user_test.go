@@ -1,7 +1,7 @@
 package e2e
 
-// The command line as somebody meets it who has just installed it: what is
-// printed where, and with which exit status.
+// The command line as a new user meets it: what is printed where, and with which
+// exit status.
 
 import (
 	"bytes"
@@ -187,7 +187,7 @@ func TestBusyPort(t *testing.T) {
 			t.Errorf("said %q, wanted %q in it", got.stderr, word)
 		}
 	}
-	// A file for an address that somebody has, perhaps the proxy itself, is right.
+	// A file for an address in use, perhaps by the proxy itself, is right.
 	if got := tunnelform(t, dir, "", "check", "routes.yaml"); got.status != 0 {
 		t.Errorf("check: %d %q", got.status, got.stderr)
 	}

@@ -164,7 +164,7 @@ func TestTermLetsRequestsFinish(t *testing.T) {
 	p.waitLog("stopped", fields{"cut": false})
 }
 
-// awaitClosed connects until nobody listens any more.
+// awaitClosed connects until nothing listens any more.
 func awaitClosed(t *testing.T, p *proxy) {
 	t.Helper()
 	for address := p.address("web"); ; {

@@ -84,7 +84,7 @@ func TestWindowSpreads(t *testing.T) {
 	}
 }
 
-// TestReturnedRouteLetsTunnelsOff: with a window of days nobody's turn has come
+// TestReturnedRouteLetsTunnelsOff: with a window of days no tunnel's turn has come
 // when the route, then its backend, is there again.
 func TestReturnedRouteLetsTunnelsOff(t *testing.T) {
 	t.Parallel()
@@ -108,7 +108,7 @@ func TestReturnedRouteLetsTunnelsOff(t *testing.T) {
 }
 
 // TestEditTakenBackSparesTunnels: a writer that pauses leaves half of its routes for
-// a while, which is a valid file. However short the window, nobody is told anything
+// a while, which is a valid file. However short the window, no tunnel is closed
 // before three seconds are over.
 func TestEditTakenBackSparesTunnels(t *testing.T) {
 	t.Parallel()

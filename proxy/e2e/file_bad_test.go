@@ -52,7 +52,7 @@ var badContents = []badContent{
 	{"20,000 levels", web + "routes: " + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + "\n", 0, 0, ""},
 	{"too big", page("x") + "#" + strings.Repeat("x", routefile.MaxBytes), 0, 0, ""},
 	{"a missing certificate", strings.Replace(page("x"), `"127.0.0.1:0"`, `"127.0.0.1:0", tls: {certificates: [{certificate: no.crt, key: no.key}]}`, 1), 2, 0, "no.crt"},
-	{"a port nobody may have", strings.Replace(page("x"), "listeners: {", `listeners: {stray: {address: "192.0.2.1:8080"}, `, 1), 2, 0, "192.0.2.1"},
+	{"an address of another machine", strings.Replace(page("x"), "listeners: {", `listeners: {stray: {address: "192.0.2.1:8080"}, `, 1), 2, 0, "192.0.2.1"},
 }
 
 type badContent struct {
@@ -131,7 +131,7 @@ var badPaths = []struct {
 		}
 		return os.Truncate(path, 64<<20)
 	}},
-	{"a file nobody may read", func(path string) error { return os.WriteFile(path, nil, 0) }},
+	{"a file without read permission", func(path string) error { return os.WriteFile(path, nil, 0) }},
 }
 
 // TestBadPath puts each in the file's place.

@@ -1,7 +1,7 @@
 package e2e
 
 // Certificates are watched like the routes: missing ones are refused until they
-// come, renewed ones are served to whoever comes next.
+// come, renewed ones are served to the next client.
 
 import (
 	"crypto/tls"

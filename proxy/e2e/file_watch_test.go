@@ -144,7 +144,7 @@ func twoWriters(path, text string) error {
 	return errs[1]
 }
 
-// writeMapped changes the file in memory; the kernel tells nobody.
+// writeMapped changes the file in memory; the kernel notifies of nothing.
 func writeMapped(path, text string) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {

@@ -100,7 +100,7 @@ routes:
 	if entry := p.waitLog("request", fields{"route": "wss", "status": 502}); !strings.Contains(entry.text("error"), "certificate") {
 		t.Errorf("logged error %q, wanted which check of the certificate failed", entry.text("error"))
 	}
-	echo(t, dial(t, p.ws("/insecure/")), "verified by nobody")
+	echo(t, dial(t, p.ws("/insecure/")), "not verified")
 }
 
 // TestRegex: a regular expression with a capture.

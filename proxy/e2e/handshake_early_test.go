@@ -1,7 +1,7 @@
 package e2e
 
 // What a client sends behind its handshake without waiting for the 101: the
-// tunnel's first bytes if there is one, and nobody's if there is none.
+// tunnel's first bytes if there is one, and dropped if there is none.
 
 import (
 	"bufio"
@@ -70,7 +70,7 @@ routes: {all: {match: {path_prefix: /}, to: "ws://$b", keepalive: {ping: "off"}}
 }
 
 // TestEarlyFramesRefused: the answer arrives, the connection ends, and what was
-// held has reached nobody.
+// held has reached no backend.
 func TestEarlyFramesRefused(t *testing.T) {
 	t.Parallel()
 	b := newWire(t, map[string]script{"/": keep("HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno")})

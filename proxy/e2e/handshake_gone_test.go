@@ -15,7 +15,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 )
 
-// TestClientResets: a backend that thinks is told that nobody waits any more,
+// TestClientResets: a backend that thinks is told that its client has gone,
 // and the place among the route's tunnels is free again.
 func TestClientResets(t *testing.T) {
 	t.Parallel()

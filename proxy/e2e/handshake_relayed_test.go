@@ -26,7 +26,7 @@ var relayed = map[string]struct {
 	"1.0":     {say("HTTP/1.0 403 No\r\n\r\nold"), reply{403, nil, "old"}},
 	"closing": {say("HTTP/1.1 503 No\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno"), reply{503, nil, "no"}},
 	"interim": {keep("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno"), reply{403, nil, "no"}},
-	// What comes behind the answer is nobody's: not the client's next answer either.
+	// What comes behind the answer is dropped: it is not the client's next answer.
 	"and more": {keep("HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno" + ok), reply{403, nil, "no"}},
 	"and 101":  {keep("HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno" + switching()), reply{403, nil, "no"}},
 }

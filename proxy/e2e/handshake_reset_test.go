@@ -1,7 +1,7 @@
 package e2e
 
 // Clients that reset their connection right behind their first request: the kernel
-// forgets at once whose it was, the proxy must not.
+// forgets their address at once, the proxy must not.
 
 import (
 	"net"
@@ -11,7 +11,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 )
 
-// TestResetClientsAreKnown: routes for some clients only hold for those who do not
+// TestResetClientsAreKnown: routes for some clients only hold for clients that do not
 // wait for the answer, whichever way their request takes.
 func TestResetClientsAreKnown(t *testing.T) {
 	t.Parallel()

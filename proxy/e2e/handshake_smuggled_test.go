@@ -1,8 +1,8 @@
 package e2e
 
 // The attack behind CVE-2019-17567: a second request right behind a handshake
-// that is refused. Whoever refuses it, and with what, the second one reaches no
-// backend.
+// that is refused. Whether the proxy or a backend refuses it, and with what status,
+// the second one reaches no backend.
 
 import (
 	"strings"

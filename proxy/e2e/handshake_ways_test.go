@@ -2,8 +2,8 @@ package e2e
 
 // A handshake can be made in three ways: on an event loop (a plain listener, a
 // backend named by its address), by a goroutine where the backend may have to be
-// waited for, and by net/http where it is not a connection's first request. Nobody
-// can tell which.
+// waited for, and by net/http where it is not a connection's first request.
+// Neither side can tell which.
 
 import (
 	"maps"

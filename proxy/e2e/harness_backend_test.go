@@ -38,8 +38,8 @@ func newBackend(t testing.TB, name string) *backend {
 	return b
 }
 
-// newTLSBackend is newBackend over TLS. Who wants to verify it needs the
-// returned PEM file of its authority.
+// newTLSBackend is newBackend over TLS. To verify it takes the returned PEM
+// file of its authority.
 func newTLSBackend(t testing.TB, name string) (b *backend, ca string) {
 	t.Helper()
 	authority := proxytest.NewAuthority(t)

@@ -29,7 +29,7 @@ const backendVariable = "TUNNELFORM_E2E_BACKEND"
 // open go on in all of them.
 const (
 	well     = "well"
-	refusing = "refusing" // nobody listens
+	refusing = "refusing" // its port is closed
 	slow     = "slow"     // no answer until the mood changes
 	broken   = "broken"   // everything is answered with 500
 )

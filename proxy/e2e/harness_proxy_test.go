@@ -37,7 +37,7 @@ type proxy struct {
 	dir    string // where it runs and its files stand
 	log    *logbook
 	cmd    *exec.Cmd
-	runner []string      // how lines begin that whoever runs the proxy prints: no noise of its own
+	runner []string      // how lines begin that a container runtime prints: they are no noise of the proxy's
 	exited chan struct{} // closed when the process is gone and its log is read
 	status int           // its exit status, once exited is closed
 }

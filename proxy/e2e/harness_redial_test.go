@@ -90,17 +90,6 @@ func (c *dialogue) mustEnd(t *testing.T) {
 	}
 }
 
-// nobody is a URL at which nobody listens.
-func nobody(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "ws://" + l.Addr().String()
-}
-
 // waitMoving waits until so many tunnels are between two backends.
 func (p *proxy) waitMoving(n int) {
 	p.t.Helper()

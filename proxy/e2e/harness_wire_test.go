@@ -178,7 +178,7 @@ func switching(extra ...string) string {
 }
 
 // mustBeOwn fails unless got is the proxy's own answer with that status: one
-// line of text with the request's id, as the log has it, and nobody's address.
+// line of text with the request's id, as the log has it, and no address.
 // It returns the log's line.
 func mustBeOwn(t *testing.T, p *proxy, got reply, status int, path string) line {
 	t.Helper()

@@ -99,8 +99,8 @@ func TestBrokenAnswers(t *testing.T) {
 	}
 }
 
-// TestExtraBytes behind a whole answer are nobody's: not the next request's
-// answer, whoever asks it.
+// TestExtraBytes behind a whole answer are dropped: they are not the answer to the next
+// request, of the same client or another.
 func TestExtraBytes(t *testing.T) {
 	t.Parallel()
 	const forged = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
@@ -194,7 +194,7 @@ func TestEarlyRefusal(t *testing.T) {
 	}
 }
 
-// sendLong sends a body of ten megabytes, until nobody reads any more.
+// sendLong sends a body of ten megabytes, until its reader is gone.
 func sendLong(client *proxytest.Raw, framing string) {
 	part := strings.Repeat("x", 10_000)
 	if strings.HasPrefix(framing, "Transfer") {

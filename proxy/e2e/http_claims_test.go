@@ -1,7 +1,7 @@
 package e2e
 
 // What a client says about itself reaches no backend, unless it is a trusted
-// proxy that says it; and nobody can name away a header that others rely on.
+// proxy that says it; and no client can name away a header that others rely on.
 
 import (
 	"net/http"
@@ -73,7 +73,7 @@ routes:
 		{"/", "Client-Cert", ":AAAA:", ":AAAA:"},
 		{"/", "X-Request-Id", "of-the-edge", "of-the-edge"},
 		{"/rfc", "Forwarded", "for=192.0.2.1", "for=192.0.2.1, for=127.0.0.1;host=a;proto=http"},
-		{"/", "X_Forwarded_For", "192.0.2.1", ""}, // an alias that nobody trusted writes
+		{"/", "X_Forwarded_For", "192.0.2.1", ""}, // an alias, of a peer that is not trusted
 		{"/", "X-Request-Id", strings.Repeat("x", 200), ""},
 	} {
 		for _, text := range []string{
@@ -170,7 +170,7 @@ routes:
 }
 
 // TestHopByHop: what concerns one connection ends there, both ways, and so does
-// what Connection names; but nobody can name what a backend decides by.
+// what Connection names; but no client can name what a backend decides by.
 func TestHopByHop(t *testing.T) {
 	t.Parallel()
 	b := newWire(t, map[string]script{"/answer": keep(request("HTTP/1.1 200 OK", "Content-Length: 0",

@@ -15,7 +15,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 )
 
-// TestHalfClosedRequests: who ends its side behind a request still wants the
+// TestHalfClosedRequests: a client that ends its side behind a request still wants the
 // answer; a reset says that it does not.
 func TestHalfClosedRequests(t *testing.T) {
 	t.Parallel()

@@ -1,7 +1,7 @@
 package e2e
 
-// Backends that authenticate connections (NTLM, Negotiate): whoever has logged in
-// is served by that connection, and nobody else.
+// Backends that authenticate connections (NTLM, Negotiate): a client that has
+// logged in is served by that connection, and no other client is.
 
 import (
 	"bufio"
@@ -17,9 +17,9 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 )
 
-// loginServer is a backend as IIS is: three steps log a connection in. It says who
-// it takes the asker for, and by which connection; tunnels are echoes, for those
-// who have logged in.
+// loginServer is a backend as IIS is: three steps log a connection in. It says which
+// user it takes the client for, and by which connection; tunnels are echoes, for
+// users that have logged in.
 func loginServer(t *testing.T) (b *proxytest.RawBackend, ended chan int64) {
 	t.Helper()
 	var count atomic.Int64

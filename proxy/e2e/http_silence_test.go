@@ -167,7 +167,7 @@ routes: {all: {match: {path_prefix: /}, to: "http://$b"}}
 	}
 	plain.waitLog("request", fields{"path": "/large", "status": 200, "level": "WARN"})
 
-	// On HTTP/2 a stream whose window is used up, and a connection that nobody reads.
+	// On HTTP/2 a stream whose window is used up, and a connection that is not read.
 	for _, window := range []uint32{0, 1 << 30} {
 		client := overTLS("h2")
 		io.WriteString(client, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")

@@ -82,7 +82,7 @@ func TestDrippedHead(t *testing.T) {
 }
 
 // TestStalledBody: a client that stops in the middle of its body holds up
-// nobody else, and its end is noticed.
+// no other client, and its end is noticed.
 func TestStalledBody(t *testing.T) {
 	t.Parallel()
 	p := site(t, proxytest.Mirror(t).Addr)
@@ -101,7 +101,7 @@ func TestStalledBody(t *testing.T) {
 	}
 }
 
-// TestBodyBehindItsAnswer: who is answered before its body has come may finish it
+// TestBodyBehindItsAnswer: a client that is answered before its body has come may finish it
 // and go on with the connection, and may not hold the connection by not finishing.
 func TestBodyBehindItsAnswer(t *testing.T) {
 	t.Parallel()

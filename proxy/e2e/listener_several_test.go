@@ -74,7 +74,7 @@ routes:
 }
 
 // TestSocketOfTheDead: a socket that a killed proxy has left behind is taken
-// over, one that somebody listens on is not.
+// over, one that a process listens on is not.
 func TestSocketOfTheDead(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(shortDir(t), "s")

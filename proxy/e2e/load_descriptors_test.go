@@ -52,7 +52,7 @@ routes:
 
 	before := p.usage(t)
 	interval := time.NewTimer(time.Second)
-	for waiting := true; waiting; { // who is in goes on
+	for waiting := true; waiting; { // open tunnels go on
 		echo(t, conn, "in")
 		if got := ask(t, held, request("GET /page HTTP/1.1", "Host: x")); got.body != "here" {
 			t.Errorf("a connection that is in got %d", got.status)
@@ -69,7 +69,7 @@ routes:
 	if n := p.countLog("cannot accept connections, waiting", nil); n != 1 {
 		t.Errorf("said %d times that it cannot accept, wanted once", n)
 	}
-	// Who was let in is served, though there is nothing left to do it with.
+	// A client that was accepted is served, though there is no descriptor left for it.
 	for _, client := range idle[:5] {
 		if got := ask(t, client, request("GET /page HTTP/1.1", "Host: x")); got.body != "here" {
 			t.Errorf("a connection that has just come in got %d", got.status)

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestLogReaderGone: whoever reads the log may end, as a pipe's other half or a
-// collector that is updated; no tunnel ends with it.
+// TestLogReaderGone: the reader of the log may end, such as a collector that is
+// updated; no tunnel ends with it.
 func TestLogReaderGone(t *testing.T) {
 	t.Parallel()
 	p := &proxy{t: t, dir: t.TempDir(), log: newLogbook(), exited: make(chan struct{})}

@@ -103,7 +103,7 @@ routes:
 	p.waitLogAfter(m, "backend down", fields{"backend": "p http://" + b.Addr})
 	got := get(t, p.http("/"))
 	if got.status != 503 || got.header.Get("Retry-After") == "" {
-		t.Errorf("%d, Retry-After %q with nobody well, wanted 503 at once", got.status, got.header.Get("Retry-After"))
+		t.Errorf("%d, Retry-After %q with no healthy backend, wanted 503 at once", got.status, got.header.Get("Retry-After"))
 	}
 }
 
@@ -276,6 +276,6 @@ routes: {all: {match: {path: /}, to: "pool://p", retry: {others: off}}}
 		refusedOnce = refusedOnce || answer != nil && answer.StatusCode == 502
 	}
 	if !refusedOnce {
-		t.Error("nobody asks any more, and it still counts as down")
+		t.Error("it is checked no longer, and still counts as down")
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// TestPoolMembers: eight tunnels, and whom they reach.
+// TestPoolMembers: eight tunnels, and which backends they reach.
 func TestPoolMembers(t *testing.T) {
 	t.Parallel()
 	backends := map[string]string{}
@@ -53,7 +53,7 @@ routes: {r: {match: {path_prefix: /}, to: "pool://p"}}
 	}
 	p.edit(file(", disabled: true", ", disabled: true", ", drain: true"))
 	if got := refused(t, p.ws("/"), nil); got.StatusCode != 503 || got.Header.Get("Retry-After") == "" {
-		t.Errorf("nobody is left: %d, Retry-After %q, wanted 503 and when to come back", got.StatusCode, got.Header.Get("Retry-After"))
+		t.Errorf("no candidate is left: %d, Retry-After %q, wanted 503 and when to come back", got.StatusCode, got.Header.Get("Retry-After"))
 	}
 }
 

@@ -50,8 +50,8 @@ routes:
 	echo(t, dial(t, p.ws("/")), "in its place")
 }
 
-// TestQueue: who waits gets the place that becomes free, who waits for too long
-// gets 503, and so does at once who finds the line full.
+// TestQueue: a request that waits gets the place that becomes free; one that waits for
+// too long gets 503, and so does at once one that finds the queue full.
 func TestQueue(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, "b")
@@ -103,7 +103,7 @@ routes:
 	p.waitOpen(1)
 }
 
-// TestQueueFollowsEdits: who waits is let in as soon as an edit makes room.
+// TestQueueFollowsEdits: a request that waits is let in as soon as an edit makes room.
 func TestQueueFollowsEdits(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, "b")

@@ -12,7 +12,7 @@ import (
 
 // TestRebalance: after a backend has joined, tunnels of the others are told to
 // come back, a few at a time, until the shares are within the tolerance; then
-// nobody is told any more.
+// no more are.
 func TestRebalance(t *testing.T) {
 	t.Parallel()
 	const tunnels = 60

@@ -42,7 +42,7 @@ routes:
 	}
 	before := len(good.requests())
 	if got := post(t, p.http("/post")); got.status != 502 || len(good.requests()) != before {
-		t.Errorf("%d for a POST whose body was read, wanted 502 and nobody else asked", got.status)
+		t.Errorf("%d for a POST whose body was read, wanted 502 and no other backend asked", got.status)
 	}
 	answered := 0
 	for range 30 {

@@ -59,7 +59,7 @@ func (h *host) rise(t *testing.T) {
 	h.serving.Go(func() { _ = server.Serve(listener) }) // until kill
 }
 
-// kill is sudden: nobody is told.
+// kill is sudden: no Close frame is sent.
 func (h *host) kill() {
 	h.server.Close()
 	h.mu.Lock()
@@ -331,7 +331,7 @@ func TestSpread(t *testing.T) {
 	m = p.log.mark()
 	hosts["a"].rise(t)
 	p.waitLogAfter(m, "backend up", nil)
-	// So many that nobody is left with more than its new share: who leaves is chance.
+	// So many that no backend is left with more than its new share: which tunnels end is chance.
 	c.leaveSome(total * 2 / 3)
 	p.waitOpen(total - total*2/3)
 	c.open(total * 2 / 3)

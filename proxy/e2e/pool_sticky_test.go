@@ -90,7 +90,7 @@ func TestStickyCookie(t *testing.T) {
 	}
 }
 
-// TestStickyForged: values that the proxy has not made bind to nobody, and are
+// TestStickyForged: values that the proxy has not made bind to no backend, and are
 // replaced.
 func TestStickyForged(t *testing.T) {
 	p, backends := three(t, ownSticky)

@@ -1,8 +1,8 @@
 package e2e
 
 // Every kind of trouble that a pool can have with its backends, one after another
-// and all at once, while tunnels are in steady use: those whose backend lives lose
-// no message, those that are told to go come back, and newcomers are served.
+// and all at once, while tunnels are in steady use: those with a live backend lose
+// no message, clients that are told to come back do, and new ones are served.
 
 import (
 	"errors"
@@ -30,7 +30,7 @@ type steady struct {
 	host string
 	conn *websocket.Conn
 	stop chan struct{}
-	beat chan struct{} // gets one with every echo, where somebody waits
+	beat chan struct{} // gets one with every echo that a test waits for
 	over sync.WaitGroup
 	err  error // once over
 }
@@ -203,14 +203,14 @@ func (c *regulars) await(t *testing.T, what string, stands func(hosts map[string
 	}
 }
 
-// goHome sends them home and says how often somebody was told to come back.
+// goHome ends them and says how often one was told to come back.
 func (c *regulars) goHome() (moved int, err error) {
 	close(c.stop)
 	c.all.Wait()
 	return c.moved, errors.Join(c.errs...)
 }
 
-// troubled is a proxy with its backends and those who use them.
+// troubled is a proxy with its backends and their clients.
 type troubled struct {
 	t        *testing.T
 	p        *proxy
@@ -364,8 +364,8 @@ func (x *troubled) stop(victim string) {
 	x.goOn(victim)
 }
 
-// breakDown has a backend answer 500, which is an answer: nobody else is tried
-// behind it, and it is up to those who ask after its health to notice.
+// breakDown has a backend answer 500, which is an answer: no other backend is
+// tried after it, and only health checks notice.
 func (x *troubled) breakDown(victim string) {
 	x.t.Helper()
 	m := x.p.log.mark()
@@ -413,7 +413,7 @@ func (x *troubled) recover(victim string, mend func(*process)) {
 			return
 		}
 		if time.Now().After(late) {
-			x.t.Fatalf("%s gets nobody after it has recovered", victim)
+			x.t.Fatalf("%s gets no tunnel after it has recovered", victim)
 		}
 	}
 }

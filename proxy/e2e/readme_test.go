@@ -153,7 +153,7 @@ func example(t *testing.T, address string) string {
 	return strings.ReplaceAll(string(data), exampleAddress, address)
 }
 
-// freeAddress is one that nobody listens on at this moment.
+// freeAddress is one that is free at this moment.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -20,7 +20,7 @@ import (
 )
 
 // TestRedialLimits: tunnels of a backend that is lost get no more places than there
-// are, and those who can wait in line do; the others are told to come back.
+// are, and as many as fit wait in the queue; the others are told to come back.
 func TestRedialLimits(t *testing.T) {
 	t.Parallel()
 	const tunnels, places, line = 60, 20, 10
@@ -52,7 +52,7 @@ func TestRedialLimits(t *testing.T) {
 			default:
 				t.Errorf("%v, wanted an echo or 1012", err)
 			}
-			conn.Close() // which makes room for one who waits
+			conn.Close() // which makes room for one in the queue
 		})
 	}
 	clients.Wait()

@@ -44,8 +44,8 @@ func TestRedialHandshake(t *testing.T) {
 	}
 }
 
-// TestRedialOtherAnswer: who answers the handshake in another way than the first did
-// does not get the tunnel, and is none the worse for it.
+// TestRedialOtherAnswer: a backend that answers the handshake in another way than the
+// first did does not get the tunnel, and that is no failure of its.
 func TestRedialOtherAnswer(t *testing.T) {
 	t.Parallel()
 	for name, other := range map[string]string{
@@ -93,7 +93,7 @@ func TestRedialCompressed(t *testing.T) {
 	}
 }
 
-// TestRedialContext: a compression context cannot move, nor can what nobody knows.
+// TestRedialContext: a compression context cannot move, nor can an unknown extension.
 func TestRedialContext(t *testing.T) {
 	t.Parallel()
 	for _, extensions := range []string{

@@ -27,7 +27,7 @@ func TestRedialKilled(t *testing.T) {
 	for name, s := range servers {
 		urls[name] = "ws://" + s.address("web")
 	}
-	// When the second one goes, the first has no tunnels and nobody has complained of it,
+	// When the second one goes, the first has no tunnels and no recorded failures,
 	// so that it is asked first.
 	p := start(t, redialling(urls, nil, "", "    retry: {others: 0, budget: 1%}\n"))
 	conns := dialMany(t, p.ws("/"), tunnels)
@@ -91,7 +91,8 @@ func TestRedialAllAsked(t *testing.T) {
 		}
 	})
 	urls, tiers := map[string]string{"a": first.WS(), "z": last.WS()}, map[string]string{"z": ", tier: 9"}
-	for i, url := range []string{nobody(t), nobody(t), nobody(t), nobody(t), "ws://" + busy.Addr} {
+	refused := func() string { return "ws://" + proxytest.Refused(t) }
+	for i, url := range []string{refused(), refused(), refused(), refused(), "ws://" + busy.Addr} {
 		name := fmt.Sprint("dead", i)
 		urls[name], tiers[name] = url, fmt.Sprintf(", tier: %d", i+1)
 	}

@@ -21,8 +21,8 @@ func tunnelsBy(t *testing.T, p *proxy, n int) (conns []*websocket.Conn, by map[s
 	return conns, by
 }
 
-// TestLeastTunnelsAcrossReloads: whoever joins a pool gets the tunnels until it
-// has as many as the others, whose counts no reload has reset.
+// TestLeastTunnelsAcrossReloads: a backend that joins a pool gets the tunnels
+// until it has as many as the others: no reload has reset their counts.
 func TestLeastTunnelsAcrossReloads(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{}

@@ -139,7 +139,7 @@ func TestMatch(t *testing.T) {
 		{get("/subprotocol"), "subprotocol-none"},
 
 		{get("/client"), "client-here"},
-		{get("/client", "X-Forwarded-For: 10.1.1.1"), "client-here"}, // nobody trusts this peer
+		{get("/client", "X-Forwarded-For: 10.1.1.1"), "client-here"}, // from a peer that is not trusted
 	} {
 		mustTake(t, p, tt.ask, tt.route)
 	}

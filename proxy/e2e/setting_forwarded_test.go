@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestForwarded: what is said about the client, by mode, and that nobody but a
+// TestForwarded: what is said about the client, by mode, and that only a
 // trusted proxy may say it.
 func TestForwarded(t *testing.T) {
 	b := newBackend(t, "b")

@@ -1,7 +1,7 @@
 package e2e
 
-// keepalive: who is pinged, that nobody else notices, and what becomes of peers
-// that do not answer.
+// keepalive: which sides are pinged, that the other one does not notice, and what
+// becomes of peers that do not answer.
 
 import (
 	"testing"

@@ -80,7 +80,7 @@ routes:
 			t.Errorf("%s with Origin %q: %d %q, wanted %d", tt.path, tt.origin, got.status, got.body, want)
 		}
 	}
-	// HTTP is no tunnel: who may read its answers is CORS's to say, not the proxy's.
+	// HTTP is no tunnel: which pages may read an answer is for CORS to say.
 	if got := ask(t, connect(t, p), request("GET /default HTTP/1.1", "Host: www.test", "Origin: https://evil.example")); got.status != 200 {
 		t.Errorf("a GET from elsewhere: %d %q", got.status, got.body)
 	}

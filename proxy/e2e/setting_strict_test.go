@@ -98,7 +98,7 @@ func TestStrictTakesWhatIsRight(t *testing.T) {
 		fromClient(0xc1, "compressed") + fromClient(0x41, "in ") + fromClient(0x80, "two"),
 		long + "\x00\x00\x00\x00" + fmt.Sprintf("%300d", 1),
 		fromClient(opPong, "unasked"),
-		fromClient(0x81, "\xff\xfe not UTF-8, and masked for all that anybody knows"),
+		fromClient(0x81, "\xff\xfe not UTF-8, and masked for all that a proxy knows"),
 		fromClient(opClose, "\x0f\xa1of its own"),
 	} {
 		client.Send(bytes)
@@ -126,7 +126,7 @@ routes:
 		if _, err := conn.NetConn().Write(violation); err != nil {
 			t.Fatal(err)
 		}
-		// Whoever judges it, the proxy or the backend, calls it a protocol error.
+		// The proxy or the backend judges it: both call it a protocol error.
 		if code, _ := closeCode(t, conn); code != websocket.CloseProtocolError {
 			t.Errorf("%s: closed with %d, wanted 1002", route, code)
 		}

@@ -23,7 +23,7 @@ func silent(t *testing.T) string {
 }
 
 // TestBackendTimeouts: 504 when a backend does not answer in time, 502 when
-// nobody is there.
+// its port is closed.
 func TestBackendTimeouts(t *testing.T) {
 	p := start(t, web+fill(`
 defaults: {timeouts: {handshake: 50ms, response: 50ms}}

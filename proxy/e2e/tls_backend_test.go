@@ -1,7 +1,7 @@
 package e2e
 
-// TLS towards backends: whom the proxy believes, whom it asks for, who it says
-// it is; and WebSockets that are encrypted all the way.
+// TLS towards backends: which certificates the proxy accepts, which name it
+// asks for, which certificate it shows; and WebSockets that are encrypted all the way.
 
 import (
 	"crypto/tls"
@@ -30,16 +30,16 @@ func read(t testing.TB, file string) string {
 // certificate it was shown.
 func seenTLS(t testing.TB, certificate *proxytest.Certificate) *proxytest.Server {
 	return proxytest.ServeTLS(t, certificate, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who := "nobody"
+		peer := "nobody"
 		if len(r.TLS.PeerCertificates) > 0 {
-			who = r.TLS.PeerCertificates[0].Subject.CommonName
+			peer = r.TLS.PeerCertificates[0].Subject.CommonName
 		}
-		io.WriteString(w, r.TLS.ServerName+" "+who)
+		io.WriteString(w, r.TLS.ServerName+" "+peer)
 	}))
 }
 
 // TestBackendTLS: each key of backend_tls, on a route and on a backend of a pool,
-// whose own word goes first.
+// which goes first.
 func TestBackendTLS(t *testing.T) {
 	t.Parallel()
 	authority, other := proxytest.NewAuthority(t), proxytest.NewAuthority(t)

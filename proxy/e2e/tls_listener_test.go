@@ -1,7 +1,7 @@
 package e2e
 
 // TLS towards clients: which certificate they are shown, which of theirs is
-// asked for, and what becomes of those who speak no TLS.
+// asked for, and what becomes of clients without TLS.
 
 import (
 	"bufio"
@@ -77,7 +77,7 @@ func TestOldTLS(t *testing.T) {
 	}
 }
 
-// TestClientCertificates: with client_ca nobody is heard without a certificate
+// TestClientCertificates: with client_ca no client is served without a certificate
 // of that authority, and the backend is told which it was (RFC 9440).
 func TestClientCertificates(t *testing.T) {
 	t.Parallel()
@@ -138,7 +138,7 @@ func mustNotBeHeard(t *testing.T, p *proxy, config *tls.Config, name string) {
 	}
 }
 
-// TestStrangersClientCert: without client_ca a Client-Cert header is anybody's claim.
+// TestStrangersClientCert: without client_ca a Client-Cert header is any client's claim.
 func TestStrangersClientCert(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, "b")
@@ -156,7 +156,7 @@ func TestStrangersClientCert(t *testing.T) {
 	}
 }
 
-// TestPlaintextToTLS: who speaks HTTP to a TLS listener is told so, and the
+// TestPlaintextToTLS: a client that speaks HTTP to a TLS listener is told so, and the
 // listener goes on.
 func TestPlaintextToTLS(t *testing.T) {
 	t.Parallel()

@@ -15,7 +15,7 @@ import (
 )
 
 // feed is the script of a WebSocket server that only writes, a frame at every beat,
-// and notices that nobody is there by its own failing write.
+// and notices that its peer is gone by its own failing write.
 func feed(beat time.Duration, frame string) func(net.Conn) {
 	return func(conn net.Conn) {
 		head, err := proxytest.ReadHead(bufio.NewReader(conn))

@@ -110,6 +110,6 @@ func TestRawBackend(t *testing.T) {
 	}
 	if conn, err := net.Dial("tcp", Refused(t)); err == nil {
 		conn.Close()
-		t.Error("somebody listens on Refused")
+		t.Error("a connection to it is accepted")
 	}
 }
