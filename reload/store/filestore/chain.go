@@ -1,4 +1,4 @@
-// Which directories have to be watched for one path.
+// The directories that have to be watched for a path.
 package filestore
 
 import (
@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// place is a name in a directory: something that happens to it may change what a
-// path leads to. name "" means every routes file's name.
-type place struct{ dir, name string }
+// dirEntry is a name in a directory. What happens to it may change what a path leads to.
+// The name "" stands for all names of routes files.
+type dirEntry struct{ dir, name string }
 
-// chain returns the places on the way of an absolute path: each symbolic link,
-// and the last element. Where an element is missing the chain ends with it,
-// since its coming is what will be noticed. The directories are free of links.
+// chain returns the entries that an absolute path leads through: each symbolic link, and
+// the last element. It ends with an element that is missing, so that it is noticed when it
+// comes. The directories are free of links.
 //
-// Directories on the way are no places of their own: when one is moved or
-// removed, the watch on it tells.
-func chain(path string) []place {
+// Directories on the way have no entries: when one is moved or removed, the watch on it
+// says so.
+func chain(path string) []dirEntry {
 	const deepest = 40 // links, as the kernel's MAXSYMLINKS
-	var places []place
+	var entries []dirEntry
 	dir, rest := "/", elements(path)
 	for links := 0; len(rest) > 0; {
 		name := rest[0]
@@ -32,24 +32,24 @@ func chain(path string) []place {
 		info, err := os.Lstat(here)
 		switch {
 		case err != nil:
-			return append(places, place{dir, name})
+			return append(entries, dirEntry{dir, name})
 		case info.Mode()&os.ModeSymlink != 0:
-			places = append(places, place{dir, name})
+			entries = append(entries, dirEntry{dir, name})
 			to, err := os.Readlink(here)
 			if links++; err != nil || links > deepest {
-				return places
+				return entries
 			}
 			if filepath.IsAbs(to) {
 				dir = "/"
 			}
 			rest = append(elements(to), rest...)
 		case len(rest) == 0:
-			return append(places, place{dir, name})
+			return append(entries, dirEntry{dir, name})
 		default:
 			dir = here
 		}
 	}
-	return append(places, place{dir, "."})
+	return append(entries, dirEntry{dir, "."})
 }
 
 // elements splits a path without cleaning it: "a/../b" is not "b" when a is a
@@ -64,30 +64,30 @@ func elements(path string) []string {
 	return list
 }
 
-// places returns what to watch for a set of paths, of which those that are
-// directories stand for the routes files in them.
-func places(paths []string) []place {
-	var all []place
+// entriesOf returns what to watch for a set of paths. A directory stands for the routes
+// files in it.
+func entriesOf(paths []string) []dirEntry {
+	var all []dirEntry
 	for _, p := range paths {
 		abs, err := filepath.Abs(p)
 		if err != nil {
-			continue // no working directory: the poll will tell when there is
+			continue // there is no working directory; the poll notices when there is
 		}
 		all = append(all, chain(abs)...)
 		if isDir(abs) {
-			all = append(all, inside(abs)...)
+			all = append(all, entriesIn(abs)...)
 		}
 	}
 	return all
 }
 
-// inside returns the places of a directory's routes files.
-func inside(dir string) []place {
+// entriesIn returns the entries of a directory's routes files.
+func entriesIn(dir string) []dirEntry {
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return nil
 	}
-	all := []place{{real, ""}}
+	all := []dirEntry{{real, ""}}
 	entries, _ := os.ReadDir(real)
 	for _, e := range entries {
 		if isRoutesName(e.Name()) && e.Type()&os.ModeSymlink != 0 {

@@ -81,12 +81,12 @@ func FuzzChain(f *testing.F) {
 		if err != nil {
 			return
 		}
-		places := chain(dir + "/" + path)
-		last := places[len(places)-1]
+		entries := chain(dir + "/" + path)
+		last := entries[len(entries)-1]
 		if got := filepath.Join(last.dir, last.name); got != want {
-			t.Errorf("the chain of %q ends at %q, want %q\n%v", path, got, want, places)
+			t.Errorf("the chain of %q ends at %q, want %q\n%v", path, got, want, entries)
 		}
-		for _, p := range places {
+		for _, p := range entries {
 			if real, err := filepath.EvalSymlinks(p.dir); real != p.dir {
 				t.Errorf("place %v is in a directory that is %q, %v: want no links in it", p, real, err)
 			}
@@ -139,12 +139,12 @@ func BenchmarkSource(b *testing.B) {
 		name := fmt.Sprintf("files=%d/bytes=%d", set.files, set.size)
 		b.Run("take/"+name, func(b *testing.B) {
 			for b.Loop() {
-				s.take()
+				s.readOnce()
 			}
 		})
 		b.Run("places/"+name, func(b *testing.B) {
 			for b.Loop() {
-				places(s.paths)
+				entriesOf(s.paths)
 			}
 		})
 	}

@@ -8,9 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// exchange swaps two files of one directory in one step (renameat2(2),
-// RENAME_EXCHANGE). The error matches errors.ErrUnsupported where the kernel or
-// the file system cannot.
+// exchange swaps two files of one directory atomically (renameat2(2), RENAME_EXCHANGE).
+// The error matches errors.ErrUnsupported if the kernel or the file system cannot.
 func exchange(a, b string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
 	switch {

@@ -8,25 +8,24 @@
 //
 // Only regular files are read, opened so that nothing can block, and up to a
 // size. A list of routes that is half written is usually a valid file with fewer
-// routes, so a file counts only once it has stopped moving: it is read twice,
-// Settle apart, and both readings must agree in content, size, inode and times.
+// routes, so a file counts only when it has stopped changing: it is read twice,
+// Settle apart, and both readings must be equal in content, size, inode and times.
 //
 // # Writing
 //
-// A writer takes a lock on a file beside the document (".NAME.lock"), compares
-// the revision, and puts a finished, synced file in its place; on Linux it looks at
-// what it displaced there, since an editor takes no lock. Symbolic links
-// are followed and left as they are; mode and owner are kept.
+// A writer locks a file beside the document (".NAME.lock"), compares the revision, and
+// renames a finished, synced file into place. On Linux it compares what it has replaced
+// once more, since an editor does not take the lock. Symbolic links are followed and left
+// as they are; mode and owner are kept.
 //
 // # Watching
 //
 // A watch on a file dies when the file is replaced, so the directories are
 // watched: the one that holds the file and the one that holds each symbolic link
-// on the way to it (Kubernetes swaps the link "..data" and nothing else). Links
-// are re-pointed and directories replaced, so the watches are put anew after
-// each such event. What no event tells of (files changed on a network file
-// system or through shared memory, an ancestor replaced, inotify out of watches)
-// is found by comparing contents every Poll.
+// on the way to it (Kubernetes swaps the link "..data" and nothing else). Links change and
+// directories are replaced, so the watches are set again after each such event. Changes
+// without an event (on a network file system, through shared memory, of an ancestor, or
+// when inotify has no watches left) are found by comparing contents every Poll.
 package filestore
 
 import (
@@ -39,7 +38,7 @@ type Options struct {
 	// MaxSize is the largest file that is read or written, in bytes. 0 means
 	// 16 MiB, negative means no limit.
 	MaxSize int64
-	// Settle is how long a file must have kept still before its content counts,
+	// Settle is how long a file must stay the same before its content counts,
 	// and the least time between two wake-ups. 0 means 75 ms; negative means
 	// that the first reading counts.
 	Settle time.Duration
@@ -48,13 +47,11 @@ type Options struct {
 	Poll time.Duration
 	// NoNotify turns file system notifications off and leaves polling alone.
 	NoNotify bool
-	// InPlace accepts a write that is not atomic where the file cannot be
-	// replaced because it is a mount of its own: its content is overwritten, and
-	// a reader, or a crash, may see part of it. Everywhere else writes stay
-	// atomic.
+	// InPlace allows a write that is not atomic if the file cannot be replaced because
+	// it is a mount of its own: its content is overwritten, and a reader may see part of
+	// it, as may remain after a crash. All other writes stay atomic.
 	InPlace bool
-	// Log receives what an operator should know about the watching, each thing
-	// once. nil discards it.
+	// Log receives warnings about watching, each once. nil discards them.
 	Log *slog.Logger
 
 	atStep func(step string) // called before each step of a write, for tests

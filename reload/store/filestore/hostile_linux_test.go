@@ -74,7 +74,7 @@ func TestWriteDiskFull(t *testing.T) {
 	path := filepath.Join(dir, "routes.yaml")
 	put(t, path, "old")
 	must(t, os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 48<<10), 0o644))
-	wantRefusedWrite(t, path, syscall.ENOSPC, "no room in")
+	wantRefusedWrite(t, path, syscall.ENOSPC, "no space in")
 	if got, want := names(t, dir), ".routes.yaml.lock filler routes.yaml"; got != want {
 		t.Errorf("the directory holds %s, want %s", got, want)
 	}

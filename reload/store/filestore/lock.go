@@ -11,22 +11,22 @@ import (
 	"time"
 )
 
-// lockPath is the side file. The document itself cannot be locked: it is
-// replaced at each write, and a lock would stay with the old inode.
+// lockPath is the file that is locked in place of target, which is replaced at each write:
+// a lock of its own would stay with the old inode.
 func lockPath(target string) string {
 	return filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".lock")
 }
 
 // lock takes the exclusive lock of target's writers, or gives up when ctx ends.
-// The kernel drops it when the process dies. The side file stays for ever:
-// removing it would let two writers lock two inodes.
+// The kernel drops it when the process dies. The lock file stays for ever: if it were
+// removed, two writers could lock two inodes.
 func lock(ctx context.Context, target string) (unlock func(), err error) {
 	f, err := openLock(lockPath(target))
 	if err != nil {
 		return nil, fmt.Errorf("lock file: %w", err)
 	}
-	// Not a blocking flock: that could not be given up. The pause grows from a
-	// millisecond to twenty, about what a write takes.
+	// A blocking flock would not end with ctx. The pause grows from a millisecond to
+	// twenty, about what a write takes.
 	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
@@ -43,8 +43,8 @@ func lock(ctx context.Context, target string) (unlock func(), err error) {
 	}
 }
 
-// openLock opens the side file or makes it. One that belongs to another user is
-// opened for reading, which is enough to lock it on local file systems.
+// openLock opens or creates the lock file. A file of another user is opened for reading,
+// which is enough to lock it on local file systems.
 func openLock(path string) (*os.File, error) {
 	const flags = syscall.O_CLOEXEC | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|flags, 0o666)

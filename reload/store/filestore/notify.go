@@ -1,4 +1,4 @@
-// The file system's notifications, reduced to: something of ours has happened.
+// Notifications of the file system, reduced to: one of our files may have changed.
 package filestore
 
 import (
@@ -14,40 +14,40 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// notifier watches directories through fsnotify. It belongs to one goroutine.
-// All of it may fail (no inotify instances or watches left, a file system
-// without notifications): the poll does the work then, and the log says so once.
+// notifier watches directories through fsnotify. It belongs to one goroutine. When it
+// fails (no inotify instances or watches left, a file system without notifications),
+// changes are found by polling, and the log says so once.
 type notifier struct {
 	log     *slog.Logger
 	fs      *fsnotify.Watcher // nil while there is none
-	failed  chan error        // what fs reports, the first of those that wait
-	watched map[string]inode  // the directories that are watched, and what they were
-	names   map[string]bool   // full names that matter
-	dirs    map[string]bool   // directories in which every routes file matters
-	noise   map[string]*noise // by directory: events about files that are not ours
-	files   map[string]inode  // files that are watched themselves, in directories that are too noisy
-	polled  bool              // contents are compared from time to time, whatever is notified
-	told    bool              // a failure has been logged
+	failed  chan error        // the first error of fs that has not been taken
+	watched map[string]inode  // the directories that are watched, with their inodes then
+	names   map[string]bool   // the full names of our files
+	dirs    map[string]bool   // directories in which every routes file is ours
+	noise   map[string]*noise // by directory
+	files   map[string]inode  // files that are watched themselves, in noisy directories
+	polled  bool              // contents are compared every Poll, too
+	logged  bool              // a failure has been logged
 }
 
-// noise is what happens to files of a directory that are not ours. A log that is
-// written there must not have the proxy woken at each of its lines: fsnotify cannot be
-// asked for some names of a directory alone, so its watch is taken away for a while.
-// Our own files there are watched by themselves meanwhile; what comes new beside them,
-// and links that are pointed elsewhere, are found by the poll.
+// noise counts the events of a directory about files that are not ours. fsnotify cannot
+// watch some names of a directory alone, and a log that is written there would wake the
+// proxy at each of its lines, so the directory's watch is removed for a while. Our files
+// there are watched by themselves meanwhile; new files and changed links are found by the
+// poll.
 type noise struct {
-	since time.Time // of the second in which they are counted
-	count int
-	until time.Time // the directory goes unwatched
-	told  bool
+	since  time.Time // the beginning of the second in which events are counted
+	count  int
+	until  time.Time // then the directory is watched again
+	logged bool
 }
 
 const (
-	mostNoise = 20              // events in a second
-	quiet     = 5 * time.Second // without the directory's watch
+	maxNoise      = 20              // events in a second
+	unwatchedTime = 5 * time.Second // before the directory is watched again
 )
 
-// inode tells a directory from one that has come to its name.
+// inode identifies a file or directory, which a path may lead to another of later.
 type inode struct{ dev, ino uint64 }
 
 func newNotifier(log *slog.Logger, polled bool) *notifier {
@@ -55,14 +55,14 @@ func newNotifier(log *slog.Logger, polled bool) *notifier {
 		noise: map[string]*noise{}, files: map[string]inode{}}
 }
 
-// close ends fsnotify's goroutine. It is safe on a notifier without one.
+// close ends fsnotify's goroutine, if there is one.
 func (n *notifier) close() {
 	if n.fs != nil {
 		n.fs.Close()
 	}
 }
 
-// events is nil, and so blocks for ever, while there is no watcher.
+// events blocks for ever, being nil, while there is no watcher.
 func (n *notifier) events() <-chan fsnotify.Event {
 	if n.fs == nil {
 		return nil
@@ -70,18 +70,18 @@ func (n *notifier) events() <-chan fsnotify.Event {
 	return n.fs.Events
 }
 
-// arm makes the watches be those of the places that look finds. It looks again
-// until it finds what it found before and all of that is watched: what changes
-// between a look and the watches goes unnoticed otherwise.
-func (n *notifier) arm(look func() []place) {
-	const rounds = 50 // beyond that the poll arms again
+// arm watches the entries that find returns. It calls find until it returns the same as
+// before and all of that is watched: a change between find and the watches would go
+// unnoticed otherwise.
+func (n *notifier) arm(find func() []dirEntry) {
+	const rounds = 50 // after these the poll arms again
 	if !n.open() {
 		return
 	}
-	var before []place
+	var before []dirEntry
 	for range rounds {
-		now := look()
-		settled := n.want(now) && slices.Equal(now, before)
+		now := find()
+		settled := n.setWatches(now) && slices.Equal(now, before)
 		if settled {
 			return
 		}
@@ -89,40 +89,39 @@ func (n *notifier) arm(look func() []place) {
 	}
 }
 
-// open makes the watcher unless there is one.
+// open creates the watcher unless there is one.
 func (n *notifier) open() bool {
 	if n.fs != nil {
 		return true
 	}
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
-		n.complain("", err)
+		n.logFailure("", err)
 		return false
 	}
 	n.fs = w
-	go drain(w.Errors, n.failed)
+	go forwardErrors(w.Errors, n.failed)
 	return true
 }
 
-// drain takes errors as they come until the watcher is closed. fsnotify v1.10.1
-// sends some with its lock held (a directory that was moved and is gone), so
-// whoever adds a watch must not be the one who takes them: both would wait for
-// ever.
-func drain(from <-chan error, to chan<- error) {
+// forwardErrors takes errors until the watcher is closed. fsnotify v1.10.1 sends some with
+// its lock held (a directory that was moved and is gone), so the goroutine that adds
+// watches must not be the one that takes errors: each would wait for the other.
+func forwardErrors(from <-chan error, to chan<- error) {
 	for err := range from {
 		select {
 		case to <- err:
-		default: // one waits already
+		default: // there is one that has not been taken
 		}
 	}
 }
 
-// want puts the watches that the places need, drops the others, and reports
+// setWatches adds the watches that the entries need, removes the others, and reports
 // whether all directories were still there.
-func (n *notifier) want(places []place) (ok bool) {
+func (n *notifier) setWatches(entries []dirEntry) (ok bool) {
 	n.names, n.dirs = map[string]bool{}, map[string]bool{}
 	needed := map[string]bool{}
-	for _, p := range places {
+	for _, p := range entries {
 		needed[p.dir] = true
 		if p.name == "" {
 			n.dirs[p.dir] = true
@@ -148,7 +147,7 @@ func (n *notifier) want(places []place) (ok bool) {
 	return ok
 }
 
-// watchFiles watches the files of ours in the noisy directories, and no others.
+// watchFiles watches our files in the noisy directories, and no other files.
 func (n *notifier) watchFiles(noisy map[string]bool) {
 	wanted := map[string]bool{}
 	for name := range n.names {
@@ -165,13 +164,13 @@ func (n *notifier) watchFiles(noisy map[string]bool) {
 	for name, before := range n.files {
 		if now, err := inodeOf(name); !wanted[name] || err != nil || now != before {
 			delete(n.files, name)
-			n.fs.Remove(name) // an error says that the watch was gone already
+			n.fs.Remove(name) // it fails if the watch is gone already
 		}
 	}
 	for name := range wanted {
-		_, stands := n.files[name]
+		_, watched := n.files[name]
 		_, isDirectory := n.watched[name]
-		if !wanted[name] || stands || isDirectory {
+		if !wanted[name] || watched || isDirectory {
 			continue
 		}
 		if now, err := inodeOf(name); err == nil && n.fs.Add(name) == nil {
@@ -180,8 +179,8 @@ func (n *notifier) watchFiles(noisy map[string]bool) {
 	}
 }
 
-// isNeighbour says that a name belongs to an edit of a file of ours: what is to be
-// renamed into its place, its backup, its lock.
+// isNeighbour reports whether a name is part of an edit of one of our files: a temporary
+// file, a backup, a lock.
 func (n *notifier) isNeighbour(dir, base string) bool {
 	if n.dirs[dir] && (strings.Contains(base, ".yaml") || strings.Contains(base, ".yml")) {
 		return true
@@ -194,9 +193,9 @@ func (n *notifier) isNeighbour(dir, base string) bool {
 	return false
 }
 
-// foreign notes an event about a file that is not ours and reports whether the watches
-// have to be put anew, without its directory's.
-func (n *notifier) foreign(name string) (moved bool) {
+// countForeign counts an event about a file that is not ours. It reports whether the
+// watches must be set again, now without that directory.
+func (n *notifier) countForeign(name string) (moved bool) {
 	dir := filepath.Dir(name)
 	if _, watched := n.watched[dir]; !watched || !n.polled || n.isNeighbour(dir, filepath.Base(name)) {
 		return false
@@ -209,31 +208,31 @@ func (n *notifier) foreign(name string) (moved bool) {
 	if now.Sub(z.since) > time.Second {
 		z.since, z.count = now, 0
 	}
-	if z.count++; z.count <= mostNoise {
+	if z.count++; z.count <= maxNoise {
 		return false
 	}
-	z.until, z.count = now.Add(quiet), 0
+	z.until, z.count = now.Add(unwatchedTime), 0
 	n.drop(dir)
-	if !z.told {
-		z.told = true
+	if !z.logged {
+		z.logged = true
 		n.log.Warn("other files in the directory change often, so it is not watched for new files but polled; keep logs elsewhere", "directory", dir)
 	}
 	return true
 }
 
-// add watches dir and reports whether it was there all the while. A watch that
-// stands is put again: the kernel drops it without a word that is sure to
-// arrive, and putting it twice is one watch.
+// add watches dir and reports whether it was there all the time. A directory that is
+// watched is added again, which makes no second watch: the kernel may have dropped the
+// first, and the event that says so may be lost.
 func (n *notifier) add(dir string) bool {
 	now, err := inodeOf(dir)
 	if err != nil {
-		return false // gone since the look; the next look finds what is there
+		return false // gone since find; the next find returns what is there
 	}
-	if before, stands := n.watched[dir]; stands && before != now {
+	if before, watched := n.watched[dir]; watched && before != now {
 		n.drop(dir)
 	}
 	if err := n.fs.Add(dir); err != nil {
-		n.complain(dir, err)
+		n.logFailure(dir, err)
 		delete(n.watched, dir)
 		return !errors.Is(err, os.ErrNotExist)
 	}
@@ -244,37 +243,36 @@ func (n *notifier) add(dir string) bool {
 
 func (n *notifier) drop(dir string) {
 	delete(n.watched, dir)
-	n.fs.Remove(dir) // an error says that the watch was gone already
+	n.fs.Remove(dir) // it fails if the watch is gone already
 }
 
-// lost is for a watcher that has ended by itself. The next arm makes another.
-func (n *notifier) lost() {
+// reset is for a watcher that has ended by itself. The next arm creates another.
+func (n *notifier) reset() {
 	n.fs.Close()
 	n.fs, n.watched, n.files = nil, map[string]inode{}, map[string]inode{}
-	n.complain("", errors.New("the notifications have ended"))
+	n.logFailure("", errors.New("the notifications have ended"))
 }
 
-// complain logs the first failure. One that only means that a directory or its
-// watch went away in between is none.
-func (n *notifier) complain(dir string, err error) {
+// logFailure logs the first failure. That a directory or its watch is gone is none.
+func (n *notifier) logFailure(dir string, err error) {
 	gone := errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.EINVAL)
-	if n.told || gone {
+	if n.logged || gone {
 		return
 	}
-	n.told = true
+	n.logged = true
 	n.log.Warn("file system notifications are not to be had; changes are found by polling",
 		"directory", dir, "error", err)
 }
 
-// matters reports whether an event is about a place of ours, and moved whether
-// the watches have to be put anew.
+// matters reports whether an event is about one of our files, and moved whether the
+// watches must be set again.
 func (n *notifier) matters(e fsnotify.Event) (matters, moved bool) {
 	name := filepath.Clean(e.Name)
 	_, isWatched := n.watched[name]
 	_, isFile := n.files[name]
 	matters = isWatched || isFile || n.names[name] || n.dirs[filepath.Dir(name)] && isRoutesName(filepath.Base(name))
 	if !matters {
-		return false, n.foreign(name)
+		return false, n.countForeign(name)
 	}
 	return true, !e.Op.Has(fsnotify.Write)
 }

@@ -1,4 +1,4 @@
-// Reading one file, and what tells whether it moved meanwhile.
+// Reading one file, and finding whether it changed meanwhile.
 package filestore
 
 import (
@@ -11,10 +11,9 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
-// identity is what the file system knows about a file's content. Two equal
-// identities do not prove equal contents (times can be set, and a write through
-// shared memory changes none at once); two different ones show that something
-// has moved.
+// identity is what the file system says of a file's content. Equal identities do not prove
+// equal contents (times can be set, and a write through shared memory changes none at
+// once); different ones show that the file was written or replaced.
 type identity struct {
 	dev, ino uint64
 	size     int64
@@ -22,12 +21,12 @@ type identity struct {
 	ctime    time.Time
 }
 
-// content is one file as it stood at one moment.
+// content is one file at one moment.
 type content struct {
 	data     []byte
 	revision string
 	id       identity
-	still    bool // nothing moved while it was read
+	still    bool // it did not change while it was read
 	mode     fs.FileMode
 	uid, gid int
 }

@@ -1,4 +1,4 @@
-// Waiting until what is read has stopped moving.
+// Waiting until files have stopped changing.
 package filestore
 
 import (
@@ -8,25 +8,22 @@ import (
 	"time"
 )
 
-// How many pauses of Settle a reading may take. A burst of writes ends; a writer
-// that replaces whole contents for ever must not keep everyone from seeing any,
-// so after wholeRounds a reading that was still by itself is taken. A file that
-// grows from reading to reading is being written, and is never taken; after
-// growingRounds that is an error, with the last good content kept by whoever
-// reads.
+// How many pauses of Settle a reading may take. Most bursts of writes end. If a writer
+// replaces whole contents for ever, a reading that was still by itself is taken after
+// stillRounds. A file that grows from reading to reading is being written and is never
+// taken; after growingRounds that is an error.
 const (
-	wholeRounds   = 25  // 1.9 s at the default Settle
+	stillRounds   = 25  // 1.9 s at the default Settle
 	growingRounds = 135 // 10 s
 )
 
 var errMoving = errors.New("the file is still being written")
 
-// reading is one look at a set of files: each path with its content or the error
-// it gave.
+// reading is a set of files read once: each path with its content or error.
 type reading struct {
 	files  []file
 	inputs string // hash over the extra files
-	err    error  // why the set as a whole cannot be had
+	err    error  // why the set as a whole could not be read
 }
 
 // file is one path of a reading.
@@ -36,10 +33,10 @@ type file struct {
 	err error
 }
 
-// settle takes readings, Settle apart, until two agree. Errors settle as well: a
+// settle calls take, with pauses, until two readings are equal. Errors must be equal too: a
 // file that is missing for an instant is being replaced.
-func settle(ctx context.Context, pause time.Duration, take func() reading) (reading, error) {
-	last := take()
+func settle(ctx context.Context, pause time.Duration, readOnce func() reading) (reading, error) {
+	last := readOnce()
 	if pause < 0 {
 		return last, context.Cause(ctx)
 	}
@@ -47,42 +44,42 @@ func settle(ctx context.Context, pause time.Duration, take func() reading) (read
 		if err := sleep(ctx, pause); err != nil {
 			return reading{}, err
 		}
-		next := take()
+		next := readOnce()
 		switch {
-		case next.agrees(last):
+		case next.equals(last):
 			return next, nil
 		case round >= growingRounds:
 			return reading{}, errMoving
-		case round >= wholeRounds && next.whole(last):
+		case round >= stillRounds && next.isWhole(last):
 			return next, nil
 		}
 		last = next
 	}
 }
 
-// agrees reports whether nothing has moved between two readings.
-func (r reading) agrees(last reading) bool {
+// equals reports whether nothing has changed between two readings.
+func (r reading) equals(last reading) bool {
 	if len(r.files) != len(last.files) || r.inputs != last.inputs || text(r.err) != text(last.err) {
 		return false
 	}
 	for i, f := range r.files {
-		if !f.agrees(last.files[i]) {
+		if !f.equals(last.files[i]) {
 			return false
 		}
 	}
 	return true
 }
 
-func (f file) agrees(last file) bool {
+func (f file) equals(last file) bool {
 	if f.err != nil || last.err != nil {
 		return f.path == last.path && text(f.err) == text(last.err)
 	}
 	return f.path == last.path && f.still && f.id == last.id && f.revision == last.revision
 }
 
-// whole reports whether r may be taken although it differs from the reading
-// before: no file moved while it was read, and none looks half written.
-func (r reading) whole(last reading) bool {
+// isWhole reports whether r may be taken although it differs from the reading before: no
+// file changed while it was read, and none looks half written.
+func (r reading) isWhole(last reading) bool {
 	before := make(map[string]file, len(last.files))
 	for _, f := range last.files {
 		before[f.path] = f
@@ -95,9 +92,8 @@ func (r reading) whole(last reading) bool {
 	return true
 }
 
-// partOf reports whether one content is the beginning of the other, as it is
-// while a file grows or just after it was cut. A file that was renamed into
-// place was finished before.
+// partOf reports whether one content is the beginning of the other, as when a file grows
+// or was just truncated. A file that was renamed into place was finished before.
 func (f file) partOf(last file) bool {
 	if f.revision == last.revision || f.id.ino != last.id.ino || last.err != nil {
 		return false
@@ -112,7 +108,7 @@ func text(err error) string {
 	return err.Error()
 }
 
-// sleep waits unless ctx ends.
+// sleep returns ctx's cause if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

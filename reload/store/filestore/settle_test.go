@@ -63,14 +63,14 @@ func TestSettle(t *testing.T) {
 			return at(0, "a")
 		}, 3, "a"},
 		{"missing", func(int) reading { return failed("gone") }, 2, "gone"},
-		{"replaced for ever", func(n int) reading { return replaced(n, fmt.Sprint(n)) }, wholeRounds + 1, fmt.Sprint(wholeRounds)},
-		{"appended for ever by replacing", func(n int) reading { return replaced(n, strings.Repeat("x", n)) }, wholeRounds + 1, strings.Repeat("x", wholeRounds)},
+		{"replaced for ever", func(n int) reading { return replaced(n, fmt.Sprint(n)) }, stillRounds + 1, fmt.Sprint(stillRounds)},
+		{"appended for ever by replacing", func(n int) reading { return replaced(n, strings.Repeat("x", n)) }, stillRounds + 1, strings.Repeat("x", stillRounds)},
 		{"rewritten for ever, cut in half now and then", func(n int) reading {
-			if n%wholeRounds == 0 {
+			if n%stillRounds == 0 {
 				return at(n, "content")
 			}
 			return at(n, fmt.Sprintf("content %d", 1000+n))
-		}, wholeRounds + 3, fmt.Sprintf("content %d", 1000+wholeRounds+2)},
+		}, stillRounds + 3, fmt.Sprintf("content %d", 1000+stillRounds+2)},
 		{"growing for ever", func(n int) reading { return at(n, strings.Repeat("x", n)) }, growingRounds + 1, errMoving.Error()},
 		{"moving for ever", func(n int) reading { return moving(at(n, fmt.Sprint(n))) }, growingRounds + 1, errMoving.Error()},
 	} {
@@ -109,9 +109,9 @@ func TestSettleSet(t *testing.T) {
 	inputs := a
 	inputs.inputs = "hash"
 	for _, test := range []struct {
-		name        string
-		last, next  reading
-		agree, take bool
+		name         string
+		last, next   reading
+		equal, whole bool
 	}{
 		{"same", both, both, true, true},
 		{"one added", a, both, false, true},
@@ -120,11 +120,11 @@ func TestSettleSet(t *testing.T) {
 		{"other inputs", a, inputs, false, true},
 		{"one moving", both, reading{files: append(a.files[:1:1], moving(at(1, "b")).files...)}, false, false},
 	} {
-		if got := test.next.agrees(test.last); got != test.agree {
-			t.Errorf("%s: agrees is %v, want %v", test.name, got, test.agree)
+		if got := test.next.equals(test.last); got != test.equal {
+			t.Errorf("%s: agrees is %v, want %v", test.name, got, test.equal)
 		}
-		if got := test.next.whole(test.last); got != test.take {
-			t.Errorf("%s: whole is %v, want %v", test.name, got, test.take)
+		if got := test.next.isWhole(test.last); got != test.whole {
+			t.Errorf("%s: whole is %v, want %v", test.name, got, test.whole)
 		}
 	}
 }

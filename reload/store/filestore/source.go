@@ -20,24 +20,22 @@ import (
 
 // Source reads files and directories as one set. It is safe for concurrent use.
 //
-// A directory stands for its files "*.yaml" and "*.yml" that are not hidden; it
-// is not searched further down. A file that leaves a directory leaves the set; a
-// path that was named and is missing is an error, and so is a named pipe or a
-// link that leads nowhere wherever it stands.
+// A directory stands for its files "*.yaml" and "*.yml" that are not hidden; its
+// subdirectories are not read. A file that is removed from a directory leaves the set. A
+// path of the list that is missing is an error, and so is any named pipe or dangling link.
 type Source struct {
 	paths []string
 	opts  Options
 
 	mu       sync.Mutex // guards what follows
-	also     []string   // sorted, distinct
+	extra    []string   // sorted, distinct
 	watchers map[*watcher]struct{}
 }
 
 var _ store.Source = (*Source)(nil)
 
-// NewSource returns a source over one or more paths. Nothing is read yet, so
-// nothing need exist yet. Relative paths are taken from the directory the
-// process is in at each reading.
+// NewSource returns a source over one or more paths, which need not exist yet. Relative
+// paths are resolved at each reading.
 func NewSource(paths []string, o Options) (*Source, error) {
 	if len(paths) == 0 {
 		return nil, errors.New("no routes file: want at least one file or directory")
@@ -54,39 +52,36 @@ func NewSource(paths []string, o Options) (*Source, error) {
 	return s, nil
 }
 
-// Read returns the set once it has stopped moving. It errors with every path
-// that is at fault, or, after about ten seconds, when a file never stops
-// growing.
+// Read returns the set when it has stopped changing. The error has every path that cannot
+// be read. A file that does not stop growing is an error after about ten seconds.
 func (s *Source) Read(ctx context.Context) (store.Snapshot, error) {
-	r, err := settle(ctx, s.opts.Settle, s.take)
+	r, err := settle(ctx, s.opts.Settle, s.readOnce)
 	if err != nil {
 		return store.Snapshot{}, fmt.Errorf("%s: %w", strings.Join(s.paths, ", "), err)
 	}
-	if err := r.fault(); err != nil {
+	if err := r.joinErrors(); err != nil {
 		return store.Snapshot{}, err
 	}
 	return r.snapshot(s.isOneFile(r)), nil
 }
 
-// Also replaces the list of extra files: their contents are hashed into
-// Snapshot.Inputs. One that is missing or cannot be read is an input too, which
-// changes when it can be.
+// Also replaces the list of extra files, whose contents are hashed into Snapshot.Inputs. A
+// file that cannot be read is an input too, which changes when it can be read.
 func (s *Source) Also(paths []string) {
-	also := make([]string, 0, len(paths))
+	extra := make([]string, 0, len(paths))
 	for _, p := range paths {
-		also = append(also, filepath.Clean(p))
+		extra = append(extra, filepath.Clean(p))
 	}
-	slices.Sort(also)
+	slices.Sort(extra)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.also = slices.Compact(also)
+	s.extra = slices.Compact(extra)
 	for w := range s.watchers {
 		w.poke()
 	}
 }
 
-// take reads everything once.
-func (s *Source) take() reading {
+func (s *Source) readOnce() reading {
 	var r reading
 	paths, err := s.expand()
 	r.err = err
@@ -105,7 +100,7 @@ func (s *Source) expand() ([]string, error) {
 	for _, p := range s.paths {
 		info, err := os.Stat(p)
 		if err != nil || !info.IsDir() {
-			files = append(files, p) // reading it says best what is wrong
+			files = append(files, p) // reading it returns an error
 			continue
 		}
 		inside, err := list(p)
@@ -116,8 +111,8 @@ func (s *Source) expand() ([]string, error) {
 	return slices.Compact(files), errors.Join(errs...)
 }
 
-// list returns the routes files of a directory. A link is what it leads to; one
-// that leads nowhere is listed, since it is a mistake.
+// list returns the routes files of a directory. A dangling link is listed, since it is a
+// mistake.
 func list(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	var files []string
@@ -142,8 +137,7 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// isOneFile reports whether the set is one named file, whose revision is then
-// the set's.
+// isOneFile reports whether the set is one file of the list. The set has its revision then.
 func (s *Source) isOneFile(r reading) bool {
 	return len(s.paths) == 1 && len(r.files) == 1 && r.files[0].path == s.paths[0]
 }
@@ -151,11 +145,10 @@ func (s *Source) isOneFile(r reading) bool {
 func (s *Source) inputs() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.also
+	return s.extra
 }
 
-// fault is everything that is wrong with a reading.
-func (r reading) fault() error {
+func (r reading) joinErrors() error {
 	errs := []error{r.err}
 	for _, f := range r.files {
 		errs = append(errs, f.err)
@@ -185,8 +178,8 @@ func revisionOfSet(docs []store.Document) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// hashInputs hashes extra files, "" for none. What cannot be read is hashed as
-// the reason.
+// hashInputs hashes extra files, or returns "" for none. A file that cannot be read is
+// hashed as its error.
 func hashInputs(paths []string) string {
 	if len(paths) == 0 {
 		return ""

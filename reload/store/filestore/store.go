@@ -1,4 +1,4 @@
-// One file as a store: read here, written in write.go, watched in watch.go.
+// One file as a store. It is written in write.go and watched in watch.go.
 package filestore
 
 import (
@@ -22,9 +22,8 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Open returns the store of the file at path, which need not exist yet; its
-// directory must when it is written. A relative path is taken from the directory
-// the process is in now.
+// Open returns the store of the file at path, which need not exist yet; its directory must
+// exist when it is written. A relative path is resolved now.
 func Open(path string, o Options) (*Store, error) {
 	if path == "" {
 		return nil, fmt.Errorf("path %q: want the name of a file", path)
@@ -36,16 +35,16 @@ func Open(path string, o Options) (*Store, error) {
 	return &Store{path: abs, opts: o.withDefaults()}, nil
 }
 
-// Read returns the document once it has stopped moving. An error matches
+// Read returns the document when it has stopped changing. An error matches
 // store.ErrNotExist and fs.ErrNotExist when there is no file.
 func (s *Store) Read(ctx context.Context) (store.Document, error) {
 	if err := ctx.Err(); err != nil {
 		return store.Document{}, context.Cause(ctx)
 	}
-	r := s.take()
-	if !s.rested(r) {
+	r := s.readOnce()
+	if !s.isOld(r) {
 		var err error
-		if r, err = settle(ctx, s.opts.Settle, s.take); err != nil {
+		if r, err = settle(ctx, s.opts.Settle, s.readOnce); err != nil {
 			return store.Document{}, fmt.Errorf("%q: %w", s.path, err)
 		}
 	}
@@ -56,16 +55,15 @@ func (s *Store) Read(ctx context.Context) (store.Document, error) {
 	return store.Document{Path: s.path, Data: f.data, Revision: f.revision}, nil
 }
 
-func (s *Store) take() reading {
+func (s *Store) readOnce() reading {
 	c, err := readFile(s.path, s.opts.MaxSize)
 	return reading{files: []file{{path: s.path, content: c, err: err}}}
 }
 
-// rested reports whether the first reading can be taken as it is: the inode has
-// not changed for much longer than Settle. It saves those who read often from
-// waiting; a wrong answer (clocks that differ over a network) costs at most a
-// conflict, since Write compares contents.
-func (s *Store) rested(r reading) bool {
+// isOld reports whether the inode has not changed for much longer than Settle, so that the
+// first reading counts and frequent reads need not wait. If it is wrong (clocks differ over
+// a network), a later Write is at worst a conflict, since it compares contents.
+func (s *Store) isOld(r reading) bool {
 	f := r.files[0]
 	age := time.Since(f.id.ctime)
 	return f.err == nil && f.still && age > 10*max(s.opts.Settle, 0)

@@ -1,4 +1,4 @@
-// The goroutine that wakes whoever follows a file.
+// The goroutine that wakes the readers of a file.
 package filestore
 
 import (
@@ -12,22 +12,22 @@ import (
 	"github.com/moby/sys/mountinfo"
 )
 
-// watcher turns notifications and polls into wake-ups. Its goroutine ends with
-// its context, and with nothing else.
+// watcher makes wake-ups of notifications and polls. Its goroutine ends only with its
+// context.
 type watcher struct {
-	opts  Options
-	paths func() []string // whose places are watched
-	take  func() reading  // what is compared at each poll
+	opts     Options
+	paths    func() []string // which are watched
+	readOnce func() reading  // what is compared at each poll
 
-	wake  chan struct{} // capacity 1: a wake-up that waits covers the next
+	wake  chan struct{} // capacity 1: one that has not been received covers the next
 	poked chan struct{} // capacity 1: the paths have changed
 
-	warned map[string]bool // paths that an operator has been told of; the goroutine's
+	warned map[string]bool // of these mounts; the goroutine's
 }
 
 // Watch sends whenever the document may have changed; see store.Store.
 func (s *Store) Watch(ctx context.Context) (<-chan struct{}, error) {
-	w := newWatcher(s.opts, func() []string { return []string{s.path} }, s.take)
+	w := newWatcher(s.opts, func() []string { return []string{s.path} }, s.readOnce)
 	w.start(ctx, func() {})
 	return w.wake, nil
 }
@@ -35,7 +35,7 @@ func (s *Store) Watch(ctx context.Context) (<-chan struct{}, error) {
 // Watch sends whenever the set, or a file named with Also, may have changed; see
 // store.Source.
 func (s *Source) Watch(ctx context.Context) (<-chan struct{}, error) {
-	w := newWatcher(s.opts, s.watchedPaths, s.take)
+	w := newWatcher(s.opts, s.watchedPaths, s.readOnce)
 	s.mu.Lock()
 	s.watchers[w] = struct{}{}
 	s.mu.Unlock()
@@ -51,9 +51,9 @@ func (s *Source) watchedPaths() []string {
 	return slices.Concat(s.paths, s.inputs())
 }
 
-func newWatcher(o Options, paths func() []string, take func() reading) *watcher {
+func newWatcher(o Options, paths func() []string, readOnce func() reading) *watcher {
 	return &watcher{
-		opts: o, paths: paths, take: take,
+		opts: o, paths: paths, readOnce: readOnce,
 		wake: make(chan struct{}, 1), poked: make(chan struct{}, 1),
 		warned: map[string]bool{},
 	}
@@ -62,14 +62,13 @@ func newWatcher(o Options, paths func() []string, take func() reading) *watcher 
 // poke tells the goroutine that the paths have changed.
 func (w *watcher) poke() { signal(w.poked) }
 
-// start puts the watches and notes the contents before it returns, so that
-// whatever happens afterwards is noticed. done is called when the goroutine
-// ends, before the channel is closed.
+// start watches and reads before it returns, so that any later change is noticed. done is
+// called when the goroutine ends, before the channel is closed.
 func (w *watcher) start(ctx context.Context, done func()) {
 	n := newNotifier(w.opts.Log, w.opts.Poll >= 0)
 	w.arm(n)
 	w.warnOfMounts()
-	before := w.take().fingerprint()
+	before := w.readOnce().fingerprint()
 	go func() {
 		defer close(w.wake)
 		defer done()
@@ -78,12 +77,11 @@ func (w *watcher) start(ctx context.Context, done func()) {
 	}()
 }
 
-// follow is the watcher's life.
 func (w *watcher) follow(ctx context.Context, n *notifier, before string) {
 	poll, stop := ticks(w.opts.Poll)
 	defer stop()
-	calm := newCalm(w.opts.Settle)
-	defer calm.stop()
+	burst := newDebouncer(w.opts.Settle)
+	defer burst.stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -91,23 +89,23 @@ func (w *watcher) follow(ctx context.Context, n *notifier, before string) {
 		case e, open := <-n.events():
 			matters, moved := n.matters(e)
 			if !open {
-				n.lost()
+				n.reset()
 				matters, moved = true, true
 			}
 			if moved {
 				w.arm(n)
 			}
-			if matters && calm.pass() {
+			if matters && burst.pass() {
 				signal(w.wake)
 			}
-		case err := <-n.failed: // events may have been lost: anything may have happened
-			n.complain("", err)
+		case err := <-n.failed: // events may have been lost
+			n.logFailure("", err)
 			w.arm(n)
-			if calm.pass() {
+			if burst.pass() {
 				signal(w.wake)
 			}
-		case <-calm.over():
-			if calm.end() {
+		case <-burst.over():
+			if burst.end() {
 				signal(w.wake)
 			}
 		case <-w.poked:
@@ -116,7 +114,7 @@ func (w *watcher) follow(ctx context.Context, n *notifier, before string) {
 			signal(w.wake)
 		case <-poll:
 			w.arm(n)
-			if now := w.take().fingerprint(); now != before {
+			if now := w.readOnce().fingerprint(); now != before {
 				before = now
 				signal(w.wake)
 			}
@@ -126,12 +124,12 @@ func (w *watcher) follow(ctx context.Context, n *notifier, before string) {
 
 func (w *watcher) arm(n *notifier) {
 	if !w.opts.NoNotify {
-		n.arm(func() []place { return places(w.paths()) })
+		n.arm(func() []dirEntry { return entriesOf(w.paths()) })
 	}
 }
 
-// warnOfMounts tells once of each file that is a mount of its own: it stays the
-// file that was mounted when the original is replaced.
+// warnOfMounts logs once each file that is a mount of its own: it stays the same when the
+// original is replaced.
 func (w *watcher) warnOfMounts() {
 	for _, p := range w.paths() {
 		if !w.warned[p] && isMountedFile(p) {
@@ -156,46 +154,46 @@ func (r reading) fingerprint() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// calm lets the first of a burst of events pass and one more when a pause is
-// over, and so on while the burst lasts: nothing waits for its end.
-type calm struct {
-	pause time.Duration
-	timer *time.Timer
-	busy  bool // the pause is running
-	held  bool // an event has come during the pause
+// debouncer lets the first of a burst of events pass, and one more after each pause while
+// the burst lasts, so that no event waits for its end.
+type debouncer struct {
+	pause   time.Duration
+	timer   *time.Timer
+	running bool // the pause is running
+	pending bool // an event has come during the pause
 }
 
-func newCalm(pause time.Duration) *calm {
+func newDebouncer(pause time.Duration) *debouncer {
 	t := time.NewTimer(time.Hour)
 	t.Stop()
-	return &calm{pause: max(pause, 0), timer: t}
+	return &debouncer{pause: max(pause, 0), timer: t}
 }
 
-// pass reports whether an event may be passed on now; if not, it is kept.
-func (c *calm) pass() bool {
-	if c.busy {
-		c.held = true
+// pass reports whether an event may pass now. If not, it is pending.
+func (d *debouncer) pass() bool {
+	if d.running {
+		d.pending = true
 		return false
 	}
-	c.busy = true
-	c.timer.Reset(c.pause)
+	d.running = true
+	d.timer.Reset(d.pause)
 	return true
 }
 
-// over fires when the pause is over; end must be called then.
-func (c *calm) over() <-chan time.Time { return c.timer.C }
+// over fires when the pause is over. Then end must be called.
+func (d *debouncer) over() <-chan time.Time { return d.timer.C }
 
-// end reports whether an event was kept, which begins the next pause.
-func (c *calm) end() bool {
-	held := c.held
-	c.busy, c.held = held, false
-	if held {
-		c.timer.Reset(c.pause)
+// end reports whether an event is pending, which may pass and begins the next pause.
+func (d *debouncer) end() bool {
+	pending := d.pending
+	d.running, d.pending = pending, false
+	if pending {
+		d.timer.Reset(d.pause)
 	}
-	return held
+	return pending
 }
 
-func (c *calm) stop() { c.timer.Stop() }
+func (d *debouncer) stop() { d.timer.Stop() }
 
 // ticks is a ticker, or nothing for a negative interval.
 func ticks(every time.Duration) (<-chan time.Time, func()) {

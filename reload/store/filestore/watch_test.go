@@ -301,14 +301,14 @@ func TestDirectoryTimeline(t *testing.T) {
 // "..data" and removes the old directory. Nothing else ever changes.
 func TestConfigMap(t *testing.T) {
 	for _, mode := range modes {
-		for _, whole := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s/directory=%v", mode.name, whole), func(t *testing.T) {
+		for _, directory := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/directory=%v", mode.name, directory), func(t *testing.T) {
 				dir := t.TempDir()
 				volume := mkdir(t, dir, "d")
 				configMap(t, volume, "start")
 				must(t, os.Symlink("..data/routes.yaml", filepath.Join(volume, "routes.yaml")))
 				path := volume
-				if !whole {
+				if !directory {
 					path = filepath.Join(volume, "routes.yaml")
 				}
 				f := newFollower(t, mode.opts, dir, path)
@@ -396,7 +396,7 @@ func TestOthersDoNotWake(t *testing.T) {
 	put(t, path, "start")
 	n := newNotifier(slog.New(slog.DiscardHandler), true)
 	defer n.close()
-	n.arm(func() []place { return places([]string{path}) })
+	n.arm(func() []dirEntry { return entriesOf([]string{path}) })
 	put(t, filepath.Join(dir, "d", "access.log"), "line")
 	put(t, filepath.Join(dir, "d", ".routes.yaml.lock"), "")
 	put(t, path, "changed") // the last: its event ends the test
@@ -426,7 +426,7 @@ func TestNoisyDirectoryIsLeft(t *testing.T) {
 	put(t, log, "")
 	n := newNotifier(slog.New(slog.DiscardHandler), true)
 	defer n.close()
-	arm := func() { n.arm(func() []place { return places([]string{routes}) }) }
+	arm := func() { n.arm(func() []dirEntry { return entriesOf([]string{routes}) }) }
 	arm()
 
 	line := func(text string) {
@@ -436,7 +436,7 @@ func TestNoisyDirectoryIsLeft(t *testing.T) {
 		_, err = f.WriteString(text)
 		must(t, err)
 	}
-	take := func() (matters bool) {
+	next := func() (matters bool) {
 		select {
 		case e := <-n.events():
 			matters, moved := n.matters(e)
@@ -449,9 +449,9 @@ func TestNoisyDirectoryIsLeft(t *testing.T) {
 			return false
 		}
 	}
-	for i := range mostNoise + 1 {
+	for i := range maxNoise + 1 {
 		line(fmt.Sprintln("line", i))
-		if take() {
+		if next() {
 			t.Error("a line of a log matters")
 		}
 	}
@@ -462,14 +462,14 @@ func TestNoisyDirectoryIsLeft(t *testing.T) {
 		line("unheard\n")
 	}
 	put(t, routes, "in place")
-	if !take() {
+	if !next() {
 		t.Error("the first event is not about the routes file")
 	}
 	for len(n.events()) > 0 {
-		take()
+		next()
 	}
 	replace(t, routes, "replaced")
-	for !take() {
+	for !next() {
 	}
 	// Its new file is watched as the old one was.
 	for done := false; !done; {
@@ -477,7 +477,7 @@ func TestNoisyDirectoryIsLeft(t *testing.T) {
 		must(t, err)
 		now, _ := inodeOf(routes)
 		if done = n.files[routes] == now; !done {
-			take()
+			next()
 		}
 	}
 	n.noise[dir].until = time.Time{} // as when the pause is over
@@ -531,7 +531,7 @@ func TestComplainsOnce(t *testing.T) {
 	dir := t.TempDir()
 	restore := withoutDescriptors(t)
 	for range 3 {
-		n.arm(func() []place { return []place{{dir, "routes.yaml"}} })
+		n.arm(func() []dirEntry { return []dirEntry{{dir, "routes.yaml"}} })
 	}
 	restore()
 	if n := strings.Count(log.String(), "notifications"); n != 1 {
@@ -546,11 +546,11 @@ func TestArmLooksAgain(t *testing.T) {
 	n := newNotifier(slog.New(slog.DiscardHandler), true)
 	defer n.close()
 	looks := 0
-	n.arm(func() []place {
+	n.arm(func() []dirEntry {
 		if looks++; looks == 1 {
-			return []place{{first, "routes.yaml"}}
+			return []dirEntry{{first, "routes.yaml"}}
 		}
-		return []place{{second, "routes.yaml"}}
+		return []dirEntry{{second, "routes.yaml"}}
 	})
 	put(t, filepath.Join(second, "routes.yaml"), "")
 	select {
@@ -575,14 +575,14 @@ func TestArmWhileFsnotifyFails(t *testing.T) {
 	defer n.close()
 	for i := range 100 {
 		here := mkdir(t, dir, fmt.Sprint(i))
-		look := func() []place { return []place{{here, "routes.yaml"}} }
-		n.arm(look)
+		find := func() []dirEntry { return []dirEntry{{here, "routes.yaml"}} }
+		n.arm(find)
 		put(t, filepath.Join(here, "routes.yaml"), "")
 		must(t, os.Rename(here, here+".old"))
 		must(t, os.RemoveAll(here+".old"))
 		<-n.events()
-		n.arm(look)
-		n.arm(func() []place { return []place{{dir, "routes.yaml"}} })
+		n.arm(find)
+		n.arm(func() []dirEntry { return []dirEntry{{dir, "routes.yaml"}} })
 	}
 }
 

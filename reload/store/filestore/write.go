@@ -1,4 +1,4 @@
-// Replacing the file: all of it or nothing.
+// Replacing the file atomically.
 package filestore
 
 import (
@@ -17,12 +17,11 @@ import (
 )
 
 // Write replaces the file if its revision still is prev ("" = there must be no
-// file) and returns the new revision. The error matches store.ErrConflict when
-// it is not. Whatever goes wrong before the rename leaves the file as it was.
+// file) and returns the new revision. Otherwise the error matches store.ErrConflict. A
+// failure before the rename leaves the file as it was.
 //
-// Symbolic links are followed and stay. Mode and, where the process may,
-// owner are kept; a new file is made with mode 0644 less the umask. Content that
-// is there already is not written again.
+// Symbolic links are followed and stay. The mode is kept, and the owner if the process may
+// set it; a new file has mode 0644 less the umask. The same content is not written again.
 func (s *Store) Write(ctx context.Context, data []byte, prev string) (revision string, err error) {
 	if s.opts.MaxSize >= 0 && int64(len(data)) > s.opts.MaxSize {
 		return "", regularfile.TooLarge(s.path, s.opts.MaxSize)
@@ -61,23 +60,23 @@ func Replace(path string, data []byte) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// replace does the work; the lock is held.
+// replace is Write with the lock held.
 func (s *Store) replace(target string, data []byte, prev string) error {
-	old, err := s.expect(target, prev)
+	old, err := s.checkRevision(target, prev)
 	if err != nil {
 		return err
 	}
 	if prev != "" && prev == store.RevisionOf(data) {
 		return nil
 	}
-	s.opts.atStep("sweep")
-	sweep(target)
+	s.opts.atStep("remove")
+	removeTemps(target)
 	temp, err := s.writeTemp(target, data, old)
 	if err != nil {
 		return err
 	}
 	if err := s.commit(temp, target, prev); err != nil {
-		if !keepsWork(err) {
+		if !isKept(err) {
 			os.Remove(temp)
 		}
 		return err
@@ -86,9 +85,9 @@ func (s *Store) replace(target string, data []byte, prev string) error {
 	return syncDir(filepath.Dir(target))
 }
 
-// expect reads what stands at target and errors unless its revision is prev. It
-// returns nil when there is no file and none was expected.
-func (s *Store) expect(target, prev string) (*content, error) {
+// checkRevision reads target, and returns an error unless its revision is prev. It returns
+// nil when there is no file and none was expected.
+func (s *Store) checkRevision(target, prev string) (*content, error) {
 	c, err := readFile(target, s.opts.MaxSize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && prev == "":
@@ -105,13 +104,12 @@ func (s *Store) expect(target, prev string) (*content, error) {
 	return &c, nil
 }
 
-// resolve follows the symbolic links at an absolute path, the last of which may
-// lead to a file that does not exist yet. Every writer comes to the same name,
-// and so to the same lock.
+// resolve follows the symbolic links at an absolute path, the last of which may lead to a
+// file that does not exist yet, so that all writers use the same lock.
 func resolve(path string) (string, error) {
 	const deepest = 40 // as the kernel's MAXSYMLINKS
 	for range deepest {
-		// No filepath.Dir and Join here: they take "link/.." for nothing.
+		// Not by filepath.Dir and Join, which drop "link/..".
 		cut := strings.LastIndexByte(path, '/')
 		dir, err := filepath.EvalSymlinks(path[:cut+1])
 		if err != nil {
@@ -120,7 +118,7 @@ func resolve(path string) (string, error) {
 		path = filepath.Join(dir, path[cut+1:])
 		to, err := os.Readlink(path)
 		if err != nil {
-			return path, nil // no link: a file, or nothing
+			return path, nil // a file, or nothing
 		}
 		if !filepath.IsAbs(to) {
 			to = dir + "/" + to
@@ -130,17 +128,17 @@ func resolve(path string) (string, error) {
 	return "", fmt.Errorf("%q: %w", path, syscall.ELOOP)
 }
 
-// Temporary files are hidden, so that a directory of routes files never holds
-// one, and named after their target, so that the next writer knows them.
+// tempPrefix begins the names of temporary files: hidden, so that they are no routes files,
+// and with the name of their target, so that the next writer removes what was left.
 func tempPrefix(target string) string { return "." + filepath.Base(target) + ".new-" }
 
-// writeTemp makes a synced file beside target with its mode and owner. Nothing
-// is left of it when it fails.
+// writeTemp creates a synced file beside target with the mode and owner of old, or none if
+// it fails.
 func (s *Store) writeTemp(target string, data []byte, old *content) (path string, err error) {
 	path = filepath.Join(filepath.Dir(target), tempPrefix(target)+rand.Text())
 	perm := fs.FileMode(0o644)
 	if old != nil {
-		perm = 0o600 // not for other eyes before it has its own mode
+		perm = 0o600 // until it has its own mode
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_CLOEXEC, perm)
 	if err != nil {
@@ -153,25 +151,22 @@ func (s *Store) writeTemp(target string, data []byte, old *content) (path string
 	return path, err
 }
 
-// fill writes, adopts and syncs.
 func (s *Store) fill(f *os.File, data []byte, old *content) error {
 	s.opts.atStep("fill")
 	if _, err := f.Write(data); err != nil {
 		return err
 	}
-	s.opts.atStep("adopt")
-	if err := adopt(f, old); err != nil {
+	s.opts.atStep("copy owner")
+	if err := copyOwner(f, old); err != nil {
 		return err
 	}
 	s.opts.atStep("sync")
 	return f.Sync()
 }
 
-// adopt gives f the owner and mode of the file it will replace. The owner may be
-// beyond the process's rights; what matters then is that the mode, meant for
-// another owner, lets nobody read who could not before: the group's bits go
-// unless the group could be kept.
-func adopt(f *os.File, old *content) error {
+// copyOwner gives f the owner and mode of the file it will replace. If the process may not
+// set the group, the group's bits are removed, since they are meant for another group.
+func copyOwner(f *os.File, old *content) error {
 	if old == nil {
 		return nil
 	}
@@ -188,13 +183,12 @@ func adopt(f *os.File, old *content) error {
 	return f.Chmod(mode)
 }
 
-// sweep removes what writers that were killed have left. Nobody else is writing:
-// the lock is held.
-func sweep(target string) {
+// removeTemps removes what killed writers have left. The lock is held.
+func removeTemps(target string) {
 	dir := filepath.Dir(target)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return // not ours to report: the write will say what is wrong, if anything is
+		return // the write will fail too, if it matters
 	}
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), tempPrefix(target)) && e.Type().IsRegular() {
@@ -203,27 +197,27 @@ func sweep(target string) {
 	}
 }
 
-// syncDir makes the rename last through a power cut. Some file systems cannot
-// sync a directory and say EINVAL.
+// syncDir makes the rename survive a power failure. It ignores the EINVAL of file systems
+// that cannot sync a directory.
 func syncDir(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("written, but perhaps not for good: %w", err)
+		return fmt.Errorf("written, but a power failure may undo it: %w", err)
 	}
 	defer f.Close()
 	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) {
-		return fmt.Errorf("written, but perhaps not for good: %w", err)
+		return fmt.Errorf("written, but a power failure may undo it: %w", err)
 	}
 	return nil
 }
 
-// isAbout reports whether it is the file itself that could not be opened.
+// isAbout reports whether the target itself could not be opened.
 func isAbout(target string, err error) bool {
 	var at *fs.PathError
 	return errors.As(err, &at) && at.Path == target
 }
 
-// explainWrite adds to an error what can be done about it.
+// explainWrite adds to an error what to do about it.
 func explainWrite(target string, err error) error {
 	dir := filepath.Dir(target)
 	switch {
@@ -234,7 +228,7 @@ func explainWrite(target string, err error) error {
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("directory %q cannot be written, as replacing %q needs: %w", dir, filepath.Base(target), err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("no room in %q for the new %q; the old one stands: %w", dir, filepath.Base(target), err)
+		return fmt.Errorf("no space in %q for the new %q; the old file is unchanged: %w", dir, filepath.Base(target), err)
 	}
 	return fmt.Errorf("writing %q: %w", target, err)
 }

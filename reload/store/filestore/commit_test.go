@@ -39,16 +39,16 @@ func TestKilledAtEveryStep(t *testing.T) {
 	const none = "none"
 	for _, old := range []string{"old", none} {
 		for _, test := range []struct{ step, want string }{
-			{"sweep", old}, {"fill", old}, {"adopt", old}, {"sync", old}, {"put", old},
-			{"look", "new"}, {"clear", "new"}, {"sync directory", "new"},
+			{"remove", old}, {"fill", old}, {"copy owner", old}, {"sync", old}, {"swap", old},
+			{"compare", "new"}, {"clear", "new"}, {"sync directory", "new"},
 		} {
-			if old == none && test.step == "look" {
-				continue // nothing is displaced, so nothing is looked at
+			if old == none && test.step == "compare" {
+				continue // nothing is replaced, so nothing is compared
 			}
 			t.Run(old+" "+test.step, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "routes.yaml")
 				if old != none {
-					needExchange(t, filepath.Dir(path)) // elsewhere, nothing is displaced
+					needExchange(t, filepath.Dir(path)) // without, nothing is compared
 					put(t, path, old)
 				}
 				err := process(t, "die", path, test.step).Run()
@@ -104,9 +104,9 @@ func TestSaveWhileReplacing(t *testing.T) {
 				s := open(t, path, quick)
 				s.opts.atStep = func(step string) {
 					switch {
-					case step == "put":
+					case step == "swap":
 						save(t, path, "by hand")
-					case step == "look" && again:
+					case step == "compare" && again:
 						want = "by hand again"
 						save(t, path, want)
 					}
@@ -133,12 +133,12 @@ func TestStranded(t *testing.T) {
 	temp := filepath.Join(dir, tempPrefix(target)+"x")
 	put(t, temp, "theirs")
 	err := putBack(temp, target, store.RevisionOf([]byte("ours"))) // there is no target to exchange with
-	var stranded *strandedError
-	if !errors.As(err, &stranded) || !keepsWork(err) {
+	var kept *keptError
+	if !errors.As(err, &kept) || !isKept(err) {
 		t.Fatalf("error %v, want one that tells where the content is", err)
 	}
-	sweep(target)
-	if got := get(t, stranded.kept); got != "theirs" {
+	removeTemps(target)
+	if got := get(t, kept.kept); got != "theirs" {
 		t.Errorf("kept is %q, want what they wrote", got)
 	}
 }
