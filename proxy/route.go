@@ -30,22 +30,9 @@ type route struct {
 	redirect *redirect
 	respond  *routefile.Respond
 
-	upgrade          wsproto.Attempts
-	httpFallback     bool
-	handshakeTimeout time.Duration
-	lifetimeJitter   time.Duration
-	tunnel           tunnel.Limits
-	limits           limits.TunnelLimits
-	retry            retryRule
-	redials          bool  // on_backend_loss
-	headerBytes      int64 // of a request's head; 0 is no limit
-	traces           bool  // match.methods names TRACE
-	pinThroughProxy  bool  // ntlm
-	origins          wsproto.OriginRules
-	lenient          wsproto.Lenient
-	drain            drain.Policy
-	policy           *forward.Policy
+	*settings
 
+	traces  bool           // match.methods names TRACE
 	clients []netip.Prefix // match.client, to judge open tunnels by
 	counts  *limits.Route
 
@@ -56,34 +43,41 @@ type route struct {
 
 type fingerprint [sha256.Size]byte
 
+// settings are what a route sets. Immutable, and shared by routes that set the same:
+// of ten thousand, most do.
+type settings struct {
+	upgrade          wsproto.Attempts
+	httpFallback     bool
+	handshakeTimeout time.Duration
+	lifetimeJitter   time.Duration
+	tunnel           tunnel.Limits
+	limits           limits.TunnelLimits
+	retry            retryRule
+	redials          bool  // on_backend_loss
+	headerBytes      int64 // of a request's head; 0 is no limit
+	pinThroughProxy  bool  // ntlm
+	origins          wsproto.OriginRules
+	lenient          wsproto.Lenient
+	drain            drain.Policy
+	policy           *forward.Policy
+
+	said fingerprint
+}
+
 func (b *builder) route(said *routefile.SetRoute) (*route, error) {
-	settings := &said.Resolved
-	origins, err := buildOrigins(settings.Origins)
+	settings, err := b.settings(said.Resolved)
 	if err != nil {
 		return nil, err
 	}
 	rt := &route{
-		name:             said.Route.Name,
-		respond:          said.Route.Respond,
-		upgrade:          wsproto.NewAttempts(settings.Upgrade.Mode, settings.Upgrade.Protocols),
-		httpFallback:     settings.HTTPFallback == routefile.On,
-		handshakeTimeout: max(settings.Timeouts.Handshake, 0),
-		lifetimeJitter:   max(settings.Timeouts.LifetimeJitter, 0),
-		tunnel:           buildTunnelLimits(settings),
-		limits:           buildRouteLimits(settings.Limits),
-		retry:            retryRule{others: max(settings.Retry.Others, 0), budget: settings.Retry.Budget},
-		redials:          settings.OnBackendLoss == "redial",
-		headerBytes:      max(settings.Limits.HeaderBytes, 0),
-		traces:           slices.Contains(said.Route.Match.Methods, http.MethodTrace),
-		pinThroughProxy:  settings.NTLM == "pin_through_proxy",
-		origins:          origins,
-		lenient:          settings.Leniency(),
-		drain:            buildDrainPolicy(settings.Drain),
-		policy:           buildPolicy(settings),
-		clients:          said.Route.Match.Client,
-		counts:           b.counts(said.Route.Name),
+		name:     said.Route.Name,
+		respond:  said.Route.Respond,
+		settings: settings,
+		traces:   slices.Contains(said.Route.Match.Methods, http.MethodTrace),
+		clients:  said.Route.Match.Client,
+		counts:   b.counts(said.Route.Name),
 	}
-	rt.whole, rt.shape = fingerprints(said)
+	rt.whole, rt.shape = fingerprints(said, settings)
 	switch {
 	case said.Route.To != nil:
 		rt.to, err = b.destination(said)
@@ -91,6 +85,36 @@ func (b *builder) route(said *routefile.SetRoute) (*route, error) {
 		rt.redirect, err = newRedirect(said)
 	}
 	return rt, err
+}
+
+// settings compiles what a route sets, once for all routes that share it.
+func (b *builder) settings(said *routefile.Settings) (*settings, error) {
+	if known := b.built[said]; known != nil {
+		return known, nil
+	}
+	origins, err := buildOrigins(said.Origins)
+	if err != nil {
+		return nil, err
+	}
+	s := &settings{
+		upgrade:          wsproto.NewAttempts(said.Upgrade.Mode, said.Upgrade.Protocols),
+		httpFallback:     said.HTTPFallback == routefile.On,
+		handshakeTimeout: max(said.Timeouts.Handshake, 0),
+		lifetimeJitter:   max(said.Timeouts.LifetimeJitter, 0),
+		tunnel:           buildTunnelLimits(said),
+		limits:           buildRouteLimits(said.Limits),
+		retry:            retryRule{others: max(said.Retry.Others, 0), budget: said.Retry.Budget},
+		redials:          said.OnBackendLoss == "redial",
+		headerBytes:      max(said.Limits.HeaderBytes, 0),
+		pinThroughProxy:  said.NTLM == "pin_through_proxy",
+		origins:          origins,
+		lenient:          said.Leniency(),
+		drain:            buildDrainPolicy(said.Drain),
+		policy:           buildPolicy(said),
+		said:             fingerprintOf(said),
+	}
+	b.built[said] = s
+	return s, nil
 }
 
 // counts is what the route of that name has counted before.
@@ -244,7 +268,7 @@ func (rt *route) leadsTo(pool string) bool {
 }
 
 // fingerprints hashes what a route says, without positions in the file.
-func fingerprints(said *routefile.SetRoute) (whole, shape fingerprint) {
+func fingerprints(said *routefile.SetRoute, settings *settings) (whole, shape fingerprint) {
 	s := struct {
 		Match    routefile.Match
 		To       string
@@ -255,10 +279,7 @@ func fingerprints(said *routefile.SetRoute) (whole, shape fingerprint) {
 		s.To = said.Route.To.Raw
 	}
 	shape = fingerprintOf(s)
-	whole = fingerprintOf(struct {
-		Shape    fingerprint
-		Settings routefile.Settings
-	}{shape, said.Resolved})
+	whole = sha256.Sum256(append(shape[:], settings.said[:]...))
 	return whole, shape
 }
 

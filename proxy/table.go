@@ -64,6 +64,8 @@ func BuildContext(ctx context.Context, set *routefile.Set, prev *Table) (*Table,
 		set:  set,
 		prev: prev,
 		tls:  make(map[upstream.TLSFiles]loadedTLS),
+
+		built: make(map[*routefile.Settings]*settings),
 		table: &Table{
 			byName:    make(map[string]*route, len(set.Routes)),
 			listeners: make(map[string]*listen.Config, len(set.Listeners)),
@@ -111,6 +113,7 @@ type builder struct {
 	prev  *Table
 	table *Table
 	tls   map[upstream.TLSFiles]loadedTLS // each set of files is read once
+	built map[*routefile.Settings]*settings
 	errs  routefile.Errors
 }
 

@@ -26,8 +26,9 @@ func Check(files ...*File) Errors {
 // only one: how long a check takes changes nothing about its answer.
 func CheckContext(ctx context.Context, files ...*File) (Errors, error) {
 	c := newChecker(ctx, files)
-	c.single("trusted_proxies")
-	c.single("shutdown")
+	for _, key := range singleKeys {
+		c.single(key)
+	}
 	c.checkListeners()
 	c.checkPools()
 	c.checkRoutes()
@@ -45,6 +46,7 @@ type checker struct {
 	errs      []*Error
 	malformed bool // Parse found mistakes
 	hints     int  // near names looked for
+	held      heldTrees
 	listeners map[string]placed[*Listener]
 	pools     map[string]placed[*Pool]
 	routes    map[string]placed[*Route]
@@ -109,6 +111,7 @@ func (c *checker) note(pos Pos, key, record, format string, args ...any) {
 
 // at reports a mistake at a key of a file, or at its nearest parent that is there.
 func (c *checker) at(f *File, keys []string, record, format string, args ...any) {
+	c.held.hold(f)
 	c.note(f.nearestPos(keys...), strings.Join(keys, "."), record, format, args...)
 }
 
@@ -116,13 +119,13 @@ func (c *checker) at(f *File, keys []string, record, format string, args ...any)
 func (c *checker) single(key string) {
 	var first *File
 	for _, f := range c.files {
-		k := keyOf(f.node, key)
+		at, found := f.single[key]
 		switch {
-		case k == nil:
+		case !found:
 		case first == nil:
 			first = f
 		default:
-			c.note(f.pos(k), key, "", "%s is defined in two files, first at %s", key, first.pos(keyOf(first.node, key)))
+			c.note(at, key, "", "%s is defined in two files, first at %s", key, first.single[key])
 		}
 	}
 }
@@ -131,7 +134,7 @@ func (c *checker) single(key string) {
 // unfinished than intended.
 func (c *checker) checkConsent() {
 	for _, f := range c.files {
-		if f.RoutesWritten || f.node == nil {
+		if f.RoutesWritten || f.tree == nil {
 			return
 		}
 	}

@@ -41,7 +41,7 @@ func CheckFiles(files ...*File) Errors {
 			}
 		}
 		for _, name := range sortedNames(f.Routes) {
-			c.settings(&f.Routes[name].Settings, recordOf("route", name), "routes", name)
+			c.settings(f.Routes[name].Settings, recordOf("route", name), "routes", name)
 		}
 	}
 	return tidy(c.errs)
@@ -54,6 +54,7 @@ type fileChecker struct {
 	errs []*Error
 	read map[string]readFile
 	kept int // bytes in read
+	held heldTrees
 }
 
 const mostKept = 16 << 20
@@ -65,6 +66,7 @@ type readFile struct {
 
 // note reports a mistake at keys, the last of which names the file.
 func (c *fileChecker) note(record string, keys []string, value string, err error) {
+	c.held.hold(c.file)
 	c.errs = append(c.errs, &Error{
 		Pos: c.file.nearestPos(keys...), Key: strings.Join(keys, "."), Record: record,
 		Text: fmt.Sprintf("%s %q: %v", keys[len(keys)-1], yamledit.Clip(value), err),

@@ -23,8 +23,10 @@ func (s Section) encode(record any) node {
 // encode returns what src, which is the destination of k's mapping, holds at k; nil for
 // nothing.
 func (k *Key) encode(src any) node {
-	if k.inside != nil {
-		src = k.inside(src)
+	if k.within != nil {
+		if src = k.within(src); src == nil {
+			return nil
+		}
 	}
 	if k.write != nil {
 		if n := k.write(src); n != nil || k.Kind != KindMapping {

@@ -28,7 +28,7 @@ func fullRoute() *Route {
 			Client: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		},
 		To: &Target{Raw: "ws://a.test:9000/b?c=d", Scheme: "ws", Host: "a.test:9000", Path: "/b", Query: "c=d"},
-		Settings: Settings{
+		Settings: &Settings{
 			Upgrade:      Upgrade{Mode: "list", Protocols: []string{"websocket"}},
 			HTTPFallback: Off,
 			Timeouts: Timeouts{
@@ -74,7 +74,7 @@ func TestEncodedRoutesParseEqual(t *testing.T) {
 	secure := &Route{Match: Match{Path: "/a"}, Redirect: &Redirect{Scheme: "https", Port: 8443}}
 	respond := &Route{Match: Match{PathRegex: "^/a"}, Respond: &Respond{Status: 404, Body: "a\n b\n", Headers: []Header{{"X-A", "b"}}}}
 	plain := &Route{To: &Target{Raw: "internal://echo", Scheme: "internal", Host: "echo"},
-		Settings: Settings{Upgrade: Upgrade{Mode: "any"}, Origins: Origins{Mode: "any"}, Limits: Limits{HandshakesPerSecond: -1},
+		Settings: &Settings{Upgrade: Upgrade{Mode: "any"}, Origins: Origins{Mode: "any"}, Limits: Limits{HandshakesPerSecond: -1},
 			RewriteResponse: Rewriting{Location: Off, CookiePath: map[string]string{}, CookieDomain: map[string]string{}}}}
 	for _, want := range []*Route{full, redirect, secure, respond, plain} {
 		got := parseOne(t, InRoutes, InRoutes.encode(want)).Routes["x"]

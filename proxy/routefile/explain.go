@@ -185,7 +185,7 @@ func carriage(route *SetRoute, q Question) string {
 	attempts := wsproto.NewAttempts(route.Resolved.Upgrade.Mode, route.Resolved.Upgrade.Protocols)
 	request := &http.Request{Method: q.Method, Host: q.URL.Host, Header: q.Header, ProtoMajor: 1, ProtoMinor: 1}
 	if protocol := attempts.Protocol(request); protocol != "" {
-		if rf := refusedAttempt(request, protocol, &route.Resolved); rf != nil {
+		if rf := refusedAttempt(request, protocol, route.Resolved); rf != nil {
 			return fmt.Sprintf("answers %d %s: %s; a tunnel would go to ", rf.Status, http.StatusText(rf.Status), rf.Error())
 		}
 		return "opens a tunnel (" + tunnelText(route, strings.ToLower(protocol)) + ") to "

@@ -22,9 +22,10 @@ type File struct {
 	Pools          map[string]*Pool
 	Routes         map[string]*Route
 
-	node node // the document's mapping, for KeyPos
-	data []byte
-	errs Errors // what Parse found, for Check
+	tree   *tree          // of the document, for positions and plain values; nil: it has no mapping
+	single map[string]Pos // of singleKeys
+	data   []byte
+	errs   Errors // what Parse found, for Check
 
 	lines int // of data
 	end   Pos // after its last character
@@ -37,14 +38,12 @@ type Pos = yamledit.Pos
 type Record struct {
 	Name string // its key
 	Pos  Pos    // of the key
-	node node
 
 	invalid bool // Parse found mistakes in it, so that Check does not judge it
 }
 
-func (r *Record) markInvalid()  { r.invalid = true }
-func (r *Record) attach(n node) { r.node = n }
-func (r *Record) pos() Pos      { return r.Pos }
+func (r *Record) markInvalid() { r.invalid = true }
+func (r *Record) pos() Pos     { return r.Pos }
 
 // Switch is a boolean that may be unset.
 type Switch int8

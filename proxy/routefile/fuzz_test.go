@@ -31,7 +31,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("another time other mistakes:\n%v\nthen\n%v", all, got)
 			}
 		}
-		if len(all) == 0 && (len(errs) > 0 || file.node == nil) {
+		if len(all) == 0 && (len(errs) > 0 || file.tree == nil) {
 			t.Error("Check forgot what Parse found")
 		}
 		set := NewSet(file)

@@ -46,31 +46,33 @@ func (f *File) Plain(s Section, name string) Plain {
 // Document returns the whole file in plain values; see Plain. Values of the wrong kind
 // are left out, as Parse has reported them.
 func (f *File) Document() Plain {
-	if f.node == nil {
+	root := f.root()
+	if root == nil {
 		return Plain{}
 	}
 	budget := maxAliased
-	p, _ := plainOf(&document, f.node, &budget).(Plain)
+	p, _ := plainOf(&document, root, &budget).(Plain)
 	return p
 }
 
 // recordNode returns a record's value, nil if it is missing.
 func (f *File) recordNode(s Section, name string) node {
+	if !f.has(s, name) {
+		return nil
+	}
+	return f.nodes().record(s, name)
+}
+
+func (f *File) has(s Section, name string) bool {
 	switch s {
 	case InRoutes:
-		if r := f.Routes[name]; r != nil {
-			return r.node
-		}
+		return f.Routes[name] != nil
 	case InPools:
-		if p := f.Pools[name]; p != nil {
-			return p.node
-		}
+		return f.Pools[name] != nil
 	case InListeners:
-		if l := f.Listeners[name]; l != nil {
-			return l.node
-		}
+		return f.Listeners[name] != nil
 	}
-	return nil
+	return false
 }
 
 // Fingerprint returns the hash of a record's meaning, "" if the record is missing. See

@@ -53,7 +53,7 @@ type Key struct {
 	AtMostOne  []string // at most one of these is allowed
 	Together   []string // all of these are required if one is present
 
-	inside func(dst any) any                                     // the destination of the key within dst; nil: dst itself
+	inside func(dst any) any                                     // the destination of the key within dst, made if need be; nil: dst itself
 	open   func(dst any) any                                     // KindMapping: the part of dst that its keys fill
 	each   func(p *parser, dst any, name string, key node) any   // KindNamed, KindList: one entry of dst, for its keys to fill
 	set    func(p *parser, k *Key, n node, dst any)              // all other kinds
@@ -61,6 +61,7 @@ type Key struct {
 	after  func(p *parser, k *Key, n node, dst any)              // KindMapping, KindNamed: checks across its keys
 
 	// For the encoder:
+	within   func(src any) any                    // what inside makes, without changing src; nil: missing
 	get      func(src any) any                    // KindMapping: what open opens, without changing src; nil: missing
 	optional bool                                 // KindMapping: an empty one means something
 	all      func(src any) iter.Seq2[string, any] // KindNamed, KindList: the entries of src
@@ -146,12 +147,13 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// under adapts keys that fill a *U to a *T: settings are the same keys in the defaults
-// and in a route.
-func under[T, U any](keys []*Key, part func(*T) *U) []*Key {
+// underOptional adapts keys that fill a *U to a *T with a part that is nil where none of
+// them is written: settings are the same keys in the defaults and in a route.
+func underOptional[T, U any](keys []*Key, part func(*T) **U) []*Key {
 	lifted := copies(keys)
+	as := optional(part)
 	for _, k := range lifted {
-		k.inside = func(dst any) any { return part(dst.(*T)) }
+		k.inside, k.within = as.open, as.get
 	}
 	return lifted
 }

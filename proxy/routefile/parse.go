@@ -33,7 +33,7 @@ func ParseContext(ctx context.Context, path string, data []byte) (*File, Errors,
 	f.measure()
 	p := &parser{ctx: ctx, file: f}
 	if n := p.load(data); n != nil {
-		f.node = n
+		f.keep(n)
 		p.mapping(&document, n, f)
 	}
 	if p.tooMany {

@@ -81,10 +81,10 @@ routes:
   c: {<<: [{timeouts: {idle: 2m}}, *base], match: {path: /c}, to: *to}
 `)
 	b, c := f.Routes["b"], f.Routes["c"]
-	if b.Match.Path != "/b" || len(b.Match.Methods) != 1 || b.To == nil || b.Timeouts.Idle.String() != "1m0s" {
+	if b.Match.Path != "/b" || len(b.Match.Methods) != 1 || b.To == nil || b.Settings.Timeouts.Idle.String() != "1m0s" {
 		t.Errorf("b is %+v", b)
 	}
-	if c.Timeouts.Idle.String() != "2m0s" || c.Match.Methods != nil {
+	if c.Settings.Timeouts.Idle.String() != "2m0s" || c.Match.Methods != nil {
 		t.Errorf("c is %+v: the first of several bases wins", c)
 	}
 	if errs := Check(f); len(errs) > 0 {
@@ -143,11 +143,11 @@ routes: {a: {to: "wss://x", backend_tls: {ca: b.pem}}}
 		t.Errorf("Inputs %q, want %q", got, want)
 	}
 	in := mustParse(t, "-", text)
-	if got := in.Routes["a"].BackendTLS.CA; got != "b.pem" {
+	if got := in.Routes["a"].Settings.BackendTLS.CA; got != "b.pem" {
 		t.Errorf("from standard input %q, want it in the working directory", got)
 	}
-	if rel := mustParse(t, filepath.Join("conf", "r.yaml"), text); rel.Routes["a"].BackendTLS.CA != "conf/b.pem" {
-		t.Errorf("from a relative path %q", rel.Routes["a"].BackendTLS.CA)
+	if rel := mustParse(t, filepath.Join("conf", "r.yaml"), text); rel.Routes["a"].Settings.BackendTLS.CA != "conf/b.pem" {
+		t.Errorf("from a relative path %q", rel.Routes["a"].Settings.BackendTLS.CA)
 	}
 }
 

@@ -38,6 +38,7 @@ type parser struct {
 	aliasDepth int      // number of aliases that lead to the current value
 	depth      int
 	stopped    bool // a limit is exceeded: nothing more is read
+	shared     settingsPool
 	tooMany    bool // there are more mistakes than are kept
 }
 
@@ -267,18 +268,17 @@ func (p *parser) one(k, below *Key, key, value node, dst any) {
 	record, within, before := p.record, p.within, len(p.errs)
 	entry := k.each(p, dst, key.Value, key)
 	p.value(below, value, entry)
-	if r, ok := entry.(recorder); ok {
-		r.attach(value)
-		if len(p.errs) > before {
-			r.markInvalid()
-		}
+	if r, ok := entry.(recorder); ok && len(p.errs) > before {
+		r.markInvalid()
+	}
+	if r, ok := entry.(*Route); ok {
+		r.Settings = p.shared.intern(r.Settings)
 	}
 	p.record, p.within = record, within
 }
 
 // recorder is implemented by every record through its embedded Record.
 type recorder interface {
-	attach(n node)
 	markInvalid()
 }
 

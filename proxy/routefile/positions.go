@@ -27,7 +27,7 @@ func (f *File) nearestPos(keys ...string) Pos {
 }
 
 func (f *File) find(keys ...string) node {
-	n := f.node
+	n := f.root()
 	for _, key := range keys {
 		if key == "" {
 			continue

@@ -20,7 +20,9 @@ type Route struct {
 	Redirect *Redirect
 	Respond  *Respond
 
-	Settings // what this route sets itself; see Set for the resolved ones
+	// What this route sets itself, nil for nothing; see Set for the resolved ones.
+	// Routes of a file that set the same share it.
+	Settings *Settings
 }
 
 // Redirect answers with a Location.
@@ -52,7 +54,7 @@ func routeKeys() []*Key {
 			optional(func(r *Route) **Respond { return &r.Respond }, respondKeys()...), afterwards(finishRespond),
 			example("{status: 403}")),
 	}
-	own = append(own, under(settingsKeys(), func(r *Route) *Settings { return &r.Settings })...)
+	own = append(own, underOptional(settingsKeys(), func(r *Route) **Settings { return &r.Settings })...)
 	return own
 }
 
@@ -138,7 +140,11 @@ func splitRedirect(s string) (path, query string) {
 	return t.Path, t.Query
 }
 
+// filled returns r with all defaults of what it does: itself where there is none to fill.
 func (r *Route) filled() *Route {
+	if r.Redirect == nil && r.Respond == nil {
+		return r
+	}
 	c := *r
 	if r.Redirect != nil {
 		redirect := overlay(*r.Redirect, builtIn.redirect)

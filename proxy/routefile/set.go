@@ -26,8 +26,8 @@ type Set struct {
 // SetRoute is a route with its resolved settings.
 type SetRoute struct {
 	File     *File
-	Route    *Route   // a copy: the status of its redirect or respond is filled
-	Resolved Settings // the route's over its file's defaults over the built-in ones: every field filled, negative is off
+	Route    *Route    // with the status of its redirect or respond filled
+	Resolved *Settings // the route's over its file's defaults over the built-in ones: every field filled, negative is off. Shared by routes that set the same
 }
 
 // NewSet merges files that Check has passed. Of a name in two files, which Check refuses,
@@ -71,10 +71,18 @@ func (s *Set) add(f *File) {
 		defaults = *f.Defaults
 	}
 	defaults = overlay(defaults, builtIn.settings)
+	resolved := map[*Settings]*Settings{nil: &defaults}
 	for name, r := range f.Routes {
-		if s.Routes[name] == nil {
-			s.Routes[name] = &SetRoute{File: f, Route: r.filled(), Resolved: overlay(r.Settings, defaults)}
+		if s.Routes[name] != nil {
+			continue
 		}
+		settings, known := resolved[r.Settings]
+		if !known {
+			over := overlay(*r.Settings, defaults)
+			settings = &over
+			resolved[r.Settings] = settings
+		}
+		s.Routes[name] = &SetRoute{File: f, Route: r.filled(), Resolved: settings}
 	}
 }
 

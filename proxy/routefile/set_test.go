@@ -39,7 +39,7 @@ routes:
 `)
 	b := mustParse(t, "b.yaml", "version: 1\nroutes: {other: {match: {path: /c}, to: 'ws://b'}}\n")
 	s := NewSet(b, a)
-	plain, own, other := s.Routes["plain"].Resolved, s.Routes["own"].Resolved, s.Routes["other"].Resolved
+	plain, own, other := *s.Routes["plain"].Resolved, *s.Routes["own"].Resolved, *s.Routes["other"].Resolved
 	if !reflect.DeepEqual(other, builtIn.settings) {
 		t.Errorf("another file's defaults apply: %+v", other)
 	}

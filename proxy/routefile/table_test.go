@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write the files that are generated from
 func flatten(f *File) map[string]any {
 	out := map[string]any{}
 	c := *f
-	c.Path, c.Revision, c.node, c.data, c.errs = "", "", nil, nil, nil
+	c.Path, c.Revision, c.tree, c.single, c.data, c.errs = "", "", nil, nil, nil, nil
 	flattenInto(out, "", reflect.ValueOf(&c))
 	return out
 }
