@@ -1,5 +1,4 @@
-// One attempt to bring the value in step with its source: read, build, confirm,
-// publish or refuse.
+// One attempt to bring the value up to date: read, build, confirm, publish or refuse.
 package reload
 
 import (
@@ -20,7 +19,7 @@ const (
 	woken    reason = iota // the source may have changed
 	starting               // Start: an error is returned, not reported
 	kicked                 // Kick: report in any case
-	retried                // a refusal has stood for a while
+	retried                // a refusal has lasted for a while
 )
 
 // snapshotID tells snapshots apart.
@@ -85,7 +84,7 @@ func (l *Loop[T]) conclude(f lookResult[T], why reason) {
 // between would be taken for what was built. So when Build names other inputs
 // than the snapshot was hashed with, the source is read and built again.
 func (l *Loop[T]) look(ctx context.Context) (f lookResult[T]) {
-	const rounds = 3 // a Build that never names the same inputs twice must not hold the loop
+	const rounds = 3 // a Build that never names the same inputs twice must not block the loop
 	for range rounds {
 		snap, err := l.opts.Source.Read(ctx)
 		if err != nil {
@@ -112,16 +111,16 @@ func (l *Loop[T]) look(ctx context.Context) (f lookResult[T]) {
 	return f
 }
 
-// errSuperseded is the cause with which a Build is cancelled whose snapshot is not
-// what the source holds any more.
+// errSuperseded is the cause with which a Build is cancelled when the source holds another
+// snapshot.
 var errSuperseded = errors.New("superseded by a later change")
 
-// maxSuperseded is how many Builds in a row a later change cancels: a source that
-// changes faster than Build can follow must be followed all the same.
+// maxSuperseded is how many Builds in a row later changes cancel, so that a source that
+// changes faster than Build is published now and then.
 const maxSuperseded = 3
 
-// buildUnlessSuperseded is build, cancelled when the source comes to hold something
-// else meanwhile. What was built before that showed is good.
+// buildUnlessSuperseded is build, cancelled when the source changes meanwhile. A result
+// that was finished before that is good.
 func (l *Loop[T]) buildUnlessSuperseded(ctx context.Context, snap store.Snapshot) (*T, []string, error) {
 	if l.wake == nil || l.superseded >= maxSuperseded {
 		l.superseded = 0
@@ -146,16 +145,16 @@ func (l *Loop[T]) buildUnlessSuperseded(ctx context.Context, snap store.Snapshot
 }
 
 // watchBuild reads the source whenever it wakes, until building is done, and cancels
-// it when the source holds something else than snap.
+// it when the source does not hold snap any more.
 func (l *Loop[T]) watchBuild(building context.Context, cancel context.CancelCauseFunc, snap store.Snapshot) {
 	for {
 		select {
 		case <-building.Done():
 			return
 		case _, open := <-l.wake:
-			signal(l.recheck) // whatever is found, the loop has to look again
+			signal(l.recheck) // in any case the loop must look again
 			if !open {
-				return // and finds that out by itself
+				return // which it notices by itself
 			}
 		}
 		if now, err := l.opts.Source.Read(building); err == nil && idOf(now) != idOf(snap) {
@@ -193,8 +192,8 @@ func (l *Loop[T]) follow(inputs []string, err error) bool {
 	return true
 }
 
-// confirm looks again after a moment at something bad: a file that is being
-// replaced or written in place mends itself.
+// confirm looks again after a moment at a bad source: a file that is being replaced or
+// written in place is good then.
 func (l *Loop[T]) confirm(ctx context.Context, f lookResult[T]) lookResult[T] {
 	if l.opts.Confirm < 0 {
 		return f

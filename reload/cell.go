@@ -1,4 +1,4 @@
-// The one word that readers and the loop share.
+// The pointer that readers and the loop share.
 package reload
 
 import "sync/atomic"
@@ -12,7 +12,7 @@ type Cell[T any] struct {
 }
 
 // Load returns the current value, or nil before the first one is published.
-// It takes no lock. The value must not be changed through the pointer.
+// It takes no lock. The value must not be changed.
 func (c *Cell[T]) Load() *T { return c.current.Load() }
 
 // swap puts next in place and returns what was there.

@@ -1,5 +1,5 @@
-// The loop over real files: whatever is done to the routes file, the last good
-// value stays, the mistake is told once, and the next good file is taken.
+// The loop over real files: whatever is done to the routes file, the last good value
+// stays, the mistake is reported once, and the next good file is published.
 package reload_test
 
 import (
@@ -95,9 +95,8 @@ func (s *stage) expect(words string) {
 	}
 }
 
-// place makes something beside the file and moves it into the file's place. All
-// changes are made in one step: what lies between two steps may be told or not,
-// as time will have it.
+// place makes something beside the file and renames it to the file. All changes are
+// atomic, since what is between two steps may be seen or not.
 func (s *stage) place(make func(path string) error) {
 	s.Helper()
 	s.must(make(s.path + "~"))
@@ -109,10 +108,10 @@ func (s *stage) raw(data string) {
 	s.place(func(path string) error { return os.WriteFile(path, []byte(data), 0o644) })
 }
 
-// write puts a good file in place.
+// write places a good file.
 func (s *stage) write(content string) { s.Helper(); s.raw(content + " end\n") }
 
-// bad is every way to spoil the file, with what is said of it.
+// bad is the ways to make the file bad, with a part of the error.
 var bad = []struct {
 	name  string
 	spoil func(*stage)
@@ -167,7 +166,7 @@ func TestBackToLastGood(t *testing.T) {
 	s.expect("published next")
 }
 
-// Touched, or written again with the same content, nothing is published.
+// A file that is touched, or written again with the same content, is not published.
 func TestSameContent(t *testing.T) {
 	s := newStage(t, watching["notified"])
 	s.write("start")
@@ -180,7 +179,7 @@ func TestSameContent(t *testing.T) {
 	}
 }
 
-// A writer of the store waits until what it wrote is served, or why it is not.
+// A writer waits until what it wrote is served or refused.
 func TestWriteAndWait(t *testing.T) {
 	s := newStage(t, watching["notified"])
 	st, err := filestore.Open(s.path, filestore.Options{Settle: time.Millisecond})

@@ -1,4 +1,4 @@
-// The loop itself: what wakes it, and what it does when woken.
+// The loop: what wakes it, and what it does then.
 package reload
 
 import (
@@ -26,35 +26,34 @@ type Options[T any] struct {
 	// Source.Also. Name them with an error too, so that a file that is missing
 	// now is noticed when it comes; nil with an error keeps the list as it is.
 	//
-	// ctx ends when nobody wants the result any more: Run is to end, or the
-	// source has changed meanwhile. Its cause is the error to return then.
+	// ctx ends when the result is of no use any more: Run is to end, or the source has
+	// changed meanwhile. Its cause is the error to return then.
 	//
-	// A result may be thrown away unpublished, and Build called again for the
-	// same snapshot, so a result must hold nothing that has to be closed. A
-	// panic is an error.
+	// A result may be dropped unpublished, and Build called again for the same
+	// snapshot, so a result must not need to be closed. A panic is an error.
 	Build func(ctx context.Context, snap store.Snapshot, prev *T) (next *T, inputs []string, err error)
 
 	// Published is called after next has been put in place. old is nil for the
 	// first value.
 	Published func(old, next *T, gen Generation)
-	// Refused is called once for each distinct pair of snapshot and error, not
-	// for each time it is met; Kick asks for it again. Start returns its error
+	// Refused is called once for each distinct pair of snapshot and error; Kick
+	// makes the loop call it again. Start returns its error
 	// instead. It also reports, once, a source that cannot be watched; Status does
 	// not, as what is served stays good.
 	Refused func(Refusal)
 	// Restored is called when the source has returned, after a refusal, to
-	// exactly what is served: nothing is published, and all is well again.
+	// exactly what is served. Nothing is published.
 	Restored func(gen Generation, after Refusal)
 	// Unchanged is called when a Kick found nothing new and nothing wrong.
 	Unchanged func(gen Generation)
 
-	// Confirm is how long something bad must last before it is refused: a file
+	// Confirm is how long a bad source must stay bad before it is refused: a file
 	// that is replaced or written in place is bad for a moment. 0 means 100 ms,
 	// negative means not at all.
 	Confirm time.Duration
 	// Retry is how long after a refusal the source is read and built again
-	// although nothing has woken the loop: a refusal may have a cause outside
-	// of the source, as a port in use. The wait doubles up to a minute (or
+	// although nothing has woken the loop: the cause of a refusal may be outside of
+	// the source, such as a port in use. The wait doubles up to a minute (or
 	// Retry, if longer) while the refusal stays the same. 0 means 5 s, negative
 	// means off.
 	Retry time.Duration
@@ -71,7 +70,7 @@ const (
 type Loop[T any] struct {
 	opts    Options[T]
 	cell    Cell[T]
-	kick    chan struct{} // capacity 1: a Kick that is waiting covers a second one
+	kick    chan struct{} // capacity 1: a Kick that is pending covers a second one
 	recheck chan struct{} // capacity 1: a Wait asks for a fresh look
 
 	// Owned by the goroutine in Start or Run.
@@ -91,8 +90,7 @@ type Loop[T any] struct {
 	history     history       // what has been seen, for Wait
 }
 
-// New returns a loop that has done nothing yet. It panics if Source or Build is
-// missing, which only a programmer can do.
+// New returns a loop that is not started. It panics if Source or Build is missing.
 func New[T any](o Options[T]) *Loop[T] {
 	if o.Source == nil || o.Build == nil {
 		panic("reload: New without Source or Build")
@@ -111,13 +109,11 @@ func New[T any](o Options[T]) *Loop[T] {
 	}
 }
 
-// Cell returns where the current value is found. It is the same cell always.
+// Cell returns the cell of the current value. It is always the same.
 func (l *Loop[T]) Cell() *Cell[T] { return &l.cell }
 
-// Start reads and builds for the first time, and returns when the value is in
-// place or it is clear that there is none: at start a bad or missing file is
-// the caller's to report, so Refused is not called. Run may follow in either
-// case.
+// Start reads and builds for the first time. It returns a bad or missing source as an
+// error and does not call Refused. Run may follow in either case.
 func (l *Loop[T]) Start(ctx context.Context) error { return l.attempt(ctx, starting) }
 
 // Run follows the source until ctx is done, and returns ctx's cause. It watches

@@ -1,5 +1,4 @@
-// The loop's promises, in a world where time is faked and the source is a
-// variable.
+// The loop in faked time, with a variable as its source.
 package reload
 
 import (
@@ -20,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// memory is a source of one document. Extra files are a map too.
+// memory is a source of one document, with extra files.
 type memory struct {
 	mu       sync.Mutex // guards what follows
 	data     string
@@ -76,14 +75,14 @@ func (m *memory) fail(text string) {
 	signal(m.wake)
 }
 
-// built is what the tests' Build makes: "bad..." is an error, "panic" a panic,
-// and each word after "uses" an input.
+// built is what the Build of the tests returns: for "bad..." an error, for "panic" a panic.
+// Each word after "uses" is an input.
 type built struct {
 	content string
 	inputs  string // what the inputs held when it was built
 }
 
-// scene is a loop under test and the record of what it did.
+// scene is a loop under test, with its events.
 type scene struct {
 	*testing.T
 	source *memory
@@ -162,7 +161,7 @@ func (s *scene) build(_ context.Context, snap store.Snapshot, prev *built) (*bui
 	return &built{content, strings.Join(held, " ")}, inputs, nil
 }
 
-// run starts Run, to be ended by stop.
+// run starts Run. stop ends it.
 func (s *scene) run() {
 	ctx, cancel := context.WithCancel(s.Context())
 	s.cancel = cancel
@@ -177,7 +176,7 @@ func (s *scene) stop() {
 	}
 }
 
-// after lets time pass and wants the events that it brought.
+// after lets time pass, and wants these events.
 func (s *scene) after(d time.Duration, want ...string) {
 	s.Helper()
 	time.Sleep(d) // faked
@@ -506,8 +505,8 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// At the start a mistake is the caller's to tell, and what happens between Start
-// and Run is not missed.
+// Start returns mistakes and does not report them, and a change between Start and Run is
+// not missed.
 func TestStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t, "bad start")
@@ -574,7 +573,7 @@ func TestWithoutConfirmAndRetry(t *testing.T) {
 	})
 }
 
-// A Build that names other inputs each time does not hold the loop.
+// A Build that names other inputs each time does not block the loop.
 func TestRestlessInputs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
@@ -591,7 +590,7 @@ func TestRestlessInputs(t *testing.T) {
 	})
 }
 
-// The callbacks see the new value in the cell, and may ask for the status.
+// The callbacks see the new value in the cell, and may call Status.
 func TestPublishedAfterSwap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s *scene

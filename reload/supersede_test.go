@@ -11,7 +11,7 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
-// slowly has Build take a minute for what begins with "slow", unless it is cancelled.
+// slowly makes Build take a minute for what begins with "slow", unless it is cancelled.
 func slowly(s **scene) func(*Options[built]) {
 	return func(o *Options[built]) {
 		build := o.Build
@@ -94,7 +94,7 @@ func TestEndCancelsBuild(t *testing.T) {
 	})
 }
 
-// A source that changes faster than Build can follow is followed all the same.
+// A source that changes faster than Build is followed all the same.
 func TestChangesDoNotStarve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startedSlowly(t)
@@ -115,7 +115,7 @@ func TestChangesDoNotStarve(t *testing.T) {
 	})
 }
 
-// Wait learns that what was cancelled is superseded.
+// Wait returns that what was cancelled is superseded.
 func TestWaitForWhatWasCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startedSlowly(t)

@@ -1,4 +1,4 @@
-// Waiting until a revision is served, for a deployment that has written one.
+// Waiting until a revision is served, for the program that has written it.
 package reload
 
 import (

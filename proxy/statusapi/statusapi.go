@@ -19,20 +19,20 @@ type Status struct {
 	Routes     int               `json:"routes"`
 	Listeners  map[string]string `json:"listeners"` // name -> the address that is bound
 	Tunnels    Tunnels           `json:"tunnels"`
-	// Refused is the revision in the files, if the proxy has refused it.
+	// Refused is the revision in the files, if it was refused.
 	Refused *Refused `json:"refused,omitempty"`
 	// Outcome is that of the revision in ?wait=; "" when there is none.
 	Outcome Outcome `json:"outcome,omitempty"`
 }
 
-// Outcome is what has become of a revision.
+// Outcome is what became of a revision.
 type Outcome string
 
 const (
 	Served     Outcome = "served"     // it is part of the served routes
 	Rejected   Outcome = "rejected"   // it is in the files, and the proxy has refused it; see Status.Refused
-	Superseded Outcome = "superseded" // it was seen, and the files hold something else now
-	Pending    Outcome = "pending"    // the timeout is over, and it was not seen
+	Superseded Outcome = "superseded" // it was in the files, and is not any more
+	Pending    Outcome = "pending"    // the timeout is over, and it was not in the files
 )
 
 // CheckResult is the result of checking a candidate file. Nothing was loaded.
@@ -48,15 +48,14 @@ type File struct {
 	Revision string `json:"revision"` // sha256 of its content, hex
 }
 
-// Records is the served routes record by record, for tools that own one record of a file
-// and not the file.
+// Records is what is served record by record, for tools that own one record of a file.
 type Records struct {
 	Generation uint64        `json:"generation"` // of the routes that are served
 	Files      []FileRecords `json:"files"`
 }
 
 // FileRecords is the hashes of a routes file's records (routefile.Section.Fingerprint), by
-// name. They are of the meaning: layout, comments and other records do not change them.
+// name. They depend on the meaning only, not on layout, comments and other records.
 type FileRecords struct {
 	Path     string            `json:"path"`
 	Revision string            `json:"revision"`
@@ -67,8 +66,8 @@ type FileRecords struct {
 // Tunnels counts open tunnels.
 type Tunnels struct {
 	Open     int `json:"open"`     // all
-	Draining int `json:"draining"` // those that are to end
-	Moving   int `json:"moving"`   // those that are between two backends
+	Draining int `json:"draining"` // that are to end
+	Moving   int `json:"moving"`   // that are between two backends
 
 	Redialled uint64 `json:"redialled"` // moves to another backend since the start
 }

@@ -1,15 +1,14 @@
-// Package admin is the proxy's own HTTP API, on a listener of its own:
+// Package admin is the admin API, over HTTP on a listener of its own:
 //
 //	GET  /livez                              200 while the process answers
 //	GET  /readyz                             200 until a shutdown begins; a bad edit does not count
 //	GET  /v1/status                          statusapi.Status
-//	GET  /v1/status?wait=REVISION&timeout=D  the same, once it is known what became of REVISION
-//	GET  /v1/records                         statusapi.Records: each record's hash, as it is served
-//	POST /v1/check?file=PATH                 statusapi.CheckResult of the body, loading nothing
+//	GET  /v1/status?wait=REVISION&timeout=D  the same, when the outcome of REVISION is known
+//	GET  /v1/records                         statusapi.Records: the hash of each record that is served
+//	POST /v1/check?file=PATH                 statusapi.CheckResult of the body, which is not loaded
 //
-// It changes nothing in the proxy, and carries no secrets; yet it listens on
-// loopback or a unix socket by default, and refuses what a web page in a browser
-// on the same machine could send: a foreign Host (DNS rebinding) or any Origin.
+// It changes nothing in the proxy, and has no secrets. Yet it refuses what a web page in a
+// browser on the same machine could send: a foreign Host (DNS rebinding) or any Origin.
 package admin
 
 import (
@@ -27,22 +26,22 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
-// Proxy is what the API tells of. Safe for concurrent use.
+// Proxy is what the API reports on. Safe for concurrent use.
 type Proxy interface {
 	Status() statusapi.Status
 	// Records returns the hashes of the records that are served.
 	Records() statusapi.Records
-	// Wait blocks until it is known what became of a revision, or ctx is done.
+	// Wait blocks until the outcome of a revision is known, or ctx is done.
 	Wait(ctx context.Context, revision string) (statusapi.Outcome, error)
-	// Check judges data as the new content of one routes file ("" where there is
-	// only one), with everything that the running proxy knows.
+	// Check checks data as the new content of one routes file ("" if there is only one),
+	// as a reload would.
 	Check(ctx context.Context, file string, data []byte) (statusapi.CheckResult, error)
 }
 
 // MaxWait bounds a long poll.
 const MaxWait = 10 * time.Minute
 
-// MaxChecks bounds the checks that wait for their turn, each with its body in memory.
+// MaxChecks bounds the checks that run or wait, each with its body in memory.
 const MaxChecks = 8
 
 // bodyTimeout is how long a candidate may take to arrive.
@@ -52,7 +51,7 @@ const defaultWait = 30 * time.Second
 
 // Handler serves the API. maxBody bounds the bytes that Check takes.
 func Handler(p Proxy, maxBody int64) http.Handler {
-	a := &api{proxy: p, maxBody: maxBody, places: make(chan struct{}, MaxChecks)}
+	a := &api{proxy: p, maxBody: maxBody, slots: make(chan struct{}, MaxChecks)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", a.readyz)
@@ -65,17 +64,17 @@ func Handler(p Proxy, maxBody int64) http.Handler {
 type api struct {
 	proxy   Proxy
 	maxBody int64
-	places  chan struct{} // a token for each check that is under way or waits
+	slots   chan struct{} // a token for each check that runs or waits
 }
 
-// guard keeps browsers out: a page that rebinds its own name to this address
-// sends that name as Host, and every cross-site request has an Origin.
+// guard refuses browsers: a page whose name was rebound to this address sends that name as
+// Host, and every cross-site request has an Origin.
 func guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Header.Get("Origin") != "":
-			writeError(w, http.StatusForbidden, "requests of web pages are refused")
-		case !ownHost(r.Host):
+			writeError(w, http.StatusForbidden, "requests from web pages are refused")
+		case !isLocalHost(r.Host):
 			writeError(w, http.StatusForbidden, "Host must be an IP address or localhost")
 		default:
 			next.ServeHTTP(w, r)
@@ -83,9 +82,9 @@ func guard(next http.Handler) http.Handler {
 	})
 }
 
-// ownHost takes what nobody can point at another machine's page: addresses and
-// localhost. A client of a unix socket may send either.
-func ownHost(host string) bool {
+// isLocalHost accepts addresses and localhost, which DNS cannot rebind. A client of a unix
+// socket may send either.
+func isLocalHost(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
@@ -144,15 +143,15 @@ func waitTimeout(text string) (time.Duration, error) {
 
 func (a *api) check(w http.ResponseWriter, r *http.Request) {
 	select {
-	case a.places <- struct{}{}:
-		defer func() { <-a.places }()
+	case a.slots <- struct{}{}:
+		defer func() { <-a.slots }()
 	default:
 		w.Header().Set("Retry-After", "1")
 		writeError(w, http.StatusServiceUnavailable, "too many checks are waiting")
 		return
 	}
 	deadline := http.NewResponseController(w)
-	_ = deadline.SetReadDeadline(time.Now().Add(bodyTimeout)) // a test's writer has none
+	_ = deadline.SetReadDeadline(time.Now().Add(bodyTimeout)) // the ResponseRecorder of tests has none
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.maxBody))
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -160,14 +159,14 @@ func (a *api) check(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusRequestEntityTooLarge, "the file is too large")
 		return
 	case err != nil:
-		writeError(w, http.StatusBadRequest, "the file did not arrive whole")
+		writeError(w, http.StatusBadRequest, "the request body is incomplete")
 		return
 	}
 	if !isFile(r.Header.Get("Content-Type")) {
 		writeError(w, http.StatusUnsupportedMediaType, "Content-Type must be application/yaml")
 		return
 	}
-	_ = deadline.SetReadDeadline(time.Time{}) // or the server takes its end for the asker's
+	_ = deadline.SetReadDeadline(time.Time{}) // or the server takes its expiry for the client's disconnect
 	result, err := a.proxy.Check(r.Context(), r.URL.Query().Get("file"), data)
 	if err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())
@@ -176,7 +175,7 @@ func (a *api) check(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, result)
 }
 
-// isFile wants a type that no HTML form can send.
+// isFile accepts types that no HTML form can send.
 func isFile(contentType string) bool {
 	mediaType, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
@@ -192,7 +191,7 @@ func isFile(contentType string) bool {
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	data, err := json.MarshalIndent(body, "", "  ")
 	if err != nil {
-		status, data = http.StatusInternalServerError, []byte(`{"error": "the answer cannot be written"}`)
+		status, data = http.StatusInternalServerError, []byte(`{"error": "the answer cannot be encoded"}`)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")

@@ -1,5 +1,4 @@
-// Which places are watched for a path, checked against the standard library's
-// own walk.
+// The directory entries that are watched for a path, compared with filepath.EvalSymlinks.
 package filestore
 
 import (
@@ -51,7 +50,7 @@ func TestChain(t *testing.T) {
 		}
 	}
 	if n := len(chain(dir + "/ring")); n != 41 {
-		t.Errorf("a ring of links gives %d places, want 41: the links that may be followed, and the one too many", n)
+		t.Errorf("a ring of links gives %d entries, want 41: the links that may be followed, and the one too many", n)
 	}
 }
 
@@ -64,8 +63,8 @@ func realTempDir(t testing.TB) string {
 	return dir
 }
 
-// FuzzChain makes a tree out of lines "d PATH", "f PATH" and "l PATH TO", and
-// wants the chain of every path that leads somewhere to end there.
+// FuzzChain makes a tree of lines "d PATH", "f PATH" and "l PATH TO". The chain of every
+// path that leads to a file must end there.
 func FuzzChain(f *testing.F) {
 	f.Add("d a\nf a/x\nl b a\nl c b/x", "c")
 	f.Add("d a\nd b\nf b/x\nl a/l ../b\nl m a/l/../b/x", "m")
@@ -123,7 +122,7 @@ func grow(dir, tree string) bool {
 	return true
 }
 
-// What it costs to put the watches anew, and to read everything once.
+// The cost of setting the watches again, and of reading everything once.
 func BenchmarkSource(b *testing.B) {
 	for _, set := range []struct{ files, size int }{{1, 1 << 20}, {1, 16 << 20}, {1000, 1 << 10}} {
 		dir := b.TempDir()

@@ -1,4 +1,4 @@
-// Writers that are killed, and writers that do not know the lock.
+// Writers that are killed, and writers that do not take the lock.
 package filestore
 
 import (
@@ -33,8 +33,8 @@ func dieWriting(ctx context.Context, s *Store, step string) error {
 	return fmt.Errorf("step %q was never reached: %v", step, err)
 }
 
-// Whenever a writer is killed, the file is the old one or the new one, and the
-// next writer works and leaves nothing of the dead one behind.
+// Whenever a writer is killed, the file is the old one or the new one, and the next writer
+// works and removes what it left.
 func TestKilledAtEveryStep(t *testing.T) {
 	const none = "none"
 	for _, old := range []string{"old", none} {
@@ -84,8 +84,8 @@ func needExchange(t *testing.T, dir string) {
 	must(t, errors.Join(os.Remove(a), os.Remove(b)))
 }
 
-// An editor saves between the last comparison and the exchange, and again before
-// its first save has been put back. What was saved last stays.
+// An editor saves between the last comparison and the exchange, and again before the first
+// save has been put back. What was saved last stays.
 func TestSaveWhileReplacing(t *testing.T) {
 	save := map[string]func(t *testing.T, path, content string){
 		"in place": put,
@@ -126,8 +126,8 @@ func TestSaveWhileReplacing(t *testing.T) {
 	}
 }
 
-// What cannot be put back is kept, where no sweep finds it.
-func TestStranded(t *testing.T) {
+// What cannot be put back is kept, and the next writer does not remove it.
+func TestKeepAside(t *testing.T) {
 	dir := t.TempDir()
 	target := filepath.Join(dir, "routes.yaml")
 	temp := filepath.Join(dir, tempPrefix(target)+"x")
@@ -135,7 +135,7 @@ func TestStranded(t *testing.T) {
 	err := putBack(temp, target, store.RevisionOf([]byte("ours"))) // there is no target to exchange with
 	var kept *keptError
 	if !errors.As(err, &kept) || !isKept(err) {
-		t.Fatalf("error %v, want one that tells where the content is", err)
+		t.Fatalf("error %v, want one that says where the content is", err)
 	}
 	removeTemps(target)
 	if got := get(t, kept.kept); got != "theirs" {

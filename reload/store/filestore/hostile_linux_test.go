@@ -1,5 +1,5 @@
-// File systems that refuse: read-only, full, mounted piecemeal, not ours. The
-// mounts are made in a namespace of the test's own, which ends with it.
+// File systems that are read-only, full, mounted file by file, or another user's. The
+// mounts are made in a namespace that ends with the test.
 package filestore
 
 import (
@@ -17,8 +17,8 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
-// inNamespace runs the calling test again where it may mount what it likes, and
-// reports whether this is that run.
+// inNamespace runs the calling test again in a mount namespace, and reports whether this
+// is that run.
 func inNamespace(t *testing.T) bool {
 	t.Helper()
 	const env = "TUNNELFORM_FILESTORE_NAMESPACE"
@@ -36,7 +36,7 @@ func inNamespace(t *testing.T) bool {
 	out, err := cmd.CombinedOutput()
 	switch {
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EINVAL):
-		t.Skipf("this system lets nobody make a mount namespace: %v", err)
+		t.Skipf("no mount namespace can be made here: %v", err)
 	case err != nil:
 		t.Errorf("%v:\n%s", err, out)
 	case bytes.Contains(out, []byte("--- SKIP")):
@@ -93,8 +93,7 @@ func wantRefusedWrite(t *testing.T, path string, cause error, want string) {
 	}
 }
 
-// A file that is mounted by itself cannot be replaced, and whoever watches it is
-// warned, once.
+// A file that is a mount of its own cannot be replaced, and the log warns once.
 func TestSingleFileMount(t *testing.T) {
 	if !inNamespace(t) {
 		return
@@ -120,8 +119,7 @@ func TestSingleFileMount(t *testing.T) {
 	}
 }
 
-// asNobody runs f with the file system rights of user 65534, whatever the test's
-// own. The thread is thrown away afterwards.
+// asNobody runs f with the file system rights of user 65534, on a thread that ends with it.
 func asNobody(t *testing.T, f func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -165,8 +163,8 @@ func TestWriteNotAllowed(t *testing.T) {
 	})
 }
 
-// The owner is beyond the writer's rights and so is the group: what only the
-// group could read, the writer's own group cannot.
+// The writer may set neither the owner nor the group: what only the old group could read,
+// the writer's group cannot.
 func TestWriteDropsGroupRights(t *testing.T) {
 	dir := openDir(t)
 	must(t, os.Chmod(dir, 0o777))
@@ -185,8 +183,8 @@ func TestWriteDropsGroupRights(t *testing.T) {
 	}
 }
 
-// openDir makes a directory that other users can reach: t.TempDir's parent is
-// closed to them on some systems.
+// openDir makes a directory that other users can reach, which the parent of t.TempDir
+// does not allow on some systems.
 func openDir(t *testing.T) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -199,8 +197,8 @@ func openDir(t *testing.T) string {
 	return dir
 }
 
-// A file that is a mount of its own takes a write that is not atomic if that is
-// asked for. A file that is not, is replaced all the same.
+// With InPlace a file that is a mount of its own is overwritten. Any other file is still
+// replaced.
 func TestWriteInPlace(t *testing.T) {
 	if !inNamespace(t) {
 		return

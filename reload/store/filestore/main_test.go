@@ -1,5 +1,4 @@
-// The suite, run with notifications and by polling alone, and what the tests of
-// this package share.
+// The suite, with notifications and with polling alone, and what the tests share.
 package filestore
 
 import (
@@ -20,7 +19,7 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store/storetest"
 )
 
-// helperEnv makes the test binary be another process that uses the same file.
+// helperEnv makes the test binary another process that uses the same file.
 const helperEnv = "TUNNELFORM_FILESTORE_HELPER"
 
 func TestMain(m *testing.M) {
@@ -37,8 +36,8 @@ func TestMain(m *testing.M) {
 // patience is how long something may take that must happen.
 const patience = time.Minute
 
-// modes are the ways of watching. Without its poll the first would not hide a
-// notification that is missed.
+// modes are the ways of watching. The first does not poll, which would hide a missed
+// notification.
 var modes = []struct {
 	name string
 	opts Options
@@ -61,7 +60,7 @@ func TestStore(t *testing.T) {
 	}
 }
 
-// Through two links, one of them to a directory, everything holds as well.
+// The suite also passes through two links, one of them to a directory.
 func TestStoreThroughLinks(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Document {
 		dir := t.TempDir()
@@ -119,7 +118,7 @@ func process(t *testing.T, role, path, arg string) *exec.Cmd {
 	return cmd
 }
 
-// help is a helper's life.
+// help runs a helper.
 func help(role, path, arg string) error {
 	s, err := Open(path, Options{Settle: time.Millisecond})
 	if err != nil {
@@ -153,7 +152,7 @@ func help(role, path, arg string) error {
 	return fmt.Errorf("role %q: want append, hold or die", role)
 }
 
-// firstLine waits for a process to say something.
+// firstLine waits for a process's first line of output.
 func firstLine(t *testing.T, r io.Reader) string {
 	t.Helper()
 	line, err := bufio.NewReader(r).ReadString('\n')

@@ -1,4 +1,4 @@
-// Anything in any order: what is done last is seen, whatever came before it.
+// Random changes: the last one is seen, whatever came before it.
 package filestore
 
 import (
@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// deeds are what may be done to a tree, in any order and whether or not it
-// succeeds. w/routes.yaml is followed; it may come to be reached through links.
+// deeds are changes of a tree, in any order; some fail. w/routes.yaml is followed, in the
+// end perhaps through links.
 var deeds = []func(w string, n int){
 	func(w string, n int) { os.WriteFile(w+"/routes.yaml", fmt.Append(nil, n), 0o644) },
 	func(w string, n int) {
@@ -62,7 +62,7 @@ func TestRandomDeeds(t *testing.T) {
 	}
 }
 
-// mendInto makes w/routes.yaml a file again, whatever has become of it.
+// mendInto makes w/routes.yaml a file again, whatever it is.
 func mendInto(t *testing.T, w, content string) {
 	t.Helper()
 	if os.WriteFile(w+"/routes.yaml", []byte(content), 0o644) == nil {

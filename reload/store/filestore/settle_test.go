@@ -1,4 +1,4 @@
-// Which of several readings is taken, in a world where time is faked.
+// Which of several readings is taken, in faked time.
 package filestore
 
 import (
@@ -15,8 +15,8 @@ import (
 
 const pause = 75 * time.Millisecond
 
-// at makes a reading of one file that stands still, with a new identity for each
-// number.
+// at makes a reading of one file that does not change while it is read, with a new
+// identity for each number.
 func at(number int, data string) reading {
 	id := identity{ino: 1, size: int64(len(data)), mtime: time.Unix(int64(number), 0)}
 	c := content{data: []byte(data), revision: store.RevisionOf([]byte(data)), id: id, still: true}
@@ -121,10 +121,10 @@ func TestSettleSet(t *testing.T) {
 		{"one moving", both, reading{files: append(a.files[:1:1], moving(at(1, "b")).files...)}, false, false},
 	} {
 		if got := test.next.equals(test.last); got != test.equal {
-			t.Errorf("%s: agrees is %v, want %v", test.name, got, test.equal)
+			t.Errorf("%s: equals is %v, want %v", test.name, got, test.equal)
 		}
 		if got := test.next.isWhole(test.last); got != test.whole {
-			t.Errorf("%s: whole is %v, want %v", test.name, got, test.whole)
+			t.Errorf("%s: isWhole is %v, want %v", test.name, got, test.whole)
 		}
 	}
 }

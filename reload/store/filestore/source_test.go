@@ -1,4 +1,4 @@
-// What a source makes of files, directories and everything else a path may be.
+// A source over files, directories and everything else that a path may lead to.
 package filestore
 
 import (
@@ -68,8 +68,7 @@ func TestSourceEmptyDirectory(t *testing.T) {
 	}
 }
 
-// The revision of a set changes with a name as with a content, and with nothing
-// else.
+// The revision of a set changes only with its names and contents.
 func TestSourceRevision(t *testing.T) {
 	dir := t.TempDir()
 	s := newSource(t, quick, dir)
@@ -111,8 +110,7 @@ func contents(dir string, snap store.Snapshot) string {
 	return strings.Join(list, " ")
 }
 
-// Each of these is an error that says what is wrong, at once and without
-// blocking, and names the path.
+// Each of these is an error that says what is wrong and names the path, without blocking.
 func TestSourceRefuses(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -160,8 +158,7 @@ func makeSocket(t *testing.T, path string) {
 	must(t, syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}))
 }
 
-// A directory in a file's place is a set of its own kind: the file is not
-// quietly gone.
+// A directory in place of a file is a set of its own: the file does not just vanish.
 func TestSourceDirectoryInPlace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "routes.yaml")
 	put(t, path, "one")
@@ -200,8 +197,8 @@ func TestNewSourceRefuses(t *testing.T) {
 	}
 }
 
-// Inputs changes with the content of an extra file, its going and its coming,
-// whatever it is; and it depends on no order.
+// Inputs changes when an extra file changes, comes or goes, whatever it is, and does not
+// depend on the order.
 func TestSourceInputs(t *testing.T) {
 	dir := t.TempDir()
 	path, cert, key := filepath.Join(dir, "routes.yaml"), filepath.Join(dir, "site.crt"), filepath.Join(dir, "site.key")

@@ -1,4 +1,4 @@
-// Everything that happens to files, followed by wake-ups alone.
+// All kinds of changes of files, followed by wake-ups alone.
 package filestore
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
-// follower reads a source when it is woken, and at no other time.
+// follower reads a source only when it is woken.
 type follower struct {
 	t      *testing.T
 	dir    string
@@ -70,14 +70,14 @@ func (f *follower) read() string {
 	return contents(f.dir, snap)
 }
 
-// replace writes as careful writers do.
+// replace writes a temporary file and renames it.
 func replace(t *testing.T, path, content string) {
 	t.Helper()
 	put(t, path+"~", content)
 	must(t, os.Rename(path+"~", path))
 }
 
-// relink points a link elsewhere in one step.
+// relink changes a link atomically.
 func relink(t *testing.T, to, path string) {
 	t.Helper()
 	must(t, os.Symlink(to, path+"~"))
@@ -298,7 +298,7 @@ func TestDirectoryTimeline(t *testing.T) {
 }
 
 // A mounted ConfigMap: the kubelet writes a new directory, swaps the link
-// "..data" and removes the old directory. Nothing else ever changes.
+// "..data" and removes the old directory. Nothing else changes.
 func TestConfigMap(t *testing.T) {
 	for _, mode := range modes {
 		for _, directory := range []bool{false, true} {
@@ -339,7 +339,7 @@ func configMap(t *testing.T, volume, content string) {
 	}
 }
 
-// What no notification tells of, the poll finds beside them.
+// The poll finds what has no notification, while others have one.
 func TestPollBesideNotifications(t *testing.T) {
 	o := Options{Settle: 5 * time.Millisecond, Poll: 10 * time.Millisecond}
 	t.Run("written through shared memory", func(t *testing.T) {
@@ -361,8 +361,7 @@ func TestPollBesideNotifications(t *testing.T) {
 	})
 }
 
-// writeMapped overwrites the beginning of a file without any system call that
-// writes.
+// writeMapped overwrites the beginning of a file through a memory map.
 func writeMapped(t *testing.T, path, content string) {
 	t.Helper()
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -374,8 +373,8 @@ func writeMapped(t *testing.T, path, content string) {
 	must(t, syscall.Munmap(mem))
 }
 
-// The watches found again at a poll are true watches: with the next poll an hour
-// away, a change is notified. The poll is played by naming an extra file.
+// A poll that finds a change also sets the watches: with the next poll an hour away, a
+// change is notified. Naming an extra file stands for the poll.
 func TestArmAfterAncestorReplaced(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(mkdir(t, dir, "a", "b", "d"), "routes.yaml")
@@ -389,7 +388,7 @@ func TestArmAfterAncestorReplaced(t *testing.T) {
 	f.expect("d/routes.yaml=newer")
 }
 
-// Files that are none of ours wake nobody.
+// Files that are not ours wake nothing.
 func TestOthersDoNotWake(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(mkdir(t, dir, "d"), "routes.yaml")
@@ -416,9 +415,8 @@ func TestOthersDoNotWake(t *testing.T) {
 	}
 }
 
-// Two watchers of one source, of which one ends, leave the other at work.
-// TestNoisyDirectoryIsLeft: a log beside the routes does not have the watcher woken at
-// each line for long, and edits are still noticed at once.
+// TestNoisyDirectoryIsLeft: a log beside the routes does not wake the watcher at each line
+// for long, and edits are still noticed at once.
 func TestNoisyDirectoryIsLeft(t *testing.T) {
 	dir := realTempDir(t)
 	routes, log := filepath.Join(dir, "routes.yaml"), filepath.Join(dir, "app.log")
@@ -471,7 +469,7 @@ func TestNoisyDirectoryIsLeft(t *testing.T) {
 	replace(t, routes, "replaced")
 	for !next() {
 	}
-	// Its new file is watched as the old one was.
+	// The new file is watched as the old one was.
 	for done := false; !done; {
 		_, err := os.Stat(routes)
 		must(t, err)
@@ -507,7 +505,7 @@ func TestWatchersAreIndependent(t *testing.T) {
 	f.expect("d/routes.yaml=still")
 }
 
-// Without notifications the log says so once, and the poll does the work.
+// Without notifications the log says so once, and changes are polled.
 func TestDegradesToPolling(t *testing.T) {
 	var log lockedBuffer
 	o := Options{Settle: time.Millisecond, Poll: 5 * time.Millisecond, Log: slog.New(slog.NewTextHandler(&log, nil))}
@@ -539,8 +537,7 @@ func TestComplainsOnce(t *testing.T) {
 	}
 }
 
-// A link that is re-pointed after the look and before the watch is found by the
-// next look.
+// A link that changes between find and the watch is found by the next find.
 func TestArmLooksAgain(t *testing.T) {
 	first, second := t.TempDir(), t.TempDir()
 	n := newNotifier(slog.New(slog.DiscardHandler), true)
@@ -566,9 +563,9 @@ func TestArmLooksAgain(t *testing.T) {
 	}
 }
 
-// A directory that was moved and is gone before fsnotify hears of the move makes
-// it report an error with its lock held. An event that is not taken yet keeps it
-// from hearing; then watches are added.
+// fsnotify reports an error with its lock held when a directory was moved and removed
+// before it reads the event of the move. An event that is not taken yet keeps it from
+// reading while watches are added.
 func TestArmWhileFsnotifyFails(t *testing.T) {
 	dir := t.TempDir()
 	n := newNotifier(slog.New(slog.DiscardHandler), true)
@@ -628,7 +625,7 @@ func TestNoPermission(t *testing.T) {
 	f.expect("d/routes.yaml=start")
 }
 
-// The store's error is the sentinel, and the file system's, with its text.
+// The error matches the sentinel and the file system's error, and has its text.
 func TestNotExist(t *testing.T) {
 	_, err := open(t, filepath.Join(t.TempDir(), "routes.yaml"), quick).Read(t.Context())
 	if !errors.Is(err, store.ErrNotExist) || !errors.Is(err, os.ErrNotExist) {

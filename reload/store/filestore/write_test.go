@@ -1,5 +1,4 @@
-// Writers: what they keep, what they leave behind, and what they say when they
-// cannot write.
+// What writers keep and leave behind, and their errors.
 package filestore
 
 import (
@@ -48,8 +47,8 @@ func TestWriteKeepsOwner(t *testing.T) {
 	}
 }
 
-// The links stay links, and the lock and the temporary file are made where the
-// target is: a rename cannot cross file systems.
+// Links stay links. The lock and the temporary file are made beside the target, since a
+// rename cannot cross file systems.
 func TestWriteThroughLinks(t *testing.T) {
 	dir := t.TempDir()
 	real := mkdir(t, dir, "real")
@@ -77,7 +76,7 @@ func TestWriteThroughLinks(t *testing.T) {
 	}
 }
 
-// Every name of a file comes to the same one, which exists or not.
+// Every name of a file is resolved to the same one, whether the file exists or not.
 func TestResolve(t *testing.T) {
 	dir := realTempDir(t)
 	mkdir(t, dir, "a", "b")
@@ -147,8 +146,8 @@ func TestWriteRefuses(t *testing.T) {
 	}
 }
 
-// A writer that was killed while it held the lock holds up nobody, and what it
-// left is swept away by the next.
+// A writer that was killed while it held the lock blocks no other, and the next one
+// removes what it left.
 func TestWriterKilled(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "routes.yaml")
@@ -188,7 +187,7 @@ func TestWriterKilled(t *testing.T) {
 	}
 }
 
-// Processes that add lines to one file lose none.
+// Processes that add lines to one file lose no line.
 func TestProcessesWriteOneFile(t *testing.T) {
 	const processes, lines = 3, 10
 	path := filepath.Join(t.TempDir(), "routes.yaml")
@@ -216,7 +215,7 @@ func TestProcessesWriteOneFile(t *testing.T) {
 	}
 }
 
-// Somebody who takes no lock changes the file between the first comparison and
+// A program that does not take the lock changes the file between the first comparison and
 // the rename.
 func TestCommitComparesAgain(t *testing.T) {
 	for _, test := range []struct{ before, prev string }{
@@ -237,7 +236,7 @@ func TestCommitComparesAgain(t *testing.T) {
 	}
 }
 
-// No reader ever sees anything but one of the contents that were written.
+// Readers see only contents that were written.
 func TestReadersSeeWholeContents(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "routes.yaml")
 	s := open(t, path, Options{Settle: -1})
@@ -268,7 +267,7 @@ func TestReadersSeeWholeContents(t *testing.T) {
 	wg.Wait()
 }
 
-// TestReplace: whatever was there, the file is the new one, and everyone can read it.
+// TestReplace: the file is the new one, and readable by all users.
 func TestReplace(t *testing.T) {
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)

@@ -17,14 +17,13 @@ import (
 
 // Document is one document, not yet written, in the store under test.
 type Document struct {
-	// Open returns a new handle to it, as another process would have.
+	// Open returns another handle to it, as for another process.
 	Open func(t *testing.T) store.Store
-	// Remove removes it, as somebody else would, or is nil where nobody can.
+	// Remove removes it without the store; nil if that is not possible.
 	Remove func(t *testing.T)
 }
 
-// patience is how long something may take that must happen. Nothing passes or
-// fails by how long it took within it.
+// patience is how long something may take that must happen.
 const patience = time.Minute
 
 // Run runs the suite. fresh is called once for each test.
@@ -201,8 +200,8 @@ func testOneCreatorWins(t *testing.T, d Document) {
 	wantContent(t, d.Open(t), winners[0])
 }
 
-// Every writer adds its lines one at a time to whatever it reads; no line may be
-// lost, however often they collide.
+// Every writer adds its lines one at a time to what it reads. No line may be lost, however
+// often they conflict.
 func testConcurrentWriters(t *testing.T, d Document) {
 	const writers, lines = 6, 5
 	write(t, d.Open(t), "", "")
@@ -229,7 +228,7 @@ func testConcurrentWriters(t *testing.T, d Document) {
 	}
 }
 
-// Append adds a line to the document by comparing and swapping until it is in.
+// Append adds a line to the document, again after each conflict.
 func Append(ctx context.Context, s store.Store, line string) error {
 	for {
 		doc, err := s.Read(ctx)
@@ -282,8 +281,8 @@ func testWatchSurvivesRemoval(t *testing.T, d Document) {
 	}
 }
 
-// Wake-ups that nobody takes neither pile up nor hold anything up, and the last
-// write is still seen.
+// Wake-ups that are not received neither pile up nor block, and the last write is still
+// seen.
 func testWatchCoalesces(t *testing.T, d Document) {
 	s := d.Open(t)
 	rev := write(t, s, "start", "")
@@ -367,7 +366,7 @@ func wantConflict(t *testing.T, s store.Store, content, prev string) {
 	}
 }
 
-// watch watches until the test ends, and waits for the watch's end then.
+// watch watches until the end of the test, and then waits for the end of the watch.
 func watch(t *testing.T, s store.Store) <-chan struct{} {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -384,7 +383,7 @@ func watch(t *testing.T, s store.Store) <-chan struct{} {
 	return wake
 }
 
-// follow reads at each wake-up, and at nothing else, until content is there.
+// follow reads only at wake-ups, until content is there.
 func follow(t *testing.T, s store.Store, wake <-chan struct{}, content string) {
 	t.Helper()
 	followTo(t, wake, fmt.Sprintf("%q", content), func() bool {
