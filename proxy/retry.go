@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
@@ -93,7 +94,7 @@ func (x *exchange) noteVain(err error) {
 // notice tells the backend's health of how a request went that had a connection.
 // A connection that there was not, another has told already.
 func (x *exchange) notice(outcome forward.Outcome) {
-	var bad *upstream.AnswerError
+	var bad *h1.ResponseError
 	switch {
 	case outcome.Answered:
 		x.backend.Succeeded()

@@ -23,6 +23,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/echo"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 	"github.com/tunnelform/tunnelform/proxy/internal/limits"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
@@ -255,7 +256,7 @@ func (a *attempt) requestHead() ([]byte, *refusal) {
 		path += "?" + query
 	}
 	h := a.rt.policy.RequestHeader(a.r, a.asks(), a.id)
-	if a.login = upstream.LogsIn(h); a.login && a.noLogin() != nil {
+	if a.login = h1.LogsIn(h); a.login && a.noLogin() != nil {
 		err := a.noLogin()
 		return nil, refuse(http.StatusBadGateway, err.Error(), err)
 	}
@@ -296,8 +297,8 @@ func spelled(head []byte) []byte {
 type answered struct {
 	*http.Response
 	rest   *bufio.Reader
-	strict *upstream.HandshakeReader // beneath rest
-	agreed wsproto.Agreed            // of a WebSocket's 101
+	strict *h1.HandshakeReader // beneath rest
+	agreed wsproto.Agreed      // of a WebSocket's 101
 }
 
 // endpoint is the backend's end of a tunnel, with what came behind the answer, whose
@@ -333,7 +334,7 @@ var answerReaders = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
 
 func (a *attempt) readAnswer(from io.Reader) (*answered, error) {
 	rest := answerReaders.Get().(*bufio.Reader)
-	strict := upstream.NewHandshakeReader(from, a.r.Method)
+	strict := h1.NewHandshakeReader(from, a.r.Method)
 	rest.Reset(strict)
 	for {
 		resp, err := readResponse(rest, a.r.Method)
@@ -423,7 +424,7 @@ func (a *attempt) verify(resp *http.Response) (none wsproto.Agreed, err error) {
 // handshake goes by it.
 func (a *attempt) relay(conn net.Conn, answer *answered) {
 	stop := context.AfterFunc(a.r.Context(), func() { conn.Close() })
-	login := a.login || upstream.AsksLogin(answer.Header)
+	login := a.login || h1.AsksLogin(answer.Header)
 	kept := false
 	defer func() {
 		if stop() && kept && login && answer.strict.Reusable() && answer.rest.Buffered() == 0 {

@@ -204,7 +204,7 @@ func (v *visit) admit() {
 
 // visits says whether the attempt can be made on a loop at all.
 func (a *attempt) visits() bool {
-	return a.rt.to.direct && !a.rt.redials && !a.rt.to.pool.HasQueue() && !upstream.LogsIn(a.r.Header)
+	return a.rt.to.direct && !a.rt.redials && !a.rt.to.pool.HasQueue() && !h1.LogsIn(a.r.Header)
 }
 
 // ask connects to the backend and sends the handshake. Connecting on the same

@@ -20,7 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 )
 
 // flushDelay is how long a part of an answer of known length may wait for more
@@ -78,7 +78,7 @@ func (x *exchange) run() {
 	x.ctx = withConnectTimeout(ctx, policy)
 	x.header = policy.RequestHeader(x.in, x.hop.Client, x.hop.ID)
 	defer x.explain()
-	if x.hop.NoLogin != nil && upstream.LogsIn(x.header) {
+	if x.hop.NoLogin != nil && h1.LogsIn(x.header) {
 		x.fail(x.hop.NoLogin)
 		return
 	}
@@ -144,7 +144,7 @@ func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	if res == nil {
 		res, err = x.askAround(r)
 	}
-	if err == nil && x.hop.NoLogin != nil && upstream.AsksLogin(res.Header) {
+	if err == nil && x.hop.NoLogin != nil && h1.AsksLogin(res.Header) {
 		res.Body.Close()
 		return nil, x.hop.NoLogin
 	}

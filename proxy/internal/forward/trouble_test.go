@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
@@ -296,7 +297,7 @@ func TestStatus(t *testing.T) {
 		{&BodyTooLargeError{Limit: 1}, 413},
 		{&BadRequestError{}, 400},
 		{&MethodError{}, 405},
-		{&upstream.AnswerError{}, 502},
+		{&h1.ResponseError{}, 502},
 		{fmt.Errorf("%w: %w", ErrClientGone, io.ErrUnexpectedEOF), 499},
 	} {
 		if got := Status(tt.err); got != tt.want {

@@ -1,4 +1,5 @@
-// A body in chunks (RFC 9112 section 7), followed byte by byte as it passes.
+// A body in chunks (RFC 9112 section 7), of a request or of a backend's answer, followed
+// byte by byte as it passes.
 
 package h1
 
@@ -8,14 +9,21 @@ var (
 	errChunkSize      = bad("malformed chunk size")
 	errChunkExtension = bad("malformed or oversized chunk extension")
 	errChunkEnd       = bad("chunk does not end with CRLF")
+	errChunkExcess    = bad("more chunk framing than data")
 	errTrailerField   = bad("trailer that frames or routes the message")
 	errTrailerSize    = bad("trailers too large")
 )
 
-// maxChunkExtensions bounds the bytes of all extensions in one body: nobody
+// maxChunkExtensions bounds the bytes of all extensions in a request's body: nobody
 // uses them, and they let a client send bytes that no limit on bodies counts.
 // It is less than net/http takes in one line.
 const maxChunkExtensions = 2 << 10
+
+// maxSizeLine bounds a size line of a backend, line end included.
+const maxSizeLine = 256
+
+// maxChunkExcess is how much more framing than data net/http takes, see endSize.
+const maxChunkExcess = 16 << 10
 
 // maxTrailerBytes is what net/http takes: its buffer's size.
 const maxTrailerBytes = 4 << 10
@@ -25,20 +33,27 @@ type chunkState uint8
 
 const (
 	chunkSize    chunkState = iota // in the digits
+	chunkPad                       // in white space behind them
 	chunkExt                       // in the extension
-	chunkSizeEnd                   // LF behind them
+	chunkSizeEnd                   // LF behind the line
 	chunkData                      // in the data
 	chunkDataCR                    // CR behind the data
 	chunkDataEnd                   // LF behind that
 )
 
-// chunks follows the chunks of one body, up to the line of the last one: the
-// trailers behind it are not its affair. The zero value stands at the start.
+// chunks follows the chunks of one body, up to the line of the last one: the trailers
+// behind it are read elsewhere. The zero value is at the start of a request's body.
+//
+// What an old backend sends is taken as net/http takes it: white space behind a size,
+// and any extension in a line that is not too long.
 type chunks struct {
-	state  chunkState
-	digits int
-	size   uint64 // of the data still to come, once its digits are read
-	ext    int    // bytes of extensions so far
+	ofBackend bool
+	state     chunkState
+	digits    int
+	size      uint64 // of the data still to come, once its digits are read
+	line      int    // bytes of the size line so far
+	ext       int    // bytes of extensions so far
+	excess    int64  // framing beyond what the data justifies
 }
 
 // scan looks at b and returns how many of its bytes belong to the chunks; done
@@ -72,9 +87,12 @@ func (k *chunks) skip(n int) int {
 }
 
 func (k *chunks) next(c byte) (done bool, err error) {
+	k.line++
 	switch k.state {
 	case chunkSize:
 		return false, k.sizeByte(c)
+	case chunkPad:
+		return false, k.behindSize(c)
 	case chunkExt:
 		return false, k.extByte(c)
 	case chunkSizeEnd:
@@ -85,7 +103,7 @@ func (k *chunks) next(c byte) (done bool, err error) {
 			return false, errChunkEnd
 		}
 	case chunkDataEnd:
-		k.state, k.digits = chunkSize, 0
+		k.state, k.digits, k.line = chunkSize, 0, 0
 		if c != '\n' {
 			return false, errChunkEnd
 		}
@@ -93,24 +111,31 @@ func (k *chunks) next(c byte) (done bool, err error) {
 	return false, nil
 }
 
-// sizeByte: hexadecimal digits and nothing else, at most 16, at most an int64;
-// no white space, not even before an extension.
+// sizeByte: hexadecimal digits and nothing else, at most 16, at most an int64.
 func (k *chunks) sizeByte(c byte) error {
-	if v := hexValue(c); v >= 0 {
-		k.size = k.size<<4 | uint64(v)
-		k.digits++
-		if k.digits > 16 || k.size > math.MaxInt64 {
-			return errChunkSize
-		}
-		return nil
-	}
+	v := hexValue(c)
 	switch {
-	case k.digits == 0:
+	case v < 0 && k.digits > 0:
+		return k.behindSize(c)
+	case v < 0:
 		return errChunkSize
+	}
+	k.size = k.size<<4 | uint64(v)
+	k.digits++
+	if k.digits > 16 || k.size > math.MaxInt64 {
+		return errChunkSize
+	}
+	return nil
+}
+
+func (k *chunks) behindSize(c byte) error {
+	switch {
 	case c == ';':
 		k.state = chunkExt
 	case c == '\r':
 		k.state = chunkSizeEnd
+	case k.ofBackend && isOWS(c) && k.line < maxSizeLine:
+		k.state = chunkPad
 	default:
 		return errChunkSize
 	}
@@ -119,18 +144,28 @@ func (k *chunks) sizeByte(c byte) error {
 
 func (k *chunks) extByte(c byte) error {
 	k.ext++
+	isControl, tooLong := c < ' ' && c != '\t' || c == 0x7f, k.ext > maxChunkExtensions
+	if k.ofBackend {
+		isControl, tooLong = c == '\n', k.line >= maxSizeLine
+	}
 	switch {
 	case c == '\r':
 		k.state = chunkSizeEnd
-	case k.ext > maxChunkExtensions || c < ' ' && c != '\t' || c == 0x7f:
+	case isControl, tooLong:
 		return errChunkExtension
 	}
 	return nil
 }
 
+// endSize is as strict as net/http about the share of the framing: it allows 16 bytes a
+// chunk and twice the data.
 func (k *chunks) endSize(c byte) (done bool, err error) {
 	if c != '\n' {
 		return false, errChunkSize
+	}
+	k.excess += int64(k.line) - 16 - 2*int64(min(k.size, 1<<32))
+	if k.excess = max(k.excess, 0); k.excess > maxChunkExcess {
+		return false, errChunkExcess
 	}
 	k.state = chunkData
 	return k.size == 0, nil

@@ -1,4 +1,5 @@
-// Package h1 is a strict HTTP/1.1 reader that stands beneath net/http.
+// Package h1 is the strict reader of HTTP/1.1 beneath net/http, of requests and of
+// answers, with one parser of chunks.
 //
 // net/http accepts requests that other parsers read differently (a bare LF, a
 // Content-Length beside Transfer-Encoding, obs-fold, an absolute form that
@@ -36,11 +37,15 @@
 // A server that can serve some requests without net/http looks at the first one of
 // each connection before net/http does: [Conn.FirstRequest].
 //
-// The files: conn.go is the connection and what it reads next; judge.go reads
-// heads, body.go bodies. head.go and target.go are the parser (shared with
-// whatever reads heads without net/http), chunked.go the framing of chunks:
-// pure functions. hold.go is what happens behind an upgrade request, first.go how
-// the first request is read without net/http, deadline.go the clocks, refuse.go
-// how a refusal is told, buffer.go the memory. http2.go holds requests that came
-// without a gate to the same rules.
+// Towards a backend, a [BackendConn] is to http.Transport what a Conn is to
+// http.Server: it follows each answer's framing and passes nothing on that is not the
+// answer's. [HandshakeReader] reads the answer to a request for an upgrade.
+//
+// The files: conn.go is the client's connection; read_head.go and read_body.go are how
+// it reads. hold.go is what happens behind an upgrade request, first.go how the first
+// request is read without net/http, deadline.go and silence.go the clocks, refuse.go
+// how a refusal is told, buffer.go the memory. backend_conn.go is a backend's
+// connection, handshake.go reads one handshake's answer. The parsers are pure:
+// request.go and target.go for request heads, response.go for answers, chunked.go for
+// the chunks of both. http2.go holds requests over HTTP/2 to the same rules.
 package h1

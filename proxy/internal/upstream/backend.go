@@ -121,7 +121,7 @@ func (b *Backend) InFlight() int64 { return b.inFlight.Load() }
 //
 // Of a request's URL only path and query matter. The context's connect timeout
 // (WithConnectTimeout) bounds the dial. An answer whose framing is ambiguous is
-// an *AnswerError, and its connection is not used again.
+// an *h1.ResponseError, and its connection is not used again.
 func (b *Backend) RoundTripper(t TLS) http.RoundTripper {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -7,36 +7,17 @@ package upstream
 // request ever, and closes with it.
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net"
 	"net/http"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 )
-
-// LogsIn says whether a request's header logs its connection in.
-func LogsIn(h http.Header) bool { return slices.ContainsFunc(h["Authorization"], namesLogin) }
-
-// AsksLogin says whether an answer's header asks for that, or goes on with it.
-func AsksLogin(h http.Header) bool { return slices.ContainsFunc(h["Www-Authenticate"], namesLogin) }
-
-// namesLogin looks for the schemes in a list of challenges or in credentials. A
-// quoted string that looks like one costs a connection of its own, no more.
-func namesLogin(value string) bool {
-	for element := range strings.SplitSeq(value, ",") {
-		scheme, _, _ := strings.Cut(strings.Trim(element, " \t"), " ")
-		scheme, _, _ = strings.Cut(scheme, "\t")
-		if strings.EqualFold(scheme, "NTLM") || strings.EqualFold(scheme, "Negotiate") {
-			return true
-		}
-	}
-	return false
-}
 
 // Pins are the connections to backends that belong to one connection of a client.
 // Safe for concurrent use, though the client's requests come one after the other.
@@ -54,9 +35,9 @@ type pin struct {
 	key       string // of the TLS settings
 	transport *transport
 
-	mu     sync.Mutex // guards all below
-	free   net.Conn   // nil if there is none
-	gate   *gate      // of the transport's latest connection
+	mu     sync.Mutex      // guards all below
+	free   net.Conn        // nil if there is none
+	gate   *h1.BackendConn // of the transport's latest connection
 	closed bool
 }
 
@@ -67,14 +48,14 @@ func (p *Pins) RoundTrip(b *Backend, t TLS, r *http.Request) (*http.Response, er
 	if p == nil {
 		return b.RoundTripper(t).RoundTrip(r)
 	}
-	if own := p.find(b, t, LogsIn(r.Header)); own != nil {
+	if own := p.find(b, t, h1.LogsIn(r.Header)); own != nil {
 		return own.transport.RoundTrip(r)
 	}
-	claim := func(conn net.Conn) { p.Give(b, t, conn) }
-	return b.RoundTripper(t).RoundTrip(r.WithContext(context.WithValue(r.Context(), claimKey{}, claim)))
+	onLogin := func(conn net.Conn) { p.Give(b, t, conn) }
+	return b.RoundTripper(t).RoundTrip(r.WithContext(context.WithValue(r.Context(), loginKey{}, onLogin)))
 }
 
-type claimKey struct{}
+type loginKey struct{}
 
 // pinned is the backends to which the client has a connection of its own.
 func (p *Pins) pinned() []*Backend {
@@ -165,7 +146,7 @@ func (p *Pins) find(b *Backend, t TLS, create bool) *pin {
 
 func newPin(b *Backend, t TLS) *pin {
 	own := &pin{backend: b, key: t.Key}
-	own.transport = newTransport(b, func(ctx context.Context) (*gate, error) { return own.dial(ctx, t) })
+	own.transport = newTransport(b, func(ctx context.Context) (net.Conn, error) { return own.dial(ctx, t) })
 	own.transport.own = true
 	own.transport.http.MaxConnsPerHost = 1
 	own.transport.http.IdleConnTimeout = 0 // it ends with the client's
@@ -173,7 +154,7 @@ func newPin(b *Backend, t TLS) *pin {
 }
 
 // dial is the transport's: it gets the connection that is there.
-func (own *pin) dial(ctx context.Context, t TLS) (*gate, error) {
+func (own *pin) dial(ctx context.Context, t TLS) (net.Conn, error) {
 	own.mu.Lock()
 	conn := own.free
 	own.free = nil
@@ -187,7 +168,7 @@ func (own *pin) dial(ctx context.Context, t TLS) (*gate, error) {
 			return nil, err
 		}
 	}
-	g := newGate(conn, &own.backend.http)
+	g := h1.NewBackendConn(conn, &own.backend.http)
 	own.mu.Lock()
 	defer own.mu.Unlock()
 	if own.closed {
@@ -214,7 +195,7 @@ func (own *pin) take() net.Conn {
 	case conn == nil && g == nil:
 		return nil
 	case conn == nil:
-		return g.take()
+		return g.Detach()
 	case !isSilent(conn):
 		conn.Close()
 		return nil
@@ -265,9 +246,4 @@ func (p *Pool) pickThis(c Choice, b *Backend) bool {
 		}
 	}
 	return false
-}
-
-// asksLogin is AsksLogin for one header line's value.
-func asksLogin(name, value []byte) bool {
-	return bytes.EqualFold(name, []byte("www-authenticate")) && namesLogin(string(value))
 }

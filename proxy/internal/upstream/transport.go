@@ -12,13 +12,14 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 )
 
 const (
 	idleConnections = 64               // kept per backend and way of TLS
 	idleTimeout     = 90 * time.Second // how long one is kept
 	continueTimeout = time.Second      // for a backend's 100 before the body goes anyway
-	headBytes       = 64 << 10         // of an answer's head, interim answers included
 )
 
 // transport is safe for concurrent use.
@@ -30,51 +31,44 @@ type transport struct {
 }
 
 func newSharedTransport(b *Backend, t TLS) *transport {
-	return newTransport(b, func(ctx context.Context) (*gate, error) {
+	return newTransport(b, func(ctx context.Context) (net.Conn, error) {
 		conn, err := b.Dial(ctx, t)
 		if err != nil {
 			return nil, err
 		}
-		return newGate(conn, &b.http), nil
+		return h1.NewBackendConn(conn, &b.http), nil
 	})
 }
 
-func newTransport(b *Backend, dialGate func(context.Context) (*gate, error)) *transport {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		g, err := dialGate(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return g, nil
-	}
+func newTransport(b *Backend, dial func(context.Context) (net.Conn, error)) *transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &transport{backend: b, http: &http.Transport{
-		DialContext:            dial,
+		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 		Protocols:              protocols,
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    idleConnections,
 		IdleConnTimeout:        idleTimeout,
 		ExpectContinueTimeout:  continueTimeout,
-		MaxResponseHeaderBytes: headBytes,
+		MaxResponseHeaderBytes: h1.MaxResponseHead,
 	}}
 }
 
 // RoundTrip sends the request in clear as far as http.Transport can see: the
 // dial speaks TLS itself, so that one error type tells of every failed step.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	claim, _ := r.Context().Value(claimKey{}).(func(net.Conn))
-	var got atomic.Pointer[gate] // the latest: the transport may try again by another
+	onLogin, _ := r.Context().Value(loginKey{}).(func(net.Conn))
+	var got atomic.Pointer[h1.BackendConn] // the latest: the transport may try again by another
 	trace := &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) {
-			g := info.Conn.(*gate)
-			g.begin(question{method: r.Method, body: r.Body != nil && r.Body != http.NoBody, shared: !t.own, claim: claim})
-			got.Store(g)
+			conn := info.Conn.(*h1.BackendConn)
+			conn.Begin(h1.RequestInfo{Method: r.Method, HasBody: r.Body != nil && r.Body != http.NoBody, Shared: !t.own, OnLogin: onLogin})
+			got.Store(conn)
 		},
-		WroteRequest: func(info httptrace.WroteRequestInfo) { got.Load().end(info.Err) },
+		WroteRequest: func(info httptrace.WroteRequestInfo) { got.Load().End(info.Err) },
 	}
 	out := r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
-	out.Close = t.retired.Load() || !t.own && (expectsContinue(r) || LogsIn(r.Header))
+	out.Close = t.retired.Load() || !t.own && (expectsContinue(r) || h1.LogsIn(r.Header))
 	if out.Host == "" {
 		out.Host = t.backend.Host()
 	}

@@ -1,10 +1,12 @@
 package upstream
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -129,5 +131,115 @@ func TestRequestOnTheWire(t *testing.T) {
 	}
 	if body, _ := io.ReadAll(res.Body); string(body) != "hi" {
 		t.Errorf("body %q, want it as it came", body)
+	}
+}
+
+func request(t *testing.T, method, body string) *http.Request {
+	t.Helper()
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	req, err := http.NewRequest(method, "http://x/", reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
+
+// ask returns status and body, or an error of either.
+func ask(rt http.RoundTripper, req *http.Request) (int, string, error) {
+	res, err := rt.RoundTrip(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return res.StatusCode, string(body), err
+}
+
+// Bytes behind an answer, in the same packet: the answer is delivered, and the
+// next request does not get them for its own.
+func TestBytesBehindAnswer(t *testing.T) {
+	const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
+	for name, tt := range map[string]struct{ method, text, body string }{
+		"length":  {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood", "good"},
+		"chunked": {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ngood\r\n0\r\n\r\n", "good"},
+		"none":    {"GET", "HTTP/1.1 204 No Content\r\n\r\n", ""},
+		"HEAD":    {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			backend := proxytest.NewRawBackend(t, proxytest.Answer(tt.text+poison))
+			b := NewBackend(BackendKey{"p", "http", backend.Addr})
+			defer b.Close()
+			for range 20 {
+				_, body, err := ask(b.RoundTripper(TLS{}), request(t, tt.method, ""))
+				if err != nil || body != tt.body {
+					t.Fatalf("got %q, %v, want %q", body, err, tt.body)
+				}
+			}
+			if n := backend.Accepted(); n != 20 {
+				t.Errorf("%d connections for 20 requests, want 20", n)
+			}
+		})
+	}
+}
+
+// A backend that refuses a body by answering and closing is heard, although
+// the writing of the body fails.
+func TestEarlyAnswerIsHeard(t *testing.T) {
+	backend := proxytest.NewRawBackend(t, func(conn net.Conn) {
+		proxytest.ReadHead(bufio.NewReader(conn))
+		io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
+		conn.(*net.TCPConn).CloseWrite()
+		io.Copy(io.Discard, conn) // so that no reset overtakes the answer
+	})
+	b := NewBackend(BackendKey{"p", "http", backend.Addr})
+	defer b.Close()
+	body := &endless{release: make(chan struct{})}
+	defer close(body.release)
+	req := request(t, "POST", "")
+	req.Body, req.ContentLength = io.NopCloser(body), -1
+	status, text, err := ask(b.RoundTripper(TLS{}), req)
+	if status != 413 || text != "big" || err != nil {
+		t.Errorf("got %d %q, %v, want the backend's 413", status, text, err)
+	}
+}
+
+// endless is a body that never ends.
+type endless struct{ release chan struct{} }
+
+func (e *endless) Read(p []byte) (int, error) {
+	select {
+	case <-e.release:
+		return 0, io.EOF
+	default:
+		return len(p), nil
+	}
+}
+
+// A backend that closes idle connections without saying so costs no request.
+func TestIdleConnectionClosedByBackend(t *testing.T) {
+	backend := proxytest.NewRawBackend(t, proxytest.AnswerOnce("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"))
+	b := NewBackend(BackendKey{"p", "http", backend.Addr})
+	defer b.Close()
+	for range 50 {
+		if _, body, err := ask(b.RoundTripper(TLS{}), request(t, "GET", "")); body != "hi" || err != nil {
+			t.Fatalf("got %q, %v", body, err)
+		}
+	}
+}
+
+func BenchmarkRoundTrip(b *testing.B) {
+	server := proxytest.Serve(b, http.HandlerFunc(hello))
+	backend := NewBackend(BackendKey{"p", "http", server.Addr})
+	defer backend.Close()
+	rt := backend.RoundTripper(TLS{})
+	b.ReportAllocs()
+	for b.Loop() {
+		req, _ := http.NewRequest("GET", "http://x/", nil)
+		if _, _, err := ask(rt, req); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -31,6 +31,5 @@
 // package discovery has found. [Pool.Shares] says which backends have more
 // tunnels than their share (share.go).
 //
-// Every answer is read through a strict gate beneath net/http (gate.go says
-// why), for ordinary requests and for handshakes alike.
+// Every answer is read through a strict reader beneath net/http (package h1), for ordinary requests and for handshakes alike.
 package upstream

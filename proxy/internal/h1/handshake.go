@@ -1,30 +1,30 @@
-package upstream
-
 // Reading the answer to a request for an upgrade, as strictly as any other.
+
+package h1
 
 import "io"
 
 // NewHandshakeReader reads the answer to one request for an upgrade that was, or
 // will be, written to conn. It fails at an answer whose framing is ambiguous,
-// with an *AnswerError, and ends with io.EOF where an ordinary answer ends. Behind
-// the head of a 101 everything passes. conn stays the caller's; once the 101 is
+// with a *ResponseError, and ends with io.EOF where an ordinary answer ends. Behind
+// the head of a 101 everything passes. The caller closes conn; once the 101 is
 // verified and what was buffered of the reader is taken, conn may be read directly.
 func NewHandshakeReader(conn io.Reader, method string) *HandshakeReader {
-	return &HandshakeReader{conn: conn, answer: answer{state: atStatus, head: method == "HEAD", asked: true}}
+	return &HandshakeReader{conn: conn, response: response{state: inStatusLine, noBody: method == "HEAD", asked: true}}
 }
 
 // HandshakeReader belongs to one goroutine.
 type HandshakeReader struct {
-	conn   io.Reader
-	answer answer
-	err    error
-	extra  bool // bytes came behind the answer
+	conn     io.Reader
+	response response
+	err      error
+	extra    bool // bytes came behind the answer
 }
 
-// Reusable says that an answer other than a 101 was read to its end, that nothing
+// Reusable reports that an answer other than a 101 was read to its end, that nothing
 // came behind it and that the backend keeps the connection open for another request.
 func (r *HandshakeReader) Reusable() bool {
-	return r.answer.state == idle && !r.answer.closes && (r.err == nil || r.err == io.EOF) && !r.extra
+	return r.response.state == noResponse && !r.response.closes && (r.err == nil || r.err == io.EOF) && !r.extra
 }
 
 // Read reads the answer's bytes.
@@ -32,15 +32,15 @@ func (r *HandshakeReader) Read(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err
 	}
-	if r.answer.state == idle {
+	if r.response.state == noResponse {
 		return 0, io.EOF
 	}
 	n, err := r.conn.Read(p)
-	passed, bad := r.answer.follow(p[:n])
+	passed, bad := r.response.follow(p[:n])
 	switch {
 	case bad != nil:
 		r.err = bad
-	case passed < n: // bytes behind an ordinary answer: it is whole, they are nobody's
+	case passed < n: // bytes behind an ordinary answer, which is complete
 		r.err, r.extra = io.EOF, true
 	default:
 		r.err = err

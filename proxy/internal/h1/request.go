@@ -344,11 +344,11 @@ func (h *Head) checkHost() error {
 }
 
 // foldEqual compares with lower, which is in lower case, in ASCII.
-func foldEqual(b []byte, lower string) bool {
+func foldEqual[T []byte | string](b T, lower string) bool {
 	if len(b) != len(lower) {
 		return false
 	}
-	for i := range b {
+	for i := range len(b) {
 		if toLower(b[i]) != toLower(lower[i]) {
 			return false
 		}

@@ -1,4 +1,4 @@
-package upstream
+package h1
 
 import (
 	"bufio"
@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// answers, each followed by another answer's first bytes. A want of "" is an
+// responses, each followed by another answer's first bytes. A want of "" is an
 // answer that ends where rest begins.
-var answers = []struct {
+var responses = []struct {
 	name, method, text, rest string
 	want                     string
 }{
@@ -62,21 +62,21 @@ var answers = []struct {
 	{name: "no name", text: "HTTP/1.1 200 OK\r\n: x\r\n\r\n", want: "name and a colon"},
 	{name: "bare CR", text: "HTTP/1.1 200 OK\r\nA: b\rContent-Length: 3\r\n\r\n", want: "carriage return"},
 	{name: "CR CR LF", text: "HTTP/1.1 200 OK\r\n\r\r\n", want: "carriage return"},
-	{name: "chunk size", text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n", want: "hexadecimal"},
-	{name: "huge chunk", text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000000\r\n", want: "hexadecimal"},
-	{name: "chunk with LF", text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\r\n", want: "bare line feed"},
-	{name: "long chunk", text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n", want: "longer"},
-	{name: "long extension", text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;" + strings.Repeat("x", 300) + "\r\nabc", want: "size line"},
+	{name: "chunk size", text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n", want: "chunk size"},
+	{name: "huge chunk", text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000000\r\n", want: "chunk size"},
+	{name: "chunk with LF", text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\r\n", want: "chunk size"},
+	{name: "long chunk", text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n", want: "end with CRLF"},
+	{name: "long extension", text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;" + strings.Repeat("x", 300) + "\r\nabc", want: "extension"},
 	{name: "folded trailer", text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n c\r\n\r\n", want: "name and a colon"},
-	{name: "long trailers", text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: " + strings.Repeat("x", trailBytes), want: "trailer section"},
-	{name: "long head", text: "HTTP/1.1 200 OK\r\nA: " + strings.Repeat("x", headBytes), want: "head over"},
-	{name: "many lines", text: "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", headLines+1), want: "header lines"},
+	{name: "long trailers", text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: " + strings.Repeat("x", maxTrailerBytes), want: "trailer section"},
+	{name: "long head", text: "HTTP/1.1 200 OK\r\nA: " + strings.Repeat("x", MaxResponseHead), want: "head over"},
+	{name: "many lines", text: "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", maxResponseLines+1), want: "header lines"},
 	{name: "mostly framing", text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + strings.Repeat("1;"+strings.Repeat("x", 250)+"\r\na\r\n", 80), want: "more chunk framing"},
 }
 
 // followed gives text in pieces of that size and says how much of it passed.
 func followed(method, text string, piece int) (int, error) {
-	var a answer
+	var a response
 	a.begin(method)
 	passed := 0
 	for passed < len(text) {
@@ -90,11 +90,11 @@ func followed(method, text string, piece int) (int, error) {
 	return passed, nil
 }
 
-func TestAnswer(t *testing.T) {
-	for _, tt := range answers {
+func TestResponse(t *testing.T) {
+	for _, tt := range responses {
 		for _, piece := range []int{1, 2, 7, 1 << 20} {
 			passed, err := followed(tt.method, tt.text+tt.rest, piece)
-			var bad *AnswerError
+			var bad *ResponseError
 			switch {
 			case tt.want == "" && (err != nil || passed != len(tt.text)):
 				t.Errorf("%s in pieces of %d: %d bytes passed, %v, want %d", tt.name, piece, passed, err, len(tt.text))
@@ -105,8 +105,8 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-func TestAnswerIsOneAtATime(t *testing.T) {
-	var a answer
+func TestResponseIsOneAtATime(t *testing.T) {
+	var a response
 	if n, err := a.follow([]byte("HTTP")); n != 0 || err != nil {
 		t.Errorf("without a request: %d bytes passed, %v, want none", n, err)
 	}
@@ -115,10 +115,10 @@ func TestAnswerIsOneAtATime(t *testing.T) {
 	}
 }
 
-// FuzzAnswer holds the invariant: what is accepted as an answer, net/http takes
+// FuzzResponse holds the invariant: what is accepted as an answer, net/http takes
 // for the same answer, to the byte, in whatever pieces it comes.
-func FuzzAnswer(f *testing.F) {
-	for _, tt := range answers {
+func FuzzResponse(f *testing.F) {
+	for _, tt := range responses {
 		f.Add(tt.method == "HEAD", tt.text+tt.rest, 5)
 	}
 	f.Fuzz(func(t *testing.T, head bool, text string, piece int) {

@@ -1,4 +1,4 @@
-package upstream
+package h1
 
 import (
 	"errors"
@@ -9,14 +9,14 @@ import (
 	"testing/iotest"
 )
 
-// reading is a connection that gives a text, and then nothing: what may be read
+// source is a connection that gives a text, and then nothing: what may be read
 // beyond an answer would be an error here.
-type reading struct {
+type source struct {
 	net.Conn
 	io.Reader
 }
 
-func (r reading) Read(p []byte) (int, error) { return r.Reader.Read(p) }
+func (r source) Read(p []byte) (int, error) { return r.Reader.Read(p) }
 
 var errBeyond = errors.New("read beyond the answer")
 
@@ -39,11 +39,11 @@ func TestHandshakeReader(t *testing.T) {
 		for name, piece := range map[string]func(io.Reader) io.Reader{
 			"whole": func(r io.Reader) io.Reader { return r }, "byte by byte": iotest.OneByteReader,
 		} {
-			source := io.MultiReader(piece(strings.NewReader(tt.text)), iotest.ErrReader(errBeyond))
-			got, err := io.ReadAll(NewHandshakeReader(reading{Reader: source}, "GET"))
+			bytes := io.MultiReader(piece(strings.NewReader(tt.text)), iotest.ErrReader(errBeyond))
+			got, err := io.ReadAll(NewHandshakeReader(source{Reader: bytes}, "GET"))
 			switch {
 			case tt.want != "":
-				if !isAnswerError(err) || !strings.Contains(err.Error(), tt.want) {
+				if !isResponseError(err) || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("%s, %s: got %v, want %q", tt.name, name, err, tt.want)
 				}
 			case string(got) != tt.passes || !errors.Is(err, tt.end):
