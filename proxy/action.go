@@ -8,12 +8,10 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/echo"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
-	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
@@ -21,9 +19,9 @@ import (
 func (x *exchange) act() {
 	x.limitSilence()
 	switch {
-	case x.rt.redirect != nil:
+	case x.rt.Redirect != nil:
 		x.redirect()
-	case x.rt.respond != nil:
+	case x.rt.Respond != nil:
 		x.respond()
 	default:
 		x.toBackend()
@@ -34,17 +32,17 @@ func (x *exchange) toBackend() {
 	if x.endsHere() {
 		return
 	}
-	if protocol := x.rt.upgrade.Protocol(x.r); protocol != "" {
+	if protocol := x.rt.Upgrade.Protocol(x.r); protocol != "" {
 		x.openTunnel(protocol)
 		return
 	}
 	switch {
-	case !x.rt.httpFallback:
+	case !x.rt.HTTPFallback:
 		x.refuse(x.upgradeRequired())
-	case x.rt.to.internal == "echo":
+	case x.rt.Target.Internal == "echo":
 		echo.ServeHTTP(x.w, x.r)
 		x.endEcho()
-	case x.rt.to.internal == "status":
+	case x.rt.Target.Internal == "status":
 		x.answerStatus()
 	default:
 		x.forward()
@@ -55,7 +53,7 @@ func (x *exchange) toBackend() {
 func (x *exchange) upgradeRequired() *refusal {
 	rf := refuse(http.StatusUpgradeRequired, "this route takes upgrades only", nil)
 	if x.r.ProtoMajor == 1 {
-		rf.header = http.Header{"Upgrade": {x.rt.upgrade.Offered()}, "Connection": {"Upgrade"}}
+		rf.header = http.Header{"Upgrade": {x.rt.Upgrade.Offered()}, "Connection": {"Upgrade"}}
 	}
 	return rf
 }
@@ -66,24 +64,24 @@ func (x *exchange) redirect() {
 		x.refuse(refuse(http.StatusBadRequest, "bad host", err))
 		return
 	}
-	location, err := x.rt.redirect.Make(host, x.path, x.r.URL.RawQuery, x.matched, &x.captures)
+	location, err := x.rt.Redirect.Make(host, x.path, x.r.URL.RawQuery, x.matched, &x.captures)
 	if err != nil {
 		x.refuse(refuse(http.StatusBadRequest, "no place to redirect to: "+err.Error(), err))
 		return
 	}
 	x.w.Header().Set("Location", location)
-	x.rt.policy.ResponseHeader(x.w.Header())
-	x.w.WriteHeader(x.rt.redirect.status)
+	x.rt.Policy.ResponseHeader(x.w.Header())
+	x.w.WriteHeader(x.rt.Redirect.Status)
 }
 
 func (x *exchange) respond() {
 	h := x.w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
-	for _, line := range x.rt.respond.Headers {
+	for _, line := range x.rt.Respond.Headers {
 		h.Set(line.Name, line.Value)
 	}
-	x.rt.policy.ResponseHeader(h)
-	x.write(x.rt.respond.Status, []byte(x.rt.respond.Body))
+	x.rt.Policy.ResponseHeader(h)
+	x.write(x.rt.Respond.Status, []byte(x.rt.Respond.Body))
 }
 
 func (x *exchange) answerStatus() {
@@ -111,7 +109,7 @@ type exchangeKey struct{}
 
 // forward carries the request to a backend as HTTP.
 func (x *exchange) forward() {
-	path, query, err := x.rt.to.uri.Apply(x.path, x.r.URL.RawQuery, x.matched, &x.captures)
+	path, query, err := x.rt.Target.Rewrite.Apply(x.path, x.r.URL.RawQuery, x.matched, &x.captures)
 	if err != nil {
 		x.refuse(refuse(http.StatusBadRequest, "bad path: "+err.Error(), err))
 		return
@@ -138,64 +136,6 @@ func (x *exchange) actAnew() {
 		return
 	}
 	x.act()
-}
-
-// pick asks the route's pool for a backend, and waits for one where the pool
-// lets it, unless others have been tried: then the client has waited enough.
-func (x *exchange) pick(tunnel bool) (*upstream.Backend, error) {
-	if b, ok := x.pins().Pick(x.rt.to.pool, x.choice(tunnel)); ok {
-		return b, nil
-	}
-	if len(x.tried) > 0 {
-		return x.rt.to.pool.Pick(x.choice(tunnel))
-	}
-	ctx, cancel := context.WithCancel(x.r.Context())
-	defer cancel()
-	if !tunnel && x.gate != nil && x.rt.to.pool.HasQueue() {
-		go x.leaveQueue(ctx, cancel)
-	}
-	b, err := x.rt.to.pool.PickOrWait(ctx, x.choice(tunnel))
-	if errors.Is(err, context.Canceled) {
-		err = forward.ErrClientGone
-	}
-	return b, err
-}
-
-// lookForEnd is how often the client of a request that waits in a queue is looked
-// after.
-const lookForEnd = 100 * time.Millisecond
-
-// leaveQueue takes a request out of its queue when its client has gone, or has ended
-// its side, which is how most go: nobody is to be asked for it then.
-func (x *exchange) leaveQueue(ctx context.Context, leave func()) {
-	ticker := time.NewTicker(lookForEnd)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			if tunnel.Gone(x.gate.NetConn(), true) {
-				leave()
-				return
-			}
-		}
-	}
-}
-
-// noBackend says what it means that the pool has no backend: upstream.ErrReplaced stays
-// what it is, a client that left while it waited is forward.ErrClientGone, and
-// everything else a *refusal.
-func (x *exchange) noBackend(err error) error {
-	switch {
-	case errors.Is(err, upstream.ErrReplaced):
-		return err
-	case errors.Is(err, forward.ErrClientGone), x.r.Context().Err() != nil:
-		return forward.ErrClientGone
-	case errors.Is(err, upstream.ErrFull):
-		return refuse(http.StatusServiceUnavailable, "all backends are at capacity", err)
-	}
-	return refuse(http.StatusServiceUnavailable, "no backend is available", err)
 }
 
 // giveUp answers for want of a backend's answer: err is a *refusal, or what went
@@ -225,16 +165,16 @@ func (x *exchange) carry(path, query string, answer *http.Response) {
 		}
 	}()
 	var finish func(http.Header)
-	if x.rt.to.pool.SetsCookies() {
+	if x.rt.Target.Pool.SetsCookies() {
 		finish = x.stick
 	}
 	r := x.r.WithContext(context.WithValue(x.r.Context(), exchangeKey{}, x))
 	hop := forward.Hop{
 		Backend:  x.backend,
-		TLS:      x.rt.to.tlsOf(x.backend),
+		TLS:      x.rt.Target.TLSOf(x.backend),
 		Path:     path,
 		RawQuery: query,
-		Policy:   x.rt.policy,
+		Policy:   x.rt.Policy,
 		Client:   x.asks(),
 		ID:       x.id,
 		Public:   x.public(),
@@ -244,7 +184,7 @@ func (x *exchange) carry(path, query string, answer *http.Response) {
 		Pins:     x.pins(),
 		NoLogin:  x.noLogin(),
 	}
-	if len(x.rt.to.pool.Members()) > 1 {
+	if len(x.rt.Target.Pool.Members()) > 1 {
 		hop.Another = x.another
 	}
 	x.h.forwarder.Forward(x.w, r, hop)
@@ -255,7 +195,7 @@ func (x *exchange) carry(path, query string, answer *http.Response) {
 func (x *exchange) public() forward.Public {
 	client := x.asks()
 	p := forward.Public{Scheme: client.Proto(), Host: client.PublicHost()}
-	if target, route, ok := x.rt.to.uri.Prefixes(); ok {
+	if target, route, ok := x.rt.Target.Rewrite.Prefixes(); ok {
 		p.TargetPrefix, p.RoutePrefix = target, route
 	}
 	return p

@@ -12,12 +12,13 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
+	"github.com/tunnelform/tunnelform/proxy/internal/routing"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 )
 
 // Deps is what a handler is made of. All are required.
 type Deps struct {
-	Current  func() *Table // one atomic load, called once a request
+	Current  func() *routing.Table // one atomic load, called once a request
 	Engine   tunnel.Engine
 	Tunnels  *drain.Group
 	Log      *slog.Logger

@@ -61,7 +61,12 @@ var forbidden = []arrow{
 		"./proxy/internal/match/...", "./proxy/internal/h1/...", "./proxy/internal/wsproto/...", "./proxy/internal/tunnel/...",
 		"./proxy/internal/forward/...", "./proxy/internal/upstream/...", "./proxy/internal/drain/...", "./proxy/internal/echo/...", "./proxy/internal/discovery/...", "./proxy/internal/listen/...",
 	}, to: "./proxy/routefile/...",
-		why: "the engine's rooms take plain data of their own; package proxy translates"},
+		why: "the engine's rooms take plain data of their own; routing translates"},
+	{from: []string{
+		"./proxy/internal/match/...", "./proxy/internal/h1/...", "./proxy/internal/wsproto/...", "./proxy/internal/tunnel/...", "./proxy/internal/limits/...",
+		"./proxy/internal/forward/...", "./proxy/internal/upstream/...", "./proxy/internal/drain/...", "./proxy/internal/echo/...", "./proxy/internal/discovery/...", "./proxy/internal/listen/...",
+	}, to: "./proxy/internal/routing/...",
+		why: "a Table is made of these rooms; a connection, a pool or a tunnel outlives it and must not hold on to it"},
 	{from: []string{"./proxy/internal/wsproto/...", "./proxy/internal/match/..."}, to: "./...", direct: true,
 		toBut: []string{"./proxy/internal/wsproto/...", "./proxy/internal/match/..."},
 		why:   "pure functions at the bottom of the plan"},
@@ -95,6 +100,7 @@ var forbidden = []arrow{
 		why: "where a message ends is the same for every route; of tunnel it asks what a socket knows of its peer"},
 
 	{from: []string{"."}, to: "./proxy/internal/proxytest", why: "the tests' outside world is not linked into the product"},
+	{from: []string{"."}, to: "./proxy/internal/routing/routingtest", why: "a test's helper is not linked into the product"},
 	{from: []string{"."}, to: "./proxy/internal/tunnel/tunneltest", why: "a test suite is not linked into the product"},
 	{from: []string{"."}, to: "./reload/store/storetest", why: "a test suite is not linked into the product"},
 	{from: []string{"."}, to: "testing", why: "package testing registers flags in the binary that links it"},

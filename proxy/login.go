@@ -24,7 +24,7 @@ func (x *exchange) noLogin() error {
 	switch {
 	case x.r.ProtoMajor > 1:
 		return &forward.LoginError{Why: "not over HTTP/2, where requests share a connection; write http2: false at the listener"}
-	case x.trusted && !x.rt.pinThroughProxy:
+	case x.trusted && !x.rt.PinThroughProxy:
 		return &forward.LoginError{Why: "not through a trusted proxy, whose connections may carry many users; " +
 			"if it keeps a connection for each client, write ntlm: pin_through_proxy"}
 	}

@@ -49,10 +49,10 @@ func (h *handler) ServeFirst(s *listen.Socket, conn net.Conn, first h1.FirstRequ
 // none, or its route is not to be found.
 func (h *handler) firstAttempt(s *listen.Socket, r *http.Request, peer netip.AddrPort) *attempt {
 	x := h.begin(s, r, nil, peer)
-	if rf := x.route(h.Current()); rf != nil || x.rt.to == nil {
+	if rf := x.route(h.Current()); rf != nil || x.rt.Target == nil {
 		return nil
 	}
-	protocol := x.rt.upgrade.Protocol(x.r)
+	protocol := x.rt.Upgrade.Protocol(x.r)
 	if protocol == "" {
 		return nil
 	}

@@ -19,11 +19,14 @@
 package proxy
 
 import (
+	"context"
 	"log"
 	"log/slog"
 	"net"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
+	"github.com/tunnelform/tunnelform/proxy/internal/routing"
+	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
 // Listen listens on "host:port" or "unix:/path". A unix socket on which no process
@@ -32,3 +35,19 @@ func Listen(address string) (net.Listener, error) { return listen.Listen(address
 
 // DebugLog returns an http.Server's ErrorLog that logs at the level debug.
 func DebugLog(to *slog.Logger) *log.Logger { return listen.DebugLog(to) }
+
+// Table is what to serve: immutable, safe for concurrent use, made by Build.
+type Table = routing.Table
+
+// Changes is the difference between two Tables, by route name, sorted.
+type Changes = routing.Changes
+
+// Build makes a Table of a checked set. It takes over from prev what outlives reloads
+// (backends, pools' places, counts); prev may be nil and is not changed. Build reads
+// certificates and dials nothing. Its error is routefile.Errors.
+func Build(set *routefile.Set, prev *Table) (*Table, error) { return routing.Build(set, prev) }
+
+// BuildContext is Build for as long as ctx lasts; then the error is ctx's cause.
+func BuildContext(ctx context.Context, set *routefile.Set, prev *Table) (*Table, error) {
+	return routing.BuildContext(ctx, set, prev)
+}

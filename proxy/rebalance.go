@@ -12,14 +12,9 @@ import (
 
 	"github.com/tunnelform/tunnelform/proxy/internal/discovery"
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+	"github.com/tunnelform/tunnelform/proxy/internal/routing"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
-
-// rebalanceRule is what a pool wants. Immutable.
-type rebalanceRule struct {
-	within    time.Duration
-	tolerance int // percent of a share
-}
 
 const (
 	rebalanceSteps = 100                    // in which a whole rebalancing is done
@@ -42,10 +37,10 @@ func (s *Server) rebalance(pool string) { s.beginBalancing(pool, nil) }
 func (s *Server) beginBalancing(pool string, joined []string) {
 	s.judging.Lock()
 	defer s.judging.Unlock()
-	if s.adopted == nil || s.adopted.rebalance[pool] == nil || s.stopping.Load() {
+	if s.adopted == nil || s.adopted.RebalanceRules()[pool] == nil || s.stopping.Load() {
 		return
 	}
-	_, tunnels := s.shares(s.adopted.pools[pool], 0)
+	_, tunnels := s.shares(s.adopted.Pools()[pool], 0)
 	began := time.Now()
 	if joined != nil {
 		began = began.Add(drain.Grace)
@@ -80,8 +75,8 @@ func (s *Server) stepBalancing() {
 	defer s.judging.Unlock()
 	next := time.Duration(math.MaxInt64)
 	for name, under := range s.balancing {
-		rule, pool := s.adopted.rebalance[name], s.adopted.pools[name]
-		if rule == nil || pool == nil || s.stopping.Load() || time.Since(under.began) >= rule.within || under.takenBack(pool) {
+		rule, pool := s.adopted.RebalanceRules()[name], s.adopted.Pools()[name]
+		if rule == nil || pool == nil || s.stopping.Load() || time.Since(under.began) >= rule.Within || under.takenBack(pool) {
 			delete(s.balancing, name)
 			continue
 		}
@@ -89,7 +84,7 @@ func (s *Server) stepBalancing() {
 			next = min(next, wait)
 			continue
 		}
-		step := max(rule.within/rebalanceSteps, rebalanceStep)
+		step := max(rule.Within/rebalanceSteps, rebalanceStep)
 		s.letGo(pool, rule, under, step)
 		next = min(next, step)
 	}
@@ -108,11 +103,11 @@ func (b *balancing) takenBack(pool *upstream.Pool) bool {
 // letGo drains what is due of those who are over: so much that by the end of the
 // time all is done, spread over the step. The shares are counted anew each time:
 // the last who came may be gone again.
-func (s *Server) letGo(pool *upstream.Pool, rule *rebalanceRule, under *balancing, step time.Duration) {
-	left := max(rule.within-time.Since(under.began), step)
+func (s *Server) letGo(pool *upstream.Pool, rule *routing.RebalanceRule, under *balancing, step time.Duration) {
+	left := max(rule.Within-time.Since(under.began), step)
 	shares, _ := s.shares(pool, under.tunnels)
 	for _, share := range shares {
-		over := share.Over(rule.tolerance)
+		over := share.Over(rule.Tolerance)
 		if over == 0 {
 			continue
 		}
@@ -126,9 +121,9 @@ func (s *Server) letGo(pool *upstream.Pool, rule *rebalanceRule, under *balancin
 
 // rebalanceJoined begins the rebalancing of pools that have members which they
 // did not have in the Table before.
-func (s *Server) rebalanceJoined(old, new *Table) {
-	for name := range new.rebalance {
-		before, now := old.pools[name], new.pools[name]
+func (s *Server) rebalanceJoined(old, new *routing.Table) {
+	for name := range new.RebalanceRules() {
+		before, now := old.Pools()[name], new.Pools()[name]
 		if before == nil {
 			continue
 		}

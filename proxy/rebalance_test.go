@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+	"github.com/tunnelform/tunnelform/proxy/internal/routing/routingtest"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream/health"
@@ -34,7 +35,7 @@ func (m *movable) Counts() tunnel.Counts { return tunnel.Counts{} }
 func TestRebalanceIsPaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const within, tunnels = 10 * time.Minute, 900
-		now := table(t, nil, `
+		now := routingtest.Build(t, nil, `
 routes: {r: {match: {path: /r}, to: "pool://p"}}
 pools:
   p:
@@ -53,7 +54,7 @@ pools:
 
 		// 450 each, of which 360 are a share with its tolerance.
 		const over = 2 * (450 - 360)
-		s.healthChanged(now.backends[id("9003")], health.Event{Change: health.CameUp})
+		s.healthChanged(now.Backend(id("9003")), health.Event{Change: health.CameUp})
 		began := time.Now()
 		for time.Since(began) < within {
 			time.Sleep(within / 20)
@@ -87,8 +88,8 @@ pools:
 	for _, takenBack := range []bool{false, true} {
 		t.Run(fmt.Sprint("taken back ", takenBack), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				before := table(t, nil, strings.Replace(text, "JOINED", "", 1))
-				after := table(t, before, strings.Replace(text, "JOINED", `, c: {url: "ws://127.0.0.1:9003"}`, 1))
+				before := routingtest.Build(t, nil, strings.Replace(text, "JOINED", "", 1))
+				after := routingtest.Build(t, before, strings.Replace(text, "JOINED", `, c: {url: "ws://127.0.0.1:9003"}`, 1))
 				s := &Server{tunnels: drain.NewGroup(), log: slog.New(slog.DiscardHandler), balancing: map[string]*balancing{}, adopted: after}
 				id := func(port string) upstream.BackendKey {
 					return upstream.BackendKey{Pool: "p", Scheme: "ws", Authority: "127.0.0.1:" + port}
@@ -100,7 +101,7 @@ pools:
 				}
 				s.rebalanceJoined(before, after)
 				time.Sleep(drain.Grace / 2)
-				s.healthChanged(after.backends[id("9003")], health.Event{Change: health.CameUp})
+				s.healthChanged(after.Backend(id("9003")), health.Event{Change: health.CameUp})
 				time.Sleep(drain.Grace/2 - 1)
 				synctest.Wait()
 				if got := gone.Load(); got != 0 {

@@ -17,6 +17,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/limits"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
+	"github.com/tunnelform/tunnelform/proxy/internal/routing"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
@@ -33,7 +34,7 @@ const (
 // mayRedial says whether the tunnel that is about to open can be moved to another
 // backend: a compression context cannot.
 func (a *attempt) mayRedial(agreed wsproto.Agreed) bool {
-	return a.rt.redials && a.isWebSocket() && agreed.Forgets()
+	return a.rt.Redials && a.isWebSocket() && agreed.Forgets()
 }
 
 // redialler finds backends for one open tunnel. It keeps what the handshake was made
@@ -55,7 +56,7 @@ func (a *attempt) redialler(s *story, agreed wsproto.Agreed) *redialler {
 		h:        a.h,
 		story:    s,
 		asked:    a.asked,
-		policy:   a.rt.policy,
+		policy:   a.rt.Policy,
 		agreed:   agreed,
 		request:  &http.Request{Method: http.MethodGet, URL: a.r.URL, Header: a.r.Header, Host: a.r.Host},
 		captures: a.captures,
@@ -123,15 +124,15 @@ func (d *redialler) find(ctx context.Context, why tunnel.Reason, from *upstream.
 		return nil, errRouteGone
 	case !d.story.entry.StartMove():
 		return nil, errOnItsWayOut
-	case d.isFlapping(why) && !rt.counts.Retries.Spend():
+	case d.isFlapping(why) && !rt.Counts.Retries.Spend():
 		return nil, errGoesAgain
 	}
-	rt.counts.Retries.Pay(rt.retry.budget)
-	limited, cancel := context.WithTimeout(ctx, rt.redialTimeout())
+	rt.Counts.Retries.Pay(rt.Retry.Budget)
+	limited, cancel := context.WithTimeout(ctx, redialTimeout(rt))
 	defer cancel()
-	f, err := d.search(limited, &rt.counts.Redials, from)
+	f, err := d.search(limited, &rt.Counts.Redials, from)
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("no backend within %v: %w", rt.redialTimeout(), err)
+		err = fmt.Errorf("no backend within %v: %w", redialTimeout(rt), err)
 	}
 	return f, err
 }
@@ -163,7 +164,7 @@ func (d *redialler) search(ctx context.Context, limit *limits.Redials, from *ups
 		case ctx.Err() != nil || !mayBlame(err) && !mayDiffer(err):
 			return nil, err
 		}
-		d.h.Log.Warn("trying another backend", "id", d.story.id, "route", a.rt.name,
+		d.h.Log.Warn("trying another backend", "id", d.story.id, "route", a.rt.Name,
 			"backend", a.backend.Key().String(), "error", err)
 		h.tried, h.last = append(h.tried, a.backend), err
 	}
@@ -217,17 +218,17 @@ func (d *redialler) try(h *hunt) (*found, *attempt, error) {
 
 // redialTimeout is for a whole redial, with all its attempts and the waiting between
 // them: as long as one attempt may take, for the client waits.
-func (rt *route) redialTimeout() time.Duration {
-	if rt.policy.ConnectTimeout <= 0 || rt.handshakeTimeout <= 0 {
+func redialTimeout(rt *routing.Route) time.Duration {
+	if rt.Policy.ConnectTimeout <= 0 || rt.HandshakeTimeout <= 0 {
 		return longestRedial
 	}
-	return rt.policy.ConnectTimeout + rt.handshakeTimeout
+	return rt.Policy.ConnectTimeout + rt.HandshakeTimeout
 }
 
 // route is the tunnel's, if it still leads to its pool.
-func (d *redialler) route(t *Table) *route {
-	rt := t.byName[d.story.entry.Route()]
-	if rt == nil || !rt.leadsTo(d.story.entry.Backend().Pool) {
+func (d *redialler) route(t *routing.Table) *routing.Route {
+	rt := t.Route(d.story.entry.Route())
+	if rt == nil || !rt.LeadsTo(d.story.entry.Backend().Pool) {
 		return nil
 	}
 	return rt
@@ -242,11 +243,11 @@ func (d *redialler) reserve(h *hunt) (*attempt, error) {
 		if rt == nil {
 			return nil, errRouteGone
 		}
-		if rt.to.pool.BindsTo(h.tried[0]) {
+		if rt.Target.Pool.BindsTo(h.tried[0]) {
 			return nil, upstream.ErrBoundUnavailable
 		}
 		a := d.attempt(h.ctx, t, rt)
-		backend, err := rt.to.pool.PickOrWait(h.ctx, h.choice(a))
+		backend, err := rt.Target.Pool.PickOrWait(h.ctx, h.choice(a))
 		switch {
 		case errors.Is(err, upstream.ErrReplaced):
 			continue
@@ -255,7 +256,7 @@ func (d *redialler) reserve(h *hunt) (*attempt, error) {
 		}
 		a.backend = backend
 		d.story.entry.MoveTo(backend.Key())
-		if d.h.Current() == t && rt.has(backend.Key()) {
+		if d.h.Current() == t && rt.HasBackend(backend.Key()) {
 			return a, nil
 		}
 		backend.CloseTunnel()
@@ -271,7 +272,7 @@ func (h *hunt) choice(a *attempt) upstream.Choice {
 
 // attempt is the handshake once more, under the routes of now. It has no client to
 // answer, and no place of its own.
-func (d *redialler) attempt(ctx context.Context, t *Table, rt *route) *attempt {
+func (d *redialler) attempt(ctx context.Context, t *routing.Table, rt *routing.Route) *attempt {
 	x := &exchange{
 		h:        d.h,
 		r:        d.request.WithContext(ctx),
@@ -305,7 +306,7 @@ func (d *redialler) ask(a *attempt) (*found, error) {
 func (d *redialler) head(a *attempt) []byte {
 	h := d.asked.header.Clone()
 	h.Set("Sec-Websocket-Key", wsproto.NewKey())
-	a.offer = wsproto.OfferOf(h, a.rt.lenient)
+	a.offer = wsproto.OfferOf(h, a.rt.Lenient)
 	host := d.policy.RequestHost(forward.Client{Host: d.request.Host}, a.backend)
 	return question{target: d.asked.target, header: h}.head(http.MethodGet, host)
 }
@@ -341,7 +342,7 @@ func (d *redialler) check(answer *answered) error {
 // redial chooses. One that time or the tunnel's end has broken off says nothing.
 func (d *redialler) noteFailure(a *attempt, err error) {
 	if a.r.Context().Err() == nil && mayBlame(err) {
-		a.rt.to.pool.Failed(a.backend, err)
+		a.rt.Target.Pool.Failed(a.backend, err)
 	}
 }
 

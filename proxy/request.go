@@ -18,6 +18,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
+	"github.com/tunnelform/tunnelform/proxy/internal/routing"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 )
@@ -40,11 +41,11 @@ type exchange struct {
 	trusted  bool             // the peer is a trusted proxy
 	reported forward.Reported // what trusted proxies say
 	client   netip.Addr       // the peer, or the one that a trusted proxy names
-	table    *Table
-	host     string // normalised
-	path     string // normalised
-	rt       *route // nil: none matches
-	matched  int    // bytes of path that the route's prefix took
+	table    *routing.Table
+	host     string         // normalised
+	path     string         // normalised
+	rt       *routing.Route // nil: none matches
+	matched  int            // bytes of path that the route's prefix took
 	captures match.Captures
 
 	backend *upstream.Backend    // picked; for the log
@@ -133,9 +134,9 @@ func (x *exchange) holdBack(h http.Header) {
 }
 
 // route finds the request's route in a Table.
-func (x *exchange) route(t *Table) *refusal {
+func (x *exchange) route(t *routing.Table) *refusal {
 	x.table, x.rt, x.backend = t, nil, nil
-	contradiction := x.identify(t.trusted)
+	contradiction := x.identify(t.Trusted())
 	x.id = x.requestID()
 	if contradiction != nil {
 		return refuse(http.StatusBadRequest, "X-Forwarded-* and Forwarded contradict each other", contradiction)
@@ -163,39 +164,13 @@ func (x *exchange) route(t *Table) *refusal {
 		Upgrade:  wsproto.UpgradeTokens(x.r.Header),
 		Client:   x.client,
 	}
-	index := t.tree.Lookup(&request, &x.captures)
-	if index < 0 {
+	if x.rt, x.matched = t.Lookup(&request, &x.captures); x.rt == nil {
 		return refuse(http.StatusNotFound, "no route matches this request", nil)
 	}
-	x.rt = t.routes[index]
-	x.matched = t.tree.PrefixLen(index)
 	if rf := x.checkTrace(); rf != nil {
 		return rf
 	}
 	return x.checkHead()
-}
-
-// identify finds out who asks. The error says that trusted proxies contradict
-// themselves.
-func (x *exchange) identify(trusted trust) (err error) {
-	x.trusted, x.client = trusted.contains(x.peer.Addr()), x.peer.Addr()
-	x.reported, err = trusted.reported(x.client, x.r.Header)
-	if len(x.reported.For) > 0 {
-		x.client = x.reported.For[0]
-	}
-	return err
-}
-
-// checkClientStillAllowed refuses a request on a connection that the listener, as it
-// is configured now, would not accept. The client may connect again (RFC 9110, section
-// 15.5.20).
-func (x *exchange) checkClientStillAllowed() *refusal {
-	if l := x.table.listeners[x.listener]; l == nil || l.Accepts(x.r.TLS) {
-		return nil
-	}
-	rf := refuse(http.StatusMisdirectedRequest, "this listener's rules have changed; connect again", nil)
-	rf.header = http.Header{"Connection": {"close"}}
-	return rf
 }
 
 // checkUngated judges a request over HTTP/2, which came by no gate.
@@ -217,11 +192,11 @@ func (x *exchange) checkUngated() *refusal {
 // checkHead holds the request's head to the route's own limit, and on HTTP/2,
 // where there is no gate, to the listener's.
 func (x *exchange) checkHead() *refusal {
-	limit := x.rt.headerBytes
-	if l := x.table.listeners[x.listener]; l != nil && x.r.ProtoMajor == 2 && (limit == 0 || limit > int64(l.Limits.Head.HeadBytes)) {
+	limit := x.rt.HeaderBytes
+	if l := x.table.Listener(x.listener); l != nil && x.r.ProtoMajor == 2 && (limit == 0 || limit > int64(l.Limits.Head.HeadBytes)) {
 		limit = int64(l.Limits.Head.HeadBytes)
 	}
-	if l := x.table.listeners[x.listener]; l != nil && x.r.ProtoMajor == 2 && headerLines(x.r) > l.Limits.Head.WithDefaults().Fields {
+	if l := x.table.Listener(x.listener); l != nil && x.r.ProtoMajor == 2 && headerLines(x.r) > l.Limits.Head.WithDefaults().Fields {
 		return refuse(http.StatusRequestHeaderFieldsTooLarge, "the request has too many header lines", nil)
 	}
 	if limit > 0 && headBytes(x.r) > limit {
@@ -251,7 +226,7 @@ func headBytes(r *http.Request) int64 {
 }
 
 func (x *exchange) listenerName() string {
-	if l := x.table.listeners[x.listener]; l != nil {
+	if l := x.table.Listener(x.listener); l != nil {
 		return l.Name
 	}
 	return "" // an old connection of a listener that has gone
@@ -318,7 +293,7 @@ func (x *exchange) logRequest(aborted any) {
 		slog.String("client", clientText(x.client)),
 	}
 	if x.rt != nil {
-		attrs = append(attrs, slog.String("route", x.rt.name))
+		attrs = append(attrs, slog.String("route", x.rt.Name))
 	}
 	if x.backend != nil {
 		attrs = append(attrs, slog.String("backend", x.backend.Key().String()))
@@ -344,14 +319,6 @@ func (x *exchange) logRequest(aborted any) {
 	if aborted != nil {
 		panic(aborted)
 	}
-}
-
-// clientText is a client in the log; one on a unix socket has no address.
-func clientText(client netip.Addr) string {
-	if !client.IsValid() {
-		return "unix"
-	}
-	return client.String()
 }
 
 // recorder notes what an answer was, and lets hold look at its head before it

@@ -9,15 +9,17 @@ import (
 	"testing"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
+	"github.com/tunnelform/tunnelform/proxy/internal/routing"
+	"github.com/tunnelform/tunnelform/proxy/internal/routing/routingtest"
 )
 
 // serveOne has a Server of these routes answer one request and returns its log
 // and what the handler panicked with.
 func serveOne(t *testing.T, routes string, status func() any, r *http.Request) (w *httptest.ResponseRecorder, log string, aborted any) {
 	t.Helper()
-	now := table(t, nil, routes)
+	now := routingtest.Build(t, nil, routes)
 	var lines bytes.Buffer
-	s := NewServer(Options{Current: func() *Table { return now }, Status: status, Log: slog.New(slog.NewTextHandler(&lines, nil))})
+	s := NewServer(Options{Current: func() *routing.Table { return now }, Status: status, Log: slog.New(slog.NewTextHandler(&lines, nil))})
 	w = httptest.NewRecorder()
 	func() {
 		defer func() { aborted = recover() }()

@@ -15,22 +15,16 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
-// retryRule is what a route allows. The zero value allows nothing.
-type retryRule struct {
-	others int // backends to try after the first
-	budget int // percent of the requests that may be tried again
-}
-
 // payForRetries is called once a request, before its backend is picked.
 func (x *exchange) payForRetries() {
-	if x.rt.retry.others > 0 || x.rt.redials {
-		x.rt.counts.Retries.Pay(x.rt.retry.budget)
+	if x.rt.Retry.Others > 0 || x.rt.Redials {
+		x.rt.Counts.Retries.Pay(x.rt.Retry.Budget)
 	}
 }
 
 // mayTryAnother says whether the request may go to one backend more.
 func (x *exchange) mayTryAnother() bool {
-	return len(x.tried) < x.rt.retry.others && len(x.rt.to.pool.Members()) > 1 && x.rt.counts.Retries.Spend()
+	return len(x.tried) < x.rt.Retry.Others && len(x.rt.Target.Pool.Members()) > 1 && x.rt.Counts.Retries.Spend()
 }
 
 // tryAnother moves the attempt to another backend; false leaves err to be
@@ -41,7 +35,7 @@ func (a *attempt) tryAnother(err error) bool {
 		return false
 	}
 	failed := a.backend
-	a.rt.to.pool.Failed(failed, err)
+	a.rt.Target.Pool.Failed(failed, err)
 	if !a.mayTryAnother() {
 		return false
 	}
@@ -70,25 +64,25 @@ func (x *exchange) another(err error) (*upstream.Backend, upstream.TLS, bool) {
 	if !blamesBackend(err) {
 		return nil, upstream.TLS{}, false
 	}
-	x.rt.to.pool.Failed(x.backend, err)
+	x.rt.Target.Pool.Failed(x.backend, err)
 	if !x.mayTryAnother() {
 		return nil, upstream.TLS{}, false
 	}
 	x.noteVain(err)
-	next, none := x.rt.to.pool.Pick(x.choice(false))
+	next, none := x.rt.Target.Pool.Pick(x.choice(false))
 	if none != nil {
 		return nil, upstream.TLS{}, false
 	}
 	x.backend.Release()
 	x.backend = next
-	return next, x.rt.to.tlsOf(next), true
+	return next, x.rt.Target.TLSOf(next), true
 }
 
 // noteVain notes that the backend was tried in vain, and says so in the log: if
 // another one answers, nothing else will.
 func (x *exchange) noteVain(err error) {
 	x.tried = append(x.tried, x.backend)
-	x.h.Log.Warn("trying another backend", "id", x.id, "route", x.rt.name, "backend", x.backend.Key().String(), "error", err)
+	x.h.Log.Warn("trying another backend", "id", x.id, "route", x.rt.Name, "backend", x.backend.Key().String(), "error", err)
 }
 
 // notice tells the backend's health of how a request went that had a connection.
@@ -99,6 +93,6 @@ func (x *exchange) notice(outcome forward.Outcome) {
 	case outcome.Answered:
 		x.backend.Succeeded()
 	case errors.As(outcome.Err, &bad):
-		x.rt.to.pool.Failed(x.backend, outcome.Err)
+		x.rt.Target.Pool.Failed(x.backend, outcome.Err)
 	}
 }

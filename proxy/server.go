@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +17,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/discovery"
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
+	"github.com/tunnelform/tunnelform/proxy/internal/routing"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
@@ -26,7 +26,7 @@ import (
 type Options struct {
 	// Current returns the Table to serve; one atomic load, asked once a request.
 	// It must not return nil once a socket accepts. Required.
-	Current func() *Table
+	Current func() *routing.Table
 	// Log gets a line when a tunnel opens, one when it closes, one per HTTP
 	// request and one per listener that comes or goes. Required.
 	Log *slog.Logger
@@ -38,7 +38,7 @@ type Options struct {
 // goroutine at a time (the reload loop's, then the one that stops); everything
 // else is safe for concurrent use.
 type Server struct {
-	current  func() *Table
+	current  func() *routing.Table
 	log      *slog.Logger
 	tunnels  *drain.Group
 	counters Counters
@@ -47,7 +47,7 @@ type Server struct {
 
 	discovery *discovery.Pollers    // used by Adopt and Shutdown
 	judging   sync.Mutex            // one judgement of open tunnels at a time
-	adopted   *Table                // guarded by judging
+	adopted   *routing.Table        // guarded by judging
 	balancing map[string]*balancing // guarded by judging; by pool
 
 	mu      sync.Mutex
@@ -83,10 +83,10 @@ func NewServer(o Options) *Server {
 // Table whose addresses are taken is refused before it is current. They accept
 // from Adopt on; until then, and at the next Bind, they may be let go again.
 // The error is routefile.Errors, at the listeners' positions.
-func (s *Server) Bind(t *Table, set *routefile.Set) error {
+func (s *Server) Bind(t *routing.Table, set *routefile.Set) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dropSpareLocked(func(key string) bool { return t.listeners[key] == nil })
+	s.dropSpareLocked(func(key string) bool { return t.Listener(key) == nil })
 	bound, errs := s.bindLocked(t, set)
 	for key, k := range bound {
 		s.spare[key] = k
@@ -106,7 +106,7 @@ func (s *Server) Unbind() {
 }
 
 // TryBind says what Bind would say, and binds nothing.
-func (s *Server) TryBind(t *Table, set *routefile.Set) error {
+func (s *Server) TryBind(t *routing.Table, set *routefile.Set) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	bound, errs := s.bindLocked(t, set)
@@ -117,9 +117,9 @@ func (s *Server) TryBind(t *Table, set *routefile.Set) error {
 }
 
 // bindLocked binds what t names and nobody is bound to.
-func (s *Server) bindLocked(t *Table, set *routefile.Set) (bound map[string]*listen.Socket, errs routefile.Errors) {
+func (s *Server) bindLocked(t *routing.Table, set *routefile.Set) (bound map[string]*listen.Socket, errs routefile.Errors) {
 	bound = make(map[string]*listen.Socket)
-	for key, l := range t.listeners {
+	for key, l := range t.Listeners() {
 		if s.sockets[key] != nil || s.spare[key] != nil {
 			continue
 		}
@@ -145,22 +145,22 @@ func (s *Server) bind(l *listen.Config) (*listen.Socket, error) {
 // listener is the current settings of a socket.
 func (s *Server) listener(key string) *listen.Config {
 	if t := s.current(); t != nil {
-		return t.listeners[key]
+		return t.Listener(key)
 	}
 	return nil
 }
 
 // checkConflictLocked reports a listener of t that would be in the way of l if all
 // sockets that t does not use were gone.
-func (s *Server) checkConflictLocked(t *Table, l *listen.Config) error {
-	return listen.CheckConflict(l, t.listeners, func(key string) bool { return s.sockets[key] != nil })
+func (s *Server) checkConflictLocked(t *routing.Table, l *listen.Config) error {
+	return listen.CheckConflict(l, t.Listeners(), func(key string) bool { return s.sockets[key] != nil })
 }
 
 // willBeFreeLocked says whether what keeps l from being bound is a socket of
 // ours that t has no use for: ":8080" in the way of "127.0.0.1:8080".
-func (s *Server) willBeFreeLocked(t *Table, l *listen.Config) bool {
+func (s *Server) willBeFreeLocked(t *routing.Table, l *listen.Config) bool {
 	for key, k := range s.sockets {
-		if t.listeners[key] == nil && portOf(k.Addr().String()) == portOf(l.Address) {
+		if t.Listener(key) == nil && portOf(k.Addr().String()) == portOf(l.Address) {
 			return true
 		}
 	}
@@ -191,28 +191,27 @@ func (s *Server) dropSpareLocked(drop func(key string) bool) {
 // Adopt makes the rest of the proxy follow a new Table, after Current has begun
 // to return it: sockets that are new accept, sockets that are gone close, open
 // tunnels are judged. old is nil the first time.
-func (s *Server) Adopt(old, new *Table) Changes {
-	s.discovery.Adopt(new.discoveries, new.pools, new.lists)
+func (s *Server) Adopt(old, new *routing.Table) routing.Changes {
+	s.discovery.Adopt(new.Discoveries(), new.Pools(), new.Lists)
 	if old == nil {
 		s.judging.Lock()
 		s.adopted = new
 		s.judging.Unlock()
-		s.checkHealth(new)
+		new.CheckHealth(s.healthChanged)
 		s.discovery.AwaitFirst(firstLookups)
 		s.adoptSockets(new)
-		return compare(&Table{}, new)
+		return routing.Compare(&routing.Table{}, new)
 	}
 	s.adoptSockets(new)
-	s.checkHealth(new)
-	changes := compare(old, new)
+	new.CheckHealth(s.healthChanged)
+	changes := routing.Compare(old, new)
 	s.judging.Lock()
 	s.adopted = new
 	changes.Kept, changes.Draining = s.tunnels.Evaluate(func(f drain.Facts) drain.Verdict {
-		return new.judge(f, changes.Renamed)
+		return new.Evaluate(f, changes.Renamed)
 	})
 	s.judging.Unlock()
-	retireBackends(old, new)
-	retirePools(old, new)
+	old.Retire(new)
 	s.rebalanceJoined(old, new)
 	return changes
 }
@@ -220,24 +219,26 @@ func (s *Server) Adopt(old, new *Table) Changes {
 // firstLookups is how long the first Adopt waits for pools whose members are discovered.
 const firstLookups = 2 * time.Second
 
-// retireBackends closes idle connections that the new Table has no use for.
-func retireBackends(old, new *Table) {
-	for _, backend := range old.backends {
-		switch {
-		case new.lists(backend):
-			keys := new.tlsKeys[backend]
-			backend.RetainTransports(func(key string) bool { return slices.Contains(keys, key) })
-		case !new.discovers(backend): // or whoever finds it sees to it
-			backend.Close()
+// judgePool evaluates the tunnels to one pool's backends, after its members have
+// changed by themselves. It goes by the Table that was adopted last: tunnels of
+// routes that only the next one knows are the next judgement's.
+func (s *Server) judgePool(pool string) {
+	s.judging.Lock()
+	defer s.judging.Unlock()
+	t := s.adopted
+	s.tunnels.Evaluate(func(f drain.Facts) drain.Verdict {
+		if f.Backend.Pool != pool || t.Route(f.Route) == nil {
+			return drain.Verdict{Unchanged: true}
 		}
-	}
+		return t.Evaluate(f, nil)
+	})
 }
 
-func (s *Server) adoptSockets(t *Table) {
+func (s *Server) adoptSockets(t *routing.Table) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, k := range s.sockets {
-		if t.listeners[key] == nil {
+		if t.Listener(key) == nil {
 			delete(s.sockets, key)
 			s.log.Info("closing listener", "address", k.Addr().String())
 			s.retireSocketLocked(k, socketGrace)
@@ -245,7 +246,7 @@ func (s *Server) adoptSockets(t *Table) {
 		}
 		k.Reload()
 	}
-	for key, l := range t.listeners {
+	for key, l := range t.Listeners() {
 		if s.sockets[key] != nil {
 			continue
 		}
@@ -330,14 +331,17 @@ const drainSlack = 2 * time.Second
 // nothing is open any more; the error is ctx's if it had to cut.
 func (s *Server) Shutdown(ctx context.Context, announce bool) error {
 	s.Unready()
-	rule := s.current().shutdown
+	rule := s.current().Shutdown()
 	if announce {
-		sleep(ctx, rule.delay)
+		sleep(ctx, rule.Delay)
 	}
-	s.tunnels.Shutdown(rule.policy)
-	deadline, cancel := context.WithTimeout(ctx, rule.policy.Window+s.longestClose()+drainSlack)
+	s.tunnels.Shutdown(rule.Policy)
+	deadline, cancel := context.WithTimeout(ctx, rule.Policy.Window+s.longestClose()+drainSlack)
 	defer cancel()
-	defer s.stopHealthChecks()
+	defer func() {
+		s.current().Close()
+		s.discovery.Stop()
+	}()
 	s.stopSockets(deadline)
 	if err := s.tunnels.Wait(deadline); err != nil {
 		s.tunnels.Cut(tunnel.ReasonShutdown)
@@ -366,11 +370,7 @@ func (s *Server) stopSockets(ctx context.Context) {
 // open tunnel, which has its limit from the routes of its handshake, and those of
 // a handshake that is under way.
 func (s *Server) longestClose() time.Duration {
-	longest := s.tunnels.LongestClose()
-	for _, rt := range s.current().routes {
-		longest = max(longest, rt.tunnel.CloseTimeout)
-	}
-	return longest
+	return max(s.tunnels.LongestClose(), s.current().LongestClose())
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"testing"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/routing"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
@@ -17,11 +18,11 @@ func TestUnbind(t *testing.T) {
 		t.Fatal(errs)
 	}
 	set := routefile.NewSet(file)
-	built, err := Build(set, nil)
+	built, err := routing.Build(set, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := NewServer(Options{Current: func() *Table { return nil }, Log: slog.New(slog.DiscardHandler)})
+	s := NewServer(Options{Current: func() *routing.Table { return nil }, Log: slog.New(slog.DiscardHandler)})
 	if err := s.Bind(built, set); err != nil {
 		t.Fatal(err)
 	}
@@ -53,11 +54,11 @@ func TestBindMistakesAreSorted(t *testing.T) {
 		t.Fatal(errs)
 	}
 	set := routefile.NewSet(file)
-	built, err := Build(set, nil)
+	built, err := routing.Build(set, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := NewServer(Options{Current: func() *Table { return nil }, Log: slog.New(slog.DiscardHandler)})
+	s := NewServer(Options{Current: func() *routing.Table { return nil }, Log: slog.New(slog.DiscardHandler)})
 	first := s.TryBind(built, set).Error()
 	for range 20 {
 		if again := s.TryBind(built, set).Error(); again != first {

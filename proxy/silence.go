@@ -22,7 +22,7 @@ var errSendSilent = errors.New("the client has taken nothing of the answer for t
 // limitSilence holds the request's client to its route's limits: on HTTP/1.1 the
 // gate does, which sees the bytes; on HTTP/2 each stream by itself.
 func (x *exchange) limitSilence() {
-	body, send := x.rt.policy.BodyTimeout, x.rt.policy.SendTimeout
+	body, send := x.rt.Policy.BodyTimeout, x.rt.Policy.SendTimeout
 	if x.gate != nil {
 		x.gate.LimitSilence(body, send)
 		return

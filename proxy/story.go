@@ -38,7 +38,7 @@ func (a *attempt) story() *story {
 		client:  a.client,
 		backend: a.backend,
 		entry:   a.entry,
-		counts:  a.rt.counts,
+		counts:  a.rt.Counts,
 		slot:    a.slot,
 	}
 }
@@ -53,7 +53,7 @@ func (s *story) opened(a *attempt, answer http.Header) {
 	if sub := answer.Get("Sec-WebSocket-Protocol"); sub != "" {
 		attrs = append(attrs, slog.String("subprotocol", sub))
 	}
-	s.writeOf(slog.LevelInfo, "tunnel opened", a.rt.name, attrs...)
+	s.writeOf(slog.LevelInfo, "tunnel opened", a.rt.Name, attrs...)
 }
 
 // closed is the tunnel's Done. What the tunnel had taken is given back first: who

@@ -18,7 +18,7 @@ func (x *exchange) checkTrace() *refusal {
 	switch {
 	case x.r.Method != http.MethodTrace:
 		return nil
-	case !x.rt.traces:
+	case !x.rt.AllowsTrace:
 		rf := refuse(http.StatusMethodNotAllowed, "TRACE is not allowed here", nil)
 		rf.header = http.Header{"Allow": {h1.Methods}}
 		return rf

@@ -104,7 +104,7 @@ func (a *attempt) check() *refusal {
 	if rf := a.checkRequest(); rf != nil {
 		return &refusal{status: rf.Status, text: rf.Text, header: rf.Header}
 	}
-	if rf := wsproto.CheckOrigin(a.r.Header, a.asks().PublicHost(), a.rt.origins); rf != nil {
+	if rf := wsproto.CheckOrigin(a.r.Header, a.asks().PublicHost(), a.rt.Origins); rf != nil {
 		return refuse(rf.Status, rf.Text, fmt.Errorf("%s: %s", rf.Text, rf.Hint))
 	}
 	return nil
@@ -112,7 +112,7 @@ func (a *attempt) check() *refusal {
 
 func (a *attempt) checkRequest() *wsproto.Refusal {
 	if a.isWebSocket() {
-		return wsproto.CheckRequest(a.r, a.rt.lenient)
+		return wsproto.CheckRequest(a.r, a.rt.Lenient)
 	}
 	if a.r.ContentLength != 0 || len(a.r.TransferEncoding) > 0 {
 		return &wsproto.Refusal{Status: http.StatusBadRequest, Text: "a request for an upgrade must not have a body"}
@@ -134,7 +134,7 @@ func (a *attempt) admit() error {
 		if rf := a.route(now); rf != nil {
 			return rf
 		}
-		if a.rt.to == nil || !strings.EqualFold(a.rt.upgrade.Protocol(a.r), a.protocol) {
+		if a.rt.Target == nil || !strings.EqualFold(a.rt.Upgrade.Protocol(a.r), a.protocol) {
 			return refuse(http.StatusServiceUnavailable, "the routes have just changed", nil)
 		}
 		if rf := a.check(); rf != nil {
@@ -147,32 +147,32 @@ func (a *attempt) admit() error {
 // forward.ErrClientGone, or upstream.ErrReplaced: the routes have changed while the
 // attempt waited.
 func (a *attempt) reserve() error {
-	if a.rt.to.pool == nil {
-		return refuse(http.StatusNotFound, "there is no tunnel to internal://"+a.rt.to.internal, nil)
+	if a.rt.Target.Pool == nil {
+		return refuse(http.StatusNotFound, "there is no tunnel to internal://"+a.rt.Target.Internal, nil)
 	}
-	allowed := a.rt.limits
-	if a.charged == a.rt.counts {
+	allowed := a.rt.Limits
+	if a.charged == a.rt.Counts {
 		allowed.HandshakesPerSecond = 0
 	}
-	if err := a.rt.counts.Tunnels.Admit(allowed, a.client, time.Now()); err != nil {
+	if err := a.rt.Counts.Tunnels.Admit(allowed, a.client, time.Now()); err != nil {
 		return overLimit(err)
 	}
-	a.charged = a.rt.counts
+	a.charged = a.rt.Counts
 	backend, err := a.pick(true)
 	if err != nil {
-		a.rt.counts.Tunnels.Release(a.client)
+		a.rt.Counts.Tunnels.Release(a.client)
 		return a.noBackend(err)
 	}
 	a.backend, a.holds = backend, true
 	a.entry = a.h.Tunnels.Reserve(drain.Facts{
-		Route:   a.rt.name,
+		Route:   a.rt.Name,
 		Backend: backend.Key(),
 		Client:  a.client,
 		Host:    a.asks().PublicHost(),
 		Origin:  a.r.Header.Get("Origin"),
-		Policy:  a.rt.drain,
+		Policy:  a.rt.Drain,
 
-		CloseTimeout: a.rt.tunnel.CloseTimeout,
+		CloseTimeout: a.rt.Tunnel.CloseTimeout,
 	})
 	return nil
 }
@@ -194,7 +194,7 @@ func (a *attempt) withdraw() {
 	a.holds = false
 	a.entry.Remove()
 	a.backend.CloseTunnel()
-	a.rt.counts.Tunnels.Release(a.client)
+	a.rt.Counts.Tunnels.Release(a.client)
 }
 
 // shakeHands asks one backend, or several, until there is an answer to pass on
@@ -235,27 +235,27 @@ func (a *attempt) askBackend() (net.Conn, *answered, error) {
 }
 
 func (a *attempt) dial() (net.Conn, error) {
-	if a.rt.to.internal == "echo" {
+	if a.rt.Target.Internal == "echo" {
 		return echo.Dial()
 	}
-	if conn := a.pins().Take(a.backend, a.rt.to.tlsOf(a.backend)); conn != nil {
+	if conn := a.pins().Take(a.backend, a.rt.Target.TLSOf(a.backend)); conn != nil {
 		a.login = true
 		return conn, nil
 	}
-	ctx := upstream.WithConnectTimeout(a.r.Context(), a.rt.policy.ConnectTimeout)
-	return a.backend.Dial(ctx, a.rt.to.tlsOf(a.backend))
+	ctx := upstream.WithConnectTimeout(a.r.Context(), a.rt.Policy.ConnectTimeout)
+	return a.backend.Dial(ctx, a.rt.Target.TLSOf(a.backend))
 }
 
 // requestHead is the handshake's request as the backend gets it.
 func (a *attempt) requestHead() ([]byte, *refusal) {
-	path, query, err := a.rt.to.uri.Apply(a.path, a.r.URL.RawQuery, a.matched, &a.captures)
+	path, query, err := a.rt.Target.Rewrite.Apply(a.path, a.r.URL.RawQuery, a.matched, &a.captures)
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "bad path: "+err.Error(), err)
 	}
 	if query != "" {
 		path += "?" + query
 	}
-	h := a.rt.policy.RequestHeader(a.r, a.asks(), a.id)
+	h := a.rt.Policy.RequestHeader(a.r, a.asks(), a.id)
 	if a.login = h1.LogsIn(h); a.login && a.noLogin() != nil {
 		err := a.noLogin()
 		return nil, refuse(http.StatusBadGateway, err.Error(), err)
@@ -264,10 +264,10 @@ func (a *attempt) requestHead() ([]byte, *refusal) {
 	h.Set("Upgrade", a.protocol)
 	if a.isWebSocket() {
 		h.Set("Upgrade", websocket)
-		a.offer = wsproto.OfferOf(h, a.rt.lenient)
+		a.offer = wsproto.OfferOf(h, a.rt.Lenient)
 	}
 	a.asked = question{target: path, header: h}
-	return a.asked.head(a.r.Method, a.rt.policy.RequestHost(a.asks(), a.backend)), nil
+	return a.asked.head(a.r.Method, a.rt.Policy.RequestHost(a.asks(), a.backend)), nil
 }
 
 // question is a handshake's request, but for its method and Host.
@@ -389,8 +389,8 @@ func noAnswer(err error) error {
 // deadline bounds the handshake by the route's limit and by the client's
 // patience; the function it returns lifts the bounds.
 func (a *attempt) deadline(conn net.Conn) (lift func()) {
-	if a.rt.handshakeTimeout > 0 {
-		_ = conn.SetDeadline(time.Now().Add(a.rt.handshakeTimeout))
+	if a.rt.HandshakeTimeout > 0 {
+		_ = conn.SetDeadline(time.Now().Add(a.rt.HandshakeTimeout))
 	}
 	stop := context.AfterFunc(a.r.Context(), func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	return func() {
@@ -428,7 +428,7 @@ func (a *attempt) relay(conn net.Conn, answer *answered) {
 	kept := false
 	defer func() {
 		if stop() && kept && login && answer.strict.Reusable() && answer.rest.Buffered() == 0 {
-			a.pins().Give(a.backend, a.rt.to.tlsOf(a.backend), conn)
+			a.pins().Give(a.backend, a.rt.Target.TLSOf(a.backend), conn)
 			return
 		}
 		conn.Close()
@@ -441,7 +441,7 @@ func (a *attempt) relay(conn net.Conn, answer *answered) {
 // hostHint guesses why a backend refuses a page: many servers compare its Origin
 // with the Host that they were asked for.
 func (a *attempt) hostHint(status int) string {
-	sent := a.rt.policy.RequestHost(a.asks(), a.backend)
+	sent := a.rt.Policy.RequestHost(a.asks(), a.backend)
 	if status != http.StatusForbidden || a.r.Header.Get("Origin") == "" || strings.EqualFold(sent, a.r.Host) {
 		return ""
 	}
@@ -504,11 +504,11 @@ func (a *attempt) tell101(conn net.Conn, resp *http.Response) error {
 // head101 is the 101 as the client gets it.
 func (a *attempt) head101(resp *http.Response) []byte {
 	upgrade := resp.Header.Get("Upgrade")
-	a.rt.policy.ResponseHeader(resp.Header)
+	a.rt.Policy.ResponseHeader(resp.Header)
 	resp.Header.Set("Connection", "Upgrade")
 	resp.Header.Set("Upgrade", upgrade)
 	dropEmpty(resp.Header, "Sec-Websocket-Protocol", "Sec-Websocket-Extensions")
-	if a.rt.to.pool.SetsCookies() {
+	if a.rt.Target.Pool.SetsCookies() {
 		a.stick(resp.Header)
 	}
 	var b bytes.Buffer
@@ -540,7 +540,7 @@ func (a *attempt) spec(answer *answered) tunnel.Spec {
 		Backend:   answer.endpoint(nil),
 		WebSocket: a.isWebSocket(),
 		RSV:       answer.agreed.RSV,
-		Limits:    a.rt.tunnelLimits(),
+		Limits:    a.rt.NewTunnelLimits(),
 		Meter:     a.backend.Meter(),
 		Done:      story.closed,
 	}

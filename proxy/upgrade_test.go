@@ -11,6 +11,8 @@ import (
 
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
+	"github.com/tunnelform/tunnelform/proxy/internal/routing"
+	"github.com/tunnelform/tunnelform/proxy/internal/routing/routingtest"
 )
 
 // TestRoutedAgainKnocksOnce: an attempt that comes just as the routes change is
@@ -25,9 +27,9 @@ func TestRoutedAgainKnocksOnce(t *testing.T) {
 		"another": "routes: {s: {match: {path_prefix: /r}, to: \"internal://echo\", " + once + "}}\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			old := table(t, nil, before)
+			old := routingtest.Build(t, nil, before)
 			now := old
-			s := NewServer(Options{Current: func() *Table { return now }, Log: slog.New(slog.DiscardHandler)})
+			s := NewServer(Options{Current: func() *routing.Table { return now }, Log: slog.New(slog.DiscardHandler)})
 			knock := func() error {
 				r := httptest.NewRequest(http.MethodGet, "/r", nil)
 				r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {websocket}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="}}
@@ -39,7 +41,7 @@ func TestRoutedAgainKnocksOnce(t *testing.T) {
 				defer a.withdraw()
 				return a.admit()
 			}
-			now = table(t, old, after)
+			now = routingtest.Build(t, old, after)
 			if err := knock(); err != nil {
 				t.Fatalf("the first was refused: %v", err)
 			}
@@ -54,8 +56,8 @@ func TestRoutedAgainKnocksOnce(t *testing.T) {
 
 // TestLongestClose: an open tunnel has its limit from the routes of its handshake.
 func TestLongestClose(t *testing.T) {
-	now := table(t, nil, "routes: {r: {to: \"internal://echo\", drain: {close_timeout: 7s}}}\n")
-	s := NewServer(Options{Current: func() *Table { return now }, Log: slog.New(slog.DiscardHandler)})
+	now := routingtest.Build(t, nil, "routes: {r: {to: \"internal://echo\", drain: {close_timeout: 7s}}}\n")
+	s := NewServer(Options{Current: func() *routing.Table { return now }, Log: slog.New(slog.DiscardHandler)})
 	if got := s.longestClose(); got != 7*time.Second {
 		t.Errorf("%v without tunnels, want the route's", got)
 	}

@@ -204,7 +204,7 @@ func (v *visit) admit() {
 
 // visits says whether the attempt can be made on a loop at all.
 func (a *attempt) visits() bool {
-	return a.rt.to.direct && !a.rt.redials && !a.rt.to.pool.HasQueue() && !h1.LogsIn(a.r.Header)
+	return a.rt.Target.Direct && !a.rt.Redials && !a.rt.Target.Pool.HasQueue() && !h1.LogsIn(a.r.Header)
 }
 
 // ask connects to the backend and sends the handshake. Connecting on the same
@@ -226,7 +226,7 @@ func (v *visit) ask() {
 		return
 	}
 	if v.far = far; n == 0 {
-		v.within(v.rt.policy.ConnectTimeout, func() { v.failed(v.dialError(context.DeadlineExceeded)) })
+		v.within(v.rt.Policy.ConnectTimeout, func() { v.failed(v.dialError(context.DeadlineExceeded)) })
 	}
 	v.sent(n)
 }
@@ -239,7 +239,7 @@ func (v *visit) sent(n int) {
 		return
 	}
 	v.reached = true
-	v.within(v.rt.handshakeTimeout, func() {
+	v.within(v.rt.HandshakeTimeout, func() {
 		v.failed(fmt.Errorf("reading the handshake's answer: %w", os.ErrDeadlineExceeded))
 	})
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
+	"github.com/tunnelform/tunnelform/proxy/internal/routing"
+	"github.com/tunnelform/tunnelform/proxy/internal/routing/routingtest"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
@@ -27,7 +29,7 @@ type visited struct {
 	*listen.Socket
 	handler *handler
 	visits  chan *visit
-	now     atomic.Pointer[Table]
+	now     atomic.Pointer[routing.Table]
 	look    atomic.Pointer[func()] // before each look at the current Table; nil is nothing
 }
 
@@ -46,13 +48,13 @@ func (h visitHandler) ServeOnLoop(s *listen.Socket, fd int, peer netip.AddrPort)
 func visitable(t *testing.T, routes string) *visited {
 	t.Helper()
 	k := &visited{visits: make(chan *visit, 10)}
-	k.now.Store(table(t, nil, "listeners: {w: {address: \"127.0.0.1:0\"}}\n"+routes))
+	k.now.Store(routingtest.Build(t, nil, "listeners: {w: {address: \"127.0.0.1:0\"}}\n"+routes))
 	log := slog.New(slog.DiscardHandler)
 	k.handler = newHandler(Deps{Current: k.current, Engine: tunnel.New(), Tunnels: drain.NewGroup(), Log: log, Counters: new(Counters)})
-	for _, l := range k.now.Load().listeners {
+	for _, l := range k.now.Load().Listeners() {
 		var err error
 		k.Socket, err = listen.New(l, listen.Options{
-			Config:  func(key string) *listen.Config { return k.current().listeners[key] },
+			Config:  func(key string) *listen.Config { return k.current().Listener(key) },
 			Handler: visitHandler{k.handler, k.visits},
 			Log:     log,
 		})
@@ -76,7 +78,7 @@ func visitable(t *testing.T, routes string) *visited {
 	return k
 }
 
-func (k *visited) current() *Table {
+func (k *visited) current() *routing.Table {
 	if look := k.look.Load(); look != nil {
 		(*look)()
 	}
@@ -142,15 +144,15 @@ func TestVisitsAreNotToWait(t *testing.T) {
 	pools := "pools: {full: {backends: {b: {url: \"ws://" + closed + "\", max_tunnels: 1}}, queue: {length: 9, wait: 1h}}}\n"
 	k := visitable(t, pools+"routes: {r: {to: \"ws://"+closed+"\"}}\n")
 	old := k.now.Load()
-	new := table(t, old, "listeners: {w: {address: \"127.0.0.1:0\"}}\n"+pools+"routes: {r: {to: \"pool://full\"}}\n")
-	taken, err := new.routes[0].to.pool.Pick(upstream.Choice{Tunnel: true})
+	new := routingtest.Build(t, old, "listeners: {w: {address: \"127.0.0.1:0\"}}\n"+pools+"routes: {r: {to: \"pool://full\"}}\n")
+	taken, err := new.Route("r").Target.Pool.Pick(upstream.Choice{Tunnel: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	reloaded := make(chan struct{})
 	var once sync.Once
 	look := func() {
-		if old.routes[0].counts.Tunnels.Open() > 0 { // the visit has a place under the old routes
+		if old.Route("r").Counts.Tunnels.Open() > 0 { // the visit has a place under the old routes
 			once.Do(func() { k.now.Store(new); close(reloaded) })
 		}
 	}

@@ -1,4 +1,4 @@
-package proxy
+package routing
 
 import (
 	"fmt"
@@ -91,13 +91,13 @@ func TestWhatAReloadDoesToTunnels(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			old := table(t, nil, baseRoutes)
 			new := table(t, old, tt.routes)
-			renamed := compare(old, new).Renamed
+			renamed := Compare(old, new).Renamed
 			for _, tunnel := range []struct {
 				facts drain.Facts
 				want  string
 			}{{chatTunnel, tt.chat}, {liveTunnel, tt.live}} {
 				got := ""
-				switch v := new.judge(tunnel.facts, renamed); {
+				switch v := new.Evaluate(tunnel.facts, renamed); {
 				case v.Drain && v.Forbidden:
 					got = "forbid"
 				case v.Drain && v.Move:
@@ -128,7 +128,7 @@ routes:
   edited: {match: {path: /edited}, respond: {body: x}}
   fresh: {match: {path: /fresh}, respond: {}}
 `)
-	c := compare(old, new)
+	c := Compare(old, new)
 	got := fmt.Sprint(c.Added, c.Changed, c.Removed, c.Renamed)
 	if want := "[fresh] [edited] [gone] map[before:after]"; got != want {
 		t.Errorf("compare = %s, want %s", got, want)
@@ -141,10 +141,10 @@ func TestWhatOutlivesAReload(t *testing.T) {
 	if old.backends[liveTunnel.Backend] != new.backends[liveTunnel.Backend] {
 		t.Error("the backend's counts are lost although its pool and URL stayed")
 	}
-	if old.byName["live"].counts != new.byName["live"].counts {
+	if old.byName["live"].Counts != new.byName["live"].Counts {
 		t.Error("the route's counts are lost although its name stayed")
 	}
-	if old.byName["chat"].counts != new.byName["talk"].counts {
+	if old.byName["chat"].Counts != new.byName["talk"].Counts {
 		t.Error("the route's counts are lost in a rename")
 	}
 }

@@ -1,13 +1,12 @@
-package proxy
+package routing
 
-// The Table: everything one generation of the routes file says, ready to serve.
+// From a Set to a Table. A builder has one method for each section of the file.
 
 import (
 	"context"
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/discovery"
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
@@ -18,38 +17,9 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-// Table is what to serve: immutable, safe for concurrent use, made by Build.
-type Table struct {
-	tree      *match.Tree
-	routes    []*route // by the tree's index
-	byName    map[string]*route
-	listeners map[string]*listen.Config // by their Key
-	trusted   trust
-	shutdown  shutdown
-	direct    bool // some destination is, of a route that does not redial: visits are worth while
-	backends  map[upstream.BackendKey]*upstream.Backend
-	pools     map[string]*upstream.Pool
-	secret    []byte                                     // of sticky cookies without one of their own
-	tlsKeys   map[*upstream.Backend][]string             // the TLS settings each backend is reached with
-	health    map[*upstream.Backend]upstream.HealthCheck // of each member of a pool
-
-	discoveries map[string]*discovery.Rule // by pool, of those whose members are found
-	rebalance   map[string]*rebalanceRule  // by pool
-	former      former
-}
-
-// shutdown is what SIGTERM does, as routefile.Shutdown says.
-type shutdown struct {
-	delay  time.Duration // not ready, still accepting
-	policy drain.Policy
-}
-
-// Routes is how many routes there are.
-func (t *Table) Routes() int { return len(t.routes) }
-
-// Build makes a Table of a checked set. What outlives reloads (backends, pools'
-// places, counts) is taken over from prev, which may be nil and is not changed.
-// Build reads certificates and dials nothing; its error is routefile.Errors.
+// Build makes a Table of a checked set. It takes over from prev what outlives reloads
+// (backends, places in queues, counts); prev may be nil and is not changed. Build reads
+// certificates and dials nothing. Its error is routefile.Errors.
 func Build(set *routefile.Set, prev *Table) (*Table, error) {
 	return BuildContext(context.Background(), set, prev)
 }
@@ -65,9 +35,9 @@ func BuildContext(ctx context.Context, set *routefile.Set, prev *Table) (*Table,
 		prev: prev,
 		tls:  make(map[upstream.TLSFiles]loadedTLS),
 
-		built: make(map[*routefile.Settings]*settings),
+		built: make(map[*routefile.Settings]*Settings),
 		table: &Table{
-			byName:    make(map[string]*route, len(set.Routes)),
+			byName:    make(map[string]*Route, len(set.Routes)),
 			listeners: make(map[string]*listen.Config, len(set.Listeners)),
 			trusted:   set.TrustedProxies,
 			backends:  make(map[upstream.BackendKey]*upstream.Backend),
@@ -77,7 +47,7 @@ func BuildContext(ctx context.Context, set *routefile.Set, prev *Table) (*Table,
 			health:    make(map[*upstream.Backend]upstream.HealthCheck),
 
 			discoveries: make(map[string]*discovery.Rule),
-			rebalance:   make(map[string]*rebalanceRule),
+			rebalance:   make(map[string]*RebalanceRule),
 		},
 	}
 	b.listeners()
@@ -93,16 +63,16 @@ func BuildContext(ctx context.Context, set *routefile.Set, prev *Table) (*Table,
 	if len(b.errs) > 0 {
 		return nil, routefile.Merge(b.errs)
 	}
-	renamed := compare(b.prev, b.table).Renamed
+	renamed := Compare(b.prev, b.table).Renamed
 	b.followRenames(renamed)
-	b.table.former = formerOf(b.prev, b.table, renamed)
+	b.table.retired = retiredOf(b.prev, b.table, renamed)
 	return b.table, nil
 }
 
 // followRenames lets a renamed route keep its counts.
 func (b *builder) followRenames(renamed map[string]string) {
 	for from, to := range renamed {
-		b.table.byName[to].counts = b.prev.byName[from].counts
+		b.table.byName[to].Counts = b.prev.byName[from].Counts
 	}
 }
 
@@ -112,8 +82,8 @@ type builder struct {
 	set   *routefile.Set
 	prev  *Table
 	table *Table
-	tls   map[upstream.TLSFiles]loadedTLS // each set of files is read once
-	built map[*routefile.Settings]*settings
+	tls   map[upstream.TLSFiles]loadedTLS   // each set of files is read once
+	built map[*routefile.Settings]*Settings // each is compiled once
 	errs  routefile.Errors
 }
 
@@ -169,7 +139,7 @@ func (b *builder) pools() {
 		for _, key := range slices.Sorted(maps.Keys(p.Backends)) {
 			backend := p.Backends[key]
 			members = append(members, upstream.Member{
-				Backend:  b.backend(identityOf(name, &backend.URL)),
+				Backend:  b.backend(backendKey(name, &backend.URL)),
 				Name:     key,
 				Route:    backend.Route,
 				Weight:   backend.Weight,
@@ -199,7 +169,7 @@ func (b *builder) pools() {
 			continue
 		}
 		if r := p.Rebalance; r != nil {
-			b.table.rebalance[name] = &rebalanceRule{within: r.Within, tolerance: r.Tolerance}
+			b.table.rebalance[name] = &RebalanceRule{Within: r.Within, Tolerance: r.Tolerance}
 		}
 		if q := p.Queue; q != nil {
 			pool.SetQueue(upstream.Queue{Length: q.Length, Wait: q.Wait})
@@ -208,8 +178,8 @@ func (b *builder) pools() {
 	}
 }
 
-// backend is the backend of that identity: the one of the Table before, with
-// all that is known of it, or a new one.
+// backend is the backend with that key: the one of the Table before, with all that is
+// known of it, or a new one.
 func (b *builder) backend(id upstream.BackendKey) *upstream.Backend {
 	if known := b.table.backends[id]; known != nil {
 		return known
@@ -219,15 +189,15 @@ func (b *builder) backend(id upstream.BackendKey) *upstream.Backend {
 		backend = b.prev.discoveredBackend(id)
 	}
 	if backend == nil {
-		backend = b.prev.former.backend(id)
+		backend = b.prev.retired.backend(id)
 	}
 	b.table.backends[id] = backend
 	return backend
 }
 
-// identityOf names the backend of a target. pool is the pool's name, or the
+// backendKey is the key of a target's backend. pool is the pool's name, or the
 // route's for a target written in place.
-func identityOf(pool string, target *routefile.Target) upstream.BackendKey {
+func backendKey(pool string, target *routefile.Target) upstream.BackendKey {
 	return upstream.BackendKey{Pool: pool, Scheme: target.Scheme, Authority: target.Host}
 }
 
@@ -235,13 +205,13 @@ func (b *builder) routes() {
 	names := slices.Sorted(maps.Keys(b.set.Routes))
 	rules := make([]match.Rule, 0, len(names))
 	for _, name := range names {
-		said := b.set.Routes[name]
-		built, err := b.route(said)
+		spec := b.set.Routes[name]
+		built, err := b.route(spec)
 		if err != nil {
-			b.fail(said.Route.Pos, "routes."+name, fmt.Sprintf("route %q", name), err)
+			b.fail(spec.Route.Pos, "routes."+name, fmt.Sprintf("route %q", name), err)
 			continue
 		}
-		rules = append(rules, said.Rule())
+		rules = append(rules, spec.Rule())
 		b.table.routes = append(b.table.routes, built)
 		b.table.byName[name] = built
 	}
@@ -250,8 +220,8 @@ func (b *builder) routes() {
 		return // as BuildContext notices
 	}
 	for _, p := range problems {
-		said := b.set.Routes[p.Rule]
-		b.fail(said.Route.Pos, "routes."+p.Rule+".match."+p.Field, fmt.Sprintf("route %q", p.Rule), fmt.Errorf("%s", p.Text))
+		spec := b.set.Routes[p.Rule]
+		b.fail(spec.Route.Pos, "routes."+p.Rule+".match."+p.Field, fmt.Sprintf("route %q", p.Rule), fmt.Errorf("%s", p.Text))
 	}
 	b.table.tree = tree
 }
@@ -274,9 +244,9 @@ func (b *builder) readTLS(files upstream.TLSFiles) (upstream.TLS, error) {
 }
 
 func (b *builder) shutdown() {
-	b.table.shutdown = shutdown{
-		delay: max(b.set.Shutdown.Delay, 0),
-		policy: drain.Policy{
+	b.table.shutdown = Shutdown{
+		Delay: max(b.set.Shutdown.Delay, 0),
+		Policy: drain.Policy{
 			Window: max(b.set.Shutdown.Window, 0),
 			Code:   1001,
 			Reason: "the proxy is stopping",

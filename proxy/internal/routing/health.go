@@ -1,13 +1,10 @@
-package proxy
+package routing
 
-// How a Table's backends are probed and judged, and what the log says when a verdict
-// changes.
+// How a Table's backends are probed and judged.
 
 import (
-	"context"
 	"encoding/hex"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"regexp"
 
@@ -40,10 +37,10 @@ func (b *builder) healthChecks() {
 func (b *builder) probeTLS() map[*upstream.Backend]upstream.TLS {
 	first := make(map[*upstream.Backend]upstream.TLS)
 	for _, rt := range b.table.routes {
-		if rt.to == nil {
+		if rt.Target == nil {
 			continue
 		}
-		for backend, t := range rt.to.tls {
+		for backend, t := range rt.Target.tls {
 			if _, known := first[backend]; !known {
 				first[backend] = t
 			}
@@ -111,47 +108,4 @@ func buildHeader(list []routefile.Header) http.Header {
 		h.Add(line.Name, line.Value)
 	}
 	return h
-}
-
-func (s *Server) checkHealth(t *Table) {
-	for backend, h := range t.health {
-		backend.CheckHealth(h, s.healthChanged)
-	}
-}
-
-// retirePools sends requests that wait at a pool to the one that has replaced it.
-func retirePools(old, new *Table) {
-	for name, pool := range old.pools {
-		if new.pools[name] != pool {
-			pool.Retire()
-		}
-	}
-}
-
-// stopHealthChecks ends discovery too.
-func (s *Server) stopHealthChecks() {
-	for _, backend := range s.current().backends {
-		backend.Close()
-	}
-	s.discovery.Stop()
-}
-
-// healthChanged writes a change of a backend's health to the log, and lets its pool
-// rebalance when it is back.
-func (s *Server) healthChanged(b *upstream.Backend, e health.Event) {
-	level := slog.LevelWarn
-	if e.Up() {
-		level = slog.LevelInfo
-	}
-	attrs := []slog.Attr{slog.String("backend", b.Key().String())}
-	if e.For > 0 {
-		attrs = append(attrs, slog.Float64("seconds", e.For.Seconds()))
-	}
-	if e.Err != nil {
-		attrs = append(attrs, slog.String("error", e.Err.Error()))
-	}
-	s.log.LogAttrs(context.Background(), level, "backend "+string(e.Change), attrs...)
-	if e.Up() {
-		s.rebalance(b.Key().Pool)
-	}
 }

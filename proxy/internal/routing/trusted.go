@@ -1,12 +1,11 @@
-package proxy
+package routing
 
-// Who is asking: the peer's address, or the one that trusted proxies report.
+// What trusted proxies report about the client of a request.
 
 import (
 	"cmp"
 	"fmt"
 	"iter"
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -17,10 +16,10 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
 )
 
-// trust is the set of networks whose X-Forwarded-* and Forwarded are believed.
-type trust []netip.Prefix
+// Trusted is the set of networks whose X-Forwarded-* and Forwarded are believed.
+type Trusted []netip.Prefix
 
-func (t trust) contains(a netip.Addr) bool {
+func (t Trusted) Contains(a netip.Addr) bool {
 	for _, p := range t {
 		if p.Contains(a) {
 			return true
@@ -29,11 +28,11 @@ func (t trust) contains(a netip.Addr) bool {
 	return false
 }
 
-// reported reads what the trusted proxies say about a request of peer's, in
+// Reported reads what the trusted proxies say about a request of peer's, in
 // X-Forwarded-* and in Forwarded. Where both speak they must agree: a proxy that
 // keeps one of them may pass on the other as its client wrote it.
-func (t trust) reported(peer netip.Addr, h http.Header) (forward.Reported, error) {
-	if !t.contains(peer) {
+func (t Trusted) Reported(peer netip.Addr, h http.Header) (forward.Reported, error) {
+	if !t.Contains(peer) {
 		return forward.Reported{}, nil
 	}
 	x, f := t.xForwarded(h), t.forwarded(h)
@@ -80,19 +79,19 @@ func (r report) client() netip.Addr {
 
 // add takes one hop's node. It says whether the walk goes on: an entry is as
 // good as the proxy that wrote it, which is the hop that the entry before names.
-func (t trust) add(r *report, node string) bool {
+func (t Trusted) add(r *report, node string) bool {
 	r.named = true
 	a, ok := forwardedAddr(node)
 	if ok {
 		r.addrs = append(r.addrs, a)
 	}
-	return ok && t.contains(a)
+	return ok && t.Contains(a)
 }
 
 // xForwarded reads X-Forwarded-For from its end. Proxies either replace
 // X-Forwarded-Proto and -Host or append to them: of several values the one as
 // far from the end as the walk has come is the outermost trusted proxy's.
-func (t trust) xForwarded(h http.Header) report {
+func (t Trusted) xForwarded(h http.Header) report {
 	var r report
 	hops := 0
 	for node := range fromTheEnd(h["X-Forwarded-For"], cutComma) {
@@ -108,7 +107,7 @@ func (t trust) xForwarded(h http.Header) report {
 
 // forwarded reads Forwarded from its end. What an outer proxy says of proto and
 // host goes before what an inner one says.
-func (t trust) forwarded(h http.Header) report {
+func (t Trusted) forwarded(h http.Header) report {
 	var r report
 	for text := range fromTheEnd(h["Forwarded"], forward.CutElement) {
 		if strings.TrimSpace(text) == "" {
@@ -205,27 +204,4 @@ func isNodePort(s string) bool {
 		return ok
 	}
 	return ok && len(s) > 1 && s[0] == '_'
-}
-
-// peerAddr reads http.Request.RemoteAddr. The peer of a unix socket has no
-// address: the zero Addr, which is in no network.
-func peerAddr(remote string) netip.AddrPort {
-	ap, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.AddrPort{}
-	}
-	return plainAddr(ap)
-}
-
-// connAddr is peerAddr of a connection.
-func connAddr(conn net.Conn) netip.AddrPort {
-	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
-	if !ok {
-		return netip.AddrPort{}
-	}
-	return plainAddr(tcp.AddrPort())
-}
-
-func plainAddr(ap netip.AddrPort) netip.AddrPort {
-	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
 }

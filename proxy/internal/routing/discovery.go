@@ -1,4 +1,4 @@
-package proxy
+package routing
 
 // The routes file's rules for pools whose members are discovered.
 
@@ -17,7 +17,7 @@ func (b *builder) discoveries() {
 		if p.Resolve == nil {
 			continue
 		}
-		tls := b.discoveredTLS(name)
+		tls := b.tlsOfDiscovered(name)
 		health, err := buildHealthCheck(p.Health, tls[0])
 		if err != nil {
 			b.fail(p.Pos, "pools."+name+".health", fmt.Sprintf("pool %q", name), err)
@@ -49,11 +49,11 @@ func buildDiscovery(r *routefile.Resolve) *discovery.Rule {
 	return rule
 }
 
-// discoveredTLS is how routes speak TLS to the pool's members; probes use the first.
-func (b *builder) discoveredTLS(pool string) (all []upstream.TLS) {
+// tlsOfDiscovered is how routes speak TLS to the pool's members; probes use the first.
+func (b *builder) tlsOfDiscovered(pool string) (all []upstream.TLS) {
 	for _, rt := range b.table.routes {
-		if rt.to != nil && rt.to.pool == b.table.pools[pool] {
-			all = append(all, rt.to.found)
+		if rt.Target != nil && rt.Target.Pool == b.table.pools[pool] {
+			all = append(all, rt.Target.discoveredTLS)
 		}
 	}
 	if len(all) == 0 {
@@ -85,7 +85,7 @@ func (b *builder) registry(pool string) *discovery.Registry {
 		return before.Registry
 	}
 	known := make(map[upstream.BackendKey]*upstream.Backend)
-	for _, backends := range []map[upstream.BackendKey]*upstream.Backend{b.prev.former.backends, b.prev.backends} {
+	for _, backends := range []map[upstream.BackendKey]*upstream.Backend{b.prev.retired.backends, b.prev.backends} {
 		for key, backend := range backends {
 			if key.Pool == pool {
 				known[key] = backend
@@ -111,19 +111,11 @@ func (t *Table) discoveredBackend(key upstream.BackendKey) *upstream.Backend {
 	return nil
 }
 
-// lists says whether the routes file lists this very backend.
-func (t *Table) lists(b *upstream.Backend) bool { return t.backends[b.Key()] == b }
+// Lists says whether the routes file lists this very backend.
+func (t *Table) Lists(b *upstream.Backend) bool { return t.backends[b.Key()] == b }
 
 // discovers says whether b is a member of a pool whose members are discovered.
 func (t *Table) discovers(b *upstream.Backend) bool {
 	key := b.Key()
 	return t.discoveries[key.Pool] != nil && discovery.MemberOf(t.pools[key.Pool].Members(), key) == b
-}
-
-// tlsOf is how the route speaks TLS to a backend.
-func (d *destination) tlsOf(b *upstream.Backend) upstream.TLS {
-	if t, ok := d.tls[b]; ok {
-		return t
-	}
-	return d.found
 }

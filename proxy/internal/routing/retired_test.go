@@ -1,4 +1,4 @@
-package proxy
+package routing
 
 import (
 	"net/netip"
@@ -30,7 +30,7 @@ func TestReturnedBackendCounts(t *testing.T) {
 	if back.Tunnels() != 0 {
 		t.Errorf("the returned backend counts %d tunnels after the end of the last, wanted 0", back.Tunnels())
 	}
-	if n := len(table(t, gone, away).former.backends); n != 0 {
+	if n := len(table(t, gone, away).retired.backends); n != 0 {
 		t.Errorf("%d backends are remembered without a tunnel", n)
 	}
 }
@@ -39,16 +39,16 @@ func TestReturnedBackendCounts(t *testing.T) {
 func TestReturnedRouteCounts(t *testing.T) {
 	client := netip.MustParseAddr("192.0.2.1")
 	first := table(t, nil, baseRoutes)
-	before := first.byName["chat"].counts
+	before := first.byName["chat"].Counts
 	if err := before.Tunnels.Admit(limits.TunnelLimits{}, client, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	gone := table(t, table(t, first, away), away)
-	if now := table(t, gone, baseRoutes).byName["chat"].counts; now != before {
+	if now := table(t, gone, baseRoutes).byName["chat"].Counts; now != before {
 		t.Error("the returned route counts anew")
 	}
 	before.Tunnels.Release(client)
-	if n := len(table(t, gone, away).former.counts); n != 0 {
+	if n := len(table(t, gone, away).retired.counts); n != 0 {
 		t.Errorf("%d routes are remembered without a tunnel", n)
 	}
 }
@@ -66,11 +66,11 @@ routes:
 	first := table(t, nil, named)
 	second := table(t, first, renamed)
 	both := table(t, second, renamed+`  first: {match: {path: /other}, to: "internal://echo"}`+"\n")
-	counts := first.byName["first"].counts
-	if second.byName["second"].counts != counts || both.byName["second"].counts != counts {
+	counts := first.byName["first"].Counts
+	if second.byName["second"].Counts != counts || both.byName["second"].Counts != counts {
 		t.Error("the renamed route counts anew")
 	}
-	if both.byName["first"].counts == counts {
+	if both.byName["first"].Counts == counts {
 		t.Error("the new route of the old name has the renamed one's counts")
 	}
 }

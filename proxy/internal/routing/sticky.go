@@ -1,7 +1,6 @@
-package proxy
+package routing
 
-// How a pool's clients are bound to its backends, in the words of the routes
-// file, and the cookie that an answer carries for it.
+// How a pool's clients are bound to its backends.
 
 import (
 	"bytes"
@@ -94,13 +93,4 @@ func cookieSecure(s routefile.Switch) upstream.CookieSecure {
 		return upstream.SecureNever
 	}
 	return upstream.SecureAsAsked
-}
-
-// stick adds the cookie that brings the client back to the backend which has
-// answered, behind whatever the route does to the answer's headers: it is the
-// proxy's, not the application's.
-func (x *exchange) stick(h http.Header) {
-	if line := x.rt.to.pool.SetCookie(x.choice(false), x.backend, x.asks().Proto() == "https"); line != "" {
-		h.Add("Set-Cookie", line)
-	}
 }

@@ -1,4 +1,4 @@
-package proxy
+package routing
 
 import (
 	"net/http"
@@ -8,7 +8,7 @@ import (
 )
 
 func TestClientBehindTrustedProxies(t *testing.T) {
-	trusted := trust{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+	trusted := Trusted{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 	tests := []struct {
 		name string
 		peer string
@@ -40,18 +40,22 @@ func TestClientBehindTrustedProxies(t *testing.T) {
 	}
 }
 
-func clientOf(t *testing.T, trusted trust, peer string, h http.Header) string {
+func clientOf(t *testing.T, trusted Trusted, peer string, h http.Header) string {
 	t.Helper()
-	x := exchange{peer: netip.AddrPortFrom(netip.MustParseAddr(peer), 1), r: &http.Request{Header: h}}
-	if err := x.identify(trusted); err != nil {
+	addr := netip.MustParseAddr(peer)
+	got, err := trusted.Reported(addr, h)
+	if err != nil {
 		t.Error(err)
 	}
-	return x.client.String()
+	if len(got.For) > 0 {
+		addr = got.For[0]
+	}
+	return addr.String()
 }
 
 // TestForwardedOfTrustedProxies: Forwarded is walked as X-Forwarded-* are.
 func TestForwardedOfTrustedProxies(t *testing.T) {
-	trusted := trust{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+	trusted := Trusted{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 	for _, tt := range []struct {
 		header            string
 		want, proto, host string
@@ -96,12 +100,12 @@ func TestForwardedOfTrustedProxies(t *testing.T) {
 		{"Forwarded: proto=https\nX-Forwarded-For: 198.51.100.7", "198.51.100.7", "https", ""},
 		{"Forwarded: for=198.51.100.7\nX-Forwarded-Proto: https", "198.51.100.7", "https", ""},
 	} {
-		x := exchange{peer: netip.MustParseAddrPort("10.0.0.1:1"), r: &http.Request{Header: headerOf(tt.header)}}
-		if err := x.identify(trusted); err != nil {
+		got, err := trusted.Reported(netip.MustParseAddr("10.0.0.1"), headerOf(tt.header))
+		if err != nil {
 			t.Errorf("%q: %v", tt.header, err)
 		}
-		if got := x.reported; x.client.String() != tt.want || got.Proto != tt.proto || got.Host != tt.host {
-			t.Errorf("%q: client %v, proto %q, host %q, want %s, %q, %q", tt.header, x.client, got.Proto, got.Host, tt.want, tt.proto, tt.host)
+		if client := clientOf(t, trusted, "10.0.0.1", headerOf(tt.header)); client != tt.want || got.Proto != tt.proto || got.Host != tt.host {
+			t.Errorf("%q: client %v, proto %q, host %q, want %s, %q, %q", tt.header, client, got.Proto, got.Host, tt.want, tt.proto, tt.host)
 		}
 		if got := clientOf(t, trusted, "192.0.2.1", headerOf(tt.header)); got != "192.0.2.1" {
 			t.Errorf("%q of a stranger: client %s", tt.header, got)
@@ -110,7 +114,7 @@ func TestForwardedOfTrustedProxies(t *testing.T) {
 }
 
 func TestContradictingProxies(t *testing.T) {
-	trusted := trust{netip.MustParsePrefix("10.0.0.0/8")}
+	trusted := Trusted{netip.MustParsePrefix("10.0.0.0/8")}
 	for _, text := range []string{
 		"Forwarded: for=198.51.100.7\nX-Forwarded-For: 198.51.100.8",
 		"Forwarded: for=_hidden\nX-Forwarded-For: 198.51.100.8",
@@ -120,10 +124,10 @@ func TestContradictingProxies(t *testing.T) {
 		"Forwarded: for=198.51.100.7;host=a\nX-Forwarded-Host: b",
 		"Forwarded: nonsense\nX-Forwarded-For: 198.51.100.7",
 	} {
-		if got, err := trusted.reported(netip.MustParseAddr("10.0.0.1"), headerOf(text)); err == nil {
+		if got, err := trusted.Reported(netip.MustParseAddr("10.0.0.1"), headerOf(text)); err == nil {
 			t.Errorf("%q: got %+v", text, got)
 		}
-		if _, err := trusted.reported(netip.MustParseAddr("192.0.2.1"), headerOf(text)); err != nil {
+		if _, err := trusted.Reported(netip.MustParseAddr("192.0.2.1"), headerOf(text)); err != nil {
 			t.Errorf("%q of a stranger: %v", text, err)
 		}
 	}
@@ -136,18 +140,4 @@ func headerOf(text string) http.Header {
 		h.Add(name, value)
 	}
 	return h
-}
-
-func TestPeerAddr(t *testing.T) {
-	for remote, want := range map[string]string{
-		"192.0.2.1:4711":          "192.0.2.1",
-		"[::ffff:192.0.2.1]:4711": "192.0.2.1",
-		"[fe80::1%eth0]:4711":     "fe80::1",
-		"@":                       "invalid IP",
-		"":                        "invalid IP",
-	} {
-		if got := peerAddr(remote).Addr().String(); got != want {
-			t.Errorf("peerAddr(%q) = %v, want %v", remote, got, want)
-		}
-	}
 }

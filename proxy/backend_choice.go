@@ -1,0 +1,86 @@
+package proxy
+
+// Which backend a request goes to, and waiting for one.
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+)
+
+// choice is the question that the exchange puts to its route's pool.
+func (x *exchange) choice(tunnel bool) upstream.Choice {
+	return upstream.Choice{Tunnel: tunnel, Client: x.client, Request: x.r, Captures: &x.captures, Exclude: x.tried, Ticket: &x.ticket}
+}
+
+// pick asks the route's pool for a backend, and waits for one where the pool
+// lets it, unless others have been tried: then the client has waited enough.
+func (x *exchange) pick(tunnel bool) (*upstream.Backend, error) {
+	if b, ok := x.pins().Pick(x.rt.Target.Pool, x.choice(tunnel)); ok {
+		return b, nil
+	}
+	if len(x.tried) > 0 {
+		return x.rt.Target.Pool.Pick(x.choice(tunnel))
+	}
+	ctx, cancel := context.WithCancel(x.r.Context())
+	defer cancel()
+	if !tunnel && x.gate != nil && x.rt.Target.Pool.HasQueue() {
+		go x.leaveQueue(ctx, cancel)
+	}
+	b, err := x.rt.Target.Pool.PickOrWait(ctx, x.choice(tunnel))
+	if errors.Is(err, context.Canceled) {
+		err = forward.ErrClientGone
+	}
+	return b, err
+}
+
+// lookForEnd is how often the client of a request that waits in a queue is looked
+// after.
+const lookForEnd = 100 * time.Millisecond
+
+// leaveQueue takes a request out of its queue when its client has gone, or has ended
+// its side, which is how most go: nobody is to be asked for it then.
+func (x *exchange) leaveQueue(ctx context.Context, leave func()) {
+	ticker := time.NewTicker(lookForEnd)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if tunnel.Gone(x.gate.NetConn(), true) {
+				leave()
+				return
+			}
+		}
+	}
+}
+
+// noBackend says what it means that the pool has no backend: upstream.ErrReplaced stays
+// what it is, a client that left while it waited is forward.ErrClientGone, and
+// everything else a *refusal.
+func (x *exchange) noBackend(err error) error {
+	switch {
+	case errors.Is(err, upstream.ErrReplaced):
+		return err
+	case errors.Is(err, forward.ErrClientGone), x.r.Context().Err() != nil:
+		return forward.ErrClientGone
+	case errors.Is(err, upstream.ErrFull):
+		return refuse(http.StatusServiceUnavailable, "all backends are at capacity", err)
+	}
+	return refuse(http.StatusServiceUnavailable, "no backend is available", err)
+}
+
+// stick adds the cookie that brings the client back to the backend which has
+// answered, behind whatever the route does to the answer's headers: it is the
+// proxy's, not the application's.
+func (x *exchange) stick(h http.Header) {
+	if line := x.rt.Target.Pool.SetCookie(x.choice(false), x.backend, x.asks().Proto() == "https"); line != "" {
+		h.Add("Set-Cookie", line)
+	}
+}

@@ -1,0 +1,29 @@
+package proxy
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream/health"
+)
+
+// healthChanged writes a change of a backend's health to the log, and lets its pool
+// rebalance when it is back.
+func (s *Server) healthChanged(b *upstream.Backend, e health.Event) {
+	level := slog.LevelWarn
+	if e.Up() {
+		level = slog.LevelInfo
+	}
+	attrs := []slog.Attr{slog.String("backend", b.Key().String())}
+	if e.For > 0 {
+		attrs = append(attrs, slog.Float64("seconds", e.For.Seconds()))
+	}
+	if e.Err != nil {
+		attrs = append(attrs, slog.String("error", e.Err.Error()))
+	}
+	s.log.LogAttrs(context.Background(), level, "backend "+string(e.Change), attrs...)
+	if e.Up() {
+		s.rebalance(b.Key().Pool)
+	}
+}

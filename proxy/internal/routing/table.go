@@ -1,0 +1,141 @@
+// Package routing compiles a routes file's Set into an immutable [Table], which says
+// for each request what is to be done with it.
+//
+//	*routefile.Set -Build-> *Table -(swapped by the caller)-> readers
+//
+// Definition and instance are different types. Build (build.go and, by feature, target.go,
+// health.go, sticky.go, discovery.go) reads certificates, takes over from the Table
+// before what must outlive a reload (backends, counts), and fails without side effects. A
+// Table never changes afterwards. [Compare] names what a reload has changed, and
+// [Table.Evaluate] says what that means for an open tunnel.
+//
+// Nothing here listens, dials or answers a request.
+package routing
+
+import (
+	"slices"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/discovery"
+	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+	"github.com/tunnelform/tunnelform/proxy/internal/listen"
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream/health"
+)
+
+// Table is what to serve: immutable, safe for concurrent use, made by Build.
+type Table struct {
+	tree      *match.Tree
+	routes    []*Route // by the tree's index
+	byName    map[string]*Route
+	listeners map[string]*listen.Config // by their Key
+	trusted   Trusted
+	shutdown  Shutdown
+	direct    bool // some target is, of a route that does not redial: handshakes may be made on event loops
+	backends  map[upstream.BackendKey]*upstream.Backend
+	pools     map[string]*upstream.Pool
+	secret    []byte                                     // of sticky cookies without one of their own
+	tlsKeys   map[*upstream.Backend][]string             // the TLS settings each backend is reached with
+	health    map[*upstream.Backend]upstream.HealthCheck // of each member of a pool
+
+	discoveries map[string]*discovery.Rule // by pool, of those whose members are discovered
+	rebalance   map[string]*RebalanceRule  // by pool
+	retired     retired
+}
+
+// Shutdown is what SIGTERM does, as routefile.Shutdown says.
+type Shutdown struct {
+	Delay  time.Duration // not ready, still accepting
+	Policy drain.Policy
+}
+
+// Routes is how many routes there are.
+func (t *Table) Routes() int { return len(t.routes) }
+
+// Route is the route of that name; nil if there is none.
+func (t *Table) Route(name string) *Route { return t.byName[name] }
+
+// Lookup finds the route of a request, and how many bytes of the path its prefix has
+// matched. The route is nil if none matches.
+func (t *Table) Lookup(r *match.Request, c *match.Captures) (rt *Route, matched int) {
+	index := t.tree.Lookup(r, c)
+	if index < 0 {
+		return nil, 0
+	}
+	return t.routes[index], t.tree.PrefixLen(index)
+}
+
+// Trusted are the proxies whose reports about clients are believed.
+func (t *Table) Trusted() Trusted { return t.trusted }
+
+// Listener is the settings of the socket with that key; nil if there is none.
+func (t *Table) Listener(key string) *listen.Config { return t.listeners[key] }
+
+// Listeners are all of them, by key. Not to be changed.
+func (t *Table) Listeners() map[string]*listen.Config { return t.listeners }
+
+// Pools are all of them, by name. Not to be changed.
+func (t *Table) Pools() map[string]*upstream.Pool { return t.pools }
+
+// Backend is the backend that the routes file lists under that key; nil if it does not.
+func (t *Table) Backend(key upstream.BackendKey) *upstream.Backend { return t.backends[key] }
+
+// Discoveries are the rules of the pools whose members are discovered, by pool. Not to
+// be changed.
+func (t *Table) Discoveries() map[string]*discovery.Rule { return t.discoveries }
+
+// RebalanceRules are those of the pools that rebalance, by pool. Not to be changed.
+func (t *Table) RebalanceRules() map[string]*RebalanceRule { return t.rebalance }
+
+// Shutdown is how the Server is to stop.
+func (t *Table) Shutdown() Shutdown { return t.shutdown }
+
+// LongestClose is the longest time that peers of any route have to answer a Close.
+func (t *Table) LongestClose() (longest time.Duration) {
+	for _, rt := range t.routes {
+		longest = max(longest, rt.Tunnel.CloseTimeout)
+	}
+	return longest
+}
+
+// CheckHealth applies the Table's health checks to its backends. changed is called at
+// every change of a backend's health.
+func (t *Table) CheckHealth(changed func(*upstream.Backend, health.Event)) {
+	for backend, h := range t.health {
+		backend.CheckHealth(h, changed)
+	}
+}
+
+// Retire ends what next does not continue: connections to backends that it does not
+// reach, or reaches in another way, and queues of pools that it replaces, whose
+// requests go to the new pool.
+func (t *Table) Retire(next *Table) {
+	for _, backend := range t.backends {
+		switch {
+		case next.Lists(backend):
+			keys := next.tlsKeys[backend]
+			backend.RetainTransports(func(key string) bool { return slices.Contains(keys, key) })
+		case !next.discovers(backend): // one that is discovered belongs to discovery
+			backend.Close()
+		}
+	}
+	for name, pool := range t.pools {
+		if next.pools[name] != pool {
+			pool.Retire()
+		}
+	}
+}
+
+// Close ends the health checks of the Table's backends and closes idle connections.
+func (t *Table) Close() {
+	for _, backend := range t.backends {
+		backend.Close()
+	}
+}
+
+// RebalanceRule is a pool's rebalance. Immutable.
+type RebalanceRule struct {
+	Within    time.Duration // for all of it
+	Tolerance int           // percent of a share
+}
