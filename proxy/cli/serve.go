@@ -157,7 +157,7 @@ func runServe(ctx context.Context, env *Env, log *slog.Logger, flags serveFlags,
 
 // start loads the files for the first time. A signal to stop cancels that, and a second
 // one does not wait for its end. A signal that comes when the files are served already
-// is left for run.
+// is left for run, and so is SIGHUP.
 func (s *service) start(ctx context.Context, signals chan os.Signal) (stopped bool, err error) {
 	starting, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -182,7 +182,8 @@ func (s *service) start(ctx context.Context, signals chan os.Signal) (stopped bo
 			return true, nil
 		case sig := <-signals:
 			switch {
-			case sig == syscall.SIGHUP: // the files are being read
+			case sig == syscall.SIGHUP:
+				s.loop.Kick() // the loop reads again once it runs
 			case stop == nil:
 				stop, stopAt = sig, time.Now()
 				cancel()
