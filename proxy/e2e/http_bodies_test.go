@@ -88,7 +88,7 @@ func TestAnswersExactly(t *testing.T) {
 		"/trailers": keep("HTTP/1.1 200 OK\r\n" + date + "Trailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 42\r\n\r\n"),
 		"/hints":    keep("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\n" + date + "Content-Length: 2\r\n\r\nok"),
 		"/reason":   keep("HTTP/1.1 299 Our Own\r\n" + date + "Content-Length: 0\r\n\r\n"),
-		"/bare":     keep("HTTP/1.1 200 OK\n" + date + "Content-Length: 2\n\nok"),
+		"/bare":     keep("HTTP/1.1 200 OK\n" + strings.TrimSuffix(date, "\r\n") + "\nContent-Length: 2\n\nok"),
 		"/encoded":  keep("HTTP/1.1 200 OK\r\n" + date + "Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\n\x1f\x8b\x00"),
 		"/cookies":  keep("HTTP/1.1 200 OK\r\n" + date + "Set-Cookie: a=b\r\nSet-Cookie: c=d; Expires=Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n"),
 	})
