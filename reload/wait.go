@@ -3,33 +3,20 @@ package reload
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
-// Outcome is what has become of a revision.
-type Outcome int
+// Outcome is what became of a revision.
+type Outcome string
 
 const (
-	Served     Outcome = iota + 1 // it is part of what is served
-	Rejected                      // it is part of what the source holds, and was refused
-	Superseded                    // it was seen, and the source now holds something else
+	Served     Outcome = "served"     // it is part of what is served
+	Rejected   Outcome = "rejected"   // it is part of what the source holds, and was refused
+	Superseded Outcome = "superseded" // it was seen, and the source now holds something else
 )
-
-func (o Outcome) String() string {
-	switch o {
-	case Served:
-		return "served"
-	case Rejected:
-		return "rejected"
-	case Superseded:
-		return "superseded"
-	}
-	return fmt.Sprintf("outcome(%d)", int(o))
-}
 
 // Verdict is Wait's answer.
 type Verdict struct {
@@ -76,7 +63,7 @@ func (l *Loop[T]) verdict(revision string, since uint64) (v Verdict, done bool, 
 	case l.history.has(revision):
 		v.Outcome = Superseded
 	}
-	return v, v.Outcome != 0, l.attemptDone
+	return v, v.Outcome != "", l.attemptDone
 }
 
 func (l *Loop[T]) attempts() uint64 {

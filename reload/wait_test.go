@@ -115,11 +115,3 @@ func TestHistoryIsBounded(t *testing.T) {
 		t.Errorf("history %v, want the last %d", h, longestHistory)
 	}
 }
-
-func TestOutcomeText(t *testing.T) {
-	for o, want := range map[Outcome]string{Served: "served", Rejected: "rejected", Superseded: "superseded", 0: "outcome(0)"} {
-		if o.String() != want {
-			t.Errorf("Outcome(%d) prints %q, want %q", int(o), o.String(), want)
-		}
-	}
-}

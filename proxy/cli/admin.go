@@ -14,7 +14,6 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/admin"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
-	"github.com/tunnelform/tunnelform/reload"
 )
 
 func checkAdmin(address string) error {
@@ -50,11 +49,5 @@ func (s *service) Wait(ctx context.Context, revision string) (statusapi.Outcome,
 	if err != nil {
 		return "", err
 	}
-	switch verdict.Outcome {
-	case reload.Served:
-		return statusapi.Served, nil
-	case reload.Rejected:
-		return statusapi.Rejected, nil
-	}
-	return statusapi.Superseded, nil
+	return statusapi.Outcome(verdict.Outcome), nil
 }

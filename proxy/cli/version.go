@@ -3,6 +3,7 @@ package cli
 // tunnelform version: the version of this build.
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -28,35 +29,10 @@ func versionLine() string {
 	return fmt.Sprintf("tunnelform %s %s %s/%s\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// versionText is the release, or what Go has recorded of the build.
+// versionText is the release, or the version that Go has derived from the commit.
 func versionText() string {
-	if version != "" {
-		return version
+	if info, ok := debug.ReadBuildInfo(); version == "" && ok && info.Main.Version != "" {
+		return info.Main.Version
 	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "(devel)"
-	}
-	return buildText(info)
-}
-
-// buildText is the module's version or, for a build from a working tree, its commit:
-// "(devel) 1a2b3c4d5e6f, changed".
-func buildText(info *debug.BuildInfo) string {
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	commit, changed := "", ""
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			commit = " " + s.Value[:min(len(s.Value), 12)]
-		case s.Key == "vcs.modified" && s.Value == "true":
-			changed = ", changed"
-		}
-	}
-	if commit == "" {
-		return "(devel)"
-	}
-	return "(devel)" + commit + changed
+	return cmp.Or(version, "(devel)")
 }

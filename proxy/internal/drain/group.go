@@ -219,9 +219,17 @@ func (g *Group) Shutdown(policy Policy) {
 	spreadLocked(entries, 0, terms{policy: policy, why: tunnel.ReasonShutdown})
 }
 
-// Cut cuts every tunnel now.
+// Cut cuts every tunnel now, without the lock: a tunnel that ends at once calls Remove.
 func (g *Group) Cut(why tunnel.Reason) {
-	for _, t := range g.tunnels() {
+	g.mu.Lock()
+	open := make([]tunnel.Tunnel, 0, len(g.entries))
+	for e := range g.entries {
+		if e.tunnel != nil {
+			open = append(open, e.tunnel)
+		}
+	}
+	g.mu.Unlock()
+	for _, t := range open {
 		t.Cut(why)
 	}
 }
@@ -267,20 +275,6 @@ func (g *Group) count(such func(state) bool) (all, n int) {
 		}
 	}
 	return len(g.entries), n
-}
-
-// tunnels copies the open tunnels, so that they can be cut without the lock: one that
-// ends at once calls Remove.
-func (g *Group) tunnels() []tunnel.Tunnel {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	open := make([]tunnel.Tunnel, 0, len(g.entries))
-	for e := range g.entries {
-		if e.tunnel != nil {
-			open = append(open, e.tunnel)
-		}
-	}
-	return open
 }
 
 // spreadLocked schedules each entry in a slot of its own, in random order and at a
