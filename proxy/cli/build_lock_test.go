@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 )
 
-// TestReloadWaitsForOneCheck, however many wait.
+// TestReloadWaitsForOneCheck: a reload goes before all other checks that wait.
 func TestReloadWaitsForOneCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lock := newBuildLock()

@@ -6,7 +6,7 @@ import (
 	"github.com/tunnelform/tunnelform/reload/store"
 )
 
-// A record's hash changes with the record, and with nothing else.
+// A record's hash changes only with the record.
 func TestServedRecords(t *testing.T) {
 	var cache fileCache
 	records := servedRecords{enabled: true}

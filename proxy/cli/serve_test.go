@@ -32,7 +32,7 @@ type serving struct {
 	ended      chan error
 }
 
-// startServing serves the files, named by what they are in the directory.
+// startServing serves the files, by name, from a directory.
 func startServing(t *testing.T, files map[string]string) *serving {
 	t.Helper()
 	s := &serving{t: t, dir: t.TempDir(), ended: make(chan error, 1)}
@@ -59,7 +59,7 @@ func startServing(t *testing.T, files map[string]string) *serving {
 	return s
 }
 
-// end stops it and returns when it has ended; it may be called again.
+// end stops it and waits for its end. It may be called again.
 func (s *serving) end() {
 	s.stop()
 	select {
@@ -75,7 +75,7 @@ func (s *serving) end() {
 	}
 }
 
-// adminAddress is a slog.Handler that waits for the admin listener's line.
+// adminAddress is a slog.Handler that sends the address of the admin listener.
 type adminAddress chan string
 
 func (a adminAddress) Enabled(context.Context, slog.Level) bool { return true }
@@ -92,7 +92,7 @@ func (a adminAddress) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// check asks for a judgement of text in the place of the file of that name.
+// check sends text as a candidate for the file of that name.
 func (s *serving) check(name, text string) statusapi.CheckResult {
 	s.t.Helper()
 	target := "http://" + s.admin + "/v1/check?file=" + url.QueryEscape(filepath.Join(s.dir, name))
@@ -108,9 +108,9 @@ func (s *serving) check(name, text string) statusapi.CheckResult {
 	return result
 }
 
-// TestCheckRefusesWhatAReloadWould: what is asked of the running proxy is answered
-// with what it serves in mind, and nothing of it is changed by the question.
-func TestCheckRefusesWhatAReloadWould(t *testing.T) {
+// TestCheckAsReload: a running proxy checks a candidate with its other files, and is not
+// changed by it.
+func TestCheckAsReload(t *testing.T) {
 	const one = "version: 1\nshutdown: {delay: 0s, window: 0s}\nroutes: {one: {match: {path: /one}, respond: {}}}\n"
 	const two = "version: 1\nroutes: {two: {match: {path: /two}, respond: {}}}\n"
 	s := startServing(t, map[string]string{"one.yaml": one, "two.yaml": two})
@@ -135,9 +135,8 @@ func TestCheckRefusesWhatAReloadWould(t *testing.T) {
 	}
 }
 
-// TestStatusFileSaysTheEnd: who has the file alone must not take a proxy that has
-// stopped for a ready one.
-func TestStatusFileSaysTheEnd(t *testing.T) {
+// TestStatusFileAtEnd: the status file says that a stopped proxy is not ready.
+func TestStatusFileAtEnd(t *testing.T) {
 	s := startServing(t, map[string]string{"routes.yaml": "version: 1\nshutdown: {delay: 0s, window: 0s}\nroutes: {}\n"})
 	if !s.status().Ready {
 		t.Error("not ready while it serves")
@@ -148,7 +147,7 @@ func TestStatusFileSaysTheEnd(t *testing.T) {
 	}
 }
 
-// TestLogLinesAreBounded: of a great many names the first ones, and how many more.
+// TestLogLinesAreBounded: of many names the first are logged, and how many more there are.
 func TestLogLinesAreBounded(t *testing.T) {
 	all := map[string]string{}
 	for i := range maxNames + 7 {
@@ -179,8 +178,8 @@ func (s *serving) status() (status statusapi.Status) {
 	return status
 }
 
-// TestOutOfDescriptors: a file that cannot be opened for want of a descriptor is no
-// mistake in the routes.
+// TestOutOfDescriptors: that a file cannot be opened without a descriptor is no mistake in
+// the routes.
 func TestOutOfDescriptors(t *testing.T) {
 	read := &fs.PathError{Op: "open", Path: "routes.yaml", Err: syscall.EMFILE}
 	for _, tt := range []struct {

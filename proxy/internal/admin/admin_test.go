@@ -32,7 +32,7 @@ func (p *fakeProxy) Check(_ context.Context, file string, data []byte) (statusap
 	return p.check(file, data)
 }
 
-// ask sends a request as change has altered it and returns the answer.
+// ask sends a request, changed by change, and returns the answer.
 func ask(t *testing.T, p Proxy, method, target, body string, change func(*http.Request)) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, "http://127.0.0.1:9901"+target, strings.NewReader(body))
@@ -191,7 +191,7 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// heldProxy holds every check until it is let go or its asker leaves.
+// heldProxy blocks every check until it is released or its client disconnects.
 type heldProxy struct {
 	fakeProxy
 	begun chan struct{}
