@@ -47,15 +47,12 @@ func (t terms) grace() time.Duration {
 func (e *Entry) Opened(t tunnel.Tunnel) {
 	e.group.mu.Lock()
 	e.tunnel = t
-	notified := e.state == moveNotified || e.state == ending
-	var c command
-	if notified {
-		c = e.commandLocked()
+	command := func() {}
+	if e.state == moveNotified || e.state == ending {
+		command = e.commandLocked()
 	}
 	e.group.mu.Unlock()
-	if notified {
-		c.giveTo(t)
-	}
+	command()
 }
 
 // Remove takes the entry out of its group. It may be called more than once.
@@ -170,29 +167,20 @@ func (e *Entry) due(s *scheduled) {
 		e.group.mu.Unlock()
 		return
 	}
-	open, c := e.tunnel, e.commandLocked()
+	command := e.commandLocked()
 	e.group.mu.Unlock()
-	if open != nil { // else Opened gives it
-		c.giveTo(open)
+	command()
+}
+
+// commandLocked returns what tells the tunnel to move or to end. It is called without the
+// lock, since a tunnel that ends at once calls Remove. Before Opened it does nothing.
+func (e *Entry) commandLocked() func() {
+	open, t, moved := e.tunnel, e.scheduled.terms, e.moved
+	if open == nil {
+		return func() {}
 	}
-}
-
-// command is what a tunnel is told. It is given without the lock: a tunnel that ends at
-// once calls Remove.
-type command struct {
-	terms
-	move  bool
-	moved int // how often the tunnel had moved by then
-}
-
-func (e *Entry) commandLocked() command {
-	return command{e.scheduled.terms, e.state == moveNotified, e.moved}
-}
-
-func (c command) giveTo(open tunnel.Tunnel) {
-	if m, ok := open.(tunnel.Mover); ok && c.move {
-		m.Move(c.moved, c.policy.Code, c.policy.Reason, c.why)
-		return
+	if m, ok := open.(tunnel.Mover); ok && e.state == moveNotified {
+		return func() { m.Move(moved, t.policy.Code, t.policy.Reason, t.why) }
 	}
-	open.Close(c.policy.Code, c.policy.Reason, c.why)
+	return func() { open.Close(t.policy.Code, t.policy.Reason, t.why) }
 }
