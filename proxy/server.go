@@ -16,6 +16,7 @@ import (
 
 	"github.com/tunnelform/tunnelform/proxy/internal/discovery"
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+	"github.com/tunnelform/tunnelform/proxy/internal/handler"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 	"github.com/tunnelform/tunnelform/proxy/internal/routing"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
@@ -41,8 +42,8 @@ type Server struct {
 	current  func() *routing.Table
 	log      *slog.Logger
 	tunnels  *drain.Group
-	counters Counters
-	handler  *handler
+	counters handler.Counters
+	handler  *handler.Handler
 	stopping atomic.Bool
 
 	discovery *discovery.Pollers    // used by Adopt and Shutdown
@@ -73,7 +74,7 @@ func NewServer(o Options) *Server {
 		Log: o.Log, Health: s.healthChanged, Changed: s.judgePool, Joined: s.rebalance,
 	})
 	s.life, s.end = context.WithCancel(context.Background())
-	s.handler = newHandler(Deps{
+	s.handler = handler.New(handler.Deps{
 		Current: o.Current, Engine: tunnel.New(), Tunnels: s.tunnels, Log: o.Log, Status: o.Status, Counters: &s.counters,
 	})
 	return s
@@ -366,7 +367,7 @@ func (s *Server) stopSockets(ctx context.Context) {
 	s.end()
 }
 
-// longestClose is the longest time that peers have to answer a Close: those of an
+// LongestClose is the longest time that peers have to answer a Close: those of an
 // open tunnel, which has its limit from the routes of its handshake, and those of
 // a handshake that is under way.
 func (s *Server) longestClose() time.Duration {

@@ -5,8 +5,11 @@ import (
 	"log/slog"
 	"net"
 	"testing"
+	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/routing"
+	"github.com/tunnelform/tunnelform/proxy/internal/routing/routingtest"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
@@ -67,5 +70,18 @@ func TestBindMistakesAreSorted(t *testing.T) {
 		if again := s.Bind(built, set).Error(); again != first {
 			t.Fatalf("told\n%s\nthen\n%s", first, again)
 		}
+	}
+}
+
+// TestLongestClose: an open tunnel has its limit from the routes of its handshake.
+func TestLongestClose(t *testing.T) {
+	now := routingtest.Build(t, nil, "routes: {r: {to: \"internal://echo\", drain: {close_timeout: 7s}}}\n")
+	s := NewServer(Options{Current: func() *routing.Table { return now }, Log: slog.New(slog.DiscardHandler)})
+	if got := s.longestClose(); got != 7*time.Second {
+		t.Errorf("%v without tunnels, want the route's", got)
+	}
+	defer s.tunnels.Reserve(drain.Facts{CloseTimeout: time.Minute}).Remove()
+	if got := s.longestClose(); got != time.Minute {
+		t.Errorf("%v, want the open tunnel's own", got)
 	}
 }

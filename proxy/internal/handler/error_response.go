@@ -1,4 +1,4 @@
-package proxy
+package handler
 
 // What a client is told when something is wrong: one place, one line, and never
 // a backend's address.

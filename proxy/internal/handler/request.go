@@ -1,4 +1,4 @@
-package proxy
+package handler
 
 // One request: what is known of it, which route it takes, and its line in the log.
 
@@ -23,9 +23,9 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 )
 
-// exchange is one request under way. It belongs to its handler's goroutine.
-type exchange struct {
-	h        *handler
+// requestCtx is one request under way. It belongs to its handler's goroutine.
+type requestCtx struct {
+	h        *Handler
 	listener string      // the key of its socket
 	slot     listen.Slot // of its connection
 	gate     *h1.Conn    // nil on HTTP/2, and while an event loop has the connection
@@ -38,27 +38,27 @@ type exchange struct {
 	secure bool // it came over TLS
 
 	// Set by route; all of one Table.
-	trusted  bool             // the peer is a trusted proxy
-	reported forward.Reported // what trusted proxies say
-	client   netip.Addr       // the peer, or the one that a trusted proxy names
-	table    *routing.Table
-	host     string         // normalised
-	path     string         // normalised
-	rt       *routing.Route // nil: none matches
-	matched  int            // bytes of path that the route's prefix took
-	captures match.Captures
+	trusted   bool             // the peer is a trusted proxy
+	reported  forward.Reported // what trusted proxies say
+	client    netip.Addr       // the peer, or the one that a trusted proxy names
+	table     *routing.Table
+	host      string         // normalised
+	path      string         // normalised
+	rt        *routing.Route // nil: none matches
+	prefixLen int            // bytes of path that the route's prefix took
+	captures  match.Captures
 
-	backend *upstream.Backend    // picked; for the log
-	tried   []*upstream.Backend  // before that, in vain
-	ticket  upstream.QueueTicket // in the queue of its pool
-	hint    string               // what may help against the backend's answer; for the log
-	cause   error                // what went wrong, with all details; for the log
-	tunnel  bool                 // the exchange became a tunnel, which logs for itself
+	backend   *upstream.Backend    // picked; for the log
+	tried     []*upstream.Backend  // before that, in vain
+	ticket    upstream.QueueTicket // in the queue of its pool
+	hint      string               // what may help against the backend's answer; for the log
+	err       error                // what went wrong, with all details; for the log
+	tunnelled bool                 // the requestCtx became a tunnel, which logs for itself
 }
 
-// begin begins an exchange; nothing may be written before w has a ResponseWriter.
-func (h *handler) begin(s *listen.Socket, r *http.Request, gate *h1.Conn, peer netip.AddrPort) *exchange {
-	x := &exchange{
+// newRequest begins an requestCtx; nothing may be written before w has a ResponseWriter.
+func (h *Handler) newRequest(s *listen.Socket, r *http.Request, gate *h1.Conn, peer netip.AddrPort) *requestCtx {
+	x := &requestCtx{
 		h:        h,
 		listener: s.Key(),
 		slot:     s.Slot(),
@@ -68,21 +68,21 @@ func (h *handler) begin(s *listen.Socket, r *http.Request, gate *h1.Conn, peer n
 		peer:     peer,
 		secure:   r.TLS != nil,
 	}
-	x.w = &recorder{hold: x.holdBack}
+	x.w = &recorder{hold: x.closeUnlessReusable}
 	return x
 }
 
 // answerWhileReading lets an answer of the proxy's own go out before the body has
 // come. Otherwise net/http waits for up to 256 KiB of it first.
-func (x *exchange) answerWhileReading() {
+func (x *requestCtx) answerWhileReading() {
 	if x.gate != nil && x.r.ContentLength != 0 {
 		_ = http.NewResponseController(x.w).EnableFullDuplex() // HTTP/1.1 always can
 	}
 }
 
-// finish logs, unless the exchange became a tunnel, which logs for itself.
-func (x *exchange) finish() {
-	if x.tunnel {
+// finish logs, unless the requestCtx became a tunnel, which logs for itself.
+func (x *requestCtx) finish() {
+	if x.tunnelled {
 		return
 	}
 	aborted := recover()
@@ -94,20 +94,20 @@ func (x *exchange) finish() {
 	}
 	x.countReset()
 	x.logRequest(aborted)
-	x.endBody()
+	x.drainBody()
 }
 
-// bodyGrace is how long the rest of a request's body may take when the answer is
+// drainTimeout is how long the rest of a request's body may take when the answer is
 // made.
-const bodyGrace = 5 * time.Second
+const drainTimeout = 5 * time.Second
 
-// endBody waits for the rest of a body that nobody wants any more, so that the
+// drainBody waits for the rest of a body that nobody wants any more, so that the
 // client can go on with the connection: not for ever, or it would hold it, and its
 // place among the listener's. net/http would read it too, without an end, and
 // after a handler that answers while reading not in a way that leaves the
 // connection usable.
-func (x *exchange) endBody() {
-	if x.gate == nil || !x.gate.DrainBody(bodyGrace) {
+func (x *requestCtx) drainBody() {
+	if x.gate == nil || !x.gate.DrainBody(drainTimeout) {
 		return
 	}
 	_ = http.NewResponseController(x.w).Flush() // the client may be waiting for it
@@ -116,14 +116,14 @@ func (x *exchange) endBody() {
 
 // logBug tells of a panic, which can only be a bug of ours. net/http tells of it
 // too, but among its complaints about clients, which few read.
-func (h *handler) logBug(id string, what any) {
+func (h *Handler) logBug(id string, what any) {
 	h.Log.Error("bug", "id", id, "panic", fmt.Sprint(what), "stack", string(debug.Stack()))
 }
 
-// holdBack runs before the head of an answer that is not a 101 is written: if
+// closeUnlessReusable runs before the head of an answer that is not a 101 is written: if
 // bytes followed the head of a request for an upgrade, they were meant for a
 // tunnel that did not come to be, and must never be read as a request.
-func (x *exchange) holdBack(h http.Header) {
+func (x *requestCtx) closeUnlessReusable(h http.Header) {
 	if x.gate == nil || x.gate.Resume() {
 		return
 	}
@@ -134,7 +134,7 @@ func (x *exchange) holdBack(h http.Header) {
 }
 
 // route finds the request's route in a Table.
-func (x *exchange) route(t *routing.Table) *refusal {
+func (x *requestCtx) route(t *routing.Table) *refusal {
 	x.table, x.rt, x.backend = t, nil, nil
 	contradiction := x.identify(t.Trusted())
 	x.id = x.requestID()
@@ -144,7 +144,7 @@ func (x *exchange) route(t *routing.Table) *refusal {
 	if rf := x.checkClientStillAllowed(); rf != nil {
 		return rf
 	}
-	if rf := x.checkUngated(); rf != nil {
+	if rf := x.checkHTTP2(); rf != nil {
 		return rf
 	}
 	var err error
@@ -164,7 +164,7 @@ func (x *exchange) route(t *routing.Table) *refusal {
 		Upgrade:  wsproto.UpgradeTokens(x.r.Header),
 		Client:   x.client,
 	}
-	if x.rt, x.matched = t.Lookup(&request, &x.captures); x.rt == nil {
+	if x.rt, x.prefixLen = t.Lookup(&request, &x.captures); x.rt == nil {
 		return refuse(http.StatusNotFound, "no route matches this request", nil)
 	}
 	if rf := x.checkTrace(); rf != nil {
@@ -173,8 +173,8 @@ func (x *exchange) route(t *routing.Table) *refusal {
 	return x.checkHead()
 }
 
-// checkUngated judges a request over HTTP/2, which came by no gate.
-func (x *exchange) checkUngated() *refusal {
+// checkHTTP2 judges a request over HTTP/2, which came by no gate.
+func (x *requestCtx) checkHTTP2() *refusal {
 	if x.r.ProtoMajor < 2 {
 		return nil
 	}
@@ -191,7 +191,7 @@ func (x *exchange) checkUngated() *refusal {
 
 // checkHead holds the request's head to the route's own limit, and on HTTP/2,
 // where there is no gate, to the listener's.
-func (x *exchange) checkHead() *refusal {
+func (x *requestCtx) checkHead() *refusal {
 	limit := x.rt.HeaderBytes
 	if l := x.table.Listener(x.listener); l != nil && x.r.ProtoMajor == 2 && (limit == 0 || limit > int64(l.Limits.Head.HeadBytes)) {
 		limit = int64(l.Limits.Head.HeadBytes)
@@ -225,7 +225,7 @@ func headBytes(r *http.Request) int64 {
 	return size
 }
 
-func (x *exchange) listenerName() string {
+func (x *requestCtx) listenerName() string {
 	if l := x.table.Listener(x.listener); l != nil {
 		return l.Name
 	}
@@ -234,11 +234,11 @@ func (x *exchange) listenerName() string {
 
 // method is what the request is matched as: an extended CONNECT would be a GET
 // (RFC 8441, section 5).
-func (x *exchange) method() string { return x.r.Method }
+func (x *requestCtx) method() string { return x.r.Method }
 
 // requestID is a new id, or the one that a trusted proxy gave.
-func (x *exchange) requestID() string {
-	if id := x.asks().RequestID(x.r.Header); id != "" {
+func (x *requestCtx) requestID() string {
+	if id := x.forwardedClient().RequestID(x.r.Header); id != "" {
 		return id
 	}
 	return newID()
@@ -247,8 +247,8 @@ func (x *exchange) requestID() string {
 // newID is random enough to find one request in a log.
 func newID() string { return fmt.Sprintf("%016x", rand.Uint64()) }
 
-// asks is the client in the words of package forward.
-func (x *exchange) asks() forward.Client {
+// forwardedClient is the client in the words of package forward.
+func (x *requestCtx) forwardedClient() forward.Client {
 	c := forward.Client{Addr: x.peer, Trusted: x.trusted, Secure: x.secure, Host: x.r.Host, Reported: x.reported}
 	if x.r.TLS != nil && len(x.r.TLS.VerifiedChains) > 0 {
 		c.Certificate = x.r.TLS.PeerCertificates[0]
@@ -273,10 +273,10 @@ func rawPath(r *http.Request) string {
 }
 
 // refuse answers in the proxy's own name.
-func (x *exchange) refuse(rf *refusal) {
-	x.cause = rf.cause
-	if x.cause == nil {
-		x.cause = fmt.Errorf("%s", rf.text)
+func (x *requestCtx) refuse(rf *refusal) {
+	x.err = rf.cause
+	if x.err == nil {
+		x.err = fmt.Errorf("%s", rf.text)
 	}
 	rf.answer(x.w, x.r, x.id)
 }
@@ -284,7 +284,7 @@ func (x *exchange) refuse(rf *refusal) {
 // logRequest writes the request's line. aborted is what the handler panicked
 // with: http.ErrAbortHandler is how an answer is broken off, anything else is a
 // bug of ours.
-func (x *exchange) logRequest(aborted any) {
+func (x *requestCtx) logRequest(aborted any) {
 	attrs := []slog.Attr{
 		slog.String("id", x.id),
 		slog.String("method", x.r.Method),
@@ -301,18 +301,18 @@ func (x *exchange) logRequest(aborted any) {
 	attrs = append(attrs, slog.Int("status", x.w.status), slog.Int64("bytes", x.w.bytes),
 		slog.Float64("duration", time.Since(x.began).Seconds()))
 	level := slog.LevelInfo
-	if x.cause != nil {
-		attrs = append(attrs, slog.String("error", x.cause.Error()))
+	if x.err != nil {
+		attrs = append(attrs, slog.String("error", x.err.Error()))
 	}
 	if x.hint != "" {
 		attrs = append(attrs, slog.String("hint", x.hint))
 	}
-	gone := errors.Is(x.cause, forward.ErrClientGone)
+	gone := errors.Is(x.err, forward.ErrClientGone)
 	if x.w.status >= 500 || aborted != nil && !gone {
 		level = slog.LevelWarn
 	}
 	if gone { // which costs a client nothing
-		x.h.repeats.log(x.h.Log, level, repeatKind{"request", x.listenerName()}, attrs...)
+		x.h.logLimiter.log(x.h.Log, level, logKind{"request", x.listenerName()}, attrs...)
 	} else {
 		x.h.Log.LogAttrs(context.Background(), level, "request", attrs...)
 	}

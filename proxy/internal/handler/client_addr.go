@@ -1,4 +1,4 @@
-package proxy
+package handler
 
 // The client of a request: the peer, or the address that trusted proxies report.
 
@@ -12,7 +12,7 @@ import (
 
 // identify finds out who asks. The error says that trusted proxies contradict
 // themselves.
-func (x *exchange) identify(trusted routing.Trusted) (err error) {
+func (x *requestCtx) identify(trusted routing.Trusted) (err error) {
 	x.trusted, x.client = trusted.Contains(x.peer.Addr()), x.peer.Addr()
 	x.reported, err = trusted.Reported(x.client, x.r.Header)
 	if len(x.reported.For) > 0 {
@@ -24,7 +24,7 @@ func (x *exchange) identify(trusted routing.Trusted) (err error) {
 // checkClientStillAllowed refuses a request on a connection that the listener, as it
 // is configured now, would not accept. The client may connect again (RFC 9110, section
 // 15.5.20).
-func (x *exchange) checkClientStillAllowed() *refusal {
+func (x *requestCtx) checkClientStillAllowed() *refusal {
 	if l := x.table.Listener(x.listener); l == nil || l.Accepts(x.r.TLS) {
 		return nil
 	}

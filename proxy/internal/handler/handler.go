@@ -1,4 +1,4 @@
-package proxy
+package handler
 
 // The handler: what requests share, and how they come in from a listen.Socket.
 
@@ -33,26 +33,26 @@ type Counters struct {
 	Redialled atomic.Uint64 // times that a tunnel continued with another backend
 }
 
-// handler serves every request. It implements listen.Handler, and is safe for
+// Handler serves every request. It implements listen.Handler, and is safe for
 // concurrent use.
-type handler struct {
+type Handler struct {
 	Deps
-	forwarder *forward.Forwarder
-	repeats   repeats
+	forwarder  *forward.Forwarder
+	logLimiter logLimiter
 }
 
-func newHandler(d Deps) *handler {
-	return &handler{Deps: d, forwarder: &forward.Forwarder{Fail: failForward}}
+func New(d Deps) *Handler {
+	return &Handler{Deps: d, forwarder: &forward.Forwarder{Fail: failForwarded}}
 }
 
 // ServeHTTP implements listen.Handler.
-func (h *handler) ServeHTTP(s *listen.Socket, w http.ResponseWriter, r *http.Request) {
+func (h *Handler) ServeHTTP(s *listen.Socket, w http.ResponseWriter, r *http.Request) {
 	gate := h1.FromContext(r.Context())
-	if left := leftFor(gate); left != nil {
+	if left := takeDeferred(gate); left != nil {
 		left.resume(w, r)
 		return
 	}
-	x := h.begin(s, r, gate, peerAddr(r.RemoteAddr))
+	x := h.newRequest(s, r, gate, peerAddr(r.RemoteAddr))
 	x.w.ResponseWriter = w
 	defer x.finish()
 	x.answerWhileReading()
@@ -60,17 +60,17 @@ func (h *handler) ServeHTTP(s *listen.Socket, w http.ResponseWriter, r *http.Req
 		x.refuse(rf)
 		return
 	}
-	x.act()
+	x.dispatch()
 }
 
 // LogRefused implements listen.Handler.
-func (h *handler) LogRefused(c *listen.Config, conn net.Conn, status int, reason string) (id string) {
+func (h *Handler) LogRefused(c *listen.Config, conn net.Conn, status int, reason string) (id string) {
 	name := ""
 	if c != nil {
 		name = c.Name
 	}
 	id = newID()
-	h.repeats.log(h.Log, slog.LevelInfo, repeatKind{"request refused", name}, slog.String("id", id), slog.String("listener", name),
+	h.logLimiter.log(h.Log, slog.LevelInfo, logKind{"request refused", name}, slog.String("id", id), slog.String("listener", name),
 		slog.String("client", clientText(connAddr(conn).Addr())), slog.Int("status", status), slog.String("error", reason))
 	return id
 }

@@ -1,4 +1,4 @@
-package proxy
+package handler
 
 // A tunnel's lines in the log, and the giving back of all it had taken. It
 // holds what those need and nothing else: an open tunnel must not pin a Table or a request.
@@ -17,9 +17,9 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
-// story is one open tunnel as the log tells it.
-type story struct {
-	h       *handler
+// tunnelRecord is one open tunnel as the log tells it.
+type tunnelRecord struct {
+	h       *Handler
 	id      string
 	client  netip.Addr
 	backend *upstream.Backend
@@ -28,11 +28,11 @@ type story struct {
 	slot    listen.Slot
 
 	redials  int32 // so far
-	homeless bool  // the tunnel counts with no backend: it redials
+	detached bool  // the tunnel counts with no backend: it redials
 }
 
-func (a *attempt) story() *story {
-	return &story{
+func (a *handshake) record() *tunnelRecord {
+	return &tunnelRecord{
 		h:       a.h,
 		id:      strings.Clone(a.id), // a trusted proxy's is a part of the request's head
 		client:  a.client,
@@ -43,8 +43,8 @@ func (a *attempt) story() *story {
 	}
 }
 
-// opened writes the opening line. It is given all that nobody needs after it.
-func (s *story) opened(a *attempt, answer http.Header) {
+// logOpened writes the opening line. It is given all that nobody needs after it.
+func (s *tunnelRecord) logOpened(a *handshake, answer http.Header) {
 	attrs := []slog.Attr{
 		slog.String("host", a.r.Host),
 		slog.String("path", a.r.URL.Path),
@@ -53,15 +53,15 @@ func (s *story) opened(a *attempt, answer http.Header) {
 	if sub := answer.Get("Sec-WebSocket-Protocol"); sub != "" {
 		attrs = append(attrs, slog.String("subprotocol", sub))
 	}
-	s.writeOf(slog.LevelInfo, "tunnel opened", a.rt.Name, attrs...)
+	s.logOf(slog.LevelInfo, "tunnel opened", a.rt.Name, attrs...)
 }
 
-// closed is the tunnel's Done. What the tunnel had taken is given back first: who
+// logClosed is the tunnel's Done. What the tunnel had taken is given back first: who
 // reads the line may count on it. A server that stops waits for the line.
-func (s *story) closed(end tunnel.Summary) {
+func (s *tunnelRecord) logClosed(end tunnel.Summary) {
 	s.slot.Release()
 	s.h.Counters.Ended.Add(1)
-	if !s.homeless {
+	if !s.detached {
 		s.backend.CloseTunnel()
 	}
 	s.counts.Tunnels.Release(s.client)
@@ -83,17 +83,17 @@ func (s *story) closed(end tunnel.Summary) {
 		slog.Int64("messages_from_client", end.Counts.FromClient.Messages),
 		slog.Int64("messages_from_backend", end.Counts.FromBackend.Messages),
 		slog.Float64("duration", end.Duration.Seconds()))
-	s.write("tunnel closed", attrs...)
+	s.log("tunnel closed", attrs...)
 }
 
-// write writes a line at the tunnel's present route.
-func (s *story) write(line string, attrs ...slog.Attr) { s.writeAt(slog.LevelInfo, line, attrs...) }
+// log writes a line at the tunnel's present route.
+func (s *tunnelRecord) log(line string, attrs ...slog.Attr) { s.logAt(slog.LevelInfo, line, attrs...) }
 
-func (s *story) writeAt(level slog.Level, line string, attrs ...slog.Attr) {
-	s.writeOf(level, line, s.entry.Route(), attrs...)
+func (s *tunnelRecord) logAt(level slog.Level, line string, attrs ...slog.Attr) {
+	s.logOf(level, line, s.entry.Route(), attrs...)
 }
 
-func (s *story) writeOf(level slog.Level, line, route string, attrs ...slog.Attr) {
+func (s *tunnelRecord) logOf(level slog.Level, line, route string, attrs ...slog.Attr) {
 	s.h.Log.LogAttrs(context.Background(), level, line, append([]slog.Attr{
 		slog.String("id", s.id),
 		slog.String("route", route),

@@ -1,4 +1,4 @@
-package proxy
+package handler
 
 // From a request that asks for a tunnel to the tunnel: the attempt is judged,
 // the backend is asked, its 101 is verified, and only then does the connection
@@ -32,56 +32,56 @@ import (
 
 const websocket = "websocket"
 
-// attempt is one attempt at a tunnel under way.
-type attempt struct {
-	*exchange
-	protocol string        // as the client spelled it
-	offer    wsproto.Offer // WebSocket only
-	asked    question      // of the backend
-	login    bool          // the backend's connection is the client's own
-	entry    *drain.Entry
-	holds    bool          // what reserve has taken
-	charged  *limits.Route // whose handshake rate was charged: an attempt that is routed again is charged once
+// handshake is one attempt at a tunnel under way.
+type handshake struct {
+	*requestCtx
+	protocol    string         // as the client spelled it
+	offer       wsproto.Offer  // WebSocket only
+	request     backendRequest // of the backend
+	login       bool           // the backend's connection is the client's own
+	entry       *drain.Entry
+	reserved    bool          // what reserve has taken
+	rateCharged *limits.Route // whose handshake rate was charged: an attempt that is routed again is charged once
 }
 
 // openTunnel carries out an attempt: it answers the request, or ends with an open tunnel.
-func (x *exchange) openTunnel(protocol string) {
-	a := &attempt{exchange: x, protocol: protocol}
+func (x *requestCtx) openTunnel(protocol string) {
+	a := &handshake{requestCtx: x, protocol: protocol}
 	if a.gate != nil {
 		a.gate.Await()
 	}
-	defer a.withdraw() // after a panic too: it is how a client that has gone is left
-	a.conclude(a.settle())
+	defer a.release() // after a panic too: it is how a client that has gone is left
+	a.deliver(a.negotiate())
 }
 
-// settled is what came of an attempt: a backend's answer, verified where it is a
+// result is what came of an attempt: a backend's answer, verified where it is a
 // 101, with the connection it came by; or why there is none, a *refusal or what
 // went wrong with the backend.
-type settled struct {
+type result struct {
 	conn   net.Conn
-	answer *answered
+	answer *backendAnswer
 	err    error
 }
 
-// settle asks for the tunnel. It writes nothing to the client.
-func (a *attempt) settle() settled {
+// negotiate asks for the tunnel. It writes nothing to the client.
+func (a *handshake) negotiate() result {
 	if rf := a.check(); rf != nil {
-		return settled{err: rf}
+		return result{err: rf}
 	}
 	a.payForRetries()
-	return a.settlePaid()
+	return a.negotiateAdmitted()
 }
 
-// settlePaid is the rest of settle for an attempt that was checked and counted.
-func (a *attempt) settlePaid() settled {
+// negotiateAdmitted is the rest of settle for an attempt that was checked and counted.
+func (a *handshake) negotiateAdmitted() result {
 	if err := a.admit(); err != nil {
-		return settled{err: err}
+		return result{err: err}
 	}
 	return a.shakeHands()
 }
 
-// conclude tells the client what came of it.
-func (a *attempt) conclude(s settled) {
+// deliver tells the client what came of it.
+func (a *handshake) deliver(s result) {
 	switch {
 	case s.err != nil:
 		a.giveUp(s.err)
@@ -93,24 +93,24 @@ func (a *attempt) conclude(s settled) {
 }
 
 // opens says that a tunnel is to be opened.
-func (s settled) opens() bool {
+func (s result) opens() bool {
 	return s.err == nil && s.answer.StatusCode == http.StatusSwitchingProtocols
 }
 
-func (a *attempt) isWebSocket() bool { return strings.EqualFold(a.protocol, websocket) }
+func (a *handshake) isWebSocket() bool { return strings.EqualFold(a.protocol, websocket) }
 
 // check refuses, before anything is dialled, what must not become a tunnel.
-func (a *attempt) check() *refusal {
+func (a *handshake) check() *refusal {
 	if rf := a.checkRequest(); rf != nil {
 		return &refusal{status: rf.Status, text: rf.Text, header: rf.Header}
 	}
-	if rf := wsproto.CheckOrigin(a.r.Header, a.asks().PublicHost(), a.rt.Origins); rf != nil {
+	if rf := wsproto.CheckOrigin(a.r.Header, a.forwardedClient().PublicHost(), a.rt.Origins); rf != nil {
 		return refuse(rf.Status, rf.Text, fmt.Errorf("%s: %s", rf.Text, rf.Hint))
 	}
 	return nil
 }
 
-func (a *attempt) checkRequest() *wsproto.Refusal {
+func (a *handshake) checkRequest() *wsproto.Refusal {
 	if a.isWebSocket() {
 		return wsproto.CheckRequest(a.r, a.rt.Lenient)
 	}
@@ -123,14 +123,14 @@ func (a *attempt) checkRequest() *wsproto.Refusal {
 // admit finds a backend and makes a place for the tunnel among the open ones.
 // A reload between the request's look at the Table and that place would be
 // missed by the tunnel: then the request is routed again.
-func (a *attempt) admit() error {
+func (a *handshake) admit() error {
 	for {
 		err := a.reserve()
 		now := a.h.Current()
 		if !errors.Is(err, upstream.ErrReplaced) && (err != nil || now == a.table) {
 			return err
 		}
-		a.withdraw()
+		a.release()
 		if rf := a.route(now); rf != nil {
 			return rf
 		}
@@ -146,29 +146,29 @@ func (a *attempt) admit() error {
 // reserve takes the tunnel's places. The error is a *refusal,
 // forward.ErrClientGone, or upstream.ErrReplaced: the routes have changed while the
 // attempt waited.
-func (a *attempt) reserve() error {
+func (a *handshake) reserve() error {
 	if a.rt.Target.Pool == nil {
 		return refuse(http.StatusNotFound, "there is no tunnel to internal://"+a.rt.Target.Internal, nil)
 	}
 	allowed := a.rt.Limits
-	if a.charged == a.rt.Counts {
+	if a.rateCharged == a.rt.Counts {
 		allowed.HandshakesPerSecond = 0
 	}
 	if err := a.rt.Counts.Tunnels.Admit(allowed, a.client, time.Now()); err != nil {
 		return overLimit(err)
 	}
-	a.charged = a.rt.Counts
-	backend, err := a.pick(true)
+	a.rateCharged = a.rt.Counts
+	backend, err := a.pickBackend(true)
 	if err != nil {
 		a.rt.Counts.Tunnels.Release(a.client)
 		return a.noBackend(err)
 	}
-	a.backend, a.holds = backend, true
+	a.backend, a.reserved = backend, true
 	a.entry = a.h.Tunnels.Reserve(drain.Facts{
 		Route:   a.rt.Name,
 		Backend: backend.Key(),
 		Client:  a.client,
-		Host:    a.asks().PublicHost(),
+		Host:    a.forwardedClient().PublicHost(),
 		Origin:  a.r.Header.Get("Origin"),
 		Policy:  a.rt.Drain,
 
@@ -186,12 +186,12 @@ func overLimit(err error) *refusal {
 	return refuse(http.StatusTooManyRequests, err.Error(), nil)
 }
 
-// withdraw takes back what reserve has taken, unless a tunnel holds it now.
-func (a *attempt) withdraw() {
-	if !a.holds {
+// release takes back what reserve has taken, unless a tunnel holds it now.
+func (a *handshake) release() {
+	if !a.reserved {
 		return
 	}
-	a.holds = false
+	a.reserved = false
 	a.entry.Remove()
 	a.backend.CloseTunnel()
 	a.rt.Counts.Tunnels.Release(a.client)
@@ -199,25 +199,25 @@ func (a *attempt) withdraw() {
 
 // shakeHands asks one backend, or several, until there is an answer to pass on
 // or nobody left to be asked.
-func (a *attempt) shakeHands() settled {
+func (a *handshake) shakeHands() result {
 	conn, answer, err := a.askBackend()
 	if err != nil {
-		return a.settleAfter(err) // which asks the next; tryAnother bounds how many
+		return a.negotiateAfter(err) // which asks the next; tryAnother bounds how many
 	}
 	a.backend.Succeeded()
-	return settled{conn: conn, answer: answer}
+	return result{conn: conn, answer: answer}
 }
 
-// settleAfter goes on after a backend that was asked in vain.
-func (a *attempt) settleAfter(err error) settled {
+// negotiateAfter goes on after a backend that was asked in vain.
+func (a *handshake) negotiateAfter(err error) result {
 	if !a.tryAnother(err) {
-		return settled{err: err}
+		return result{err: err}
 	}
 	return a.shakeHands()
 }
 
 // askBackend makes the handshake. The connection is the caller's.
-func (a *attempt) askBackend() (net.Conn, *answered, error) {
+func (a *handshake) askBackend() (net.Conn, *backendAnswer, error) {
 	head, rf := a.requestHead()
 	if rf != nil {
 		return nil, nil, rf
@@ -234,7 +234,7 @@ func (a *attempt) askBackend() (net.Conn, *answered, error) {
 	return conn, answer, nil
 }
 
-func (a *attempt) dial() (net.Conn, error) {
+func (a *handshake) dial() (net.Conn, error) {
 	if a.rt.Target.Internal == "echo" {
 		return echo.Dial()
 	}
@@ -247,15 +247,15 @@ func (a *attempt) dial() (net.Conn, error) {
 }
 
 // requestHead is the handshake's request as the backend gets it.
-func (a *attempt) requestHead() ([]byte, *refusal) {
-	path, query, err := a.rt.Target.Rewrite.Apply(a.path, a.r.URL.RawQuery, a.matched, &a.captures)
+func (a *handshake) requestHead() ([]byte, *refusal) {
+	path, query, err := a.rt.Target.Rewrite.Apply(a.path, a.r.URL.RawQuery, a.prefixLen, &a.captures)
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "bad path: "+err.Error(), err)
 	}
 	if query != "" {
 		path += "?" + query
 	}
-	h := a.rt.Policy.RequestHeader(a.r, a.asks(), a.id)
+	h := a.rt.Policy.RequestHeader(a.r, a.forwardedClient(), a.id)
 	if a.login = h1.LogsIn(h); a.login && a.noLogin() != nil {
 		err := a.noLogin()
 		return nil, refuse(http.StatusBadGateway, err.Error(), err)
@@ -266,17 +266,17 @@ func (a *attempt) requestHead() ([]byte, *refusal) {
 		h.Set("Upgrade", websocket)
 		a.offer = wsproto.OfferOf(h, a.rt.Lenient)
 	}
-	a.asked = question{target: path, header: h}
-	return a.asked.head(a.r.Method, a.rt.Policy.RequestHost(a.asks(), a.backend)), nil
+	a.request = backendRequest{target: path, header: h}
+	return a.request.head(a.r.Method, a.rt.Policy.RequestHost(a.forwardedClient(), a.backend)), nil
 }
 
-// question is a handshake's request, but for its method and Host.
-type question struct {
+// backendRequest is a handshake's request, but for its method and Host.
+type backendRequest struct {
 	target string // path and query
 	header http.Header
 }
 
-func (q question) head(method, host string) []byte {
+func (q backendRequest) head(method, host string) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, q.target, host)
 	if method != http.MethodGet && method != http.MethodHead {
@@ -284,17 +284,17 @@ func (q question) head(method, host string) []byte {
 	}
 	_ = q.header.Write(&b) // to memory
 	b.WriteString("\r\n")
-	return spelled([]byte(b.String()))
+	return canonical([]byte(b.String()))
 }
 
-// spelled spells the headers of a handshake as RFC 6455 does, which net/http does
+// canonical spells the headers of a handshake as RFC 6455 does, which net/http does
 // not: some servers and clients compare case. No value has a line end.
-func spelled(head []byte) []byte {
+func canonical(head []byte) []byte {
 	return bytes.ReplaceAll(head, []byte("\nSec-Websocket-"), []byte("\nSec-WebSocket-"))
 }
 
-// answered is a backend's answer with what came behind its head.
-type answered struct {
+// backendAnswer is a backend's answer with what came behind its head.
+type backendAnswer struct {
 	*http.Response
 	rest   *bufio.Reader
 	strict *h1.HandshakeReader // beneath rest
@@ -303,7 +303,7 @@ type answered struct {
 
 // endpoint is the backend's end of a tunnel, with what came behind the answer, whose
 // reader is done with.
-func (a *answered) endpoint(conn net.Conn) tunnel.Endpoint {
+func (a *backendAnswer) endpoint(conn net.Conn) tunnel.Endpoint {
 	early, _ := a.rest.Peek(a.rest.Buffered())
 	early = slices.Clone(early)
 	answerReaders.Put(a.rest)
@@ -313,17 +313,17 @@ func (a *answered) endpoint(conn net.Conn) tunnel.Endpoint {
 
 // ask sends the handshake and reads the answer, interim ones skipped. A 101 is
 // verified here: what this returns without an error may be believed.
-func (a *attempt) ask(conn net.Conn, head []byte) (*answered, error) {
+func (a *handshake) ask(conn net.Conn, head []byte) (*backendAnswer, error) {
 	defer a.deadline(conn)()
 	if _, err := conn.Write(head); err != nil {
-		return nil, a.orGone(fmt.Errorf("sending the handshake: %w", err))
+		return nil, a.orClientGone(fmt.Errorf("sending the handshake: %w", err))
 	}
 	return a.readAnswer(conn)
 }
 
 // readRest is the end of ask for somebody who has sent the handshake and read begun
 // of its answer.
-func (a *attempt) readRest(conn net.Conn, begun []byte) (*answered, error) {
+func (a *handshake) readRest(conn net.Conn, begun []byte) (*backendAnswer, error) {
 	defer a.deadline(conn)()
 	return a.readAnswer(io.MultiReader(bytes.NewReader(begun), conn))
 }
@@ -332,7 +332,7 @@ func (a *attempt) readRest(conn net.Conn, begun []byte) (*answered, error) {
 // answers are the collector's.
 var answerReaders = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
 
-func (a *attempt) readAnswer(from io.Reader) (*answered, error) {
+func (a *handshake) readAnswer(from io.Reader) (*backendAnswer, error) {
 	rest := answerReaders.Get().(*bufio.Reader)
 	strict := h1.NewHandshakeReader(from, a.r.Method)
 	rest.Reset(strict)
@@ -340,11 +340,11 @@ func (a *attempt) readAnswer(from io.Reader) (*answered, error) {
 		resp, err := readResponse(rest, a.r.Method)
 		if err != nil {
 			answerReaders.Put(rest)
-			return nil, a.orGone(fmt.Errorf("reading the handshake's answer: %w", noAnswer(err)))
+			return nil, a.orClientGone(fmt.Errorf("reading the handshake's answer: %w", describeEOF(err)))
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
 			agreed, err := a.verify(resp)
-			return &answered{Response: resp, rest: rest, strict: strict, agreed: agreed}, err
+			return &backendAnswer{Response: resp, rest: rest, strict: strict, agreed: agreed}, err
 		}
 	}
 }
@@ -378,8 +378,8 @@ func readResponse(from *bufio.Reader, method string) (*http.Response, error) {
 	return resp, nil
 }
 
-// noAnswer says in words what an end of file means here.
-func noAnswer(err error) error {
+// describeEOF says in words what an end of file means here.
+func describeEOF(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return errors.New("the backend closed the connection without an answer")
 	}
@@ -388,7 +388,7 @@ func noAnswer(err error) error {
 
 // deadline bounds the handshake by the route's limit and by the client's
 // patience; the function it returns lifts the bounds.
-func (a *attempt) deadline(conn net.Conn) (lift func()) {
+func (a *handshake) deadline(conn net.Conn) (lift func()) {
 	if a.rt.HandshakeTimeout > 0 {
 		_ = conn.SetDeadline(time.Now().Add(a.rt.HandshakeTimeout))
 	}
@@ -400,15 +400,15 @@ func (a *attempt) deadline(conn net.Conn) (lift func()) {
 	}
 }
 
-// orGone turns the error that a client's departure caused into that departure.
-func (a *attempt) orGone(err error) error {
+// orClientGone turns the error that a client's departure caused into that departure.
+func (a *handshake) orClientGone(err error) error {
 	if a.r.Context().Err() != nil {
 		return forward.ErrClientGone
 	}
 	return err
 }
 
-func (a *attempt) verify(resp *http.Response) (none wsproto.Agreed, err error) {
+func (a *handshake) verify(resp *http.Response) (none wsproto.Agreed, err error) {
 	switch {
 	case resp.StatusCode != http.StatusSwitchingProtocols:
 		return none, nil
@@ -422,7 +422,7 @@ func (a *attempt) verify(resp *http.Response) (none wsproto.Agreed, err error) {
 // connection is not used again: what it thinks of the handshake is its own affair.
 // But one on which the client logs in is the client's own from then on, and the next
 // handshake goes by it.
-func (a *attempt) relay(conn net.Conn, answer *answered) {
+func (a *handshake) relay(conn net.Conn, answer *backendAnswer) {
 	stop := context.AfterFunc(a.r.Context(), func() { conn.Close() })
 	login := a.login || h1.AsksLogin(answer.Header)
 	kept := false
@@ -434,14 +434,14 @@ func (a *attempt) relay(conn net.Conn, answer *answered) {
 		conn.Close()
 	}()
 	a.hint = a.hostHint(answer.StatusCode)
-	a.carry(a.path, "", answer.Response)
+	a.forwardTo(a.path, "", answer.Response)
 	kept = true // it did not panic
 }
 
 // hostHint guesses why a backend refuses a page: many servers compare its Origin
 // with the Host that they were asked for.
-func (a *attempt) hostHint(status int) string {
-	sent := a.rt.Policy.RequestHost(a.asks(), a.backend)
+func (a *handshake) hostHint(status int) string {
+	sent := a.rt.Policy.RequestHost(a.forwardedClient(), a.backend)
 	if status != http.StatusForbidden || a.r.Header.Get("Origin") == "" || strings.EqualFold(sent, a.r.Host) {
 		return ""
 	}
@@ -450,7 +450,7 @@ func (a *attempt) hostHint(status int) string {
 
 // switchProtocols takes the connection from net/http, tells the client, and
 // opens the tunnel.
-func (a *attempt) switchProtocols(conn net.Conn, answer *answered) {
+func (a *handshake) switchProtocols(conn net.Conn, answer *backendAnswer) {
 	client, err := a.hijack()
 	if err != nil {
 		conn.Close()
@@ -462,7 +462,7 @@ func (a *attempt) switchProtocols(conn net.Conn, answer *answered) {
 		client.Conn.Close()
 		conn.Close()
 		a.slot.Release()
-		a.cause = fmt.Errorf("writing the 101: %w", err)
+		a.err = fmt.Errorf("writing the 101: %w", err)
 		return
 	}
 	spec := a.spec(answer)
@@ -472,7 +472,7 @@ func (a *attempt) switchProtocols(conn net.Conn, answer *answered) {
 
 // hijack returns the client's connection with every byte that came behind the
 // request's head.
-func (a *attempt) hijack() (tunnel.Endpoint, error) {
+func (a *handshake) hijack() (tunnel.Endpoint, error) {
 	var behind []byte
 	switch {
 	case a.gate == nil:
@@ -494,7 +494,7 @@ func (a *attempt) hijack() (tunnel.Endpoint, error) {
 // sent its request.
 const tell101Timeout = 10 * time.Second
 
-func (a *attempt) tell101(conn net.Conn, resp *http.Response) error {
+func (a *handshake) tell101(conn net.Conn, resp *http.Response) error {
 	_ = conn.SetWriteDeadline(time.Now().Add(tell101Timeout))
 	_, err := conn.Write(a.head101(resp))
 	_ = conn.SetWriteDeadline(time.Time{})
@@ -502,25 +502,25 @@ func (a *attempt) tell101(conn net.Conn, resp *http.Response) error {
 }
 
 // head101 is the 101 as the client gets it.
-func (a *attempt) head101(resp *http.Response) []byte {
+func (a *handshake) head101(resp *http.Response) []byte {
 	upgrade := resp.Header.Get("Upgrade")
 	a.rt.Policy.ResponseHeader(resp.Header)
 	resp.Header.Set("Connection", "Upgrade")
 	resp.Header.Set("Upgrade", upgrade)
-	dropEmpty(resp.Header, "Sec-Websocket-Protocol", "Sec-Websocket-Extensions")
+	deleteEmpty(resp.Header, "Sec-Websocket-Protocol", "Sec-Websocket-Extensions")
 	if a.rt.Target.Pool.SetsCookies() {
-		a.stick(resp.Header)
+		a.setStickyCookie(resp.Header)
 	}
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
 	_ = resp.Header.Write(&b) // to memory
 	b.WriteString("\r\n")
-	return spelled(b.Bytes())
+	return canonical(b.Bytes())
 }
 
-// dropEmpty removes empty lines, which choose nothing: browsers take an empty
+// deleteEmpty removes empty lines, which choose nothing: browsers take an empty
 // Sec-WebSocket-Protocol for one that they did not offer.
-func dropEmpty(h http.Header, names ...string) {
+func deleteEmpty(h http.Header, names ...string) {
 	for _, name := range names {
 		lines := slices.DeleteFunc(h[name], func(line string) bool { return line == "" })
 		if h[name] = lines; len(lines) == 0 {
@@ -531,22 +531,22 @@ func dropEmpty(h http.Header, names ...string) {
 
 // spec is the tunnel to be opened, but for its connections: what it has taken is
 // its own from here on, and its first line is in the log.
-func (a *attempt) spec(answer *answered) tunnel.Spec {
-	a.tunnel, a.holds = true, false
+func (a *handshake) spec(answer *backendAnswer) tunnel.Spec {
+	a.tunnelled, a.reserved = true, false
 	a.h.Counters.Opened.Add(1)
-	story := a.story()
-	story.opened(a, answer.Header)
+	story := a.record()
+	story.logOpened(a, answer.Header)
 	spec := tunnel.Spec{
 		Backend:   answer.endpoint(nil),
 		WebSocket: a.isWebSocket(),
 		RSV:       answer.agreed.RSV,
 		Limits:    a.rt.NewTunnelLimits(),
 		Meter:     a.backend.Meter(),
-		Done:      story.closed,
+		Done:      story.logClosed,
 	}
 	if a.mayRedial(answer.agreed) {
 		a.entry.SetMovable()
-		spec.Redial = a.redialler(story, answer.agreed).redial
+		spec.Redial = a.redialer(story, answer.agreed).redial
 	}
 	return spec
 }

@@ -1,4 +1,4 @@
-package proxy
+package handler
 
 // TRACE and OPTIONS, which may be about the proxy itself: with Max-Forwards: 0 it
 // is the proxy that answers (RFC 9110, section 7.6.2).
@@ -14,7 +14,7 @@ import (
 
 // checkTrace refuses a TRACE, unless the route names the method: a backend sends
 // back all that it was sent, and with it what the client must not see.
-func (x *exchange) checkTrace() *refusal {
+func (x *requestCtx) checkTrace() *refusal {
 	switch {
 	case x.r.Method != http.MethodTrace:
 		return nil
@@ -28,16 +28,16 @@ func (x *exchange) checkTrace() *refusal {
 	return nil
 }
 
-// endsHere answers a request that no proxy may pass on any more, and is false for
+// answersMaxForwards answers a request that no proxy may pass on any more, and is false for
 // any other.
-func (x *exchange) endsHere() bool {
+func (x *requestCtx) answersMaxForwards() bool {
 	left, ok := forward.MaxForwards(x.r.Method, x.r.Header)
 	if !ok || left > 0 {
 		return false
 	}
 	if x.r.Method == http.MethodTrace {
 		x.w.Header().Set("Content-Type", "message/http")
-		x.write(http.StatusOK, x.traced())
+		x.write(http.StatusOK, x.traceBody())
 		return true
 	}
 	x.w.Header().Set("Allow", h1.Methods)
@@ -48,8 +48,8 @@ func (x *exchange) endsHere() bool {
 // secret are the headers that a TRACE's answer leaves out (RFC 9110, section 9.3.8).
 var secret = []string{"Authorization", "Cookie", "Proxy-Authorization"}
 
-// traced is the request as it came, but for its spelling.
-func (x *exchange) traced() []byte {
+// traceBody is the request as it came, but for its spelling.
+func (x *requestCtx) traceBody() []byte {
 	var b strings.Builder
 	b.WriteString(x.r.Method + " " + x.r.RequestURI + " " + x.r.Proto + "\r\nHost: " + x.r.Host + "\r\n")
 	h := x.r.Header.Clone()

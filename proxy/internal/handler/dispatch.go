@@ -1,4 +1,4 @@
-package proxy
+package handler
 
 // What a matched request gets: a tunnel, a backend's HTTP, or the proxy's own answer.
 
@@ -15,8 +15,8 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
-// act carries out the matched route's action.
-func (x *exchange) act() {
+// dispatch carries out the matched route's action.
+func (x *requestCtx) dispatch() {
 	x.limitSilence()
 	switch {
 	case x.rt.Redirect != nil:
@@ -28,8 +28,8 @@ func (x *exchange) act() {
 	}
 }
 
-func (x *exchange) toBackend() {
-	if x.endsHere() {
+func (x *requestCtx) toBackend() {
+	if x.answersMaxForwards() {
 		return
 	}
 	if protocol := x.rt.Upgrade.Protocol(x.r); protocol != "" {
@@ -50,7 +50,7 @@ func (x *exchange) toBackend() {
 }
 
 // upgradeRequired is http_fallback: false (RFC 9110, section 15.5.22).
-func (x *exchange) upgradeRequired() *refusal {
+func (x *requestCtx) upgradeRequired() *refusal {
 	rf := refuse(http.StatusUpgradeRequired, "this route takes upgrades only", nil)
 	if x.r.ProtoMajor == 1 {
 		rf.header = http.Header{"Upgrade": {x.rt.Upgrade.Offered()}, "Connection": {"Upgrade"}}
@@ -58,13 +58,13 @@ func (x *exchange) upgradeRequired() *refusal {
 	return rf
 }
 
-func (x *exchange) redirect() {
-	host, err := match.NormalizeHost(x.asks().PublicHost())
+func (x *requestCtx) redirect() {
+	host, err := match.NormalizeHost(x.forwardedClient().PublicHost())
 	if err != nil {
 		x.refuse(refuse(http.StatusBadRequest, "bad host", err))
 		return
 	}
-	location, err := x.rt.Redirect.Make(host, x.path, x.r.URL.RawQuery, x.matched, &x.captures)
+	location, err := x.rt.Redirect.Make(host, x.path, x.r.URL.RawQuery, x.prefixLen, &x.captures)
 	if err != nil {
 		x.refuse(refuse(http.StatusBadRequest, "no place to redirect to: "+err.Error(), err))
 		return
@@ -74,7 +74,7 @@ func (x *exchange) redirect() {
 	x.w.WriteHeader(x.rt.Redirect.Status)
 }
 
-func (x *exchange) respond() {
+func (x *requestCtx) respond() {
 	h := x.w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	for _, line := range x.rt.Respond.Headers {
@@ -84,7 +84,7 @@ func (x *exchange) respond() {
 	x.write(x.rt.Respond.Status, []byte(x.rt.Respond.Body))
 }
 
-func (x *exchange) answerStatus() {
+func (x *requestCtx) answerStatus() {
 	body, err := json.MarshalIndent(x.h.Status(), "", "  ")
 	if err != nil {
 		x.refuse(refuse(http.StatusInternalServerError, "no status", err))
@@ -95,7 +95,7 @@ func (x *exchange) answerStatus() {
 	x.write(http.StatusOK, append(body, '\n'))
 }
 
-func (x *exchange) write(status int, body []byte) {
+func (x *requestCtx) write(status int, body []byte) {
 	if status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified {
 		x.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	}
@@ -105,19 +105,19 @@ func (x *exchange) write(status int, body []byte) {
 	}
 }
 
-type exchangeKey struct{}
+type requestKey struct{}
 
 // forward carries the request to a backend as HTTP.
-func (x *exchange) forward() {
-	path, query, err := x.rt.Target.Rewrite.Apply(x.path, x.r.URL.RawQuery, x.matched, &x.captures)
+func (x *requestCtx) forward() {
+	path, query, err := x.rt.Target.Rewrite.Apply(x.path, x.r.URL.RawQuery, x.prefixLen, &x.captures)
 	if err != nil {
 		x.refuse(refuse(http.StatusBadRequest, "bad path: "+err.Error(), err))
 		return
 	}
 	x.payForRetries()
-	backend, err := x.pick(false)
+	backend, err := x.pickBackend(false)
 	if errors.Is(err, upstream.ErrReplaced) {
-		x.actAnew()
+		x.dispatchAgain()
 		return
 	}
 	if err != nil {
@@ -126,21 +126,21 @@ func (x *exchange) forward() {
 	}
 	x.backend = backend
 	defer func() { x.backend.Release() }() // the last one: another gives back those before
-	x.carry(path, query, nil)
+	x.forwardTo(path, query, nil)
 }
 
-// actAnew routes the request again: the routes have changed while it waited.
-func (x *exchange) actAnew() {
+// dispatchAgain routes the request again: the routes have changed while it waited.
+func (x *requestCtx) dispatchAgain() {
 	if rf := x.route(x.h.Current()); rf != nil {
 		x.refuse(rf)
 		return
 	}
-	x.act()
+	x.dispatch()
 }
 
 // giveUp answers for want of a backend's answer: err is a *refusal, or what went
 // wrong.
-func (x *exchange) giveUp(err error) {
+func (x *requestCtx) giveUp(err error) {
 	var rf *refusal
 	if errors.As(err, &rf) {
 		x.refuse(rf)
@@ -149,33 +149,33 @@ func (x *exchange) giveUp(err error) {
 	x.fail(forward.Status(err), err)
 }
 
-// carry hands the request to package forward. answer is the backend's, where it
+// forwardTo hands the request to package forward. answer is the backend's, where it
 // has been asked already: a handshake that it answered with ordinary HTTP.
-func (x *exchange) carry(path, query string, answer *http.Response) {
+func (x *requestCtx) forwardTo(path, query string, answer *http.Response) {
 	var outcome forward.Outcome
 	defer func() {
-		if x.cause == nil {
-			x.cause = outcome.Err
+		if x.err == nil {
+			x.err = outcome.Err
 		}
 		if x.sendTimedOut() {
-			x.cause = errSendSilent
+			x.err = errSendSilent
 		}
 		if answer == nil {
-			x.notice(outcome)
+			x.reportOutcome(outcome)
 		}
 	}()
 	var finish func(http.Header)
 	if x.rt.Target.Pool.SetsCookies() {
-		finish = x.stick
+		finish = x.setStickyCookie
 	}
-	r := x.r.WithContext(context.WithValue(x.r.Context(), exchangeKey{}, x))
+	r := x.r.WithContext(context.WithValue(x.r.Context(), requestKey{}, x))
 	hop := forward.Hop{
 		Backend:  x.backend,
 		TLS:      x.rt.Target.TLSOf(x.backend),
 		Path:     path,
 		RawQuery: query,
 		Policy:   x.rt.Policy,
-		Client:   x.asks(),
+		Client:   x.forwardedClient(),
 		ID:       x.id,
 		Public:   x.public(),
 		Outcome:  &outcome,
@@ -185,15 +185,15 @@ func (x *exchange) carry(path, query string, answer *http.Response) {
 		NoLogin:  x.noLogin(),
 	}
 	if len(x.rt.Target.Pool.Members()) > 1 {
-		hop.Another = x.another
+		hop.Another = x.nextBackend
 	}
 	x.h.forwarder.Forward(x.w, r, hop)
 }
 
 // public is how the client sees what the backend calls its own. Only a prefix
 // route maps paths onto paths.
-func (x *exchange) public() forward.Public {
-	client := x.asks()
+func (x *requestCtx) public() forward.Public {
+	client := x.forwardedClient()
 	p := forward.Public{Scheme: client.Proto(), Host: client.PublicHost()}
 	if target, route, ok := x.rt.Target.Rewrite.Prefixes(); ok {
 		p.TargetPrefix, p.RoutePrefix = target, route
@@ -201,14 +201,14 @@ func (x *exchange) public() forward.Public {
 	return p
 }
 
-// failForward is the forwarder's Fail.
-func failForward(_ http.ResponseWriter, r *http.Request, status int, err error) {
-	r.Context().Value(exchangeKey{}).(*exchange).fail(status, err)
+// failForwarded is the forwarder's Fail.
+func failForwarded(_ http.ResponseWriter, r *http.Request, status int, err error) {
+	r.Context().Value(requestKey{}).(*requestCtx).fail(status, err)
 }
 
 // fail answers for a backend that did not, in the client's words: which status
 // is package forward's to say, the details are the log's.
-func (x *exchange) fail(status int, err error) {
+func (x *requestCtx) fail(status int, err error) {
 	if x.gate != nil {
 		if v := x.gate.Violation(); v != nil { // the request's own body is to blame
 			rf := refuse(v.Status, v.Reason, err)
@@ -218,7 +218,7 @@ func (x *exchange) fail(status int, err error) {
 		}
 	}
 	if status == forward.StatusClientGone {
-		x.cause, x.w.status = err, status
+		x.err, x.w.status = err, status
 		panic(http.ErrAbortHandler)
 	}
 	x.refuse(refuse(status, failText(status, err), err))

@@ -1,4 +1,4 @@
-package proxy
+package handler
 
 // Trying another backend: when one gives no connection or no handshake, before
 // anything of its answer has reached the client, and never for a request of whose
@@ -16,21 +16,21 @@ import (
 )
 
 // payForRetries is called once a request, before its backend is picked.
-func (x *exchange) payForRetries() {
+func (x *requestCtx) payForRetries() {
 	if x.rt.Retry.Others > 0 || x.rt.Redials {
 		x.rt.Counts.Retries.Pay(x.rt.Retry.Budget)
 	}
 }
 
 // mayTryAnother says whether the request may go to one backend more.
-func (x *exchange) mayTryAnother() bool {
+func (x *requestCtx) mayTryAnother() bool {
 	return len(x.tried) < x.rt.Retry.Others && len(x.rt.Target.Pool.Members()) > 1 && x.rt.Counts.Retries.Spend()
 }
 
 // tryAnother moves the attempt to another backend; false leaves err to be
 // answered. The routes may have changed meanwhile: then it is the new ones that
 // say where to.
-func (a *attempt) tryAnother(err error) bool {
+func (a *handshake) tryAnother(err error) bool {
 	if !blamesBackend(err) {
 		return false
 	}
@@ -39,8 +39,8 @@ func (a *attempt) tryAnother(err error) bool {
 	if !a.mayTryAnother() {
 		return false
 	}
-	a.noteVain(err)
-	a.withdraw()
+	a.noteFailedBackend(err)
+	a.release()
 	if a.admit() != nil {
 		a.backend = failed // for the log
 		return false
@@ -59,8 +59,8 @@ func blamesBackend(err error) bool {
 	return status == http.StatusBadGateway || status == http.StatusGatewayTimeout
 }
 
-// another is package forward's question for a request that found no connection.
-func (x *exchange) another(err error) (*upstream.Backend, upstream.TLS, bool) {
+// nextBackend is package forward's question for a request that found no connection.
+func (x *requestCtx) nextBackend(err error) (*upstream.Backend, upstream.TLS, bool) {
 	if !blamesBackend(err) {
 		return nil, upstream.TLS{}, false
 	}
@@ -68,7 +68,7 @@ func (x *exchange) another(err error) (*upstream.Backend, upstream.TLS, bool) {
 	if !x.mayTryAnother() {
 		return nil, upstream.TLS{}, false
 	}
-	x.noteVain(err)
+	x.noteFailedBackend(err)
 	next, none := x.rt.Target.Pool.Pick(x.choice(false))
 	if none != nil {
 		return nil, upstream.TLS{}, false
@@ -78,16 +78,16 @@ func (x *exchange) another(err error) (*upstream.Backend, upstream.TLS, bool) {
 	return next, x.rt.Target.TLSOf(next), true
 }
 
-// noteVain notes that the backend was tried in vain, and says so in the log: if
+// noteFailedBackend notes that the backend was tried in vain, and says so in the log: if
 // another one answers, nothing else will.
-func (x *exchange) noteVain(err error) {
+func (x *requestCtx) noteFailedBackend(err error) {
 	x.tried = append(x.tried, x.backend)
 	x.h.Log.Warn("trying another backend", "id", x.id, "route", x.rt.Name, "backend", x.backend.Key().String(), "error", err)
 }
 
-// notice tells the backend's health of how a request went that had a connection.
+// reportOutcome tells the backend's health of how a request went that had a connection.
 // A connection that there was not, another has told already.
-func (x *exchange) notice(outcome forward.Outcome) {
+func (x *requestCtx) reportOutcome(outcome forward.Outcome) {
 	var bad *h1.ResponseError
 	switch {
 	case outcome.Answered:

@@ -1,4 +1,4 @@
-package proxy
+package handler
 
 // Which backend a request goes to, and waiting for one.
 
@@ -13,14 +13,14 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
-// choice is the question that the exchange puts to its route's pool.
-func (x *exchange) choice(tunnel bool) upstream.Choice {
+// choice is the question that the requestCtx puts to its route's pool.
+func (x *requestCtx) choice(tunnel bool) upstream.Choice {
 	return upstream.Choice{Tunnel: tunnel, Client: x.client, Request: x.r, Captures: &x.captures, Exclude: x.tried, Ticket: &x.ticket}
 }
 
-// pick asks the route's pool for a backend, and waits for one where the pool
+// pickBackend asks the route's pool for a backend, and waits for one where the pool
 // lets it, unless others have been tried: then the client has waited enough.
-func (x *exchange) pick(tunnel bool) (*upstream.Backend, error) {
+func (x *requestCtx) pickBackend(tunnel bool) (*upstream.Backend, error) {
 	if b, ok := x.pins().Pick(x.rt.Target.Pool, x.choice(tunnel)); ok {
 		return b, nil
 	}
@@ -30,7 +30,7 @@ func (x *exchange) pick(tunnel bool) (*upstream.Backend, error) {
 	ctx, cancel := context.WithCancel(x.r.Context())
 	defer cancel()
 	if !tunnel && x.gate != nil && x.rt.Target.Pool.HasQueue() {
-		go x.leaveQueue(ctx, cancel)
+		go x.watchQueue(ctx, cancel)
 	}
 	b, err := x.rt.Target.Pool.PickOrWait(ctx, x.choice(tunnel))
 	if errors.Is(err, context.Canceled) {
@@ -39,14 +39,14 @@ func (x *exchange) pick(tunnel bool) (*upstream.Backend, error) {
 	return b, err
 }
 
-// lookForEnd is how often the client of a request that waits in a queue is looked
+// queuePollInterval is how often the client of a request that waits in a queue is looked
 // after.
-const lookForEnd = 100 * time.Millisecond
+const queuePollInterval = 100 * time.Millisecond
 
-// leaveQueue takes a request out of its queue when its client has gone, or has ended
+// watchQueue takes a request out of its queue when its client has gone, or has ended
 // its side, which is how most go: nobody is to be asked for it then.
-func (x *exchange) leaveQueue(ctx context.Context, leave func()) {
-	ticker := time.NewTicker(lookForEnd)
+func (x *requestCtx) watchQueue(ctx context.Context, leave func()) {
+	ticker := time.NewTicker(queuePollInterval)
 	defer ticker.Stop()
 	for {
 		select {
@@ -64,7 +64,7 @@ func (x *exchange) leaveQueue(ctx context.Context, leave func()) {
 // noBackend says what it means that the pool has no backend: upstream.ErrReplaced stays
 // what it is, a client that left while it waited is forward.ErrClientGone, and
 // everything else a *refusal.
-func (x *exchange) noBackend(err error) error {
+func (x *requestCtx) noBackend(err error) error {
 	switch {
 	case errors.Is(err, upstream.ErrReplaced):
 		return err
@@ -76,11 +76,11 @@ func (x *exchange) noBackend(err error) error {
 	return refuse(http.StatusServiceUnavailable, "no backend is available", err)
 }
 
-// stick adds the cookie that brings the client back to the backend which has
+// setStickyCookie adds the cookie that brings the client back to the backend which has
 // answered, behind whatever the route does to the answer's headers: it is the
 // proxy's, not the application's.
-func (x *exchange) stick(h http.Header) {
-	if line := x.rt.Target.Pool.SetCookie(x.choice(false), x.backend, x.asks().Proto() == "https"); line != "" {
+func (x *requestCtx) setStickyCookie(h http.Header) {
+	if line := x.rt.Target.Pool.SetCookie(x.choice(false), x.backend, x.forwardedClient().Proto() == "https"); line != "" {
 		h.Add("Set-Cookie", line)
 	}
 }

@@ -1,4 +1,4 @@
-package proxy
+package handler
 
 // Redialling: an open tunnel whose backend goes, or is drained, gets another one of
 // its pool. The handshake is the first one again, but for its key, and must come out
@@ -24,108 +24,108 @@ import (
 )
 
 const (
-	// redialCalm is how long a backend that was redialled must stay of itself. When two
+	// minStay is how long a backend that was redialled must stay of itself. When two
 	// in a row do not, each redial from then on costs as much as a retry.
-	redialCalm = time.Second
+	minStay = time.Second
 	// longestRedial bounds a redial where the route bounds no handshake.
 	longestRedial = time.Minute
 )
 
 // mayRedial says whether the tunnel that is about to open can be moved to another
 // backend: a compression context cannot.
-func (a *attempt) mayRedial(agreed wsproto.Agreed) bool {
+func (a *handshake) mayRedial(agreed wsproto.Agreed) bool {
 	return a.rt.Redials && a.isWebSocket() && agreed.Forgets()
 }
 
-// redialler finds backends for one open tunnel. It keeps what the handshake was made
+// redialer finds backends for one open tunnel. It keeps what the handshake was made
 // of, and no Table. It belongs to whoever calls redial, one call at a time.
-type redialler struct {
-	h        *handler
-	story    *story
-	asked    question
-	policy   *forward.Policy // for the Host header
-	agreed   wsproto.Agreed
-	request  *http.Request // what a pool looks at
-	captures match.Captures
-	arrived  time.Time // at the present backend; zero: the first one
-	hasty    int       // backends in a row that were lost as soon as they were found
+type redialer struct {
+	h           *Handler
+	record      *tunnelRecord
+	request     backendRequest
+	policy      *forward.Policy // for the Host header
+	agreed      wsproto.Agreed
+	original    *http.Request // what a pool looks at
+	captures    match.Captures
+	movedAt     time.Time // at the present backend; zero: the first one
+	rapidLosses int       // backends in a row that were lost as soon as they were found
 }
 
-func (a *attempt) redialler(s *story, agreed wsproto.Agreed) *redialler {
-	return &redialler{
+func (a *handshake) redialer(s *tunnelRecord, agreed wsproto.Agreed) *redialer {
+	return &redialer{
 		h:        a.h,
-		story:    s,
-		asked:    a.asked,
+		record:   s,
+		request:  a.request,
 		policy:   a.rt.Policy,
 		agreed:   agreed,
-		request:  &http.Request{Method: http.MethodGet, URL: a.r.URL, Header: a.r.Header, Host: a.r.Host},
+		original: &http.Request{Method: http.MethodGet, URL: a.r.URL, Header: a.r.Header, Host: a.r.Host},
 		captures: a.captures,
 	}
 }
 
 // Why there is no redial.
 var (
-	errOnItsWayOut = errors.New("the tunnel is on its way out")
-	errRouteGone   = errors.New("its route no longer leads to its pool")
-	errTooMany     = errors.New("too many tunnels redial at once")
-	errGoesAgain   = errors.New("backends go as fast as they are redialled, and the budget for retries is spent")
+	errEnding    = errors.New("the tunnel is on its way out")
+	errRouteGone = errors.New("its route no longer leads to its pool")
+	errTooMany   = errors.New("too many tunnels redial at once")
+	errFlapping  = errors.New("backends go as fast as they are redialled, and the budget for retries is spent")
 )
 
 // redial is the tunnel's Redial.
-func (d *redialler) redial(ctx context.Context, why tunnel.Reason) (tunnel.Next, error) {
-	began, from := time.Now(), d.story.backend
-	d.story.homeless = true
+func (d *redialer) redial(ctx context.Context, why tunnel.Reason) (tunnel.Next, error) {
+	began, from := time.Now(), d.record.backend
+	d.record.detached = true
 	defer from.CloseTunnel()
 	f, err := d.find(ctx, why, from)
 	if err != nil {
-		d.tellFailure(ctx, why, err, time.Since(began))
+		d.logFailure(ctx, why, err, time.Since(began))
 		return tunnel.Next{}, err
 	}
-	d.arrive(f.backend)
-	d.story.write("tunnel redialled",
+	d.moved(f.backend)
+	d.record.log("tunnel redialled",
 		slog.String("from", from.Key().String()),
 		slog.String("reason", string(why)),
 		slog.Float64("duration", time.Since(began).Seconds()))
 	return tunnel.Next{Backend: f.answer.endpoint(f.conn), Meter: f.backend.Meter()}, nil
 }
 
-func (d *redialler) arrive(b *upstream.Backend) {
-	d.story.backend, d.story.homeless = b, false
-	d.story.redials++
-	d.arrived = time.Now()
-	d.story.entry.EndMove()
+func (d *redialer) moved(b *upstream.Backend) {
+	d.record.backend, d.record.detached = b, false
+	d.record.redials++
+	d.movedAt = time.Now()
+	d.record.entry.EndMove()
 	d.h.Counters.Redialled.Add(1)
 }
 
-// tellFailure says why the client is told to come back. Not when it is the client or
+// logFailure says why the client is told to come back. Not when it is the client or
 // the tunnel's end that ended the search.
-func (d *redialler) tellFailure(ctx context.Context, why tunnel.Reason, err error, took time.Duration) {
-	if ctx.Err() != nil || errors.Is(err, errOnItsWayOut) {
+func (d *redialer) logFailure(ctx context.Context, why tunnel.Reason, err error, took time.Duration) {
+	if ctx.Err() != nil || errors.Is(err, errEnding) {
 		return
 	}
-	d.story.writeAt(slog.LevelWarn, "tunnel not redialled",
+	d.record.logAt(slog.LevelWarn, "tunnel not redialled",
 		slog.String("reason", string(why)),
 		slog.String("error", err.Error()),
 		slog.Float64("duration", took.Seconds()))
 }
 
-// found is a backend that takes the tunnel, and counts it.
-type found struct {
+// newBackend is a backend that takes the tunnel, and counts it.
+type newBackend struct {
 	backend *upstream.Backend
 	conn    net.Conn
-	answer  *answered
+	answer  *backendAnswer
 }
 
 // find finds the next backend in the time that there is, if it may be looked for.
-func (d *redialler) find(ctx context.Context, why tunnel.Reason, from *upstream.Backend) (*found, error) {
+func (d *redialer) find(ctx context.Context, why tunnel.Reason, from *upstream.Backend) (*newBackend, error) {
 	rt := d.route(d.h.Current())
 	switch {
 	case rt == nil:
 		return nil, errRouteGone
-	case !d.story.entry.StartMove():
-		return nil, errOnItsWayOut
+	case !d.record.entry.StartMove():
+		return nil, errEnding
 	case d.isFlapping(why) && !rt.Counts.Retries.Spend():
-		return nil, errGoesAgain
+		return nil, errFlapping
 	}
 	rt.Counts.Retries.Pay(rt.Retry.Budget)
 	limited, cancel := context.WithTimeout(ctx, redialTimeout(rt))
@@ -139,39 +139,39 @@ func (d *redialler) find(ctx context.Context, why tunnel.Reason, from *upstream.
 
 // isFlapping says whether backends go as fast as they are found. One may: when two
 // servers are killed, one after the other.
-func (d *redialler) isFlapping(why tunnel.Reason) bool {
-	if why == tunnel.ReasonDrain || time.Since(d.arrived) >= redialCalm {
-		d.hasty = 0
+func (d *redialer) isFlapping(why tunnel.Reason) bool {
+	if why == tunnel.ReasonDrain || time.Since(d.movedAt) >= minStay {
+		d.rapidLosses = 0
 		return false
 	}
-	d.hasty++
-	return d.hasty > 1
+	d.rapidLosses++
+	return d.rapidLosses > 1
 }
 
 // search asks one backend after the other, each once, until one takes the tunnel, or
 // none is left, or time is over. The route's retries have no say: they are for clients
 // that can be told to come back, and what they would bound, the gate does, and who
 // has just failed is asked last.
-func (d *redialler) search(ctx context.Context, limit *limits.Redials, from *upstream.Backend) (*found, error) {
-	h := &hunt{ctx: ctx, limit: limit, tried: []*upstream.Backend{from}}
+func (d *redialer) search(ctx context.Context, limit *limits.Redials, from *upstream.Backend) (*newBackend, error) {
+	h := &backendSearch{ctx: ctx, limit: limit, tried: []*upstream.Backend{from}}
 	for {
 		f, a, err := d.try(h)
 		switch {
 		case err == nil:
 			return f, nil
 		case a == nil:
-			return nil, h.nobodyElse(err)
+			return nil, h.exhausted(err)
 		case ctx.Err() != nil || !mayBlame(err) && !mayDiffer(err):
 			return nil, err
 		}
-		d.h.Log.Warn("trying another backend", "id", d.story.id, "route", a.rt.Name,
+		d.h.Log.Warn("trying another backend", "id", d.record.id, "route", a.rt.Name,
 			"backend", a.backend.Key().String(), "error", err)
 		h.tried, h.last = append(h.tried, a.backend), err
 	}
 }
 
-// hunt is one search.
-type hunt struct {
+// backendSearch is one search.
+type backendSearch struct {
 	ctx    context.Context
 	limit  *limits.Redials
 	tried  []*upstream.Backend  // the one that was left first
@@ -179,8 +179,8 @@ type hunt struct {
 	last   error                // why the last one that was asked does not get the tunnel; nil: none was
 }
 
-// nobodyElse is why there is nobody left to be asked, with what came of asking.
-func (h *hunt) nobodyElse(err error) error {
+// exhausted is why there is nobody left to be asked, with what came of asking.
+func (h *backendSearch) exhausted(err error) error {
 	if h.last == nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (h *hunt) nobodyElse(err error) error {
 }
 
 // try asks one backend; a is nil where there is none.
-func (d *redialler) try(h *hunt) (*found, *attempt, error) {
+func (d *redialer) try(h *backendSearch) (*newBackend, *handshake, error) {
 	for {
 		a, err := d.reserve(h)
 		if err != nil {
@@ -226,9 +226,9 @@ func redialTimeout(rt *routing.Route) time.Duration {
 }
 
 // route is the tunnel's, if it still leads to its pool.
-func (d *redialler) route(t *routing.Table) *routing.Route {
-	rt := t.Route(d.story.entry.Route())
-	if rt == nil || !rt.LeadsTo(d.story.entry.Backend().Pool) {
+func (d *redialer) route(t *routing.Table) *routing.Route {
+	rt := t.Route(d.record.entry.Route())
+	if rt == nil || !rt.LeadsTo(d.record.entry.Backend().Pool) {
 		return nil
 	}
 	return rt
@@ -236,7 +236,7 @@ func (d *redialler) route(t *routing.Table) *routing.Route {
 
 // reserve has the pool choose, and notes where the tunnel is going, so that no reload
 // can miss it; what it chose under routes that have changed meanwhile does not count.
-func (d *redialler) reserve(h *hunt) (*attempt, error) {
+func (d *redialer) reserve(h *backendSearch) (*handshake, error) {
 	for {
 		t := d.h.Current()
 		rt := d.route(t)
@@ -246,7 +246,7 @@ func (d *redialler) reserve(h *hunt) (*attempt, error) {
 		if rt.Target.Pool.BindsTo(h.tried[0]) {
 			return nil, upstream.ErrBoundUnavailable
 		}
-		a := d.attempt(h.ctx, t, rt)
+		a := d.handshake(h.ctx, t, rt)
 		backend, err := rt.Target.Pool.PickOrWait(h.ctx, h.choice(a))
 		switch {
 		case errors.Is(err, upstream.ErrReplaced):
@@ -255,7 +255,7 @@ func (d *redialler) reserve(h *hunt) (*attempt, error) {
 			return nil, err
 		}
 		a.backend = backend
-		d.story.entry.MoveTo(backend.Key())
+		d.record.entry.MoveTo(backend.Key())
 		if d.h.Current() == t && rt.HasBackend(backend.Key()) {
 			return a, nil
 		}
@@ -264,29 +264,29 @@ func (d *redialler) reserve(h *hunt) (*attempt, error) {
 }
 
 // choice keeps the place in line for as long as the hunt takes.
-func (h *hunt) choice(a *attempt) upstream.Choice {
+func (h *backendSearch) choice(a *handshake) upstream.Choice {
 	c := a.choice(true)
 	c.Exclude, c.Ticket, c.AvoidFailing = h.tried, &h.ticket, true
 	return c
 }
 
-// attempt is the handshake once more, under the routes of now. It has no client to
+// handshake is the handshake once more, under the routes of now. It has no client to
 // answer, and no place of its own.
-func (d *redialler) attempt(ctx context.Context, t *routing.Table, rt *routing.Route) *attempt {
-	x := &exchange{
+func (d *redialer) handshake(ctx context.Context, t *routing.Table, rt *routing.Route) *handshake {
+	x := &requestCtx{
 		h:        d.h,
-		r:        d.request.WithContext(ctx),
-		id:       d.story.id,
-		client:   d.story.client,
+		r:        d.original.WithContext(ctx),
+		id:       d.record.id,
+		client:   d.record.client,
 		table:    t,
 		rt:       rt,
 		captures: d.captures,
 	}
-	return &attempt{exchange: x, protocol: websocket}
+	return &handshake{requestCtx: x, protocol: websocket}
 }
 
 // ask repeats the handshake. What comes of it must be what came of the first.
-func (d *redialler) ask(a *attempt) (*found, error) {
+func (d *redialer) ask(a *handshake) (*newBackend, error) {
 	conn, err := a.dial()
 	if err != nil {
 		return nil, err
@@ -299,16 +299,16 @@ func (d *redialler) ask(a *attempt) (*found, error) {
 		conn.Close()
 		return nil, err
 	}
-	return &found{backend: a.backend, conn: conn, answer: answer}, nil
+	return &newBackend{backend: a.backend, conn: conn, answer: answer}, nil
 }
 
 // head is the request's, with a key of its own (RFC 6455 section 4.1).
-func (d *redialler) head(a *attempt) []byte {
-	h := d.asked.header.Clone()
+func (d *redialer) head(a *handshake) []byte {
+	h := d.request.header.Clone()
 	h.Set("Sec-Websocket-Key", wsproto.NewKey())
 	a.offer = wsproto.OfferOf(h, a.rt.Lenient)
-	host := d.policy.RequestHost(forward.Client{Host: d.request.Host}, a.backend)
-	return question{target: d.asked.target, header: h}.head(http.MethodGet, host)
+	host := d.policy.RequestHost(forward.Client{Host: d.original.Host}, a.backend)
+	return backendRequest{target: d.request.target, header: h}.head(http.MethodGet, host)
 }
 
 // notTakenError is why a backend does not get the tunnel, which is not to its blame:
@@ -320,7 +320,7 @@ type notTakenError struct {
 
 func (e *notTakenError) Error() string { return e.text }
 
-func (d *redialler) check(answer *answered) error {
+func (d *redialer) check(answer *backendAnswer) error {
 	switch {
 	case answer.StatusCode != http.StatusSwitchingProtocols:
 		answer.Body.Close()
@@ -340,7 +340,7 @@ func (d *redialler) check(answer *answered) error {
 
 // noteFailure tells the backend's health of a handshake that failed: before the next
 // redial chooses. One that time or the tunnel's end has broken off says nothing.
-func (d *redialler) noteFailure(a *attempt, err error) {
+func (d *redialer) noteFailure(a *handshake, err error) {
 	if a.r.Context().Err() == nil && mayBlame(err) {
 		a.rt.Target.Pool.Failed(a.backend, err)
 	}

@@ -1,4 +1,4 @@
-package proxy
+package handler
 
 // Backends that authenticate connections: a client's connection gets one of its
 // own to them, where it may.
@@ -11,7 +11,7 @@ import (
 )
 
 // pins is the client's own connections to backends; nil where it cannot have any.
-func (x *exchange) pins() *upstream.Pins {
+func (x *requestCtx) pins() *upstream.Pins {
 	if x.gate == nil || x.noLogin() != nil {
 		return nil
 	}
@@ -20,7 +20,7 @@ func (x *exchange) pins() *upstream.Pins {
 
 // noLogin says why the client cannot log a connection to a backend in: its own
 // carries requests of many users, or many at once.
-func (x *exchange) noLogin() error {
+func (x *requestCtx) noLogin() error {
 	switch {
 	case x.r.ProtoMajor > 1:
 		return &forward.LoginError{Why: "not over HTTP/2, where requests share a connection; write http2: false at the listener"}

@@ -1,4 +1,4 @@
-package proxy
+package handler
 
 import (
 	"errors"
@@ -7,9 +7,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"testing"
-	"time"
 
-	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 	"github.com/tunnelform/tunnelform/proxy/internal/routing"
 	"github.com/tunnelform/tunnelform/proxy/internal/routing/routingtest"
@@ -29,16 +27,16 @@ func TestRoutedAgainKnocksOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			old := routingtest.Build(t, nil, before)
 			now := old
-			s := NewServer(Options{Current: func() *routing.Table { return now }, Log: slog.New(slog.DiscardHandler)})
+			h := newTestHandler(t, func() *routing.Table { return now }, slog.New(slog.DiscardHandler))
 			knock := func() error {
 				r := httptest.NewRequest(http.MethodGet, "/r", nil)
 				r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {websocket}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="}}
-				x := s.handler.begin(&listen.Socket{}, r, nil, netip.MustParseAddrPort("192.0.2.1:4711"))
+				x := h.newRequest(&listen.Socket{}, r, nil, netip.MustParseAddrPort("192.0.2.1:4711"))
 				if rf := x.route(old); rf != nil {
 					t.Fatal(rf.text)
 				}
-				a := &attempt{exchange: x, protocol: websocket}
-				defer a.withdraw()
+				a := &handshake{requestCtx: x, protocol: websocket}
+				defer a.release()
 				return a.admit()
 			}
 			now = routingtest.Build(t, old, after)
@@ -51,18 +49,5 @@ func TestRoutedAgainKnocksOnce(t *testing.T) {
 				t.Errorf("the second got %v, wanted 429", err)
 			}
 		})
-	}
-}
-
-// TestLongestClose: an open tunnel has its limit from the routes of its handshake.
-func TestLongestClose(t *testing.T) {
-	now := routingtest.Build(t, nil, "routes: {r: {to: \"internal://echo\", drain: {close_timeout: 7s}}}\n")
-	s := NewServer(Options{Current: func() *routing.Table { return now }, Log: slog.New(slog.DiscardHandler)})
-	if got := s.longestClose(); got != 7*time.Second {
-		t.Errorf("%v without tunnels, want the route's", got)
-	}
-	defer s.tunnels.Reserve(drain.Facts{CloseTimeout: time.Minute}).Remove()
-	if got := s.longestClose(); got != time.Minute {
-		t.Errorf("%v, want the open tunnel's own", got)
 	}
 }

@@ -1,4 +1,4 @@
-package proxy
+package handler
 
 import (
 	"context"
@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 	"github.com/tunnelform/tunnelform/proxy/internal/routing"
@@ -27,30 +26,30 @@ const visitPatience = proxytest.Patience
 // visited is a socket that accepts, for tests that steer a visit under way.
 type visited struct {
 	*listen.Socket
-	handler *handler
-	visits  chan *visit
+	handler *Handler
+	visits  chan *loopHandshake
 	now     atomic.Pointer[routing.Table]
 	look    atomic.Pointer[func()] // before each look at the current Table; nil is nothing
 }
 
 // visitHandler tells of the visits that begin.
 type visitHandler struct {
-	*handler
-	visits chan *visit
+	*Handler
+	visits chan *loopHandshake
 }
 
 func (h visitHandler) ServeOnLoop(s *listen.Socket, fd int, peer netip.AddrPort) bool {
-	v := &visit{h: h.handler, socket: s, peer: peer}
+	v := &loopHandshake{h: h.Handler, socket: s, peer: peer}
 	h.visits <- v
 	return tunnel.Dispatch(h.Engine, func(l tunnel.Loop) { v.begin(l, fd) })
 }
 
 func visitable(t *testing.T, routes string) *visited {
 	t.Helper()
-	k := &visited{visits: make(chan *visit, 10)}
+	k := &visited{visits: make(chan *loopHandshake, 10)}
 	k.now.Store(routingtest.Build(t, nil, "listeners: {w: {address: \"127.0.0.1:0\"}}\n"+routes))
 	log := slog.New(slog.DiscardHandler)
-	k.handler = newHandler(Deps{Current: k.current, Engine: tunnel.New(), Tunnels: drain.NewGroup(), Log: log, Counters: new(Counters)})
+	k.handler = newTestHandler(t, k.current, log)
 	for _, l := range k.now.Load().Listeners() {
 		var err error
 		k.Socket, err = listen.New(l, listen.Options{
@@ -70,10 +69,6 @@ func visitable(t *testing.T, routes string) *visited {
 		if ctx.Err() != nil {
 			t.Error("a pending connection does not end")
 		}
-		k.handler.Tunnels.Cut(tunnel.ReasonShutdown)
-		if err := k.handler.Tunnels.Wait(ctx); err != nil {
-			t.Error(err)
-		}
 	})
 	return k
 }
@@ -86,12 +81,12 @@ func (k *visited) current() *routing.Table {
 }
 
 // aVisit is the one visit, once its request has come.
-func (k *visited) aVisit(t *testing.T) *visit {
+func (k *visited) aVisit(t *testing.T) *loopHandshake {
 	t.Helper()
 	v := <-k.visits
 	for late := time.Now().Add(visitPatience); time.Now().Before(late); time.Sleep(time.Millisecond) {
 		come := false
-		v.onLoop(t, func() { come = v.attempt != nil })
+		v.onLoop(t, func() { come = v.handshake != nil })
 		if come {
 			return v
 		}
@@ -100,7 +95,7 @@ func (k *visited) aVisit(t *testing.T) *visit {
 	return nil
 }
 
-func (v *visit) onLoop(t *testing.T, f func()) {
+func (v *loopHandshake) onLoop(t *testing.T, f func()) {
 	t.Helper()
 	done := make(chan struct{})
 	v.loop.Run(func() { f(); close(done) })
@@ -191,15 +186,15 @@ func TestLostVisitLetsGo(t *testing.T) {
 	}
 	begun := make(chan error, 1)
 	if !tunnel.Dispatch(k.handler.Engine, func(l tunnel.Loop) {
-		v := &visit{h: k.handler, socket: k.Socket, loop: l}
+		v := &loopHandshake{h: k.handler, socket: k.Socket, loop: l}
 		var err error
-		if v.near, err = l.Watch(none, func(tunnel.Edge) {}); err == nil {
-			v.far, err = l.Watch(pair[0], func(tunnel.Edge) {})
+		if v.clientConn, err = l.Watch(none, func(tunnel.Edge) {}); err == nil {
+			v.backendConn, err = l.Watch(pair[0], func(tunnel.Edge) {})
 		}
 		begun <- err
 		if err == nil && k.Pending.Add(v) {
-			v.attempt = &attempt{exchange: &exchange{h: k.handler}}
-			v.readOn([]byte("HTTP/1.1 403"))
+			v.handshake = &handshake{requestCtx: &requestCtx{h: k.handler}}
+			v.readInGoroutine([]byte("HTTP/1.1 403"))
 		}
 	}) {
 		t.Fatal("there is no loop")

@@ -1,29 +1,49 @@
-package proxy
+package handler
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
+	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 	"github.com/tunnelform/tunnelform/proxy/internal/routing"
 	"github.com/tunnelform/tunnelform/proxy/internal/routing/routingtest"
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 )
 
-// serveOne has a Server of these routes answer one request and returns its log
+// newTestHandler returns a Handler whose tunnels end with the test.
+func newTestHandler(t *testing.T, current func() *routing.Table, log *slog.Logger) *Handler {
+	t.Helper()
+	h := New(Deps{Current: current, Engine: tunnel.New(), Tunnels: drain.NewGroup(), Log: log, Counters: new(Counters)})
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), proxytest.Patience)
+		defer cancel()
+		h.Tunnels.Cut(tunnel.ReasonShutdown)
+		if err := h.Tunnels.Wait(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// serveOne has a Handler of these routes answer one request and returns its log
 // and what the handler panicked with.
 func serveOne(t *testing.T, routes string, status func() any, r *http.Request) (w *httptest.ResponseRecorder, log string, aborted any) {
 	t.Helper()
 	now := routingtest.Build(t, nil, routes)
 	var lines bytes.Buffer
-	s := NewServer(Options{Current: func() *routing.Table { return now }, Status: status, Log: slog.New(slog.NewTextHandler(&lines, nil))})
+	h := newTestHandler(t, func() *routing.Table { return now }, slog.New(slog.NewTextHandler(&lines, nil)))
+	h.Status = status
 	w = httptest.NewRecorder()
 	func() {
 		defer func() { aborted = recover() }()
-		s.handler.ServeHTTP(&listen.Socket{}, w, r)
+		h.ServeHTTP(&listen.Socket{}, w, r)
 	}()
 	return w, lines.String(), aborted
 }

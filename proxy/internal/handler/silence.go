@@ -1,4 +1,4 @@
-package proxy
+package handler
 
 // Clients that are silent in the middle of something: timeouts.body and
 // timeouts.send.
@@ -21,7 +21,7 @@ var errSendSilent = errors.New("the client has taken nothing of the answer for t
 
 // limitSilence holds the request's client to its route's limits: on HTTP/1.1 the
 // gate does, which sees the bytes; on HTTP/2 each stream by itself.
-func (x *exchange) limitSilence() {
+func (x *requestCtx) limitSilence() {
 	body, send := x.rt.Policy.BodyTimeout, x.rt.Policy.SendTimeout
 	if x.gate != nil {
 		x.gate.LimitSilence(body, send)
@@ -51,7 +51,7 @@ func cutIfBlocked(send *h1.SendWatch, conn net.Conn) {
 	}
 }
 
-func (x *exchange) sendTimedOut() bool {
+func (x *requestCtx) sendTimedOut() bool {
 	if x.gate != nil {
 		return x.gate.SendTimedOut()
 	}
@@ -77,7 +77,7 @@ func (b *streamBody) Read(p []byte) (int, error) {
 }
 
 // endEcho does not let a part of a body that broke off pass for the whole.
-func (x *exchange) endEcho() {
+func (x *requestCtx) endEcho() {
 	status := 0
 	if x.gate != nil && x.gate.Violation() != nil {
 		status = forward.StatusClientGone // fail knows better
@@ -89,13 +89,13 @@ func (x *exchange) endEcho() {
 	case x.w.status == 0:
 		x.fail(status, &forward.BodyTimeoutError{})
 	default:
-		x.cause = errors.New("the request's body broke off")
+		x.err = errors.New("the request's body broke off")
 		panic(http.ErrAbortHandler)
 	}
 }
 
 // countReset closes the connection of a client that does nothing but reset.
-func (x *exchange) countReset() {
+func (x *requestCtx) countReset() {
 	if x.r.ProtoMajor < 2 {
 		return
 	}
@@ -105,7 +105,7 @@ func (x *exchange) countReset() {
 	case x.r.Context().Err() == nil:
 		conn.CountAnswered()
 	case conn.CountReset():
-		x.h.repeats.log(x.h.Log, slog.LevelInfo, repeatKind{"connection closed", x.listenerName()},
+		x.h.logLimiter.log(x.h.Log, slog.LevelInfo, logKind{"connection closed", x.listenerName()},
 			slog.String("listener", x.listenerName()), slog.String("client", clientText(x.peer.Addr())), slog.String("error", "too many requests were reset"))
 		h1.Cut(conn.Conn)
 	}

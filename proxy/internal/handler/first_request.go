@@ -1,4 +1,4 @@
-package proxy
+package handler
 
 // The fast path: a connection's first request, looked at before net/http is. Most
 // connections bring one handshake and become a tunnel; of those net/http would
@@ -24,7 +24,7 @@ import (
 )
 
 // ServeFirst implements listen.Handler.
-func (h *handler) ServeFirst(s *listen.Socket, conn net.Conn, first h1.FirstRequest) bool {
+func (h *Handler) ServeFirst(s *listen.Socket, conn net.Conn, first h1.FirstRequest) bool {
 	r, err := h1.NewRequest(first.Head)
 	if err != nil {
 		return false
@@ -41,14 +41,14 @@ func (h *handler) ServeFirst(s *listen.Socket, conn net.Conn, first h1.FirstRequ
 	}
 	first.Consume()
 	a.gate = first.Conn
-	a.serveFirst(s, conn, first, cancel, a.settle)
+	a.serveFirst(s, conn, first, cancel, a.negotiate)
 	return true
 }
 
 // firstAttempt is the attempt that a connection's first request is; nil if it is
 // none, or its route is not to be found.
-func (h *handler) firstAttempt(s *listen.Socket, r *http.Request, peer netip.AddrPort) *attempt {
-	x := h.begin(s, r, nil, peer)
+func (h *Handler) firstAttempt(s *listen.Socket, r *http.Request, peer netip.AddrPort) *handshake {
+	x := h.newRequest(s, r, nil, peer)
 	if rf := x.route(h.Current()); rf != nil || x.rt.Target == nil {
 		return nil
 	}
@@ -56,100 +56,100 @@ func (h *handler) firstAttempt(s *listen.Socket, r *http.Request, peer netip.Add
 	if protocol == "" {
 		return nil
 	}
-	return &attempt{exchange: x, protocol: protocol}
+	return &handshake{requestCtx: x, protocol: protocol}
 }
 
 // serveFirst settles the attempt, and opens the tunnel or leaves what was settled
 // for net/http's handler.
-func (a *attempt) serveFirst(socket *listen.Socket, conn net.Conn, first h1.FirstRequest, cancel func(), settle func() settled) {
+func (a *handshake) serveFirst(socket *listen.Socket, conn net.Conn, first h1.FirstRequest, cancel func(), settle func() result) {
 	concluded := false
 	defer func() {
 		if !concluded { // a bug of ours: net/http recovers from those of its handlers
 			a.h.logBug(a.id, recover())
-			a.withdraw()
+			a.release()
 			socket.Dismiss(conn)
 		}
 	}()
-	v := keepVigil(a.gate, cancel)
+	v := watchDisconnect(a.gate, cancel)
 	s := settle()
-	v.end()
+	v.stop()
 	switch {
 	case a.r.Context().Err() != nil:
-		s.drop()
-		a.endGone()
+		s.close()
+		a.endClientGone()
 		socket.Dismiss(conn)
 	case s.opens():
 		a.switchProtocols(s.conn, s.answer)
-		if !a.tunnel {
-			a.withdraw()
+		if !a.tunnelled {
+			a.release()
 			a.logRequest(nil)
 		}
 	default:
-		first.Return(&left{attempt: a, settled: s})
+		first.Return(&deferredResult{handshake: a, result: s})
 		socket.ToHTTP(conn)
 	}
 	concluded = true
 }
 
-// endGone ends an attempt whose client has gone.
-func (a *attempt) endGone() {
-	a.withdraw()
-	a.w.status, a.cause = forward.StatusClientGone, forward.ErrClientGone
+// endClientGone ends an attempt whose client has gone.
+func (a *handshake) endClientGone() {
+	a.release()
+	a.w.status, a.err = forward.StatusClientGone, forward.ErrClientGone
 	a.logRequest(nil)
 }
 
-// left is a settled attempt that waits for net/http's handler to answer it.
-type left struct {
-	*attempt
-	settled
+// deferredResult is a settled attempt that waits for net/http's handler to answer it.
+type deferredResult struct {
+	*handshake
+	result
 }
 
-// leftFor returns what was left for the handler of a request, nil if nothing.
-func leftFor(gate *h1.Conn) *left {
+// takeDeferred returns what was left for the handler of a request, nil if nothing.
+func takeDeferred(gate *h1.Conn) *deferredResult {
 	if gate == nil {
 		return nil
 	}
-	l, _ := gate.TakeHandoff().(*left)
+	l, _ := gate.TakeHandoff().(*deferredResult)
 	return l
 }
 
 // resume answers. The request is the same one, read by net/http.
-func (l *left) resume(w http.ResponseWriter, r *http.Request) {
+func (l *deferredResult) resume(w http.ResponseWriter, r *http.Request) {
 	l.w.ResponseWriter, l.r = w, r
 	defer l.finish()
-	defer l.withdraw()
-	l.conclude(l.settled)
+	defer l.release()
+	l.deliver(l.result)
 }
 
 // Drop implements listen.Deferred.
-func (l *left) Drop() {
-	l.drop()
-	l.endGone()
+func (l *deferredResult) Drop() {
+	l.close()
+	l.endClientGone()
 }
 
-// drop closes the backend's connection, if there is one.
-func (s settled) drop() {
+// close closes the backend's connection, if there is one.
+func (s result) close() {
 	if s.conn != nil {
 		s.conn.Close()
 	}
 }
 
-// vigil watches for a client that leaves while its backend is being asked. Most
+// disconnectWatcher watches for a client that leaves while its backend is being asked. Most
 // backends answer before it begins.
-type vigil struct {
+type disconnectWatcher struct {
 	gate    *h1.Conn
 	timer   *time.Timer
 	reading sync.WaitGroup
 }
 
-// vigilAfter is how long a backend is waited for before anybody looks whether the
+// watchDelay is how long a backend is waited for before anybody looks whether the
 // client is still there.
-const vigilAfter = 50 * time.Millisecond
+const watchDelay = 50 * time.Millisecond
 
-func keepVigil(gate *h1.Conn, gone func()) *vigil {
-	v := &vigil{gate: gate}
+func watchDisconnect(gate *h1.Conn, gone func()) *disconnectWatcher {
+	v := &disconnectWatcher{gate: gate}
 	v.reading.Add(1)
-	v.timer = time.AfterFunc(vigilAfter, func() {
+	v.timer = time.AfterFunc(watchDelay, func() {
 		defer v.reading.Done()
 		// What the client sends meanwhile is held for the tunnel.
 		if _, err := gate.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -159,8 +159,8 @@ func keepVigil(gate *h1.Conn, gone func()) *vigil {
 	return v
 }
 
-// end ends it: from now on nobody reads.
-func (v *vigil) end() {
+// stop ends it: from now on nobody reads.
+func (v *disconnectWatcher) stop() {
 	if v.timer.Stop() {
 		return
 	}

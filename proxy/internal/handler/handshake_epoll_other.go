@@ -1,6 +1,6 @@
 //go:build !linux
 
-package proxy
+package handler
 
 import (
 	"net/netip"
@@ -9,4 +9,4 @@ import (
 )
 
 // ServeOnLoop implements listen.Handler: there are no event loops.
-func (*handler) ServeOnLoop(*listen.Socket, int, netip.AddrPort) bool { return false }
+func (*Handler) ServeOnLoop(*listen.Socket, int, netip.AddrPort) bool { return false }
