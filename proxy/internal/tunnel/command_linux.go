@@ -70,7 +70,7 @@ func (l *loop) steer(t *slot, c *command) {
 		l.cut(t)
 		return
 	}
-	l.end(t, verdict{why: c.why, code: [2]uint16{c.code, c.code}, text: c.text})
+	l.end(t, loopVerdict{why: c.why, code: [2]uint16{c.code, c.code}, text: c.text})
 	l.settle(t)
 }
 

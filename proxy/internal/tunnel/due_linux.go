@@ -198,7 +198,7 @@ func (l *loop) pongDue(t *slot, w, in *lane, pong int64) int64 {
 }
 
 // pongTimeoutOf is the end for a peer, the source of in, that is not there.
-func pongTimeoutOf(in *lane) verdict {
+func pongTimeoutOf(in *lane) loopVerdict {
 	v := bothToldOf(ReasonPongTimeout, wsproto.CloseGoingAway, string(ReasonPongTimeout))
 	if in.from == ByBackend {
 		v.code[fromBackend] = wsproto.CloseServiceRestart // as for a backend that is lost

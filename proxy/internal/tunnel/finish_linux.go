@@ -13,8 +13,8 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 )
 
-// verdict is an end that the proxy decides on.
-type verdict struct {
+// loopVerdict is an end that the proxy decides on.
+type loopVerdict struct {
 	by   Party
 	why  Reason
 	code [2]uint16 // to the peer that each lane goes to
@@ -23,14 +23,14 @@ type verdict struct {
 }
 
 // bothToldOf is an end by the proxy with the same Close frame each way.
-func bothToldOf(why Reason, code uint16, text string) verdict {
-	return verdict{by: ByProxy, why: why, code: [2]uint16{code, code}, text: text}
+func bothToldOf(why Reason, code uint16, text string) loopVerdict {
+	return loopVerdict{by: ByProxy, why: why, code: [2]uint16{code, code}, text: text}
 }
 
 // end starts to end an open tunnel with a Close frame each way, and reports
 // whether it did. On one that a peer is closing already it only bounds the time
 // that may take.
-func (l *loop) end(t *slot, v verdict) bool {
+func (l *loop) end(t *slot, v loopVerdict) bool {
 	deadline := l.now + int64(l.limits.at(t.limits).CloseTimeout)
 	if t.phase == phaseClosing && t.patient {
 		l.bound(t, deadline)

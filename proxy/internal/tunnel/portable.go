@@ -1,22 +1,21 @@
 package tunnel
 
-// The portable engine: two goroutines a tunnel, one a way, on any net.Conn. It
-// serves the systems and connections that have no event loop, and is the oracle
-// that the event loop is tested against.
+// The portable engine: two goroutines a tunnel, one a direction, on any net.Conn. It
+// serves the systems and connections that have no event loop, and is the oracle that
+// the event loop is tested against.
 //
-// A way reads, walks the frame headers and writes, in that order and with one
-// buffer, so that what the peer does not take is not read. This file is the
-// tunnel's life from Open to Done; way.go moves the bytes, put.go puts frames
-// in between, ending.go decides how a tunnel ends, timers.go when; redial.go and
-// waiting.go are for tunnels that outlive their backend.
+// A direction's goroutine reads, walks the frame headers and writes, in that order and
+// with one buffer, so that what the peer does not take is not read. This file is the
+// tunnel's life from Open to Done, and carries out what its session (session.go)
+// decides; portable_copy.go moves the bytes, portable_inject.go puts frames in between;
+// redial.go and redial_waiting.go are for tunnels that outlive their backend.
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
 	"time"
-
-	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 )
 
 // Portable returns the engine that needs nothing of its connections but
@@ -29,56 +28,44 @@ type portable struct{}
 
 // tunnel is one tunnel of the portable engine.
 type tunnel struct {
-	limits    Limits
-	websocket bool
-	start     time.Time
-	done      func(Summary)
-	redialer  *redialer     // nil: the tunnel ends with its backend
-	cut       chan struct{} // closed when phase becomes cut
-	ways      [2]way        // by the side they come from; see fromClient
+	limits   Limits
+	start    time.Time
+	done     func(Summary)
+	redialer *redialer     // nil: the tunnel ends with its backend
+	cut      chan struct{} // closed when the session is cut
+	dirs     [2]portableDirection
 
-	mu       sync.Mutex // guards all below, and the ways' fields that say so
-	phase    phase
-	ours     bool          // the proxy, not a peer, ends the tunnel
-	patient  bool          // while closing, deadline counts from the last bytes moved
-	deadline time.Duration // of phases closing and lingering, since start
-	latest   time.Duration // to which a patient one may move; see closeDue
-	timer    *time.Timer   // nil until something is due
-	running  int           // goroutines
-	caused   bool          // by and why are known
-	by       Party
-	why      Reason
-	framed   bool // code and text are those of a Close frame
-	code     uint16
-	text     string
+	mu      sync.Mutex // guards all below, and the directions' fields that say so
+	session session
+	note    *endNote
+	timer   *time.Timer // nil until something is due
+	running int         // goroutines
 }
-
-// The ways of a tunnel, as indexes of tunnel.ways.
-const (
-	fromClient  = 0
-	fromBackend = 1
-)
 
 // Open implements Engine.
 func (portable) Open(s Spec) Tunnel {
+	t := newTunnel(&s)
+	t.apply(event{kind: evTick})
+	go t.dirs[fromClient].run(s.Client.Early, s.Client.EOF)
+	go t.dirs[fromBackend].run(s.Backend.Early, s.Backend.EOF)
+	return t
+}
+
+func newTunnel(s *Spec) *tunnel {
 	t := &tunnel{
-		limits:    withDefaults(s.Limits),
-		websocket: s.WebSocket,
-		start:     time.Now(),
-		done:      s.Done,
-		cut:       make(chan struct{}),
-		running:   2,
+		limits:  withDefaults(s.Limits),
+		start:   time.Now(),
+		done:    s.Done,
+		cut:     make(chan struct{}),
+		session: newSession(s, 0),
+		running: 2,
 	}
 	if s.WebSocket && s.Redial != nil {
-		t.redialer = &redialer{dial: s.Redial}
+		t.redialer, t.session.redials = &redialer{dial: s.Redial}, true
 	}
-	t.ways[fromClient].init(t, ByClient, s)
-	t.ways[fromBackend].init(t, ByBackend, s)
-	t.mu.Lock()
-	t.armLocked()
-	t.mu.Unlock()
-	go t.ways[fromClient].pump(s.Client.Early, s.Client.EOF)
-	go t.ways[fromBackend].pump(s.Backend.Early, s.Backend.EOF)
+	for i := range t.dirs {
+		t.dirs[i].init(t, i, s)
+	}
 	return t
 }
 
@@ -95,34 +82,87 @@ func withDefaults(l Limits) Limits {
 
 // Close implements Tunnel.
 func (t *tunnel) Close(code uint16, reason string, why Reason) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.endLocked(ending{why: why, code: [2]uint16{code, code}, text: reason})
+	t.apply(event{kind: evEnd, verdict: bothTold(why, code, reason)})
 }
 
 // Cut implements Tunnel.
-func (t *tunnel) Cut(why Reason) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.causeLocked(ByProxy, why)
-	t.cutLocked()
-}
+func (t *tunnel) Cut(why Reason) { t.apply(event{kind: evCut, verdict: verdict{why: why}}) }
 
 // Counts implements Tunnel.
 func (t *tunnel) Counts() Counts {
-	return Counts{FromClient: t.ways[fromClient].count(), FromBackend: t.ways[fromBackend].count()}
+	return Counts{FromClient: t.dirs[fromClient].count(), FromBackend: t.dirs[fromBackend].count()}
 }
 
 // since is the tunnel's clock.
 func (t *tunnel) since() time.Duration { return time.Since(t.start) }
 
-// other is the way that comes from where w goes to.
-func (t *tunnel) other(w *way) *way {
-	if w.from == ByClient {
-		return &t.ways[fromBackend]
-	}
-	return &t.ways[fromClient]
+// apply reports an event to the session and carries out what comes of it.
+func (t *tunnel) apply(ev event) injection {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.applyLocked(ev)
 }
+
+func (t *tunnel) applyLocked(ev event) injection {
+	for i := range t.dirs {
+		t.dirs[i].stampLocked()
+	}
+	r := t.session.apply(ev, env{now: t.since(), limits: &t.limits, note: &t.note})
+	switch {
+	case r.do&actCut != 0:
+		t.stopTimerLocked()
+		close(t.cut)
+		t.spawnLocked(t.closeBoth)
+	case ev.kind == evTick:
+		t.setTimerLocked(r.at)
+	case r.at != never:
+		t.applyLocked(event{kind: evTick})
+	}
+	for i := range t.dirs {
+		t.dirs[i].carryOutLocked(ev, r.do>>i)
+	}
+	if t.redialer != nil {
+		t.carryOutRedialLocked(r.do)
+	}
+	return r.inject
+}
+
+// carryOutLocked has what is newly pending put in, by a goroutine of its own unless the
+// event's reporter does that: a write may block, and the reporter may not.
+func (d *portableDirection) carryOutLocked(ev event, do actions) {
+	bits := uint32(d.state().pending)
+	added := bits &^ d.pending.Swap(bits)
+	switch {
+	case do&actFinish != 0:
+		d.t.spawnLocked(d.finishNow)
+	case added != 0 && !(ev.kind.inTurn() && ev.dir == d.index):
+		d.t.spawnLocked(d.injectInTurn)
+	}
+	if do&actGiveUp != 0 {
+		src := d.src
+		d.t.spawnLocked(func() { endReads(src) })
+	}
+}
+
+func (t *tunnel) setTimerLocked(at time.Duration) {
+	switch {
+	case at == never || t.session.phase == phaseCut:
+		t.stopTimerLocked()
+	case t.timer == nil:
+		t.timer = time.AfterFunc(at-t.since(), t.fire)
+	default:
+		t.timer.Reset(at - t.since())
+	}
+}
+
+func (t *tunnel) stopTimerLocked() {
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+}
+
+// fire is the timer's function.
+func (t *tunnel) fire() { t.apply(event{kind: evTick}) }
 
 // spawnLocked runs f in a goroutine that the tunnel's end waits for.
 func (t *tunnel) spawnLocked(f func()) {
@@ -141,9 +181,9 @@ func (t *tunnel) exit() {
 		t.mu.Unlock()
 		return
 	}
-	t.phase = phaseCut
+	t.session.phase = phaseCut
 	t.stopTimerLocked()
-	s := t.summaryLocked()
+	s := t.session.summary(t.note, t.Counts(), t.since())
 	t.mu.Unlock()
 	t.closeBoth()
 	if t.done != nil {
@@ -153,21 +193,17 @@ func (t *tunnel) exit() {
 
 func (t *tunnel) closeBoth() {
 	t.mu.Lock()
-	client, backend := t.ways[fromClient].src, t.ways[fromBackend].src
+	client, backend := t.dirs[fromClient].src, t.dirs[fromBackend].src
 	t.mu.Unlock()
 	closeNow(client)
 	closeNow(backend)
 }
 
-func (t *tunnel) summaryLocked() Summary {
-	s := Summary{Counts: t.Counts(), ClosedBy: t.by, Reason: t.why, Duration: t.since()}
-	switch {
-	case t.framed:
-		s.Code, s.Text = t.code, t.text
-	case t.websocket:
-		s.Code = wsproto.CloseAbnormal
+// endReads has a connection's reader, if it waits, wait no longer.
+func endReads(c net.Conn) {
+	if err := c.SetReadDeadline(time.Unix(1, 0)); err != nil && !errors.Is(err, net.ErrClosed) {
+		closeNow(c)
 	}
-	return s
 }
 
 // closeNow closes a connection without waiting for anything: a TLS connection

@@ -12,6 +12,12 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 )
 
+const (
+	wantPing uint32 = 1 << iota
+	wantClose
+	wantFIN
+)
+
 // put puts in what is wanted and can be, and reports whether that was anything.
 func (l *loop) put(t *slot, w *lane) (did bool) {
 	var room [2 + 4 + 125]byte

@@ -6,7 +6,7 @@ package tunnel
 // That can only be where both directions stand between two messages: half a message
 // can neither be taken back nor told to somebody else. Otherwise, and where nobody
 // is found, the tunnel ends as it would have without. From the loss on, what the
-// client sends waits (waiting.go); a client that says Close meanwhile is answered by
+// client sends waits (redial_waiting.go); a client that says Close meanwhile is answered by
 // the proxy, and one that goes takes the tunnel with it.
 //
 // A backend that is there and is to be left (Move, a drain) is told Close between two
@@ -17,23 +17,18 @@ package tunnel
 
 import (
 	"context"
-	"time"
-
-	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 )
 
 // redialer is what a tunnel keeps that may outlive its backend. Guarded by t.mu,
-// but for dial.
+// but for dial. The session knows the states; here is what it has no room for.
 type redialer struct {
 	dial    Redial
 	nth     int                // backends that have been replaced
-	leaving *ending            // the proxy leaves the backend: how the tunnel ends if that cannot be
-	due     time.Duration      // by when the backend must have been left; 0: no limit
-	dropped bool               // the backend's connection is being closed, for leaving
-	again   *ending            // to be leaving, for the backend that is being dialled
+	leaving *verdict           // how the tunnel ends if the backend that it leaves cannot be replaced
+	again   *verdict           // to be leaving, for the backend that is being dialled
 	cancel  context.CancelFunc // of the dial under way
 	back    chan struct{}      // closed when bytes need not wait any more; nil while they do not
-	noticed chan struct{}      // closed when the way from the backend has found out that it has gone; nil while nobody waits
+	noticed chan struct{}      // closed when the direction from the backend has found out that it has gone; nil while nobody waits
 }
 
 var _ Mover = (*tunnel)(nil)
@@ -42,150 +37,111 @@ var _ Mover = (*tunnel)(nil)
 func (t *tunnel) Move(nth int, code uint16, reason string, why Reason) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e := ending{why: why, code: [2]uint16{code, code}, text: reason}
+	v := bothTold(why, code, reason)
 	r := t.redialer
 	switch {
-	case r == nil || t.phase > phaseRedialling:
-		t.endLocked(e)
+	case r == nil || t.session.phase.ending():
+		t.applyLocked(event{kind: evEnd, verdict: v})
 	case nth > r.nth:
-		r.again = &e // that backend has just been found, and is not connected yet
-	case nth == r.nth && t.phase == phaseOpen && r.leaving == nil:
-		t.leaveLocked(e)
+		r.again = &v // that backend has just been found, and is not connected yet
+	case nth == r.nth && t.session.phase == phaseOpen && r.leaving == nil:
+		t.leaveLocked(v)
 	}
 }
 
 // leaveLocked begins to leave a backend that is there.
-func (t *tunnel) leaveLocked(e ending) {
-	in, out := &t.ways[fromBackend], &t.ways[fromClient]
-	if out.ended || out.mute || out.blind || in.blind {
-		t.endLocked(e)
-		return
-	}
-	t.redialer.leaving, t.redialer.due = &e, t.since()+t.limits.CloseTimeout
-	t.wantLocked(out, wantLeave)
-	t.armLocked()
+func (t *tunnel) leaveLocked(v verdict) {
+	t.redialer.leaving = &v // forgotten at once if it ends the tunnel
+	t.applyLocked(event{kind: evLeave, verdict: v})
 }
 
-// chooseLeaveLocked is the Close frame for a backend that is left. From there on
-// what the client sends is for the next one.
-func (w *way) chooseLeaveLocked() []byte {
-	switch {
-	case w.wants.Load()&wantLeave == 0:
-		return nil
-	case w.t.phase != phaseOpen || w.t.redialer.leaving == nil || w.mute || w.away:
-		w.wants.And(^wantLeave)
-		return nil
-	case !w.stand.whole():
-		return nil
+// carryOutRedialLocked carries out what the session has decided of a redial.
+func (t *tunnel) carryOutRedialLocked(do actions) {
+	r, leaving := t.redialer, t.redialer.leaving
+	if do&actForget != 0 {
+		r.forgetLocked()
 	}
-	w.wants.And(^wantLeave)
-	w.told = true
-	w.awayLocked()
-	w.t.redialer.due = w.t.since() + w.t.limits.CloseTimeout
-	w.t.armLocked()
-	e := w.t.redialer.leaving
-	return wsproto.AppendClose(nil, e.code[fromClient], e.text, w.mask())
+	if do&actDetached != 0 && r.back == nil {
+		r.back = make(chan struct{})
+	}
+	if do&actDrop != 0 {
+		if leaving == nil {
+			v := pongTimeout(ByBackend)
+			r.leaving = &v
+		}
+		src := t.dirs[fromBackend].src
+		t.spawnLocked(func() { closeNow(src) }) // the direction that comes from it redials
+	}
+	if do&actEndLeaving != 0 {
+		t.applyLocked(event{kind: evEnd, verdict: *leaving})
+	}
 }
 
-// leaveAnswered reports whether a Close frame of w's source answers the one by which
-// it was left. It goes no further, and nothing behind it counts.
-func (w *way) leaveAnswered() bool {
-	if w.stand == nil || w.from != ByBackend {
+// forgetLocked ends whatever is under way of a redial.
+func (r *redialer) forgetLocked() {
+	if r.cancel != nil {
+		r.cancel()
+	}
+	if r.back != nil {
+		close(r.back)
+	}
+	r.notifyLocked()
+	r.leaving, r.again, r.back = nil, nil, nil
+}
+
+// leaveAnswered reports whether a Close frame of src's answers the one by which it was
+// left. It goes no further, and nothing behind it counts.
+func (d *portableDirection) leaveAnswered() bool {
+	if d.delivered == nil || d.index != fromBackend {
 		return false
 	}
-	t := w.t
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.phase != phaseOpen || t.redialer.leaving == nil || !t.other(w).told {
-		return false
-	}
-	w.stand.over = true
-	return true
+	d.t.mu.Lock()
+	defer d.t.mu.Unlock()
+	d.delivered.finished = d.delivered.finished || d.t.session.leaveAnswered()
+	return d.delivered.finished
 }
 
-// leaveDueLocked ends the patience with a backend that is being left: one that was
-// told is dropped, and with a client that is still in its message there is no redial.
-func (t *tunnel) leaveDueLocked(now time.Duration) time.Duration {
-	r := t.redialer
-	switch {
-	case r == nil || r.leaving == nil || r.due == 0:
-		return never
-	case now < r.due:
-		return r.due
-	}
-	r.due = 0
-	if t.ways[fromClient].away {
-		t.dropBackendLocked(&t.ways[fromBackend], *r.leaving)
-		return never
-	}
-	t.endLocked(*r.leaving)
-	return t.deadline
-}
-
-// dropBackendLocked closes the connection of a backend that does not answer, so that
-// the way which comes from it ends, and redials. If that cannot be, e ends the
-// tunnel. It reports whether the tunnel can redial at all.
-func (t *tunnel) dropBackendLocked(in *way, e ending) bool {
-	r := t.redialer
-	if r == nil || in.from != ByBackend || t.phase != phaseOpen {
-		return false
-	}
-	if r.dropped {
-		return true
-	}
-	r.dropped = true
-	if r.leaving == nil {
-		r.leaving = &e
-	}
-	src := in.src
-	t.spawnLocked(func() { closeNow(src) })
-	return true
-}
-
-// redial finds another source for a way whose source has ended, if that is a backend
-// and can be replaced.
-func (w *way) redial() (Endpoint, bool) {
-	if w.stand == nil || w.from != ByBackend {
+// redial finds another source for a direction whose source has ended, if that is a
+// backend and can be replaced.
+func (d *portableDirection) redial() (Endpoint, bool) {
+	if d.delivered == nil || d.index != fromBackend {
 		return Endpoint{}, false
 	}
-	ctx, why, ok := w.t.partBackend()
+	ctx, why, ok := d.t.partBackend()
 	if !ok {
 		return Endpoint{}, false
 	}
-	next, err := w.t.redialer.dial(ctx, why)
-	return next.Backend, w.t.takeNext(next, err)
+	next, err := d.t.redialer.dial(ctx, why)
+	return next.Backend, d.t.takeNext(next, err)
 }
 
 // partBackend parts with a backend that has ended, and says what to redial for: not
 // ok where the tunnel is to end.
 func (t *tunnel) partBackend() (ctx context.Context, why Reason, ok bool) {
-	in, out := &t.ways[fromBackend], &t.ways[fromClient]
-	in.take()
-	defer in.give()
+	in, out := &t.dirs[fromBackend], &t.dirs[fromClient]
+	in.lock()
+	defer in.unlock()
 	if t.ending() { // the backend may well read what is being written to it
 		return nil, "", false
 	}
-	out.takeFrom(in)
-	defer out.give()
+	out.lockFrom(in)
+	defer out.unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.mayRedialLocked() {
-		t.giveUpLocked()
+	whole := in.delivered.atMessageBoundary() && out.delivered.atMessageBoundary()
+	if t.applyLocked(event{kind: evBackendGone, whole: whole}); t.session.phase != phaseRedialling {
+		t.endLeavingLocked()
 		return nil, "", false
 	}
+	r := t.redialer
 	why = ReasonLost
-	if t.redialer.leaving != nil {
-		why = t.redialer.leaving.why
+	if r.leaving != nil {
+		why = r.leaving.why
 	}
 	closeNow(in.src)
-	in.held, in.stand.over = in.held[:0], false
-	t.phase = phaseRedialling
-	if !out.away {
-		out.awayLocked()
-	}
-	t.redialer.noticeLocked()
-	ctx, t.redialer.cancel = context.WithCancel(context.Background())
-	t.armLocked()
+	in.held, in.delivered.finished = in.held[:0], false
+	r.notifyLocked()
+	ctx, r.cancel = context.WithCancel(context.Background())
 	return ctx, why, true
 }
 
@@ -194,102 +150,64 @@ func (t *tunnel) partBackend() (ctx context.Context, why Reason, ok bool) {
 func (t *tunnel) ending() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.phase > phaseRedialling
+	return t.session.phase.ending()
 }
 
-// takeFrom takes the turn, from whom it keeps waiting for a backend that has ended
-// if need be.
-func (w *way) takeFrom(in *way) {
+// lockFrom takes the turn. A writer that is blocked on the backend that has ended, and
+// so keeps the turn, is unblocked by closing that.
+func (d *portableDirection) lockFrom(in *portableDirection) {
 	select {
-	case w.turn <- struct{}{}:
+	case d.turn <- struct{}{}:
 	default:
 		closeNow(in.src)
-		w.take()
+		d.lock()
 	}
-}
-
-// mayRedialLocked says whether a backend that has ended can be replaced. Called in
-// both ways' turns.
-func (t *tunnel) mayRedialLocked() bool {
-	in, out := &t.ways[fromBackend], &t.ways[fromClient]
-	return t.phase == phaseOpen && !out.ended && !in.mute && !out.mute && in.stand.whole() && out.stand.whole()
 }
 
 // takeNext goes on with what was found, if anything was and it is still wanted.
 func (t *tunnel) takeNext(next Next, err error) bool {
-	out := &t.ways[fromClient]
-	out.take()
-	defer out.give()
+	out := &t.dirs[fromClient]
+	out.lock()
+	defer out.unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.redialer.cancel()
 	switch {
-	case t.phase != phaseRedialling:
+	case t.session.phase != phaseRedialling:
 		if err == nil {
 			closeNow(next.Backend.Conn)
 		}
 		return false
 	case err != nil:
-		t.phase = phaseOpen
-		t.giveUpLocked()
+		t.applyLocked(event{kind: evNoNext})
+		t.endLeavingLocked()
 		return false
 	}
 	t.connectLocked(next)
 	return true
 }
 
-// giveUpLocked ends a tunnel that was to leave its backend and cannot. One that has
+// endLeavingLocked ends a tunnel that was to leave its backend and cannot. One that has
 // lost it ends as any other.
-func (t *tunnel) giveUpLocked() {
-	if e := t.redialer.leaving; e != nil {
-		t.endLocked(*e)
+func (t *tunnel) endLeavingLocked() {
+	if v := t.redialer.leaving; v != nil {
+		t.applyLocked(event{kind: evEnd, verdict: *v})
 	}
 }
 
 // connectLocked puts another backend in the place of the last one. Called in the
-// turn of the way that goes there, by the pump of the one that comes from there.
+// turn of the direction that goes there, by the goroutine of the one that comes from
+// there.
 func (t *tunnel) connectLocked(next Next) {
-	in, out, r := &t.ways[fromBackend], &t.ways[fromClient], t.redialer
-	t.phase = phaseOpen
+	in, out, r := &t.dirs[fromBackend], &t.dirs[fromClient], t.redialer
 	in.src, out.dst = next.Backend.Conn, next.Backend.Conn
-	out.watchLine()
+	out.watchHangup()
 	in.setMeter(next.Meter)
 	out.setMeter(next.Meter)
-	in.heard.Store(int64(t.since()))
-	out.pingedAt, out.told, out.away = 0, false, false
 	again := r.again
 	r.nth++
-	t.forgetRedialLocked()
-	if len(out.stand.waiting) > 0 {
-		t.wantLocked(out, wantFlush)
-	}
+	t.applyLocked(event{kind: evNext, whole: len(out.delivered.waiting) > 0})
 	if again != nil {
 		t.leaveLocked(*again)
 	}
-	t.armLocked()
-}
-
-// forgetRedialLocked ends whatever is under way of a redial.
-func (t *tunnel) forgetRedialLocked() {
-	r := t.redialer
-	if r == nil {
-		return
-	}
-	if r.cancel != nil {
-		r.cancel()
-	}
-	if r.back != nil {
-		close(r.back)
-	}
-	r.noticeLocked()
-	r.leaving, r.due, r.dropped, r.again, r.back = nil, 0, false, nil, nil
-}
-
-// answerLocked answers a client's Close frame in the place of a backend that is not there.
-func (t *tunnel) answerLocked(w *way, code uint16) {
-	if code != wsproto.CloseNoStatus && !wsproto.ValidOnWire(code) {
-		code = wsproto.CloseProtocolError
-	}
-	w.closeCode, w.closeText = code, ""
-	t.wantLocked(w, wantClose)
 }

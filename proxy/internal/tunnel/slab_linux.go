@@ -90,12 +90,12 @@ type ref struct {
 	done   func(Summary)
 	meter  *Meter
 	handle *loopTunnel
-	end    *endNote // nil while nothing ends
+	end    *loopNote // nil while nothing ends
 	tls    *sealed  // nil if both sides are plain
 }
 
-// endNote is what there is to say of a tunnel that ends.
-type endNote struct {
+// loopNote is what there is to say of a tunnel that ends.
+type loopNote struct {
 	why       Reason
 	text      string    // of the first Close frame
 	closeText [2]string // of the Close frames that are wanted
@@ -159,10 +159,10 @@ func (s *slab) ref(t *slot) *ref {
 }
 
 // end is the note of a tunnel that ends.
-func (s *slab) end(t *slot) *endNote {
+func (s *slab) end(t *slot) *loopNote {
 	r := s.ref(t)
 	if r.end == nil {
-		r.end = new(endNote)
+		r.end = new(loopNote)
 	}
 	return r.end
 }

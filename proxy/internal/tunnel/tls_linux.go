@@ -46,11 +46,6 @@ type under struct {
 	failed  bool   // the socket takes nothing any more
 }
 
-// maxOwed is how many bytes of answers of TLS itself may wait for a side that is
-// read all the same: a peer that takes nothing can ask for a new key, and is owed an
-// answer, as often as it likes.
-const maxOwed = 4 << 10
-
 // NetConn is the connection that it covers.
 func (u *under) NetConn() net.Conn { return u.Conn }
 

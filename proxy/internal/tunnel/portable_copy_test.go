@@ -19,34 +19,37 @@ func (s *sink) Write(p []byte) (int, error)     { s.got = append(s.got, p...); r
 func (s *sink) Close() error                    { return nil }
 func (s *sink) SetReadDeadline(time.Time) error { return nil }
 
-// newWay is a way from a client into a sink, without its pump.
-func newWay(l Limits, rsv byte) (*way, *sink) {
-	t := &tunnel{limits: withDefaults(l), websocket: true, start: time.Now(), cut: make(chan struct{}), running: 1}
+// newDirection is a direction from a client into a sink, without its goroutine.
+func newDirection(l Limits, rsv byte) (*portableDirection, *sink) {
 	to := &sink{}
-	spec := Spec{Client: Endpoint{Conn: &sink{}}, Backend: Endpoint{Conn: to}, RSV: rsv, Limits: l}
-	t.ways[fromClient].init(t, ByClient, spec)
-	t.ways[fromBackend].init(t, ByBackend, spec)
-	return &t.ways[fromClient], to
+	t := newTunnel(&Spec{Client: Endpoint{Conn: &sink{}}, Backend: Endpoint{Conn: to}, WebSocket: true, RSV: rsv, Limits: l})
+	return &t.dirs[fromClient], to
+}
+
+// want has something put in at the next boundary.
+func (d *portableDirection) want(bits pending) {
+	d.state().pending |= bits
+	d.pending.Store(uint32(d.state().pending))
 }
 
 // feed passes a stream on in pieces, as copy does.
-func (w *way) feed(stream []byte, sizes []byte, before func(i int)) {
+func (d *portableDirection) feed(stream []byte, sizes []byte, before func(i int)) {
 	for i := 0; len(stream) > 0; i++ {
 		n := len(stream)
 		if i < len(sizes) {
 			n = min(n, int(sizes[i])+1)
 		}
 		before(i)
-		p := append(bytes.Clone(w.held), stream[:n]...)
-		w.held = w.held[:0]
-		w.pass(p)
+		p := append(bytes.Clone(d.held), stream[:n]...)
+		d.held = d.held[:0]
+		d.pass(p)
 		stream = stream[n:]
 	}
 }
 
-// FuzzWayChangesNothing: whatever comes, and however it is split, goes out as it
+// FuzzPortableChangesNothing: whatever comes, and however it is split, goes out as it
 // came; and a ping that is put in stands between two frames.
-func FuzzWayChangesNothing(f *testing.F) {
+func FuzzPortableChangesNothing(f *testing.F) {
 	add := func(pings uint64, parts ...[]byte) { f.Add(bytes.Join(parts, nil), []byte{0, 1, 5, 2}, pings) }
 	text := fromClientFrame(wsproto.OpText, []byte("hello"))
 	long := fromClientFrame(wsproto.OpBinary, make([]byte, 300))
@@ -56,24 +59,24 @@ func FuzzWayChangesNothing(f *testing.F) {
 	add(0xff, text, wsproto.AppendClose(nil, 1000, "bye", someMask), text)
 	add(1, wsproto.AppendClose(nil, 1006, "bad", someMask), text)
 	f.Fuzz(func(t *testing.T, stream, sizes []byte, pings uint64) {
-		w, to := newWay(Limits{PingClient: time.Hour, PingBackend: time.Hour}, 0)
+		d, to := newDirection(Limits{PingClient: time.Hour, PingBackend: time.Hour}, 0)
 		var ping int
-		w.feed(stream, sizes, func(i int) {
+		d.feed(stream, sizes, func(i int) {
 			if i < 64 && pings>>i&1 != 0 {
-				w.wants.Or(wantPing)
+				d.want(pendingPing)
 				ping++
 			}
 		})
-		token := w.t.other(w).token
+		token := d.other().token
 		got := withoutPings(to.got, token[:])
-		if want := stream[:len(stream)-len(w.held)]; !bytes.Equal(got, want) {
+		if want := stream[:len(stream)-len(d.held)]; !bytes.Equal(got, want) {
 			t.Errorf("% x went out as % x", want, got)
 		}
-		if len(w.held) > wsproto.MaxHeld {
-			t.Errorf("%d bytes held", len(w.held))
+		if len(d.held) > wsproto.MaxHeld {
+			t.Errorf("%d bytes held", len(d.held))
 		}
-		if w.count().Bytes != int64(len(got)) {
-			t.Errorf("%d bytes counted, want %d", w.count().Bytes, len(got))
+		if d.count().Bytes != int64(len(got)) {
+			t.Errorf("%d bytes counted, want %d", d.count().Bytes, len(got))
 		}
 	})
 }
@@ -97,33 +100,33 @@ func withoutPings(stream, token []byte) (kept []byte) {
 }
 
 // Pongs that answer our pings are cut out, wherever the reads are split.
-func TestWayCutsPongs(t *testing.T) {
+func TestPortableCutsPongs(t *testing.T) {
 	text := fromClientFrame(wsproto.OpText, []byte("hello"))
 	for cut := range 60 {
-		w, to := newWay(Limits{PingClient: time.Hour}, 0)
-		pong := fromClientFrame(wsproto.OpPong, w.token[:])
+		d, to := newDirection(Limits{PingClient: time.Hour}, 0)
+		pong := fromClientFrame(wsproto.OpPong, d.token[:])
 		other := fromClientFrame(wsproto.OpPong, []byte("other"))
 		stream := bytes.Join([][]byte{text, pong, pong, other, text, pong}, nil)
-		w.feed(stream, []byte{byte(cut)}, func(int) {})
+		d.feed(stream, []byte{byte(cut)}, func(int) {})
 		if want := bytes.Join([][]byte{text, other, text}, nil); !bytes.Equal(to.got, want) {
 			t.Errorf("cut at %d: % x went out, want % x", cut+1, to.got, want)
 		}
-		if c := w.count(); c.Messages != 2 {
+		if c := d.count(); c.Messages != 2 {
 			t.Errorf("%d messages, want 2", c.Messages)
 		}
 	}
 }
 
 // A Close frame that is wanted goes out at the first boundary; nothing follows.
-func TestWayClosesAtTheBoundary(t *testing.T) {
+func TestPortableClosesAtTheBoundary(t *testing.T) {
 	text := fromClientFrame(wsproto.OpText, []byte("hello"))
 	for sent := range len(text) + 1 {
-		w, to := newWay(Limits{}, 0)
-		w.t.phase, w.t.ours = phaseClosing, true
-		w.closeCode = 1012
-		w.feed(text[:sent], nil, func(int) {})
-		w.wants.Or(wantClose)
-		w.feed(append(bytes.Clone(text[sent:]), text...), nil, func(int) {})
+		d, to := newDirection(Limits{}, 0)
+		d.feed(text[:sent], nil, func(int) {})
+		d.t.session.phase, d.t.session.deadline = phaseClosing, time.Hour
+		d.state().closeCode, d.t.note = 1012, &endNote{}
+		d.want(pendingClose)
+		d.feed(append(bytes.Clone(text[sent:]), text...), nil, func(int) {})
 		var before []byte
 		if sent >= 6 { // the header was on its way already
 			before = text
@@ -141,17 +144,17 @@ func TestWayClosesAtTheBoundary(t *testing.T) {
 
 // Nothing is put in behind a Close frame of the peer's own, and what is still
 // wanted there is forgotten.
-func TestWayPutsNothingBehindAClose(t *testing.T) {
-	w, to := newWay(Limits{PingBackend: time.Hour}, 0)
+func TestPortablePutsNothingBehindAClose(t *testing.T) {
+	d, to := newDirection(Limits{PingBackend: time.Hour}, 0)
 	bye := wsproto.AppendClose(nil, 1000, "bye", someMask)
-	w.feed(bye, nil, func(int) {})
-	w.closeCode = 1012
-	w.wants.Or(wantClose | wantPing)
-	w.feed(fromClientFrame(wsproto.OpText, nil), nil, func(int) {})
+	d.feed(bye, nil, func(int) {})
+	d.state().closeCode = 1012
+	d.want(pendingClose | pendingPing)
+	d.feed(fromClientFrame(wsproto.OpText, nil), nil, func(int) {})
 	if want := append(bye, fromClientFrame(wsproto.OpText, nil)...); !bytes.Equal(to.got, want) {
 		t.Errorf("% x went out, want % x", to.got, want)
 	}
-	if left := w.wants.Load(); left != 0 {
+	if left := d.pending.Load(); left != 0 {
 		t.Errorf("still wanted: %b", left)
 	}
 }
