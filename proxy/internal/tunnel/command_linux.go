@@ -5,10 +5,9 @@ package tunnel
 
 import (
 	"crypto/rand"
+	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 )
 
 type command struct {
@@ -65,12 +64,11 @@ func (l *loop) obeyOne(c *command) {
 }
 
 func (l *loop) steer(t *slot, c *command) {
+	ev := event{kind: evEnd, verdict: bothTold(c.why, c.code, c.text)}
 	if c.do == cmdCut {
-		l.cause(t, ByProxy, c.why)
-		l.cut(t)
-		return
+		ev.kind = evCut
 	}
-	l.end(t, loopVerdict{why: c.why, code: [2]uint16{c.code, c.code}, text: c.text})
+	l.apply(t, ev)
 	l.settle(t)
 }
 
@@ -78,27 +76,26 @@ func (l *loop) steer(t *slot, c *command) {
 func (l *loop) begin(c *command) {
 	s := c.spec
 	t := l.slab.take()
-	t.start = l.clock()
-	t.websocket = s.WebSocket
-	t.lifetime = int64(s.Limits.Lifetime)
+	t.session = newSession(s, time.Duration(l.clock()))
 	limits := withDefaults(s.Limits)
 	t.limits = l.limits.take(limits)
 	t.sealed = c.taken.tls != nil
 	*l.slab.ref(t) = ref{done: s.Done, meter: s.Meter, handle: c.tunnel, tls: c.taken.tls}
-	t.init(ByClient, c.taken.fds[fromClient], s)
-	t.init(ByBackend, c.taken.fds[fromBackend], s)
+	for i := range t.io {
+		t.io[i].init(i, c.taken.fds[i], s)
+	}
 	c.tunnel.slot.Store(t)
 	if !l.enlist(t, c.taken.watched) {
 		return
 	}
 	for i, e := range [2]*Endpoint{&s.Client, &s.Backend} {
-		w := &t.lanes[i]
-		w.eof = e.EOF
-		w.readable = t.sealed // TLS may have read bytes that it has not given out
+		d := &t.io[i]
+		d.eof = e.EOF
+		d.readable = t.sealed // TLS may have read bytes that it has not given out
 		if len(e.Early) > 0 {
-			l.pass(t, w, e.Early)
+			l.pass(t, d, e.Early)
 		}
-		l.pump(t, w)
+		l.pump(t, d)
 	}
 	l.settle(t)
 }
@@ -106,27 +103,18 @@ func (l *loop) begin(c *command) {
 // enlist makes a tunnel one of the loop's, and reports whether it can be.
 func (l *loop) enlist(t *slot, watched bool) bool {
 	l.open++
-	l.arm(t, l.due(t))
+	l.apply(t, event{kind: evTick})
 	if !l.register(t, watched) {
-		l.cause(t, ByProxy, ReasonLost)
-		l.cut(t)
+		l.apply(t, event{kind: evCut, verdict: verdict{why: ReasonLost}})
 		return false
 	}
 	return true
 }
 
-func (t *slot) init(from Party, fd int32, s *Spec) {
-	w := &t.lanes[from.lane()]
-	w.from, w.fd = from, fd
-	w.heard, w.moved, w.pingedAt = t.start, t.start, t.start
-	w.walker = wsproto.NewWalker(wsproto.Rules{
-		Masked:     from == ByClient,
-		RSV:        s.RSV,
-		MaxFrame:   s.Limits.FrameSize,
-		MaxMessage: s.Limits.MessageSize,
-	})
+func (d *loopDirection) init(index int, fd int32, s *Spec) {
+	d.index, d.fd, d.walker = uint8(index), fd, newWalker(index, s)
 	if s.Limits.PingClient > 0 || s.Limits.PingBackend > 0 {
-		rand.Read(w.token[:])
+		rand.Read(d.token[:])
 	}
 }
 
@@ -137,16 +125,16 @@ func (l *loop) register(t *slot, watched bool) bool {
 	if watched {
 		op = unix.EPOLL_CTL_MOD
 	}
-	for i := range t.lanes {
-		w := &t.lanes[i]
-		k := t.key(w)
+	for i := range t.io {
+		d := &t.io[i]
+		k := t.key(d)
 		e := unix.EpollEvent{
 			Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET,
-			Fd:     int32(k.lane),
+			Fd:     int32(k.io),
 			Pad:    int32(k.gen),
 		}
-		boundUnsent(w.fd)
-		if unix.EpollCtl(l.epfd, op, int(w.fd), &e) != nil {
+		boundUnsent(d.fd)
+		if unix.EpollCtl(l.epfd, op, int(d.fd), &e) != nil {
 			return false
 		}
 	}

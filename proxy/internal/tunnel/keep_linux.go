@@ -6,51 +6,51 @@ package tunnel
 
 import "sync"
 
-// kept is a lane's bytes. buf[off:walked] have been walked, and wait for dst to
+// backlog is a direction's bytes. buf[off:walked] have been walked, and wait for dst to
 // take them; buf[walked:] have not, and wait for those, or for the rest of their
 // header.
-type kept struct {
+type backlog struct {
 	buf         []byte
 	off, walked int
 	messages    int64 // that end in buf[off:walked]
 	own         bool  // buf[off:walked] is a frame of the proxy's
 }
 
-// keeper holds what a loop's lanes keep, by number; 0 is nothing. Its zero value
+// backlogs holds what a loop's lanes keep, by number; 0 is nothing. Its zero value
 // is empty.
-type keeper struct {
-	all  []*kept
+type backlogs struct {
+	all  []*backlog
 	free []uint32
 }
 
-func (k *keeper) at(i uint32) *kept { return k.all[i-1] }
+func (b *backlogs) at(i uint32) *backlog { return b.all[i-1] }
 
 // add keeps waiting bytes with rest behind them.
-func (k *keeper) add(waiting, rest []byte) (uint32, *kept) {
-	if len(k.free) == 0 {
-		k.all = append(k.all, new(kept))
-		k.free = append(k.free, uint32(len(k.all)))
+func (b *backlogs) add(waiting, rest []byte) (uint32, *backlog) {
+	if len(b.free) == 0 {
+		b.all = append(b.all, new(backlog))
+		b.free = append(b.free, uint32(len(b.all)))
 	}
-	i := k.free[len(k.free)-1]
-	k.free = k.free[:len(k.free)-1]
-	one := k.at(i)
+	i := b.free[len(b.free)-1]
+	b.free = b.free[:len(b.free)-1]
+	one := b.at(i)
 	buf := getBuffer(len(waiting) + len(rest))
-	*one = kept{buf: append(append(buf, waiting...), rest...), walked: len(waiting)}
+	*one = backlog{buf: append(append(buf, waiting...), rest...), walked: len(waiting)}
 	return i, one
 }
 
 // rest is what is kept under a number and not walked.
-func (k *keeper) rest(i uint32) []byte {
-	one := k.at(i)
+func (b *backlogs) rest(i uint32) []byte {
+	one := b.at(i)
 	return one.buf[one.walked:]
 }
 
 // drop forgets what is kept under a number.
-func (k *keeper) drop(i uint32) {
-	one := k.at(i)
+func (b *backlogs) drop(i uint32) {
+	one := b.at(i)
 	putBuffer(one.buf)
-	*one = kept{}
-	k.free = append(k.free, i)
+	*one = backlog{}
+	b.free = append(b.free, i)
 }
 
 // Buffers come in three sizes: for the beginning of a frame, a few small
@@ -91,39 +91,39 @@ func putBuffer(b []byte) {
 	}
 }
 
-// keep keeps bytes of src's, or a frame of ours, that dst has not taken: w is
-// blocked from here on. What was held goes behind.
-func (l *loop) keep(w *lane, waiting []byte, messages int64, own bool) {
-	var one *kept
-	old := w.kept
-	w.kept, one = l.keeper.add(waiting, l.held(w))
+// keep keeps bytes of src's, or a frame of ours, that dst has not taken: they are waited
+// for from here on. What was held goes behind.
+func (l *loop) keep(t *slot, d *loopDirection, waiting []byte, messages int64, own bool) {
+	var one *backlog
+	old := d.backlog
+	d.backlog, one = l.backlogs.add(waiting, l.held(d))
 	one.messages, one.own = messages, own
-	w.blocked = true
+	t.state(d).setWaiting(true)
 	if old != 0 {
-		l.keeper.drop(old)
+		l.backlogs.drop(old)
 	}
 }
 
 // keepBuffer keeps a buffer of src's bytes that dst has not taken, where nothing
 // is kept.
-func (l *loop) keepBuffer(w *lane, waiting []byte, messages int64) {
-	var one *kept
-	w.kept, one = l.keeper.add(nil, nil)
+func (l *loop) keepBuffer(t *slot, d *loopDirection, waiting []byte, messages int64) {
+	var one *backlog
+	d.backlog, one = l.backlogs.add(nil, nil)
 	putBuffer(one.buf)
-	*one = kept{buf: waiting, walked: len(waiting), messages: messages}
-	w.blocked = true
+	*one = backlog{buf: waiting, walked: len(waiting), messages: messages}
+	t.state(d).setWaiting(true)
 }
 
 // hold keeps bytes that are not to be walked yet, behind what is kept already.
-func (l *loop) hold(w *lane, rest []byte) {
+func (l *loop) hold(d *loopDirection, rest []byte) {
 	if len(rest) == 0 {
 		return
 	}
-	if w.kept == 0 {
-		w.kept, _ = l.keeper.add(nil, rest)
+	if d.backlog == 0 {
+		d.backlog, _ = l.backlogs.add(nil, rest)
 		return
 	}
-	one := l.keeper.at(w.kept)
+	one := l.backlogs.at(d.backlog)
 	if len(one.buf)+len(rest) > cap(one.buf) {
 		grown := append(getBuffer(len(one.buf)+len(rest)), one.buf...)
 		putBuffer(one.buf)
@@ -133,18 +133,18 @@ func (l *loop) hold(w *lane, rest []byte) {
 }
 
 // held is what is kept of src's bytes and not walked.
-func (l *loop) held(w *lane) []byte {
-	if w.kept == 0 {
+func (l *loop) held(d *loopDirection) []byte {
+	if d.backlog == 0 {
 		return nil
 	}
-	return l.keeper.rest(w.kept)
+	return l.backlogs.rest(d.backlog)
 }
 
-// unkeep forgets all that is kept.
-func (l *loop) unkeep(w *lane) {
-	if w.kept != 0 {
-		l.keeper.drop(w.kept)
-		w.kept = 0
+// dropBacklog forgets all that is kept.
+func (l *loop) dropBacklog(t *slot, d *loopDirection) {
+	if d.backlog != 0 {
+		l.backlogs.drop(d.backlog)
+		d.backlog = 0
 	}
-	w.blocked = false
+	t.state(d).setWaiting(false)
 }

@@ -5,7 +5,7 @@ package tunnel
 // goroutine, so that no tunnel's state needs a lock.
 //
 // Every descriptor is registered once, edge-triggered, for all it may report. A
-// lane remembers what its edges said until a read or write says EAGAIN, and takes
+// direction remembers what its edges said until a read or write says EAGAIN, and takes
 // its turns: at most maxReads reads, then the others.
 
 import (
@@ -45,25 +45,25 @@ type loop struct {
 	epfd     int // 0 until prepared
 	wakefd   int
 
-	all    []*loop   // the engine's, this one among them; constant
-	base   time.Time // of all loops' clocks
-	now    int64     // when events were last waited for
-	busy   bool      // there is traffic
-	quiet  bool      // but none since the last signal
-	open   int       // tunnels, and watches
-	slab   slab
-	keeper keeper
-	pipe   pipe
-	limits limitTable
-	effort effort
-	met    int64 // when it was last crowded; 0 is never
-	gift   gift
+	all      []*loop   // the engine's, this one among them; constant
+	base     time.Time // of all loops' clocks
+	now      int64     // when events were last waited for
+	busy     bool      // there is traffic
+	quiet    bool      // but none since the last signal
+	open     int       // tunnels, and watches
+	slab     slab
+	backlogs backlogs
+	pipe     pipe
+	limits   limitTable
+	effort   effort
+	met      int64 // when it was last crowded; 0 is never
+	gift     gift
 
 	watches watches
 
 	wheel  wheel
-	ready  []laneKey // lanes that have more to read than their turn allowed
-	spare  []laneKey
+	ready  []directionKey // directions that have more to read than their turn allowed
+	spare  []directionKey
 	dead   []*slot // tunnels whose descriptors are closed after the batch
 	taken  []command
 	buf    []byte // what is read, until it is written
@@ -141,7 +141,7 @@ func (l *loop) run() {
 		}
 		l.wheel.advance(uint64(l.now/wheelTick), l.fire)
 		l.serveReady()
-		l.bury()
+		l.closeDead()
 		l.consider()
 		if l.open == 0 && l.retire() {
 			return
@@ -224,14 +224,14 @@ func (l *loop) epoll(ms int64, call func(trap, a1, a2, a3, a4, a5, a6 uintptr) (
 	return int(r), false
 }
 
-// event takes one edge of one descriptor: of the lane that comes from it, and of
+// event takes one edge of one descriptor: of the direction that comes from it, and of
 // the one that goes to it.
 func (l *loop) event(e *unix.EpollEvent) {
 	if uint32(e.Fd)&watchLane != 0 {
 		l.watches.note(e)
 		return
 	}
-	t, in := l.slab.find(laneKey{gen: uint32(e.Pad), lane: uint32(e.Fd)})
+	t, in := l.slab.find(directionKey{gen: uint32(e.Pad), io: uint32(e.Fd)})
 	if t == nil || t.phase == phaseCut {
 		return
 	}
@@ -244,13 +244,15 @@ func (l *loop) event(e *unix.EpollEvent) {
 		}
 	}
 	if e.Events&(unix.EPOLLOUT|over) != 0 {
-		if out := t.other(in); out.blocked {
+		if out := t.other(in); t.state(out).waiting {
 			l.flush(t, out)
 			l.pump(t, out)
 		}
 	}
 	if e.Events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
-		l.hangUp(t, in, e.Events&unix.EPOLLERR != 0)
+		failed := e.Events&unix.EPOLLERR != 0
+		in.broken = in.broken || failed
+		l.apply(t, event{kind: evReset, dir: int(in.index), clean: !failed})
 	}
 	l.pump(t, in)
 	l.settle(t)
@@ -259,15 +261,15 @@ func (l *loop) event(e *unix.EpollEvent) {
 	}
 }
 
-// later gives a lane another turn after the others.
-func (l *loop) later(t *slot, w *lane) {
-	if !w.queued {
-		w.queued = true
-		l.ready = append(l.ready, t.key(w))
+// later gives a direction another turn after the others.
+func (l *loop) later(t *slot, d *loopDirection) {
+	if !d.queued {
+		d.queued = true
+		l.ready = append(l.ready, t.key(d))
 	}
 }
 
-// serveReady gives the lanes that are ready a turn each.
+// serveReady gives the directions that are ready a turn each.
 func (l *loop) serveReady() {
 	if len(l.ready) == 0 {
 		return
@@ -275,29 +277,31 @@ func (l *loop) serveReady() {
 	turn := l.ready
 	l.ready, l.spare = l.spare[:0], turn
 	for _, k := range turn {
-		t, w := l.slab.find(k)
+		t, d := l.slab.find(k)
 		if t == nil {
 			continue
 		}
-		w.queued = false
-		l.pump(t, w)
+		d.queued = false
+		l.pump(t, d)
 		l.settle(t)
 	}
 }
 
-// settle puts in what is wanted on either lane, until nothing more can be.
+// settle puts in what is pending in either direction, until nothing more can be.
 func (l *loop) settle(t *slot) {
-	c, b := &t.lanes[fromClient], &t.lanes[fromBackend]
-	for c.wants|b.wants != 0 && t.phase != phaseCut && (l.put(t, c) || l.put(t, b)) {
+	for t.dirs[fromClient].pending|t.dirs[fromBackend].pending != 0 && t.phase != phaseCut {
+		if !l.inject(t, &t.io[fromClient]) && !l.inject(t, &t.io[fromBackend]) {
+			return
+		}
 	}
 }
 
 // arm has a tunnel looked at by a time, or before.
-func (l *loop) arm(t *slot, at int64) {
-	if at == noTime {
+func (l *loop) arm(t *slot, at time.Duration) {
+	if at == never {
 		return
 	}
-	tick := uint64((at + wheelTick - 1) / wheelTick)
+	tick := uint64((int64(at) + wheelTick - 1) / wheelTick)
 	if t.timing.bucket == 0 || tick < t.timing.when {
 		l.wheel.set(t.index, tick)
 	}
@@ -306,12 +310,6 @@ func (l *loop) arm(t *slot, at int64) {
 // fire is what the wheel calls.
 func (l *loop) fire(index uint32) {
 	t := l.slab.at(index)
-	if t.phase == phaseCut {
-		return
-	}
-	next := l.due(t)
+	l.apply(t, event{kind: evTick})
 	l.settle(t)
-	if t.phase != phaseCut {
-		l.arm(t, next)
-	}
 }

@@ -156,9 +156,11 @@ func TestLoopTakesAnyNumberOfCommands(t *testing.T) {
 func TestSlabKnowsUsesApart(t *testing.T) {
 	var s slab
 	a := s.take()
-	k := a.key(a.lanesOf(ByBackend))
-	if found, w := s.find(k); found != a || w != a.lanesOf(ByBackend) {
-		t.Fatal("a lane is not found by its key")
+	d := &a.io[fromBackend]
+	d.init(fromBackend, 0, &Spec{})
+	k := a.key(d)
+	if found, f := s.find(k); found != a || f != d {
+		t.Fatal("a direction is not found by its key")
 	}
 	s.give(a)
 	if b := s.take(); b != a {
@@ -167,14 +169,9 @@ func TestSlabKnowsUsesApart(t *testing.T) {
 	if found, _ := s.find(k); found != nil {
 		t.Error("a key of an earlier use finds the slot")
 	}
-	if found, _ := s.find(laneKey{gen: 1, lane: 1 << 30}); found != nil {
+	if found, _ := s.find(directionKey{gen: 1, io: 1 << 30}); found != nil {
 		t.Error("a key beyond the slab finds something")
 	}
-}
-
-func (t *slot) lanesOf(p Party) *lane {
-	t.init(p, 0, &Spec{})
-	return &t.lanes[p.lane()]
 }
 
 // A reset in the middle of a splice ends the tunnel, and leaves the loop's pipe
@@ -264,7 +261,7 @@ func TestLoopStalledReaderIsBounded(t *testing.T) {
 	}
 	for i := range ways {
 		// The descriptors are set before the slot is stored, and constant.
-		in, out := meminfo(t, r.tunnel.slot.Load().lanes[i].fd)
+		in, out := meminfo(t, r.tunnel.slot.Load().io[i].fd)
 		t.Logf("stalled: %d KiB received, %d KiB to be sent", in>>10, out>>10)
 		if in > maxReceive+256<<10 || out > 1<<20 {
 			t.Errorf("the kernel holds %d bytes received and %d to be sent", in, out)

@@ -7,6 +7,7 @@ package tunnel
 
 import (
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,173 +16,174 @@ import (
 
 // pump gives a lane its turn: it reads, and passes on, until there is nothing,
 // until dst takes no more, or until others must have their turns.
-func (l *loop) pump(t *slot, w *lane) {
+func (l *loop) pump(t *slot, d *loopDirection) {
 	for range maxReads {
-		if w.blocked || w.ended || t.phase == phaseCut || l.owes(t, w) {
+		if !t.reads(int(d.index)) {
 			return
 		}
-		if w.eof {
-			l.sourceEnded(t, w, true)
+		if d.eof {
+			l.ended(t, d, true)
 			return
 		}
-		if !w.readable {
+		if !d.readable {
 			return
 		}
-		if most := l.unseen(t, w); most > 0 && l.openPipe() {
-			l.spliceOnce(t, w, most)
+		if most := l.unseen(t, d); most > 0 && l.openPipe() {
+			l.spliceOnce(t, d, most)
 			continue
 		}
-		l.readOnce(t, w)
+		l.readOnce(t, d)
 	}
-	if w.readable && !w.blocked && !w.ended {
-		l.later(t, w)
+	if d.readable && t.reads(int(d.index)) {
+		l.later(t, d)
 	}
 }
 
 // readOnce reads behind what is held, and passes both on.
-func (l *loop) readOnce(t *slot, w *lane) {
-	held := len(l.held(w))
+func (l *loop) readOnce(t *slot, d *loopDirection) {
+	held := len(l.held(d))
 	space := l.buf[held:]
-	n, errno := l.receive(t, w, space)
+	n, errno := l.receive(t, d, space)
 	switch {
 	case errno == unix.EAGAIN:
-		w.readable, w.full = false, false
+		d.readable, d.full = false, false
 	case errno != 0:
-		l.sourceEnded(t, w, false)
+		l.ended(t, d, false)
 	case n == 0:
-		l.sourceEnded(t, w, true)
+		l.ended(t, d, true)
 	default:
 		// A short read has emptied the socket, and more will be a new edge; but
 		// an end of file that came with these bytes has had its edge already. (What
 		// TLS has read of a socket, it may not have given out yet.)
-		w.full = n == len(space)
-		w.readable = w.full || w.hup || t.sealed
-		w.heard = l.now
-		copy(l.buf, l.held(w))
-		l.unkeep(w)
-		l.pass(t, w, l.buf[:held+n])
+		d.full = n == len(space)
+		d.readable = d.full || d.hup || t.sealed
+		t.state(d).heard = time.Duration(l.now)
+		copy(l.buf, l.held(d))
+		l.dropBacklog(t, d)
+		l.pass(t, d, l.buf[:held+n])
 	}
 }
 
 // receive reads from w's source, as readFD does.
-func (l *loop) receive(t *slot, w *lane, p []byte) (int, syscall.Errno) {
-	if s := l.side(t, w); s != nil {
-		return l.unseal(t, w, s, p)
+func (l *loop) receive(t *slot, d *loopDirection, p []byte) (int, syscall.Errno) {
+	if s := l.side(t, d); s != nil {
+		return l.unseal(t, d, s, p)
 	}
-	return readFD(w.fd, p)
+	return readFD(d.fd, p)
 }
 
 // give writes to w's destination, as writeFD does.
-func (l *loop) give(t *slot, w *lane, p []byte) (int, syscall.Errno) {
-	out := t.other(w)
+func (l *loop) give(t *slot, d *loopDirection, p []byte) (int, syscall.Errno) {
+	out := t.other(d)
 	if s := l.side(t, out); s != nil {
-		return l.seal(w, s, p)
+		return l.seal(t, d, s, p)
 	}
 	return writeFD(out.fd, p)
 }
 
 // pass passes on bytes of src's.
-func (l *loop) pass(t *slot, w *lane, p []byte) {
+func (l *loop) pass(t *slot, d *loopDirection, p []byte) {
 	switch {
-	case !t.websocket:
-		l.send(t, w, p, 0)
-	case w.wants != 0:
-		l.put(t, w)
-		l.walk(t, w, p)
+	case !t.webSocket:
+		l.send(t, d, p, 0)
+	case t.state(d).pending != 0:
+		l.inject(t, d)
+		l.walk(t, d, p)
 	default:
-		l.walk(t, w, p)
+		l.walk(t, d, p)
 	}
 }
 
 // flush gives dst what it has not taken before. When that is done, what was read
 // behind it is walked.
-func (l *loop) flush(t *slot, w *lane) {
-	if s := l.side(t, t.other(w)); s != nil {
-		l.flushSealed(t, w, s)
+func (l *loop) flush(t *slot, d *loopDirection) {
+	if s := l.side(t, t.other(d)); s != nil {
+		l.flushSealed(t, d, s)
 		return
 	}
-	one := l.keeper.at(w.kept)
-	n, errno := writeFD(t.other(w).fd, one.buf[one.off:one.walked])
+	one := l.backlogs.at(d.backlog)
+	n, errno := writeFD(t.other(d).fd, one.buf[one.off:one.walked])
 	one.off += n
 	if !one.own {
-		l.count(t, w, n)
+		l.count(t, d, n)
 	}
 	switch {
 	case errno != 0:
-		l.writeFailed(t, w)
+		l.writeFailed(t, d)
 	case one.off < one.walked:
 		return
 	default:
-		l.countMessages(t, w, one.messages)
+		l.countMessages(t, d, one.messages)
 	}
-	l.unblock(t, w)
+	l.unblock(t, d)
 }
 
-func (l *loop) flushSealed(t *slot, w *lane, s *sealedSide) {
+func (l *loop) flushSealed(t *slot, d *loopDirection, s *sealedSide) {
 	n, ok := s.under.flush()
+	t.setOwed(int(t.other(d).index), s.under.owed)
 	if n > 0 {
-		w.moved = l.now
+		t.state(d).moved = time.Duration(l.now)
 	}
 	switch {
 	case !ok:
-		l.writeFailed(t, w)
+		l.writeFailed(t, d)
 	case len(s.under.backlog) > 0:
 		return
 	}
-	l.unblock(t, w)
+	l.unblock(t, d)
 }
 
 // unblock has the bytes walked that came behind those which were in the way.
-func (l *loop) unblock(t *slot, w *lane) {
-	w.blocked = false
-	l.handedOver(t, w)
-	i := w.kept
+func (l *loop) unblock(t *slot, d *loopDirection) {
+	t.state(d).setWaiting(false)
+	l.handed(t, d)
+	i := d.backlog
 	if i == 0 {
 		return
 	}
-	w.kept = 0
-	l.pass(t, w, l.keeper.rest(i))
-	l.keeper.drop(i)
+	d.backlog = 0
+	l.pass(t, d, l.backlogs.rest(i))
+	l.backlogs.drop(i)
 }
 
 // send gives dst bytes of src's, with so many messages ending in them, unless the
 // lane is mute. What dst does not take is kept.
-func (l *loop) send(t *slot, w *lane, p []byte, messages int64) {
-	if len(p) == 0 || w.mute {
+func (l *loop) send(t *slot, d *loopDirection, p []byte, messages int64) {
+	if len(p) == 0 || t.state(d).write.discards() {
 		return
 	}
-	n, errno := l.give(t, w, p)
-	l.count(t, w, n)
+	n, errno := l.give(t, d, p)
+	l.count(t, d, n)
 	switch {
 	case errno != 0:
-		l.writeFailed(t, w)
+		l.writeFailed(t, d)
 	case n < len(p):
-		l.keep(w, p[n:], messages, false)
+		l.keep(t, d, p[n:], messages, false)
 	default:
-		l.countMessages(t, w, messages)
-		l.handedOver(t, w)
+		l.countMessages(t, d, messages)
+		l.handed(t, d)
 	}
 }
 
-func (l *loop) count(t *slot, w *lane, n int) {
+func (l *loop) count(t *slot, d *loopDirection, n int) {
 	if n == 0 {
 		return
 	}
-	w.moved = l.now
-	b := &t.tallies[w.from.lane()].bytes
+	t.state(d).moved = time.Duration(l.now)
+	b := &t.tallies[d.index].bytes
 	had := b.Load()
 	b.Store(had + int64(n))
-	if !w.bounded && had/lookEvery != (had+int64(n))/lookEvery {
-		w.bounded = boundReceive(w.fd)
+	if !d.bounded && had/lookEvery != (had+int64(n))/lookEvery {
+		d.bounded = boundReceive(d.fd)
 	}
 	if m := l.slab.ref(t).meter; m != nil {
-		m.of(w.from).Add(int64(n))
+		m.of(from(int(d.index))).Add(int64(n))
 	}
 }
 
-func (l *loop) countMessages(t *slot, w *lane, n int64) {
+func (l *loop) countMessages(t *slot, d *loopDirection, n int64) {
 	if n != 0 {
-		m := &t.tallies[w.from.lane()].messages
+		m := &t.tallies[d.index].messages
 		m.Store(m.Load() + n)
 	}
 }
@@ -192,31 +194,31 @@ func (l *loop) countMessages(t *slot, w *lane, n int64) {
 type walk struct {
 	l          *loop
 	t          *slot
-	w          *lane
+	d          *loopDirection
 	p          []byte
 	begin, end int   // p[begin:end] is still to be sent
 	messages   int64 // that end in there
 }
 
-func (l *loop) walk(t *slot, w *lane, p []byte) {
-	k := walk{l: l, t: t, w: w, p: p}
-	if w.blocked {
-		l.hold(w, p)
+func (l *loop) walk(t *slot, d *loopDirection, p []byte) {
+	k := walk{l: l, t: t, d: d, p: p}
+	if t.state(d).waiting {
+		l.hold(d, p)
 		return
 	}
 	for k.step() {
 	}
-	l.hold(w, p[k.end:])
+	l.hold(d, p[k.end:])
 }
 
 func (k *walk) flush() {
-	k.l.send(k.t, k.w, k.p[k.begin:k.end], k.messages)
+	k.l.send(k.t, k.d, k.p[k.begin:k.end], k.messages)
 	k.begin, k.messages = k.end, 0
 }
 
 // step takes one step, and reports whether there may be another.
 func (k *walk) step() bool {
-	n, ev := k.w.walker.Next(k.p[k.end:])
+	n, ev := k.d.walker.Next(k.p[k.end:])
 	switch ev.Step {
 	case wsproto.StepMore:
 		k.flush()
@@ -227,30 +229,30 @@ func (k *walk) step() bool {
 		return k.special(n, ev)
 	}
 	k.end += n
-	return k.w.wants == 0 || k.boundary()
+	return k.t.state(k.d).pending == 0 || k.boundary()
 }
 
 // special takes a step that means something to the proxy itself.
 func (k *walk) special(n int, ev wsproto.Event) bool {
-	l, t, w := k.l, k.t, k.w
+	l, t, d := k.l, k.t, k.d
 	frame := k.p[k.end : k.end+n]
 	switch ev.Step {
 	case wsproto.StepPong:
-		if l.answersPing(t, w, frame) {
+		if l.answersPing(t, d, frame) {
 			k.flush()
 			k.begin += n
 		}
 	case wsproto.StepClose:
-		l.peerClosed(t, w, frame)
+		l.closed(t, d, frame)
 		k.end, n = k.end+n, 0
 		k.flush()
 	case wsproto.StepTooBig:
 		k.flush()
-		w.walker.Unlimit() // to find the peer's reply behind it
-		l.refuse(t, w, ReasonTooBig, wsproto.CloseMessageTooBig, "message too big")
+		d.walker.Unlimit() // to find the peer's reply behind it
+		l.refuse(t, d, ReasonTooBig, wsproto.CloseMessageTooBig, "message too big")
 	case wsproto.StepViolation:
 		k.flush()
-		l.violation(t, w, ev, k.p[k.end:])
+		l.violation(t, d, ev, k.p[k.end:])
 	}
 	k.end += n
 	return k.boundary()
@@ -259,11 +261,11 @@ func (k *walk) special(n int, ev wsproto.Event) bool {
 // boundary puts in what is wanted, if it may be here, and reports whether the
 // walk can go on.
 func (k *walk) boundary() bool {
-	if k.w.wants != 0 {
+	if k.t.state(k.d).pending != 0 {
 		k.flush()
-		k.l.put(k.t, k.w)
+		k.l.inject(k.t, k.d)
 	}
-	if k.w.blocked {
+	if k.t.state(k.d).waiting {
 		k.flush() // nothing: it was a flush that has blocked
 		return false
 	}
@@ -271,41 +273,32 @@ func (k *walk) boundary() bool {
 }
 
 // answersPing reports whether a pong answers a ping of ours.
-func (l *loop) answersPing(t *slot, w *lane, frame []byte) bool {
-	every := l.limits.at(t.limits).PingBackend
-	if w.from == ByClient {
-		every = l.limits.at(t.limits).PingClient
-	}
+func (l *loop) answersPing(t *slot, d *loopDirection, frame []byte) bool {
 	var buf [125]byte
-	return every > 0 && string(wsproto.ControlPayload(buf[:0], frame)) == string(w.token[:])
+	return l.limits.at(t.limits).pings(from(int(d.index))) > 0 && string(wsproto.ControlPayload(buf[:0], frame)) == string(d.token[:])
 }
 
-// peerClosed notes a Close frame of src's, before it is passed on.
-func (l *loop) peerClosed(t *slot, w *lane, frame []byte) {
+// closed reports a Close frame of src's, before it is passed on.
+func (l *loop) closed(t *slot, d *loopDirection, frame []byte) {
 	var buf [125]byte
 	code, text, _ := wsproto.ParseClosePayload(wsproto.ControlPayload(buf[:0], frame))
-	l.closeSeen(t, w, code, text)
+	l.apply(t, event{kind: evClose, dir: int(d.index), code: code, text: text})
 }
 
-// refuse ends the tunnel before a frame that may not pass. (On one that is being
-// closed it only ends the lane: who has said Close has no more to say.)
-func (l *loop) refuse(t *slot, w *lane, why Reason, code uint16, text string) {
-	w.mute, w.stopped = true, true
-	if !l.end(t, bothToldOf(why, code, text)) {
-		w.want(wantFIN)
-	}
+// refuse reports a frame that may not pass.
+func (l *loop) refuse(t *slot, d *loopDirection, why Reason, code uint16, text string) {
+	l.apply(t, event{kind: evRefuse, dir: int(d.index), verdict: bothTold(why, code, text)})
 }
 
-// violation ends the tunnel, if it is strict, or else the lane's frame-awareness.
+// violation ends the tunnel, if it is strict, or else the direction's frame-awareness.
 // A Close frame that is wrong in its payload only is still the peer's Close; it
 // passes with the rest.
-func (l *loop) violation(t *slot, w *lane, ev wsproto.Event, rest []byte) {
-	w.blind = true
-	if s := l.limits.at(t.limits); s.Strict || s.FrameSize > 0 || s.MessageSize > 0 {
-		l.refuse(t, w, ReasonProtocol, wsproto.CloseProtocolError, ev.Fault.String())
-		return
-	}
-	if ev.Op == wsproto.OpClose {
-		l.peerClosed(t, w, rest[:wsproto.ControlLen(rest)])
+func (l *loop) violation(t *slot, d *loopDirection, ev wsproto.Event, rest []byte) {
+	l.report(t, d, evOpaque)
+	switch {
+	case l.limits.at(t.limits).strict():
+		l.refuse(t, d, ReasonProtocol, wsproto.CloseProtocolError, ev.Fault.String())
+	case ev.Op == wsproto.OpClose:
+		l.closed(t, d, rest[:wsproto.ControlLen(rest)])
 	}
 }

@@ -18,7 +18,7 @@ import (
 // slot is one tunnel: what its loop alone touches, and the counts, which anybody
 // may load.
 type slot struct {
-	tallies [2]tally // of the lanes
+	tallies [2]tally // of the directions
 	slotState
 }
 
@@ -27,44 +27,26 @@ type tally struct {
 	bytes, messages atomic.Int64
 }
 
-// slotState is what a slot's loop knows of it. Times are nanoseconds on the
-// loop's clock.
+// slotState is what a slot's loop knows of it. Times are on the loop's clock.
 type slotState struct {
-	timing   timing
-	lanes    [2]lane // by the side they come from; see fromClient
-	start    int64
-	lifetime int64 // the limit; 0 is none
-	deadline int64 // of phases closing and lingering
-	latest   int64 // to which a patient one may move; see closeDue
-	gen      uint32
-	index    uint32
-	limits   uint32 // see limitTable
-	code     uint16
-	by       Party
-	phase    phase
-	// As in type tunnel:
-	websocket, ours, patient, caused, framed bool
-	sealed                                   bool // one side is TLS, or both
+	session
+	timing timing
+	io     [2]loopDirection // by the side they come from; see fromClient
+	gen    uint32
+	index  uint32
+	limits uint32 // see limitTable
+	sealed bool   // one side is TLS, or both
 }
 
-// lane is one direction of a slot, as way is one of a portable tunnel, and its
-// fields mean the same.
-type lane struct {
-	walker    wsproto.Walker
-	heard     int64
-	moved     int64
-	pingedAt  int64
-	quitAt    int64 // when src is given up, since it takes nothing; 0 is never
-	token     [8]byte
-	fd        int32  // src; dst is the other lane's
-	kept      uint32 // see keeper; 0 is nothing kept
-	closeCode uint16
-	wants     uint8
-	from      Party
+// loopDirection is what a loop needs to move the bytes of one direction; what has
+// become of them is the session's.
+type loopDirection struct {
+	walker  wsproto.Walker
+	token   [8]byte // payload of our pings to src, whose pongs come this way
+	fd      int32   // src; dst is the other direction's
+	backlog uint32  // see backlogs; 0 is none
+	index   uint8   // of slot.io and session.dirs: fromClient or fromBackend
 
-	told, telling, mute, stopped, fin, deaf, blind, closeSeen, ended, gone bool
-
-	blocked  bool // dst does not take bytes: src is not read
 	readable bool // src may have something to read
 	hup      bool // src has sent its end of file, or a reset: read on until it comes
 	broken   bool // src's connection has failed: its end of file is no orderly end
@@ -74,31 +56,19 @@ type lane struct {
 	bounded  bool // src's receive buffer grows no more
 }
 
-// other is the lane that comes from where w goes to.
-func (t *slot) other(w *lane) *lane { return &t.lanes[1-w.from.lane()] }
+// other is the direction that comes from where d goes to.
+func (t *slot) other(d *loopDirection) *loopDirection { return &t.io[1-d.index&1] }
 
-// lane is the index of the lane that comes from a party.
-func (p Party) lane() int {
-	if p == ByClient {
-		return fromClient
-	}
-	return fromBackend
-}
+// state is the session's view of a direction.
+func (t *slot) state(d *loopDirection) *direction { return &t.dirs[d.index&1] }
 
 // ref is what a slot has pointers to.
 type ref struct {
 	done   func(Summary)
 	meter  *Meter
 	handle *loopTunnel
-	end    *loopNote // nil while nothing ends
+	end    *endNote // nil while nothing ends
 	tls    *sealed  // nil if both sides are plain
-}
-
-// loopNote is what there is to say of a tunnel that ends.
-type loopNote struct {
-	why       Reason
-	text      string    // of the first Close frame
-	closeText [2]string // of the Close frames that are wanted
 }
 
 const chunkSize = 256
@@ -158,28 +128,19 @@ func (s *slab) ref(t *slot) *ref {
 	return &s.chunks[t.index/chunkSize].refs[t.index%chunkSize]
 }
 
-// end is the note of a tunnel that ends.
-func (s *slab) end(t *slot) *loopNote {
-	r := s.ref(t)
-	if r.end == nil {
-		r.end = new(loopNote)
-	}
-	return r.end
+// directionKey names a direction of one use of a slot.
+type directionKey struct {
+	gen uint32
+	io  uint32 // index*2 + the direction's
 }
 
-// laneKey names a lane of one use of a slot.
-type laneKey struct {
-	gen  uint32
-	lane uint32 // index*2 + the lane's
+func (t *slot) key(d *loopDirection) directionKey {
+	return directionKey{t.gen, t.index<<1 | uint32(d.index)}
 }
 
-func (t *slot) key(w *lane) laneKey {
-	return laneKey{t.gen, t.index<<1 | uint32(w.from.lane())}
-}
-
-// find returns the lane, or nil if that use of the slot is over.
-func (s *slab) find(k laneKey) (*slot, *lane) {
-	index := k.lane >> 1
+// find returns the direction, or nil if that use of the slot is over.
+func (s *slab) find(k directionKey) (*slot, *loopDirection) {
+	index := k.io >> 1
 	if int(index/chunkSize) >= len(s.chunks) {
 		return nil, nil
 	}
@@ -187,5 +148,5 @@ func (s *slab) find(k laneKey) (*slot, *lane) {
 	if t.gen != k.gen || t.gen == 0 {
 		return nil, nil
 	}
-	return t, &t.lanes[k.lane&1]
+	return t, &t.io[k.io&1]
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"runtime"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -50,17 +51,17 @@ func (l *loop) openPipe() bool {
 
 // unseen is how many of the bytes that come next may pass without being looked
 // at: 0, or more than it pays to copy.
-func (l *loop) unseen(t *slot, w *lane) int64 {
+func (l *loop) unseen(t *slot, d *loopDirection) int64 {
 	switch {
-	case t.sealed || w.mute || w.wants != 0 || w.kept != 0:
+	case t.sealed || t.state(d).write.discards() || t.state(d).pending != 0 || d.backlog != 0:
 		return 0
-	case !t.websocket || w.blind:
-		if !w.full {
+	case t.state(d).opaque:
+		if !d.full {
 			return 0
 		}
 		return spliceMax
 	}
-	if left := w.walker.Remaining(); left >= spliceMin {
+	if left := d.walker.Remaining(); left >= spliceMin {
 		return min(left, spliceMax)
 	}
 	return 0
@@ -68,51 +69,51 @@ func (l *loop) unseen(t *slot, w *lane) int64 {
 
 // spliceOnce moves up to most bytes. Unlike a read, it says nothing about the
 // socket by moving less: only EAGAIN does.
-func (l *loop) spliceOnce(t *slot, w *lane, most int64) {
-	n, errno := splice(w.fd, l.pipe.w, most)
+func (l *loop) spliceOnce(t *slot, d *loopDirection, most int64) {
+	n, errno := splice(d.fd, l.pipe.w, most)
 	switch {
 	case errno == unix.EAGAIN:
-		w.readable, w.full = false, false
+		d.readable, d.full = false, false
 	case errno == unix.EINVAL: // a socket that cannot
-		l.readOnce(t, w)
+		l.readOnce(t, d)
 	case errno != 0:
-		l.sourceEnded(t, w, false)
+		l.ended(t, d, false)
 	case n == 0:
-		l.sourceEnded(t, w, true)
+		l.ended(t, d, true)
 	default:
-		w.heard = l.now
-		l.spliceOut(t, w, n)
+		t.state(d).heard = time.Duration(l.now)
+		l.spliceOut(t, d, n)
 	}
 }
 
 // spliceOut gives dst the n bytes in the pipe, and keeps what it does not take.
-func (l *loop) spliceOut(t *slot, w *lane, n int64) {
+func (l *loop) spliceOut(t *slot, d *loopDirection, n int64) {
 	var messages int64
-	if w.walker.Remaining() > 0 && w.walker.Skip(n).Step == wsproto.StepMessage {
+	if d.walker.Remaining() > 0 && d.walker.Skip(n).Step == wsproto.StepMessage {
 		messages = 1
 	}
 	left := n
 	var errno syscall.Errno
 	for left > 0 && errno == 0 {
 		var m int64
-		m, errno = splice(l.pipe.r, t.other(w).fd, left)
+		m, errno = splice(l.pipe.r, t.other(d).fd, left)
 		left -= m
 	}
-	l.count(t, w, int(n-left))
+	l.count(t, d, int(n-left))
 	if errno != 0 && errno != unix.EAGAIN {
-		l.writeFailed(t, w)
+		l.writeFailed(t, d)
 	}
 	switch {
 	case left > 0:
-		l.spliceBack(w, left, messages)
-	case !w.mute:
-		l.countMessages(t, w, messages)
+		l.spliceBack(t, d, left, messages)
+	case !t.state(d).write.discards():
+		l.countMessages(t, d, messages)
 	}
 }
 
 // spliceBack empties the pipe into what is kept; for a dst that has gone, into
 // nothing.
-func (l *loop) spliceBack(w *lane, left int64, messages int64) {
+func (l *loop) spliceBack(t *slot, d *loopDirection, left int64, messages int64) {
 	back := getBuffer(int(left))[:left]
 	for rest := back; len(rest) > 0; {
 		n, err := unix.Read(int(l.pipe.r), rest) // does not wait, nor is interrupted: they are there
@@ -121,11 +122,11 @@ func (l *loop) spliceBack(w *lane, left int64, messages int64) {
 		}
 		rest = rest[n:]
 	}
-	if w.mute {
+	if t.state(d).write.discards() {
 		putBuffer(back)
 		return
 	}
-	l.keepBuffer(w, back, messages)
+	l.keepBuffer(t, d, back, messages)
 }
 
 // splice moves bytes between a socket and a pipe: EAGAIN if there are none, or no

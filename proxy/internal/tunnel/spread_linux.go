@@ -215,9 +215,10 @@ func (t *slot) movable() bool {
 	if t.phase != phaseOpen {
 		return false
 	}
-	for i := range t.lanes {
-		w := &t.lanes[i]
-		if w.kept != 0 || w.wants != 0 || w.quitAt != 0 || w.blocked || w.ended || w.eof || w.hup || w.mute {
+	for i := range t.io {
+		d := &t.io[i]
+		s := t.state(d)
+		if s.read != readOpen || s.write != writeOpen || s.pending != 0 || s.waiting || s.giveUpAt != 0 || d.backlog != 0 || d.eof || d.hup {
 			return false
 		}
 	}
@@ -244,8 +245,8 @@ func (l *loop) giveAway(t *slot) {
 	if !l.gift.chooses(t.index) || !t.movable() {
 		return
 	}
-	for i := range t.lanes {
-		_ = unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, int(t.lanes[i].fd), nil) // it is there
+	for i := range t.io {
+		_ = unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, int(t.io[i].fd), nil) // it is there
 	}
 	l.wheel.drop(t.index)
 	m := &moving{state: t.slotState, counts: t.counts(), ref: *l.slab.ref(t), limits: *l.limits.at(t.limits)}
@@ -267,15 +268,15 @@ func (l *loop) adopt(m *moving) {
 		t.tallies[i].bytes.Store(d.Bytes)
 		t.tallies[i].messages.Store(d.Messages)
 	}
-	for i := range t.lanes {
-		w := &t.lanes[i]
-		w.queued = false
-		w.readable = w.readable || t.sealed // as in begin
+	for i := range t.io {
+		d := &t.io[i]
+		d.queued = false
+		d.readable = d.readable || t.sealed // as in begin
 	}
 	m.ref.handle.slot.Store(t)
 	if l.enlist(t, false) {
-		l.pump(t, &t.lanes[fromClient])
-		l.pump(t, &t.lanes[fromBackend])
+		l.pump(t, &t.io[fromClient])
+		l.pump(t, &t.io[fromBackend])
 		l.settle(t)
 	}
 }

@@ -154,24 +154,22 @@ func sealedConn(c net.Conn) *sealedSide {
 }
 
 // side is the TLS connection that w comes from; nil if it is plain.
-func (l *loop) side(t *slot, w *lane) *sealedSide {
+func (l *loop) side(t *slot, d *loopDirection) *sealedSide {
 	if !t.sealed {
 		return nil
 	}
-	return l.slab.ref(t).tls[w.from.lane()]
+	return l.slab.ref(t).tls[d.index]
 }
 
 // unseal reads decrypted bytes, with the meaning of readFD: 0 and no error is the
 // end of file that was announced. (An end of file that was not is an error: it may
 // be somebody else's than the peer's.)
-func (l *loop) unseal(t *slot, w *lane, s *sealedSide, p []byte) (int, syscall.Errno) {
-	s.under.hup = w.hup
+func (l *loop) unseal(t *slot, d *loopDirection, s *sealedSide, p []byte) (int, syscall.Errno) {
+	s.under.hup = d.hup
 	waited := len(s.under.backlog)
 	n, err := s.conn.Read(p)
-	if len(s.under.backlog) > waited { // reading may answer: a new key, an alert
-		s.under.owed += len(s.under.backlog) - waited
-		t.other(w).blocked = true
-	}
+	s.under.owed += max(0, len(s.under.backlog)-waited) // reading may answer: a new key, an alert
+	s.note(t, t.other(d))
 	switch {
 	case n > 0:
 		return n, 0
@@ -183,18 +181,20 @@ func (l *loop) unseal(t *slot, w *lane, s *sealedSide, p []byte) (int, syscall.E
 	return 0, unix.EPROTO
 }
 
-// owes reports whether the side that w comes from takes so few of the answers to
-// what it sends that it is not to be read.
-func (l *loop) owes(t *slot, w *lane) bool {
-	s := l.side(t, w)
-	return s != nil && s.under.owed > maxOwed
+// note notes what waits behind the side, which d goes to: bytes of all kinds, and how
+// many of them answer what was read from it.
+func (s *sealedSide) note(t *slot, d *loopDirection) {
+	if len(s.under.backlog) > 0 {
+		t.state(d).setWaiting(true)
+	}
+	t.setOwed(int(t.other(d).index), s.under.owed)
 }
 
-// seal writes p encrypted, with the meaning of writeFD: all is taken, and w is
-// blocked if that was more than the socket took.
-func (l *loop) seal(w *lane, s *sealedSide, p []byte) (int, syscall.Errno) {
+// seal writes p encrypted, with the meaning of writeFD: all is taken, and waits if that
+// was more than the socket took.
+func (l *loop) seal(t *slot, d *loopDirection, s *sealedSide, p []byte) (int, syscall.Errno) {
 	n, err := s.conn.Write(p)
-	w.blocked = w.blocked || len(s.under.backlog) > 0
+	s.note(t, d)
 	if err != nil {
 		return n, unix.EPROTO
 	}

@@ -78,7 +78,7 @@ func (r *sealedRig) look(f func(l *loop, t *slot, s *sealedSide)) {
 		defer close(done)
 		if t := r.tunnel.slot.Load(); t != nil {
 			l := r.tunnel.loop.Load()
-			f(l, t, l.side(t, &t.lanes[fromClient]))
+			f(l, t, l.side(t, &t.io[fromClient]))
 		}
 	}})
 	<-done
@@ -173,7 +173,7 @@ func TestLoopBoundsWhatTLSOwes(t *testing.T) {
 	}()
 	for owed, waiting := false, 0; !owed; runtime.Gosched() {
 		r.look(func(l *loop, t *slot, s *sealedSide) {
-			owed, waiting = l.owes(t, &t.lanes[fromClient]), len(s.under.backlog)
+			owed, waiting = t.dirs[fromClient].owing, len(s.under.backlog)
 		})
 		if waiting > 16*maxOwed {
 			t.Fatalf("%d bytes wait for a client that reads nothing", waiting)
