@@ -1,15 +1,14 @@
 package tunnel
 
-// Hanging up: the system knows that a peer has gone before whoever reads has come so
-// far. What is sent to it from then on is lost, and need not be.
+// Hanging up: the system knows that a peer has gone before its last bytes have been read.
+// What would be sent to it from then on is lost, and is better kept for another.
 
 import (
 	"crypto/tls"
 	"net"
 )
 
-// hangup tells whether a connection's peer has hung up, before anybody has read so
-// far: its end of file or reset is here, whatever is still to be read in front of it.
+// hangup tells whether a connection's peer has hung up, however much is unread: its end of file or reset is here, whatever is still to be read in front of it.
 // One goroutine at a time. nil where that cannot be told.
 type hangup interface{ heard() bool }
 

@@ -15,7 +15,7 @@ import (
 func (l *loop) inject(t *slot, d *loopDirection) (did bool) {
 	var room [2 + 4 + 125]byte
 	for s := t.state(d); s.pending != 0 && !s.waiting && t.phase != phaseCut; did = true {
-		switch l.apply(t, event{kind: evTurn, dir: int(d.index), aligned: d.walker.Between()}) {
+		switch l.apply(t, event{kind: evWritable, dir: int(d.index), aligned: d.walker.Between()}) {
 		case injectClose:
 			text := l.slab.ref(t).end.closeText[d.index]
 			l.say(t, d, wsproto.AppendClose(room[:0], s.closeCode, text, d.mask()))

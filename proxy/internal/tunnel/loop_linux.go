@@ -1,7 +1,7 @@
 package tunnel
 
-// The loop: it waits for events, commands and timers, and lets each tunnel that
-// has something to do do it. Everything a tunnel does happens on its loop's one
+// The loop waits for events, commands and timers, and serves each tunnel that has
+// something to do. Everything a tunnel does happens on its loop's one
 // goroutine, so that no tunnel's state needs a lock.
 //
 // Every descriptor is registered once, edge-triggered, for all it may report. A
@@ -35,29 +35,29 @@ const (
 // loop is one event loop. The fields in the first group are for any goroutine,
 // the others for the loop's alone.
 type loop struct {
-	load     atomic.Int32 // tunnels, those on their way here, and watches
-	share    atomic.Int32 // of its time, of 1000, that it worked lately
-	crowded  atomic.Int64 // until when it counts as that; see crowd
-	signaled atomic.Bool  // there are commands, and the loop is or will be awake
-	mu       sync.Mutex   // guards queue, running, and prepare's work
-	queue    []command
-	running  bool
-	epfd     int // 0 until prepared
-	wakefd   int
+	load       atomic.Int32 // tunnels, those on their way here, and watches
+	share      atomic.Int32 // of its time, of 1000, that it worked lately
+	overloaded atomic.Int64 // until when it counts as that; see noteOverload
+	signaled   atomic.Bool  // there are commands, and the loop is or will be awake
+	mu         sync.Mutex   // guards queue, running, and prepare's work
+	queue      []command
+	running    bool
+	epfd       int // 0 until prepared
+	wakefd     int
 
-	all      []*loop   // the engine's, this one among them; constant
-	base     time.Time // of all loops' clocks
-	now      int64     // when events were last waited for
-	busy     bool      // there is traffic
-	quiet    bool      // but none since the last signal
-	open     int       // tunnels, and watches
-	slab     slab
-	backlogs backlogs
-	pipe     pipe
-	limits   limitTable
-	effort   effort
-	met      int64 // when it was last crowded; 0 is never
-	gift     gift
+	all          []*loop   // the engine's, this one among them; constant
+	base         time.Time // of all loops' clocks
+	now          int64     // when events were last waited for
+	busy         bool      // there is traffic
+	quiet        bool      // but none since the last signal
+	open         int       // tunnels, and watches
+	slab         slab
+	backlogs     backlogs
+	pipe         pipe
+	limits       limitTable
+	meter        loadMeter
+	lastOverload int64 // when it was last overloaded; 0 is never
+	migration    migration
 
 	watches watches
 
@@ -133,7 +133,7 @@ func (l *loop) post(c command) {
 // run is the loop's goroutine: it ends when there are no tunnels, and is started
 // again for the next.
 func (l *loop) run() {
-	l.effort.begin(spent{l.clock(), threadCPU()})
+	l.meter.begin(spent{l.clock(), threadCPU()})
 	for {
 		l.now = l.clock()
 		if l.signaled.Load() {
@@ -149,7 +149,7 @@ func (l *loop) run() {
 		before := l.clock()
 		n := l.wait(before)
 		l.now = l.clock()
-		l.effort.waited(before, l.now)
+		l.meter.waited(before, l.now)
 		for i := range n {
 			l.event(&l.events[i])
 		}
@@ -171,8 +171,8 @@ func (l *loop) clock() int64 { return int64(time.Since(l.base)) }
 // wait waits for events and returns how many there are. While there is traffic
 // it does so without telling Go's scheduler, which would otherwise take the
 // processor and give it back at every message. The scheduler's own signals end
-// such a wait: one for a garbage collection, and the one that it sends to who has
-// run for 10 ms; when nothing has come between two of those, the loop leaves the
+// such a wait: one for a garbage collection, and the one that it sends to a goroutine that
+// has run for 10 ms; when nothing has come between two of those, the loop leaves the
 // processor to others.
 func (l *loop) wait(now int64) int {
 	timeout := l.patience(now)
@@ -227,7 +227,7 @@ func (l *loop) epoll(ms int64, call func(trap, a1, a2, a3, a4, a5, a6 uintptr) (
 // event takes one edge of one descriptor: of the direction that comes from it, and of
 // the one that goes to it.
 func (l *loop) event(e *unix.EpollEvent) {
-	if uint32(e.Fd)&watchLane != 0 {
+	if uint32(e.Fd)&watchBit != 0 {
 		l.watches.note(e)
 		return
 	}
@@ -256,8 +256,8 @@ func (l *loop) event(e *unix.EpollEvent) {
 	}
 	l.pump(t, in)
 	l.settle(t)
-	if l.gift.to != nil && e.Events&unix.EPOLLIN != 0 {
-		l.giveAway(t)
+	if l.migration.to != nil && e.Events&unix.EPOLLIN != 0 {
+		l.migrate(t)
 	}
 }
 

@@ -74,8 +74,8 @@ func (l *loop) drop(t *slot, d *loopDirection) {
 }
 
 // cut takes a tunnel that has been cut out of service. Its descriptors are closed after
-// the events that have come already: a number that is closed may be somebody else's at
-// once.
+// the events that have come already: a number that is closed may be
+// another descriptor at once.
 func (l *loop) cut(t *slot) {
 	l.wheel.drop(t.index)
 	l.dead = append(l.dead, t)

@@ -135,8 +135,8 @@ func (d *portableDirection) carryOutLocked(ev event, do actions) {
 	switch {
 	case do&actFinish != 0:
 		d.t.spawnLocked(d.finishNow)
-	case added != 0 && !(ev.kind.inTurn() && ev.dir == d.index):
-		d.t.spawnLocked(d.injectInTurn)
+	case added != 0 && !(ev.kind.byWriter() && ev.dir == d.index):
+		d.t.spawnLocked(d.injectSoon)
 	}
 	if do&actGiveUp != 0 {
 		src := d.src

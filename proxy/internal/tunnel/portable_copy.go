@@ -13,9 +13,9 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 )
 
-// portableDirection is one direction. Only its own goroutine reads src. Whoever has its
-// turn may write to dst: that goroutine while it passes bytes on, or one that puts a
-// frame in while it waits for bytes.
+// portableDirection is one direction. Only its own goroutine reads src. With its write
+// lock held, dst is written to: by that goroutine while it passes bytes on, or by one
+// that puts a frame in while it waits for bytes.
 type portableDirection struct {
 	t     *tunnel
 	index int // of tunnel.dirs and session.dirs: fromClient or fromBackend
@@ -30,8 +30,8 @@ type portableDirection struct {
 	passing         atomic.Bool   // bytes are being passed on, and src is not read
 	pending         atomic.Uint32 // the session's
 
-	turn      chan struct{}  // holds one token while somebody has the turn
-	walker    wsproto.Walker // by turn
+	writeLock chan struct{}  // full while it is held: a lock that can be waited for along with the cut
+	walker    wsproto.Walker // guarded by writeLock
 	token     [8]byte        // payload of our pings to src, whose pongs come this way; set at init
 	held      []byte         // an unfinished header or control frame of src's
 	delivered *delivered     // nil where the tunnel has no redialer
@@ -45,7 +45,7 @@ func (d *portableDirection) init(t *tunnel, index int, s *Spec) {
 		d.src, d.dst = d.dst, d.src
 	}
 	d.setMeter(s.Meter)
-	d.turn = make(chan struct{}, 1)
+	d.writeLock = make(chan struct{}, 1)
 	d.walker = newWalker(index, s)
 	if t.redialer != nil {
 		d.delivered = &delivered{walker: d.walker}
@@ -67,14 +67,14 @@ func newWalker(dir int, s *Spec) wsproto.Walker {
 	})
 }
 
-// state is the session's view of the direction. Its write and opaque may be read in
-// turn, all else needs t.mu.
+// state is the session's view of the direction. Its write and opaque may be read
+// with the write lock, all else needs t.mu.
 func (d *portableDirection) state() *direction { return &d.t.session.dirs[d.index] }
 
 // other is the direction that comes from where d goes to.
 func (d *portableDirection) other() *portableDirection { return &d.t.dirs[1-d.index] }
 
-// report reports an event of this direction. Called in turn.
+// report reports an event of this direction, whose write lock is held.
 func (d *portableDirection) report(ev event) {
 	ev.dir = d.index
 	d.t.apply(ev)
@@ -140,11 +140,11 @@ func (d *portableDirection) copy(early []byte, eof bool) error {
 	}
 }
 
-// lock takes the turn.
-func (d *portableDirection) lock() { d.turn <- struct{}{} }
+// lock takes the write lock.
+func (d *portableDirection) lock() { d.writeLock <- struct{}{} }
 
-// unlock gives it back.
-func (d *portableDirection) unlock() { <-d.turn }
+// unlock releases it.
+func (d *portableDirection) unlock() { <-d.writeLock }
 
 // pass passes on bytes that were read from src, held ones in front.
 func (d *portableDirection) pass(p []byte) {

@@ -1,8 +1,8 @@
 package tunnel
 
 // What the portable engine puts into a direction: Ping, Close, the end of file. The
-// session says what is pending; whoever has the direction's turn at the next boundary
-// puts it in.
+// session says what is pending; the next holder of the direction's write lock at a
+// boundary puts it in.
 
 import (
 	"crypto/rand"
@@ -10,11 +10,11 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 )
 
-// injectInTurn waits for the turn, unless the tunnel is cut first, and puts in what is
-// pending and can be.
-func (d *portableDirection) injectInTurn() {
+// injectSoon waits for the write lock, unless the tunnel is cut first, and puts in what
+// is pending and can be.
+func (d *portableDirection) injectSoon() {
 	select {
-	case d.turn <- struct{}{}:
+	case d.writeLock <- struct{}{}:
 		d.inject()
 		d.unlock()
 	case <-d.t.cut:
@@ -25,7 +25,7 @@ func (d *portableDirection) injectInTurn() {
 // the bytes that are being written.
 func (d *portableDirection) finishNow() {
 	select {
-	case d.turn <- struct{}{}:
+	case d.writeLock <- struct{}{}:
 		d.inject()
 		d.unlock()
 	default:
@@ -36,7 +36,7 @@ func (d *portableDirection) finishNow() {
 	}
 }
 
-// inject puts in what is pending and can be. Called in turn.
+// inject puts in what is pending and can be. The write lock is held.
 func (d *portableDirection) inject() {
 	for {
 		what, frame := d.next()
@@ -63,7 +63,7 @@ func (d *portableDirection) next() (what injection, frame []byte) {
 	t := d.t
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	ev := event{kind: evTurn, dir: d.index, aligned: d.walker.Between(), whole: d.delivered.atMessageBoundary()}
+	ev := event{kind: evWritable, dir: d.index, aligned: d.walker.Between(), whole: d.delivered.atMessageBoundary()}
 	what = t.applyLocked(ev)
 	switch what {
 	case injectClose:

@@ -1,7 +1,7 @@
 package tunnel
 
-// Readers: how a way waits for bytes. Most tunnels are idle most of the time,
-// so what matters is what a waiting one holds.
+// How the portable engine waits for bytes. Most tunnels are idle most of the time, so
+// what matters is the memory that a waiting one holds.
 
 import (
 	"net"
@@ -10,7 +10,7 @@ import (
 
 const (
 	bufferSize = 32 << 10
-	// smallSize is what a way keeps while it waits on a connection that cannot
+	// smallSize is the buffer that is held while waiting on a connection that cannot
 	// tell when it is readable.
 	smallSize = 2 << 10
 )

@@ -1,19 +1,18 @@
 package tunnel
 
-// Redialling: a tunnel whose backend goes, or is left, goes on with another one
-// behind the same client's connection.
+// Redialling: a tunnel whose backend is lost, or is to be left, continues with another
+// one behind the same client's connection.
 //
-// That can only be where both directions stand between two messages: half a message
-// can neither be taken back nor told to somebody else. Otherwise, and where nobody
-// is found, the tunnel ends as it would have without. From the loss on, what the
-// client sends waits (redial_waiting.go); a client that says Close meanwhile is answered by
-// the proxy, and one that goes takes the tunnel with it.
+// It can only do so where both directions are between two messages: half a message can
+// neither be taken back nor sent to another backend. Otherwise, and where no backend is
+// found, the tunnel ends as it would without redial. From the loss on, what the client
+// sends waits (redial_waiting.go); a client that sends Close meanwhile is answered by the
+// proxy, and one that is lost takes the tunnel with it.
 //
-// A backend that is there and is to be left (Move, a drain) is told Close between two
-// messages of the client's, and heard out until its answer: nothing is lost then. Of
-// one that is lost, messages that it took and did not answer are lost with it: a
-// message goes to one backend at most. Its own Close frame ends the tunnel, whatever
-// is under way.
+// A backend that is there and is to be left (Move, a drain) is sent Close between two
+// messages of the client's, and read until it answers: so no message is lost. A backend
+// that is lost takes with it the messages that it took and did not answer, because a
+// message is sent to one backend at most. The backend's own Close frame ends the tunnel.
 
 import (
 	"context"
@@ -28,7 +27,7 @@ type redialer struct {
 	again   *verdict           // to be leaving, for the backend that is being dialled
 	cancel  context.CancelFunc // of the dial under way
 	back    chan struct{}      // closed when bytes need not wait any more; nil while they do not
-	noticed chan struct{}      // closed when the direction from the backend has found out that it has gone; nil while nobody waits
+	noticed chan struct{}      // closed when the direction from the backend has found out that it has gone; nil while nothing waits for that
 }
 
 var _ Mover = (*tunnel)(nil)
@@ -153,11 +152,11 @@ func (t *tunnel) ending() bool {
 	return t.session.phase.ending()
 }
 
-// lockFrom takes the turn. A writer that is blocked on the backend that has ended, and
-// so keeps the turn, is unblocked by closing that.
+// lockFrom takes the write lock. A writer that is blocked on the backend that has ended,
+// and so keeps the lock, is unblocked by closing that.
 func (d *portableDirection) lockFrom(in *portableDirection) {
 	select {
-	case d.turn <- struct{}{}:
+	case d.writeLock <- struct{}{}:
 	default:
 		closeNow(in.src)
 		d.lock()
@@ -195,8 +194,8 @@ func (t *tunnel) endLeavingLocked() {
 	}
 }
 
-// connectLocked puts another backend in the place of the last one. Called in the
-// turn of the direction that goes there, by the goroutine of the one that comes from
+// connectLocked puts another backend in the place of the last one. Called with the write
+// lock of the direction that goes there, by the goroutine of the one that comes from
 // there.
 func (t *tunnel) connectLocked(next Next) {
 	in, out, r := &t.dirs[fromBackend], &t.dirs[fromClient], t.redialer

@@ -10,7 +10,7 @@ import "github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 // not read beyond that.
 const maxWaiting = 2 * bufferSize
 
-// delivered is what a direction's destination has taken, by turn.
+// delivered is what a direction's destination has taken. Guarded by the write lock.
 type delivered struct {
 	walker   wsproto.Walker // behind the last byte of it
 	midFrame bool           // that is inside a header or control frame
@@ -81,11 +81,10 @@ func (d *portableDirection) watchHangup() {
 	}
 }
 
-// awaitLoss waits, outside the turn, while dst is a backend that has hung up and the
-// direction that comes from it has not read so far: what it was sent now would be lost,
-// though its end is here already. That direction finds out what it has hung up for, a
-// loss or with a Close frame of its own. Between messages only: with half of one there
-// is nothing to be saved.
+// awaitLoss waits, without the write lock, while dst is a backend that has hung up and
+// the direction that comes from it has not read its end yet: what is sent to it now would
+// be lost. That direction finds out whether the backend is lost or has sent a Close frame.
+// Between messages only: after half of one there is nothing to be saved.
 func (d *portableDirection) awaitLoss() {
 	for {
 		noticed := d.hungUp()
@@ -124,7 +123,7 @@ func (r *redialer) notifyLocked() {
 	}
 }
 
-// keep has bytes wait, while there is something to wait for.
+// keep lets bytes wait, while there is something to wait for.
 func (d *portableDirection) keep(p []byte, messages int64) {
 	d.t.mu.Lock()
 	defer d.t.mu.Unlock()

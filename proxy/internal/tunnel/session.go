@@ -21,8 +21,8 @@ package tunnel
 // section 7.1.1.)
 //
 // Bytes that flow are not events. An engine stamps their times into the directions
-// and counts them; events are the edges: a Close frame, an end, a failure, a turn in
-// which something is pending, and the time for which the session asked.
+// and counts them; events are the edges: a Close frame, an end, a failure, room for what
+// is pending, and the time for which the session asked.
 
 import (
 	"math"
@@ -98,8 +98,8 @@ func (w writeState) told() bool {
 	return w.onItsWay() || w == writeClosePassed || w == writeLeaving || w == writeCloseSent
 }
 
-// pending is what is to be put into a direction, as bits. It is put in by the engine,
-// in a turn: while nothing else is being written.
+// pending is what is to be put into a direction, as bits. It is put in by the engine
+// when nothing else is being written there.
 type pending uint8
 
 const (
@@ -212,7 +212,7 @@ const (
 	evWriteFailed                  // the destination refused bytes
 	evRefuse                       // verdict: what the source sends next may not pass
 	evOpaque                       // the source has broken RFC 6455
-	evTurn                         // aligned, whole: something may be put in
+	evWritable                     // aligned, whole: nothing else is being written
 	evFINSent                      // the destination has been half-closed
 	// Of redialling tunnels only:
 	evLeave       // verdict: the backend is to be left
@@ -222,9 +222,9 @@ const (
 	evNoNext      // there is none
 )
 
-// inTurn reports whether an event is reported by whoever has its direction's turn, and
-// who puts in what is pending there next.
-func (k eventKind) inTurn() bool { return k >= evClose && k <= evFINSent && k != evReset }
+// byWriter reports whether an event is reported by its direction's writer, which puts in
+// what is pending there next.
+func (k eventKind) byWriter() bool { return k >= evClose && k <= evFINSent && k != evReset }
 
 // event is what happened to a tunnel, and to which of its directions.
 type event struct {
@@ -255,7 +255,7 @@ const (
 	actEndLeaving                     // report evEnd: the backend could not be left
 )
 
-// injection is what is to be put into a direction in this turn.
+// injection is what is to be put into a direction now.
 type injection uint8
 
 const (
@@ -270,7 +270,7 @@ const (
 // result is what comes of an event.
 type result struct {
 	do     actions
-	inject injection     // of evTurn
+	inject injection     // of evWritable
 	at     time.Duration // report evTick by then
 }
 
@@ -317,8 +317,8 @@ func (s *session) apply(ev event, e env) result {
 		k.refuse(ev.dir, ev.verdict)
 	case evOpaque:
 		d.opaque = true
-	case evTurn:
-		k.inject = k.turn(ev.dir, ev.aligned, ev.whole)
+	case evWritable:
+		k.inject = k.choose(ev.dir, ev.aligned, ev.whole)
 	case evFINSent:
 		d.pending, d.write = 0, max(d.write, writeFINSent)
 		k.advance()
@@ -638,8 +638,8 @@ func (k *step) cut() {
 	k.do |= actCut | actForget
 }
 
-// turn chooses what is put into a direction next, if anything may be.
-func (k *step) turn(dir int, aligned, whole bool) injection {
+// choose chooses what is put into a direction next, if anything may be.
+func (k *step) choose(dir int, aligned, whole bool) injection {
 	d := &k.dirs[dir]
 	aligned = aligned && !d.opaque
 	switch {

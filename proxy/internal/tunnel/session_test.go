@@ -85,9 +85,9 @@ func sessionEvents() (all []named) {
 		add(peer+" goes over a limit", event{kind: evRefuse, dir: dir, verdict: bothTold(ReasonTooBig, 1009, "")}, frames)
 		add(to+" has taken all", event{kind: evHanded, dir: dir}, func(m *model) bool { return m.dirs[dir].write.onItsWay() })
 		add(to+" refuses bytes", event{kind: evWriteFailed, dir: dir}, nil)
-		add("turn to "+to+", between frames", event{kind: evTurn, dir: dir, aligned: true, whole: true}, pends)
-		add("turn to "+to+", in a message", event{kind: evTurn, dir: dir, aligned: true}, pends)
-		add("turn to "+to+", in a frame", event{kind: evTurn, dir: dir}, pends)
+		add(to+" writable, between frames", event{kind: evWritable, dir: dir, aligned: true, whole: true}, pends)
+		add(to+" writable, in a message", event{kind: evWritable, dir: dir, aligned: true}, pends)
+		add(to+" writable, in a frame", event{kind: evWritable, dir: dir}, pends)
 		add(to+" is half-closed", event{kind: evFINSent, dir: dir}, func(m *model) bool { return m.dirs[dir].pending&pendingFIN != 0 })
 	}
 	add("drain", event{kind: evEnd, verdict: drained}, nil)
@@ -115,20 +115,20 @@ var sessionStates = []struct {
 	path    string
 }{
 	{name: "open"},
-	{name: "client half-closed", path: "client ends;turn to backend, in a frame;backend is half-closed"},
+	{name: "client half-closed", path: "client ends;backend writable, in a frame;backend is half-closed"},
 	{name: "backend refused bytes", path: "backend refuses bytes"},
 	{name: "client's Close on its way", path: "client sends Close"},
 	{name: "client's Close taken", path: "client sends Close;backend has taken all"},
 	{name: "backend's Close taken", path: "backend sends Close;client has taken all"},
 	{name: "drained", path: "drain"},
-	{name: "drained, Close taken by both", path: "drain;turn to backend, between frames;turn to client, between frames;backend has taken all;client has taken all"},
+	{name: "drained, Close taken by both", path: "drain;backend writable, between frames;client writable, between frames;backend has taken all;client has taken all"},
 	{name: "backend lost", path: "backend is lost"},
 	{name: "client lost", path: "client refuses bytes"},
-	{name: "both have said Close", path: "client sends Close;backend has taken all;backend sends Close;client has taken all;turn to backend, in a frame;backend is half-closed;turn to client, in a frame;client is half-closed"},
+	{name: "both have said Close", path: "client sends Close;backend has taken all;backend sends Close;client has taken all;backend writable, in a frame;backend is half-closed;client writable, in a frame;client is half-closed"},
 	{name: "open, another protocol", raw: true},
-	{name: "client half-closed, another protocol", raw: true, path: "client ends;turn to backend, in a frame;backend is half-closed"},
+	{name: "client half-closed, another protocol", raw: true, path: "client ends;backend writable, in a frame;backend is half-closed"},
 	{name: "open, can redial", redials: true},
-	{name: "leaving its backend", redials: true, path: "leave the backend;turn to backend, between frames"},
+	{name: "leaving its backend", redials: true, path: "leave the backend;backend writable, between frames"},
 	{name: "redialling", redials: true, path: "backend ends between messages"},
 }
 
@@ -193,7 +193,7 @@ const statesHead = `# The states of a tunnel
 Printed by TestSessionTable from ` + "`proxy/internal/tunnel/session.go`" + `, and checked by it; do not
 edit. A state is a phase and its two directions: client to backend (→) and backend to
 client (←), each with what has come from its source, / what has gone to its destination,
-and + what is to be put in at the next turn. Times are from the event on, with a
+and + what is to be put in as soon as it may be. Times are from the event on, with a
 close_timeout of 5 s. Events that change nothing are left out.
 
 Every reachable state is held by TestSessionInvariants to these rules:
@@ -368,11 +368,11 @@ func (m model) byTime() (took time.Duration, ticks int) {
 
 // checkStep checks what is true of a step.
 func checkStep(m, next model, e named, r result) error {
-	own := -1 // the direction whose turn this event is reported in
+	own := -1 // the direction whose writer reports this event
 	switch k := e.ev.kind; {
-	case k == evReset: // of engines without turns
+	case k == evReset: // of engines without a writer a direction
 		own = 1 - e.ev.dir
-	case k.inTurn() || k == evBackendGone || k == evNext || k == evDetach:
+	case k.byWriter() || k == evBackendGone || k == evNext || k == evDetach:
 		own = e.ev.dir
 	}
 	for i := range m.dirs {

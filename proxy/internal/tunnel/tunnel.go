@@ -1,12 +1,16 @@
-// Package tunnel moves bytes between a client and a backend after the 101.
+// Package tunnel moves bytes between a client and a backend after the 101. On Linux it
+// has the sockets and event loops for what comes before that, too: [Listen], [Acceptor],
+// [Dispatch] and [Watch] let a handshake be made on the loop where its tunnel will live.
 //
 // The contract is one small interface, [Engine], with two implementations: the
 // portable one ([Portable], a pair of goroutines a tunnel; portable.go) and event
-// loops for Linux ([New] chooses; engine_linux.go). Both pass the same suite
-// (tunneltest), and the first is the oracle of the second. An engine is
-// given two connections in a [Spec] and owns them from then on: nobody else
-// reads, writes or closes them. It answers with a [Tunnel] to steer, and calls
-// Spec.Done exactly once, after both connections are closed.
+// loops for Linux ([New] chooses; engine_linux.go, loop_*_linux.go). How a tunnel ends,
+// when, and what is put between its frames is decided in one place, the state machine of
+// session.go: the engines move the bytes, report events and carry out its actions. Both
+// pass the same suite (tunneltest), and the first is the oracle of the second. An engine
+// is given two connections in a [Spec] and owns them from then on: nothing else reads,
+// writes or closes them. It returns a [Tunnel] to steer, and calls Spec.Done exactly
+// once, after both connections are closed.
 //
 // What every engine keeps true:
 //
@@ -25,8 +29,8 @@
 //     before: with a client that is gone the tunnel ends within a second.
 //   - A backend that goes without having sent a Close frame (reset, or end of
 //     file) is a loss: a client whose direction stands between frames is told
-//     Close 1012, so that it comes back. A client that goes is
-//     passed on to the backend as it is.
+//     Close 1012, so that it comes back. A client's end is passed on to the backend as
+//     it is.
 //   - A limit or a drain ends the tunnel with a Close frame each way at a
 //     frame boundary, waits CloseTimeout for the replies, then half-closes, and
 //     closes when the peers have, or a moment (at most 1s) later. Where no boundary
@@ -37,14 +41,14 @@
 //     have passed, both sides are half-closed. The answer is waited for until
 //     CloseTimeout after the receiver's socket has taken the Close, longer only while
 //     the receiver sends and its peer takes that (closeDue). A drain in the
-//     meantime is not told, but makes that CloseTimeout from then.
+//     meantime sends no Close frame, but makes that CloseTimeout from then.
 //   - Pings of ours (and their pongs, which go no further) are no activity: they
 //     neither reset idle limits nor count as messages or bytes. Anything heard
 //     from a peer that was pinged is a sign of life, not the pong alone; a peer
 //     that is not being listened to, because the other side does not take its
 //     bytes, is not silent. The peers' own pings and pongs pass like any bytes.
-//   - Headers and control frames are passed on whole: what its sender never
-//     finishes goes nowhere, and the direction still stands between two frames.
+//   - Headers and control frames are passed on whole: one that its sender never
+//     finishes is not passed on, and the direction is still between two frames.
 //   - The Close frame that a limit puts in carries 1001 for time, 1009 for size and
 //     1002 for form; where a backend missed its pong, the client gets 1012.
 //   - With Spec.Redial a backend that goes, or is to be left, is replaced where
@@ -103,8 +107,8 @@ type Spec struct {
 
 // Redial finds the next backend of a tunnel that is without one, and why says what
 // became of the last one. It is called from a goroutine of the engine's, one call at
-// a time; Done is not called before it has returned. ctx ends as soon as nobody wants
-// the answer any more. With an error the tunnel ends as if it could not redial.
+// a time; Done is not called before it has returned. ctx ends as soon as the answer is
+// not wanted any more. With an error the tunnel ends as if it could not redial.
 type Redial func(ctx context.Context, why Reason) (Next, error)
 
 // Next is where a tunnel goes on. Both are the engine's from then on, as those of
@@ -157,7 +161,7 @@ type Counts struct {
 	FromClient, FromBackend Direction
 }
 
-// Direction counts one way of a tunnel.
+// Direction counts one direction of a tunnel.
 type Direction struct {
 	Bytes    int64 // after the handshake, frame headers included
 	Messages int64 // complete data messages; 0 on raw tunnels
@@ -200,12 +204,12 @@ const (
 	ReasonShutdown    Reason = "shutdown"     // the proxy is stopping
 )
 
-// Summary is the end of a tunnel's story.
+// Summary is how a tunnel ended.
 type Summary struct {
 	Counts   Counts
 	ClosedBy Party
 	Reason   Reason
-	// Code is the close code of the first Close frame, whoever sent it: 1005
+	// Code is the close code of the first Close frame, of either side or the proxy: 1005
 	// when it carried none, 1006 when there was no Close frame at all, 0 on raw
 	// tunnels.
 	Code     uint16

@@ -16,7 +16,7 @@ type backlog struct {
 	own         bool  // buf[off:walked] is a frame of the proxy's
 }
 
-// backlogs holds what a loop's lanes keep, by number; 0 is nothing. Its zero value
+// backlogs holds what a loop's directions keep, by number; 0 is nothing. Its zero value
 // is empty.
 type backlogs struct {
 	all  []*backlog

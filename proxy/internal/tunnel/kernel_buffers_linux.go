@@ -1,8 +1,8 @@
 package tunnel
 
 // What the kernel may hold of a tunnel whose reader has stopped: bytes that cannot
-// be sent on one side, and on the other those that its sender sends and nobody
-// reads. Both buffers grow with what is moved, the second to tcp_rmem's maximum,
+// be sent on one side, and on the other those that its sender sends and that are
+// not read. Both buffers grow with what is moved, the second to tcp_rmem's maximum,
 // 6 MiB on most systems and more on some.
 //
 // A receive buffer that is full already cannot be taken back, nor can a window

@@ -1,9 +1,9 @@
 package tunnel
 
-// Moving bytes: a lane reads into its loop's buffer, walks the frame headers there
-// and writes, as a way of the portable engine does; but where that one waits for
-// its peer to take bytes, a lane keeps them, reads no more, and goes on when epoll
-// tells of room.
+// How a loop moves one direction's bytes: it reads into its buffer, walks the frame
+// headers there and writes, as the portable engine does. But where that one waits for
+// the peer to take bytes, the loop keeps them, does not read the source, and goes on
+// when epoll reports room.
 
 import (
 	"syscall"
@@ -14,8 +14,8 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 )
 
-// pump gives a lane its turn: it reads, and passes on, until there is nothing,
-// until dst takes no more, or until others must have their turns.
+// pump reads and passes on until there is nothing, until dst takes no more, or until
+// others must have their turns.
 func (l *loop) pump(t *slot, d *loopDirection) {
 	for range maxReads {
 		if !t.reads(int(d.index)) {
@@ -133,7 +133,7 @@ func (l *loop) flushSealed(t *slot, d *loopDirection, s *sealedSide) {
 	l.unblock(t, d)
 }
 
-// unblock has the bytes walked that came behind those which were in the way.
+// unblock walks the bytes that came behind those for which dst had no room.
 func (l *loop) unblock(t *slot, d *loopDirection) {
 	t.state(d).setWaiting(false)
 	l.handed(t, d)
@@ -147,7 +147,7 @@ func (l *loop) unblock(t *slot, d *loopDirection) {
 }
 
 // send gives dst bytes of src's, with so many messages ending in them, unless the
-// lane is mute. What dst does not take is kept.
+// direction discards them. What dst does not take is kept.
 func (l *loop) send(t *slot, d *loopDirection, p []byte, messages int64) {
 	if len(p) == 0 || t.state(d).write.discards() {
 		return

@@ -124,7 +124,7 @@ func TestWatchesKnowOldEvents(t *testing.T) {
 	told := 0
 	old := &Watch{ready: func(Edge) { t.Error("a watch that has ended was told") }}
 	ws.add(old)
-	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(watchLane | old.index), Pad: int32(old.gen)}
+	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(watchBit | old.index), Pad: int32(old.gen)}
 	ws.drop(old)
 	ws.note(&e)
 	ws.serve()
@@ -150,13 +150,13 @@ func TestWatchesQueueEachOnce(t *testing.T) {
 	w := &Watch{ready: func(e Edge) { got = append(got, e) }}
 	ws.add(w)
 	for _, events := range []uint32{unix.EPOLLIN, unix.EPOLLIN, unix.EPOLLOUT, unix.EPOLLIN} {
-		ws.note(&unix.EpollEvent{Events: events, Fd: int32(watchLane | w.index), Pad: int32(w.gen)})
+		ws.note(&unix.EpollEvent{Events: events, Fd: int32(watchBit | w.index), Pad: int32(w.gen)})
 	}
 	if len(ws.told) != 1 {
 		t.Errorf("%d wait for their turn, want 1", len(ws.told))
 	}
 	ws.serve()
-	ws.note(&unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(watchLane | w.index), Pad: int32(w.gen)})
+	ws.note(&unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(watchBit | w.index), Pad: int32(w.gen)})
 	ws.serve()
 	if want := []Edge{{Readable: true, Writable: true}, {Readable: true}}; !slices.Equal(got, want) {
 		t.Errorf("told of %v, want %v", got, want)

@@ -1,14 +1,14 @@
 package tunnel
 
-// Spreading: which loop a tunnel is on. What comes together is cheapest served
-// together, by one loop that wakes once, so tunnels are opened on the first loop
-// for as long as it copes. A loop that is crowded, because it has worked for
-// several milliseconds on end or has hardly waited for longer, gives half of the tunnels that keep it busy to
-// another; when all is quiet again, those that have something to do go back.
+// Which loop serves a tunnel. Events that come together are cheapest on one loop, which
+// wakes once for all of them, so tunnels are opened on the first loop for as long as it
+// copes. A loop that has worked for several milliseconds without a pause, or has hardly
+// waited for longer, is overloaded: it gives half of its busy tunnels to another. When
+// all is quiet again, those that have something to do go back.
 //
-// A tunnel moves as a whole, and only while nothing of it is under way: no bytes
-// kept, nothing wanted, no end in sight. Its new loop registers its descriptors
-// anew, which reports anew all that they have to report.
+// A tunnel moves as a whole, and only while it is open and nothing of it is under way:
+// no backlog, nothing pending. Its new loop registers its descriptors, and epoll then
+// reports again all that is true of them.
 
 import (
 	"math/bits"
@@ -18,31 +18,31 @@ import (
 )
 
 const (
-	// stretch is how long a loop works on end before it is crowded. Longer ones are
-	// felt by the last of a thousand tunnels that all have a message.
-	stretch = int64(8 * time.Millisecond)
-	// rest is how long a wait has to be for a stretch to end.
+	// busySpan is how long a loop works without a pause before it is overloaded. With a
+	// longer one, the last of a thousand tunnels that all have a message waits too long.
+	busySpan = int64(8 * time.Millisecond)
+	// rest is how long a wait has to be to count as a pause.
 	rest = int64(5 * time.Microsecond)
 	// window is over what a loop's share of work is taken, and how long it goes on
 	// giving tunnels away.
 	window = int64(100 * time.Millisecond)
-	// briefly is for how long after a crowd no tunnels are gathered, and calm is for
-	// how long if it was not the first in that time: a burst that comes again and
-	// again finds them spread, and a few hundred handshakes are soon forgotten.
+	// briefly is how long after an overload no loop gives its tunnels back, and calm is
+	// how long if there was another in that time: a burst that comes again and again
+	// finds them spread, and a few hundred handshakes are soon forgotten.
 	briefly = int64(500 * time.Millisecond)
 	calm    = int64(10 * time.Second)
 	// roomy is the share of its time, of 1000, up to which a loop is given more.
 	roomy = 500
-	// together is how much two loops may work for one to do it all: a good deal
-	// less than full, and it takes less than they do.
-	together = 750
-	// full is the share from which it is crowded.
+	// combined is how much two loops may work for one to do it all: a good deal less
+	// than full, and it takes less than they do.
+	combined = 750
+	// full is the share from which it is overloaded.
 	full = 900
 )
 
-// effort is how hard a loop works. Times are on the loop's clock.
-type effort struct {
-	since  int64 // when the stretch of work began
+// loadMeter measures how hard a loop works. Times are on the loop's clock.
+type loadMeter struct {
+	since  int64 // when the busy span began
 	looked spent // in it; zero is not yet
 	window spent // when the window began
 	rested int64 // in the window
@@ -60,10 +60,10 @@ func (s spent) alone(now spent) bool {
 }
 
 // begin begins to look.
-func (e *effort) begin(now spent) { *e = effort{since: now.at, window: now} }
+func (e *loadMeter) begin(now spent) { *e = loadMeter{since: now.at, window: now} }
 
 // waited notes a wait.
-func (e *effort) waited(from, to int64) {
+func (e *loadMeter) waited(from, to int64) {
 	e.rested += to - from
 	if to-from > rest {
 		e.since, e.looked = to, spent{}
@@ -72,28 +72,28 @@ func (e *effort) waited(from, to int64) {
 
 // share returns the share of the window that was work, of 1000, and whether that
 // was too much, when the window is over.
-func (e *effort) share(now int64, cpu func() int64) (share int32, crowded, over bool) {
+func (e *loadMeter) share(now int64, cpu func() int64) (share int32, overloaded, over bool) {
 	length := now - e.window.at
 	if length < window {
 		return 0, false, false
 	}
 	share = int32(max(0, 1000-1000*e.rested/length))
 	end := spent{now, cpu()}
-	crowded = share >= full && e.window.alone(end)
+	overloaded = share >= full && e.window.alone(end)
 	e.window, e.rested = end, 0
-	return share, crowded, true
+	return share, overloaded, true
 }
 
-// overlong reports whether a stretch has become too long. It is asked between
-// rounds, and reads the processor time in long stretches only.
-func (e *effort) overlong(now int64, cpu func() int64) bool {
+// overlong reports whether a busy span has become too long. It is called between
+// rounds, and reads the processor time in long ones only.
+func (e *loadMeter) overlong(now int64, cpu func() int64) bool {
 	switch {
-	case now-e.since < stretch/2:
+	case now-e.since < busySpan/2:
 		return false
 	case e.looked == spent{}:
 		e.looked = spent{now, cpu()}
 		return false
-	case now-e.looked.at < stretch/2:
+	case now-e.looked.at < busySpan/2:
 		return false
 	}
 	alone := e.looked.alone(spent{now, cpu()})
@@ -110,88 +110,88 @@ func threadCPU() int64 {
 	return ts.Nano()
 }
 
-// gift is what a loop gives away: of the tunnels that have something to do, so
+// migration is what a loop gives away: of the tunnels that have something to do, so
 // many of 256.
-type gift struct {
+type migration struct {
 	to    *loop // nil is nothing
 	of    uint32
 	until int64
-	salt  uint32 // has every gift choose others
+	salt  uint32 // has every migration choose others
 }
 
 // chooses reports whether a tunnel is one of those.
-func (g *gift) chooses(index uint32) bool {
+func (g *migration) chooses(index uint32) bool {
 	return bits.Reverse32((index+1)*2654435761^g.salt)&0xff < g.of
 }
 
 // consider looks at how the loop does, between two rounds.
 func (l *loop) consider() {
-	share, crowded, over := l.effort.share(l.now, threadCPU)
+	share, overloaded, over := l.meter.share(l.now, threadCPU)
 	if over {
 		l.share.Store(share)
 	}
 	switch {
-	case crowded || l.effort.overlong(l.now, threadCPU):
-		l.crowd()
-		l.spread()
+	case overloaded || l.meter.overlong(l.now, threadCPU):
+		l.noteOverload()
+		l.shed()
 	case over:
-		l.gather(share)
+		l.consolidate(share)
 	}
 }
 
-// crowd notes that the loop is crowded, for a while.
-func (l *loop) crowd() {
+// noteOverload notes that the loop is overloaded, for a while.
+func (l *loop) noteOverload() {
 	lasts := briefly
-	if ago := l.now - l.met; l.met != 0 && ago > briefly && ago < calm {
+	if ago := l.now - l.lastOverload; l.lastOverload != 0 && ago > briefly && ago < calm {
 		lasts = calm
 	}
-	l.met = l.now
-	l.crowded.Store(max(l.crowded.Load(), l.now+lasts))
+	l.lastOverload = l.now
+	l.overloaded.Store(max(l.overloaded.Load(), l.now+lasts))
 }
 
-// spread gives half away to the loop that works least.
-func (l *loop) spread() {
+// shed gives half away to the loop that works least.
+func (l *loop) shed() {
 	var best *loop
 	for _, other := range l.all {
 		if other != l && other.share.Load() < roomy && (best == nil || other.share.Load() < best.share.Load()) {
 			best = other
 		}
 	}
-	if best != nil && !l.giving() {
-		l.giveTo(best, 128)
+	if best != nil && !l.migrating() {
+		l.migrateTo(best, 128)
 	}
 }
 
-// gather gives all away to a loop before this one that has room for it, if
-// nothing has been crowded lately.
-func (l *loop) gather(share int32) {
-	if share > together/2 || l.giving() || l.crowdedLately() {
+// consolidate gives all tunnels to a loop before this one that has room for it, if
+// nothing has been overloaded lately.
+func (l *loop) consolidate(share int32) {
+	if share > combined/2 || l.migrating() || l.overloadedLately() {
 		return
 	}
 	for _, other := range l.all {
 		switch {
 		case other == l:
 			return
-		case other.share.Load()+share < together:
-			l.giveTo(other, 256)
+		case other.share.Load()+share < combined:
+			l.migrateTo(other, 256)
 			return
 		}
 	}
 }
 
-func (l *loop) giving() bool { return l.gift.to != nil && l.now < l.gift.until }
+func (l *loop) migrating() bool { return l.migration.to != nil && l.now < l.migration.until }
 
-func (l *loop) giveTo(other *loop, of uint32) {
+func (l *loop) migrateTo(other *loop, of uint32) {
 	if other.prepare() == nil {
-		l.gift = gift{to: other, of: of, until: l.now + window, salt: uint32(l.now)}
+		l.migration = migration{to: other, of: of, until: l.now + window, salt: uint32(l.now)}
 	}
 }
 
-// crowdedLately reports whether any loop has been crowded, and is not forgotten.
-func (l *loop) crowdedLately() bool {
+// overloadedLately reports whether any loop has been overloaded not long ago.
+func (l *loop) overloadedLately() bool {
 	now := l.clock()
 	for _, other := range l.all {
-		if now < other.crowded.Load() {
+		if now < other.overloaded.Load() {
 			return true
 		}
 	}
@@ -200,7 +200,7 @@ func (l *loop) crowdedLately() bool {
 
 // place chooses a loop for a new tunnel.
 func (e *loops) place() *loop {
-	if !e.loops[0].crowdedLately() {
+	if !e.loops[0].overloadedLately() {
 		for _, l := range e.loops {
 			if l.share.Load() < roomy {
 				return l
@@ -233,16 +233,16 @@ type moving struct {
 	limits Limits
 }
 
-// giveAway gives a tunnel that has just had bytes to the loop that gets the gift,
+// migrate gives a tunnel that has just had bytes to the loop that gets the migration,
 // if it is chosen. (Room for bytes is no reason: that is reported of every
 // descriptor that is new to a loop.)
-func (l *loop) giveAway(t *slot) {
-	to := l.gift.to
-	if l.now >= l.gift.until {
-		l.gift.to = nil
+func (l *loop) migrate(t *slot) {
+	to := l.migration.to
+	if l.now >= l.migration.until {
+		l.migration.to = nil
 		return
 	}
-	if !l.gift.chooses(t.index) || !t.movable() {
+	if !l.migration.chooses(t.index) || !t.movable() {
 		return
 	}
 	for i := range t.io {

@@ -92,7 +92,7 @@ func (s *slab) take() *slot {
 	}
 	index := s.free[len(s.free)-1]
 	s.free = s.free[:len(s.free)-1]
-	if s.gen++; s.gen == 0 { // 0 is nobody's
+	if s.gen++; s.gen == 0 { // 0 is no use of a slot
 		s.gen = 1
 	}
 	t := s.at(index)
@@ -113,7 +113,7 @@ func (s *slab) give(t *slot) {
 	index := t.index
 	*s.ref(t) = ref{}
 	t.slotState = slotState{}
-	for i := range t.tallies { // by stores of their own: somebody may be reading
+	for i := range t.tallies { // one by one: Counts may be reading
 		t.tallies[i].bytes.Store(0)
 		t.tallies[i].messages.Store(0)
 	}

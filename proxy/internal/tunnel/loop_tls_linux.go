@@ -128,8 +128,8 @@ func (u *under) flush() (n int, ok bool) {
 	return n, true
 }
 
-// fail forgets what has been kept: a backlog that nobody can flush would keep the
-// side waiting for room for ever.
+// fail forgets what has been kept: a backlog that can never be flushed would
+// keep the side waiting for room for ever.
 func (u *under) fail() { u.failed, u.backlog, u.owed = true, nil, 0 }
 
 // sealed are the TLS connections of a tunnel's sides; nil where there is none.

@@ -94,7 +94,7 @@ func (l Loop) watch(fd int, more uint32, ready func(Edge)) (*Watch, error) {
 	l.l.watches.add(w)
 	e := unix.EpollEvent{
 		Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET | more,
-		Fd:     int32(watchLane | w.index),
+		Fd:     int32(watchBit | w.index),
 		Pad:    int32(w.gen),
 	}
 	if err := unix.EpollCtl(l.l.epfd, unix.EPOLL_CTL_ADD, fd, &e); err != nil {
@@ -158,8 +158,8 @@ func (l Loop) Open(s Spec, client, backend *Watch) Tunnel {
 	return t
 }
 
-// watchLane in an event's data marks a watch: no slot has so high an index.
-const watchLane uint32 = 1 << 31
+// watchBit in an event's data marks a watch: no slot has so high an index.
+const watchBit uint32 = 1 << 31
 
 // watches are a loop's. Like slots they are named by index and generation, so that
 // an event for one that has ended is known as such.
@@ -186,7 +186,7 @@ func (ws *watches) serve() {
 // note has a watch told of an edge, if there still is one. A peer that makes edges
 // faster than they are told makes no queue of them.
 func (ws *watches) note(e *unix.EpollEvent) {
-	w := ws.all[uint32(e.Fd)&^watchLane]
+	w := ws.all[uint32(e.Fd)&^watchBit]
 	if w == nil || w.gen != uint32(e.Pad) {
 		return
 	}

@@ -13,15 +13,15 @@ import (
 
 const ms = int64(time.Millisecond)
 
-// A day of a loop's, told as waits and rounds of work: when it is crowded, and
+// A day of a loop's, told as waits and rounds of work: when it is overloaded, and
 // when it is not.
-func TestEffort(t *testing.T) {
+func TestLoadMeter(t *testing.T) {
 	type span struct{ work, wait int64 }
 	for _, test := range []struct {
-		name    string
-		span    span // again and again, for a second
-		cpu     int64
-		crowded bool
+		name       string
+		span       span // again and again, for a second
+		cpu        int64
+		overloaded bool
 	}{
 		{"idle", span{0, 10 * ms}, 100, false},
 		{"messages now and then", span{ms / 50, ms}, 100, false},
@@ -34,30 +34,30 @@ func TestEffort(t *testing.T) {
 		{"another thread's clock", span{4 * ms, ms / 10}, 1000, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var e effort
+			var e loadMeter
 			var now, worked int64
 			cpu := func() int64 { return worked * test.cpu / 100 }
 			e.begin(spent{})
-			crowded := false
+			overloaded := false
 			for now < 1000*ms {
 				for end := now + test.span.work; now < end; {
 					round := min(end-now, ms/2)
 					now, worked = now+round, worked+round
 					_, full, _ := e.share(now, cpu)
-					crowded = crowded || full || e.overlong(now, cpu)
+					overloaded = overloaded || full || e.overlong(now, cpu)
 				}
 				e.waited(now, now+test.span.wait)
 				now += test.span.wait
 			}
-			if crowded != test.crowded {
-				t.Errorf("crowded: %v, want %v", crowded, test.crowded)
+			if overloaded != test.overloaded {
+				t.Errorf("overloaded: %v, want %v", overloaded, test.overloaded)
 			}
 		})
 	}
 }
 
-func TestEffortShare(t *testing.T) {
-	var e effort
+func TestLoadMeterShare(t *testing.T) {
+	var e loadMeter
 	e.begin(spent{})
 	e.waited(0, 75*ms)
 	if _, _, over := e.share(window-1, func() int64 { return 0 }); over {
@@ -71,9 +71,9 @@ func TestEffortShare(t *testing.T) {
 	}
 }
 
-// A gift of half takes about half, others each time, and a whole one all.
-func TestGiftChooses(t *testing.T) {
-	count := func(g gift) (n int) {
+// A migration of half takes about half, others each time, and a whole one all.
+func TestMigrationChooses(t *testing.T) {
+	count := func(g migration) (n int) {
 		for i := range uint32(1000) {
 			if g.chooses(i) {
 				n++
@@ -81,12 +81,12 @@ func TestGiftChooses(t *testing.T) {
 		}
 		return n
 	}
-	if n := count(gift{of: 256, salt: 7}); n != 1000 {
-		t.Errorf("a whole gift takes %d of 1000", n)
+	if n := count(migration{of: 256, salt: 7}); n != 1000 {
+		t.Errorf("a whole migration takes %d of 1000", n)
 	}
 	for salt := range uint32(20) {
-		if n := count(gift{of: 128, salt: salt * 997}); n < 400 || n > 600 {
-			t.Errorf("half a gift takes %d of 1000", n)
+		if n := count(migration{of: 128, salt: salt * 997}); n < 400 || n > 600 {
+			t.Errorf("half a migration takes %d of 1000", n)
 		}
 	}
 }
@@ -111,7 +111,7 @@ func Restless(t *testing.T) Engine {
 		if err := e.loops[1-i].prepare(); err != nil {
 			t.Fatal(err)
 		}
-		l.gift = gift{to: e.loops[1-i], of: 256, until: math.MaxInt64}
+		l.migration = migration{to: e.loops[1-i], of: 256, until: math.MaxInt64}
 	}
 	return e
 }
@@ -191,7 +191,7 @@ func TestMovingTunnelsKeepTheirLimits(t *testing.T) {
 }
 
 // New tunnels go to the first loop while it copes, and where there are fewest
-// after a crowd.
+// after a noteOverload.
 func TestPlace(t *testing.T) {
 	e := twoLoops()
 	first, second := e.loops[0], e.loops[1]
@@ -204,48 +204,48 @@ func TestPlace(t *testing.T) {
 		t.Error("the first loop has no room")
 	}
 	first.share.Store(0)
-	second.crowded.Store(second.clock() + calm)
+	second.overloaded.Store(second.clock() + calm)
 	if e.place() != second {
-		t.Error("after a crowd the lightest is not chosen")
+		t.Error("after a noteOverload the lightest is not chosen")
 	}
 }
 
-// One crowd is forgotten soon, and one that comes again is not.
+// One noteOverload is forgotten soon, and one that comes again is not.
 func TestCrowd(t *testing.T) {
 	l := twoLoops().loops[0]
 	for _, step := range []struct{ at, lasts int64 }{
 		{100 * ms, briefly}, {200 * ms, briefly}, {1200 * ms, calm}, {20_000 * ms, briefly},
 	} {
 		l.now = step.at
-		if l.crowd(); l.crowded.Load() != step.at+step.lasts {
-			t.Errorf("crowded at %d ms, it lasts until %d ms, want %d ms more", step.at/ms, l.crowded.Load()/ms, step.lasts/ms)
+		if l.noteOverload(); l.overloaded.Load() != step.at+step.lasts {
+			t.Errorf("overloaded at %d ms, it lasts until %d ms, want %d ms more", step.at/ms, l.overloaded.Load()/ms, step.lasts/ms)
 		}
 	}
 }
 
-// A crowd is spread, and gathered when it is long past.
+// A noteOverload is spread, and gathered when it is long past.
 func TestSpreadAndGather(t *testing.T) {
 	e := twoLoops()
 	first, second := e.loops[0], e.loops[1]
 	first.now = 1
 	second.share.Store(roomy)
-	if first.spread(); first.giving() {
+	if first.shed(); first.migrating() {
 		t.Error("given to a loop without room")
 	}
 	second.share.Store(10)
-	if first.spread(); first.gift.to != second || first.gift.of != 128 {
-		t.Errorf("half is not given away: %+v", first.gift)
+	if first.shed(); first.migration.to != second || first.migration.of != 128 {
+		t.Errorf("half is not given away: %+v", first.migration)
 	}
-	first.crowded.Store(first.clock() + calm)
-	if second.gather(10); second.giving() {
-		t.Error("gathered after a crowd")
+	first.overloaded.Store(first.clock() + calm)
+	if second.consolidate(10); second.migrating() {
+		t.Error("gathered after a noteOverload")
 	}
-	first.crowded.Store(0)
-	if second.gather(10); second.gift.to != first || second.gift.of != 256 {
-		t.Errorf("not gathered: %+v", second.gift)
+	first.overloaded.Store(0)
+	if second.consolidate(10); second.migration.to != first || second.migration.of != 256 {
+		t.Errorf("not gathered: %+v", second.migration)
 	}
-	first.gift = gift{}
-	if first.gather(10); first.giving() {
+	first.migration = migration{}
+	if first.consolidate(10); first.migrating() {
 		t.Error("the first loop gives its own away")
 	}
 }
