@@ -109,7 +109,9 @@ pools:
 				}
 				want := int64(29) // the tolerance leaves one
 				if takenBack {
+					s.judging.Lock() // a step may be under way
 					s.adopted, want = before, 0
+					s.judging.Unlock()
 				}
 				time.Sleep(time.Minute)
 				synctest.Wait()
