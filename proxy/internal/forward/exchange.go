@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
 // flushDelay is how long a part of an answer of known length may wait for more
@@ -165,6 +166,8 @@ func (x *exchange) ask(r *http.Request) (*http.Response, error) {
 			return nil
 		},
 	})
+	x.hop.Policy.SpellRequest(r.Header, x.hop.Names)
+	ctx = upstream.WithAnswerNames(ctx, x.hop.AnswerNames)
 	res, err := x.hop.Pins.RoundTrip(x.hop.Backend, x.hop.TLS, r.WithContext(ctx))
 	x.clock.end()
 	return res, err
@@ -203,6 +206,7 @@ func (x *exchange) fail(err error) {
 	if x.late.ResponseWriter != nil {
 		x.late.drop()
 	}
+	*x.hop.AnswerNames = nil
 	status := Status(err)
 	*x.hop.Outcome = Outcome{Status: status, Err: err}
 	if x.forwarder.Fail != nil {

@@ -5,6 +5,7 @@ package forward
 import (
 	"net/http"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
@@ -32,6 +33,12 @@ type Hop struct {
 	Outcome  *Outcome // if not nil, filled before Forward returns or panics
 	// Finish, if not nil, has the last word on the header of a backend's answer.
 	Finish func(http.Header)
+	// Names is how the client spelled the names of the request's header.
+	Names spelling.Names
+	// AnswerNames, if not nil, is told how the backend spelled the names of its
+	// answer's, before the answer's header is written; it knows already where Answer
+	// is set. It is emptied where the answer is not the backend's.
+	AnswerNames *spelling.Names
 	// Answer is the backend's, where it has been asked already: a handshake that
 	// it answered with ordinary HTTP. The backend is not asked again. Forward
 	// closes its body.
@@ -76,6 +83,9 @@ type Outcome struct {
 func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, hop Hop) {
 	if hop.Outcome == nil {
 		hop.Outcome = new(Outcome)
+	}
+	if hop.AnswerNames == nil {
+		hop.AnswerNames = new(spelling.Names)
 	}
 	if hop.Answer != nil {
 		defer hop.Answer.Body.Close()

@@ -19,6 +19,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 )
 
 // BackendConn is one connection to a backend. http.Transport reads and writes it from
@@ -48,6 +50,9 @@ type RequestInfo struct {
 	// OnLogin, if not nil, gets the connection beneath if the answer on a shared
 	// connection asks for a login, see AsksLogin.
 	OnLogin func(net.Conn)
+	// Names, if not nil, is how the names of the answer's header are spelled, from the
+	// moment that Read has returned the end of the head.
+	Names *spelling.Names
 }
 
 // NewBackendConn returns one that counts the bytes it carries in carried.
@@ -68,7 +73,7 @@ func (c *BackendConn) Begin(r RequestInfo) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.request, c.wrote, c.written, c.failed = r, false, false, nil
-	if c.broken == nil && !c.response.begin(r.Method) {
+	if c.broken == nil && !c.response.begin(r.Method, r.Names) {
 		c.broken = badResponse("not finished when the next request began")
 	}
 }

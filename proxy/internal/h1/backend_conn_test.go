@@ -155,7 +155,7 @@ func BenchmarkResponse(b *testing.B) {
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {
-		r.begin("GET")
+		r.begin("GET", nil)
 		if n, err := r.follow(text); n != len(text) || err != nil {
 			b.Fatal(n, err)
 		}

@@ -10,6 +10,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 )
 
 // Limits of one connection. Zero is the default.
@@ -76,10 +78,11 @@ type Conn struct {
 	// and Detach put bytes into early or take them out.
 	mu       sync.Mutex
 	state    state
-	awaited  bool    // see Await
-	upgrade  bool    // hold what is behind the current request
-	early    *buffer // read and not delivered; nil is empty
-	eof      bool    // the client's end of file was read, behind early
+	awaited  bool           // see Await
+	names    spelling.Names // see Names
+	upgrade  bool           // hold what is behind the current request
+	early    *buffer        // read and not delivered; nil is empty
+	eof      bool           // the client's end of file was read, behind early
 	deadline time.Time
 	headBy   time.Time     // the gate's own deadline while a head is read
 	bodyBy   time.Time     // its own for the rest of a body, once nobody wants it

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 )
 
 // FirstRequest is the request of a connection from which nothing was read before.
@@ -181,42 +183,43 @@ func (c *Conn) TakeHandoff() any {
 
 // NewRequest returns the request of a [FirstRequest]'s head, as net/http's server would
 // have made it, but for what is not in the head: RemoteAddr, TLS and
-// the context are the caller's to set. The error is of a target that net/url
-// does not understand.
-func NewRequest(head string) (*http.Request, error) {
+// the context are the caller's to set. names is how the names of its header are
+// spelled. The error is of a target that net/url does not understand.
+func NewRequest(head string) (r *http.Request, names spelling.Names, err error) {
 	line, rest, _ := strings.Cut(head, "\r\n")
 	_, target, _ := strings.Cut(line, " ")
 	target, _, _ = strings.Cut(target, " ")
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	header := newHeader(rest)
+	header, names := newHeader(rest)
 	host := header["Host"][0]
 	delete(header, "Host")
 	return &http.Request{
 		Method: http.MethodGet, RequestURI: target, URL: u, Host: host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody,
-	}, nil
+	}, names, nil
 }
 
 // newHeader parses lines up to the empty one, which were judged before. Values of
 // names that stand once are cut from one slice, as net/textproto does.
-func newHeader(lines string) http.Header {
+func newHeader(lines string) (header http.Header, names spelling.Names) {
 	n := strings.Count(lines, "\n")
 	header, values := make(http.Header, n), make([]string, n)
 	for line, rest, _ := strings.Cut(lines, "\r\n"); line != ""; line, rest, _ = strings.Cut(rest, "\r\n") {
-		name, value, _ := strings.Cut(line, ":")
-		name, value = http.CanonicalHeaderKey(name), strings.Trim(value, " \t")
+		spelled, value, _ := strings.Cut(line, ":")
+		name, value := http.CanonicalHeaderKey(spelled), strings.Trim(value, " \t")
 		if before := header[name]; before != nil {
 			header[name] = append(before, value)
 			continue
 		}
+		names.NoteText(spelled, name)
 		values[0] = value
 		header[name], values = values[:1:1], values[1:]
 	}
 	if p := header["Pragma"]; len(p) > 0 && p[0] == "no-cache" && header["Cache-Control"] == nil {
 		header["Cache-Control"] = []string{"no-cache"} // as net/http has it (RFC 9111 section 5.4)
 	}
-	return header
+	return header, names
 }

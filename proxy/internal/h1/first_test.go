@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,7 @@ var firstSeeds = []string{
 	"POST / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\n\r\n",
 	"GET / HTTP/1.0\r\nHost: a\r\nUpgrade: x\r\n\r\n",
 	"GET / HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Key: x\r\n\r\n",
+	"GET / HTTP/1.1\r\nHost: a\r\nupgrade: x\r\nX-A: 1\r\nx-a: 2\r\nDNT: 1\r\ndnt: 2\r\napi_key: k\r\n\r\n",
 }
 
 // FuzzFirst: a request that FirstRequest returns is the one that net/http would have
@@ -82,7 +84,7 @@ func checkTaken(t *testing.T, data []byte, size int) {
 		t.Errorf("behind the head: %q, want %q", behind, data[len(head):])
 	}
 	want, wantErr := http.ReadRequest(bufio.NewReader(strings.NewReader(head)))
-	got, err := NewRequest(head)
+	got, names, err := NewRequest(head)
 	if (err == nil) != (wantErr == nil) {
 		t.Fatalf("error %v, net/http has %v", err, wantErr)
 	}
@@ -94,6 +96,13 @@ func checkTaken(t *testing.T, data []byte, size int) {
 	}
 	want.Header.Del("Host") // as net/http's server does
 	want.Body, want.Close = http.NoBody, false
+	h, _, err := ParseHead([]byte(head), nil, Limits{Fields: 1 << 20, HeadBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := h.names(); !slices.Equal(names, want) {
+		t.Errorf("names are spelled %q, a reader of every head has %q", names, want)
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("request:\n%+v\nnet/http has:\n%+v", got, want)
 	}
@@ -103,7 +112,7 @@ func TestFirstTakesPlainUpgradesOnly(t *testing.T) {
 	for i, s := range firstSeeds {
 		g := Wrap(&scripted{rest: []byte(s), piece: pieces(0)}, testLimits, nil).(*Conn)
 		first, err := g.FirstRequest()
-		if want := i == 0 || i == 1 || 3 <= i && i <= 5; (first.Head != "") != want || err != nil {
+		if want := i == 0 || i == 1 || 3 <= i && i <= 5 || i == 13; (first.Head != "") != want || err != nil {
 			t.Errorf("%q: taken %q, %v; want %v", s, first.Head, err, want)
 		}
 	}
@@ -128,7 +137,7 @@ func BenchmarkFirst(b *testing.B) {
 		g := Wrap(client, Limits{}, nil).(*Conn)
 		first, _ := g.FirstRequest()
 		first.Consume()
-		if _, err := NewRequest(first.Head); err != nil {
+		if _, _, err := NewRequest(first.Head); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -2,7 +2,11 @@
 
 package h1
 
-import "io"
+import (
+	"io"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
+)
 
 // NewHandshakeReader reads the answer to one request for an upgrade that was, or
 // will be, written to conn. It fails at an answer whose framing is ambiguous,
@@ -10,13 +14,16 @@ import "io"
 // the head of a 101 everything passes. The caller closes conn; once the 101 is
 // verified and what was buffered of the reader is taken, conn may be read directly.
 func NewHandshakeReader(conn io.Reader, method string) *HandshakeReader {
-	return &HandshakeReader{conn: conn, response: response{state: inStatusLine, noBody: method == "HEAD", asked: true}}
+	r := &HandshakeReader{conn: conn}
+	r.response = response{state: inStatusLine, noBody: method == "HEAD", asked: true, names: &r.names}
+	return r
 }
 
 // HandshakeReader belongs to one goroutine.
 type HandshakeReader struct {
 	conn     io.Reader
 	response response
+	names    spelling.Names
 	err      error
 	extra    bool // bytes came behind the answer
 }
@@ -26,6 +33,10 @@ type HandshakeReader struct {
 func (r *HandshakeReader) Reusable() bool {
 	return r.response.state == noResponse && !r.response.closes && (r.err == nil || r.err == io.EOF) && !r.extra
 }
+
+// Names is how the names of the answer's header are spelled, once all of the header
+// was read.
+func (r *HandshakeReader) Names() spelling.Names { return r.names }
 
 // Read reads the answer's bytes.
 func (r *HandshakeReader) Read(p []byte) (int, error) {

@@ -2,7 +2,13 @@
 
 package h1
 
-import "sync"
+import (
+	"bytes"
+	"slices"
+	"sync"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
+)
 
 // readHead reads until a head is complete and judged. Mostly it comes with one
 // Read, straight into p, and stays there.
@@ -90,18 +96,40 @@ func (c *Conn) accept(b []byte) error {
 	if err != nil {
 		return err
 	}
+	names := h.names()
 	*scratch = h.Fields[:0]
 	clear(h.Fields)
 	c.heads++
 	c.blank, c.scan, c.chunks, c.left = 0, headScan{}, chunks{}, h.Length
-	c.begin(h)
+	c.begin(h, names)
 	return nil
 }
 
-func (c *Conn) begin(h Head) {
+// names is how the names of the fields are spelled. Where a name stands twice the
+// first counts, which may be spelled as net/http does it.
+func (h *Head) names() (names spelling.Names) {
+	for i, f := range h.Fields {
+		if spelling.IsCanonical(f.Name) {
+			continue
+		}
+		if !slices.ContainsFunc(h.Fields[:i], func(before Field) bool { return bytes.EqualFold(before.Name, f.Name) }) {
+			names.Note(f.Name)
+		}
+	}
+	return names
+}
+
+// Names is how the names in the header of the request being served are spelled.
+func (c *Conn) Names() spelling.Names {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.upgrade, c.awaited = h.Upgrade, false
+	return c.names
+}
+
+func (c *Conn) begin(h Head, names spelling.Names) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.upgrade, c.awaited, c.names = h.Upgrade, false, names
 	switch {
 	case h.Length == Chunked:
 		c.state = inChunks

@@ -13,6 +13,8 @@ package h1
 import (
 	"bytes"
 	"fmt"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 )
 
 // MaxResponseHead bounds the bytes of an answer's head, interim answers included.
@@ -51,6 +53,8 @@ type response struct {
 	noBody bool // of a HEAD request: no body, whatever the head says
 	asked  bool // the request asked for an upgrade: a 101 ends HTTP
 
+	names *spelling.Names // if not nil, how the names of the head are spelled
+
 	line  []byte // the beginning of a line that is not complete yet
 	bytes int    // of the present head or trailer section
 	lines int
@@ -67,12 +71,12 @@ type response struct {
 }
 
 // begin expects one answer to a request of that method; false if another one
-// is not finished.
-func (r *response) begin(method string) bool {
+// is not finished. names may be nil.
+func (r *response) begin(method string, names *spelling.Names) bool {
 	if r.state != noResponse {
 		return false
 	}
-	*r = response{state: inStatusLine, noBody: method == "HEAD", line: r.line[:0]}
+	*r = response{state: inStatusLine, noBody: method == "HEAD", line: r.line[:0], names: names}
 	return true
 }
 
@@ -187,6 +191,9 @@ func (r *response) takeStatus(text []byte) error {
 	}
 	r.status, r.length, r.chunked, r.state = int(status), "", false, inHeader
 	r.login, r.closes = false, r.http10
+	if r.names != nil {
+		*r.names = nil // of an interim answer
+	}
 	return nil
 }
 
@@ -197,6 +204,9 @@ func (r *response) takeField(text []byte) error {
 		return badResponse("more than %d header lines", maxResponseLines)
 	}
 	f, err := parseField(text)
+	if err == nil && r.state == inHeader && r.names != nil {
+		r.names.Note(f.Name)
+	}
 	switch {
 	case err != nil:
 		return badResponse("header line %.80q: want a name and a colon", text)

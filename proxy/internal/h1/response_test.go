@@ -77,7 +77,7 @@ var responses = []struct {
 // followed gives text in pieces of that size and says how much of it passed.
 func followed(method, text string, piece int) (int, error) {
 	var a response
-	a.begin(method)
+	a.begin(method, nil)
 	passed := 0
 	for passed < len(text) {
 		part := text[passed:min(passed+piece, len(text))]
@@ -110,7 +110,7 @@ func TestResponseIsOneAtATime(t *testing.T) {
 	if n, err := a.follow([]byte("HTTP")); n != 0 || err != nil {
 		t.Errorf("without a request: %d bytes passed, %v, want none", n, err)
 	}
-	if !a.begin("GET") || a.begin("GET") {
+	if !a.begin("GET", nil) || a.begin("GET", nil) {
 		t.Error("want one request to begin, and a second one not to")
 	}
 }

@@ -566,3 +566,23 @@ func TestWithoutAGate(t *testing.T) {
 		t.Errorf("half-close of a pipe: %v", err)
 	}
 }
+
+// TestNames: each request of a connection has its own, and the first spelling counts.
+func TestNames(t *testing.T) {
+	s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, strings.Join(FromContext(r.Context()).Names(), " "))
+	})
+	c := s.dial()
+	for _, tt := range []struct{ lines, body, want string }{
+		{"SOAPAction: x\r\nAccept: y\r\napi_key: k\r\n", "", "SOAPAction api_key"},
+		{"Accept: y\r\n", "", ""},
+		{"dnt: 1\r\nX-A: 1\r\nx-a: 2\r\nx-b: 1\r\nX-B: 2\r\ncontent-length: 3\r\n", "abc", "dnt x-b"},
+		{"Accept: y\r\n", "", ""},
+	} {
+		c.send("GET / HTTP/1.1\r\nHost: a\r\n" + tt.lines + "\r\n" + tt.body)
+		if _, body := c.answer(); body != tt.want {
+			t.Errorf("%q: names %q, want %q", tt.lines, body, tt.want)
+		}
+	}
+}

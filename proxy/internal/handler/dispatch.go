@@ -79,6 +79,7 @@ func (x *requestCtx) respond() {
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	for _, line := range x.rt.Respond.Headers {
 		h.Set(line.Name, line.Value)
+		x.spelled.NoteText(line.Name, http.CanonicalHeaderKey(line.Name))
 	}
 	x.rt.Policy.ResponseHeader(h)
 	x.write(x.rt.Respond.Status, []byte(x.rt.Respond.Body))
@@ -181,8 +182,12 @@ func (x *requestCtx) forwardTo(path, query string, answer *http.Response) {
 		Outcome:  &outcome,
 		Finish:   finish,
 		Answer:   answer,
-		Pins:     x.pins(),
-		NoLogin:  x.noLogin(),
+
+		Names:       x.names,
+		AnswerNames: &x.spelled,
+
+		Pins:    x.pins(),
+		NoLogin: x.noLogin(),
 	}
 	if len(x.rt.Target.Pool.Members()) > 1 {
 		hop.Another = x.nextBackend

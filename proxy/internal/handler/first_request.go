@@ -21,11 +21,12 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
+	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 )
 
 // ServeFirst implements listen.Handler.
 func (h *Handler) ServeFirst(s *listen.Socket, conn net.Conn, first h1.FirstRequest) bool {
-	r, err := h1.NewRequest(first.Head)
+	r, names, err := h1.NewRequest(first.Head)
 	if err != nil {
 		return false
 	}
@@ -35,7 +36,7 @@ func (h *Handler) ServeFirst(s *listen.Socket, conn net.Conn, first h1.FirstRequ
 	}
 	ctx, cancel := context.WithCancel(s.Context())
 	defer cancel()
-	a := h.firstAttempt(s, r.WithContext(ctx), connAddr(conn))
+	a := h.firstAttempt(s, r.WithContext(ctx), names, connAddr(conn))
 	if a == nil {
 		return false
 	}
@@ -47,8 +48,9 @@ func (h *Handler) ServeFirst(s *listen.Socket, conn net.Conn, first h1.FirstRequ
 
 // firstAttempt is the attempt that a connection's first request is; nil if it is
 // none, or its route is not to be found.
-func (h *Handler) firstAttempt(s *listen.Socket, r *http.Request, peer netip.AddrPort) *handshake {
+func (h *Handler) firstAttempt(s *listen.Socket, r *http.Request, names spelling.Names, peer netip.AddrPort) *handshake {
 	x := h.newRequest(s, r, nil, peer)
+	x.names = names
 	if rf := x.route(h.Current()); rf != nil || x.rt.Target == nil {
 		return nil
 	}

@@ -54,6 +54,9 @@ func (h *Handler) ServeHTTP(s *listen.Socket, w http.ResponseWriter, r *http.Req
 	}
 	x := h.newRequest(s, r, gate, peerAddr(r.RemoteAddr))
 	x.w.ResponseWriter = w
+	if gate != nil {
+		x.names = gate.Names()
+	}
 	defer x.finish()
 	x.answerWhileReading()
 	if rf := x.route(h.Current()); rf != nil {

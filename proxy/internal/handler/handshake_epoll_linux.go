@@ -167,12 +167,12 @@ func (v *loopHandshake) firstBytes(b []byte) {
 		return
 	}
 	head := string(b[:n])
-	r, err := h1.NewRequest(head)
+	r, names, err := h1.NewRequest(head)
 	if err != nil {
 		v.passToGate(b)
 		return
 	}
-	a := v.h.firstAttempt(v.socket, r, v.peer)
+	a := v.h.firstAttempt(v.socket, r, names, v.peer)
 	if a == nil || !a.canUseLoop() || a.check() != nil {
 		v.passToGate(b)
 		return
@@ -309,7 +309,7 @@ func isWhole101(b []byte) bool {
 // open tells the client and opens the tunnel. behind is what came behind the answer
 // and what its reader has buffered.
 func (v *loopHandshake) open(answer *backendAnswer, behind []byte) {
-	head := v.head101(answer.Response)
+	head := v.head101(answer)
 	if n, err := v.clientConn.Write(head); n < len(head) {
 		v.w.status = http.StatusSwitchingProtocols
 		v.err = fmt.Errorf("writing the 101: %w", cmp.Or(err, error(syscall.EAGAIN)))

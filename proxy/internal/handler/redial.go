@@ -43,7 +43,7 @@ type redialer struct {
 	h           *Handler
 	record      *tunnelRecord
 	request     backendRequest
-	policy      *forward.Policy // for the Host header
+	policy      *forward.Policy // for the Host header and the spelling
 	agreed      wsproto.Agreed
 	original    *http.Request // what a pool looks at
 	captures    match.Captures
@@ -308,7 +308,7 @@ func (d *redialer) head(a *handshake) []byte {
 	h.Set("Sec-Websocket-Key", wsproto.NewKey())
 	a.offer = wsproto.OfferOf(h, a.rt.Lenient)
 	host := d.policy.RequestHost(forward.Client{Host: d.original.Host}, a.backend)
-	return backendRequest{target: d.request.target, header: h}.head(http.MethodGet, host)
+	return backendRequest{target: d.request.target, header: h, policy: d.policy, names: d.request.names}.head(http.MethodGet, host)
 }
 
 // notTakenError is why a backend does not get the tunnel, which is not to its blame:

@@ -19,6 +19,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/routing"
+	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 )
@@ -31,6 +32,7 @@ type requestCtx struct {
 	gate     *h1.Conn    // nil on HTTP/2, and while an event loop has the connection
 	w        *recorder
 	r        *http.Request
+	names    spelling.Names // of r.Header, as the client spelled them
 	id       string
 	began    time.Time
 
@@ -53,6 +55,7 @@ type requestCtx struct {
 	ticket    upstream.QueueTicket // in the queue of its pool
 	hint      string               // what may help against the backend's answer; for the log
 	err       error                // what went wrong, with all details; for the log
+	spelled   spelling.Names       // of the answer's header, as the backend spelled them
 	tunnelled bool                 // the requestCtx became a tunnel, which logs for itself
 }
 
@@ -68,7 +71,7 @@ func (h *Handler) newRequest(s *listen.Socket, r *http.Request, gate *h1.Conn, p
 		peer:     peer,
 		secure:   r.TLS != nil,
 	}
-	x.w = &recorder{hold: x.closeUnlessReusable}
+	x.w = &recorder{head: x.beforeHead}
 	return x
 }
 
@@ -120,7 +123,25 @@ func (h *Handler) logBug(id string, what any) {
 	h.Log.Error("bug", "id", id, "panic", fmt.Sprint(what), "stack", string(debug.Stack()))
 }
 
-// closeUnlessReusable runs before the head of an answer that is not a 101 is written: if
+// beforeHead runs before the head of an answer that is not a 101 is written.
+func (x *requestCtx) beforeHead(h http.Header) {
+	x.closeUnlessReusable(h)
+	x.spell(h)
+}
+
+// spell gives the names of an answer's header their spelling. HTTP/2 has lower case
+// only.
+func (x *requestCtx) spell(h http.Header) {
+	switch {
+	case x.r.ProtoMajor != 1:
+	case x.rt != nil:
+		x.rt.Policy.SpellResponse(h, x.spelled)
+	default:
+		spelling.RespellHandshake(h)
+	}
+}
+
+// closeUnlessReusable closes the connection behind the answer if it has to be: if
 // bytes followed the head of a request for an upgrade, they were meant for a
 // tunnel that did not come to be, and must never be read as a request.
 func (x *requestCtx) closeUnlessReusable(h http.Header) {
@@ -321,11 +342,10 @@ func (x *requestCtx) logRequest(aborted any) {
 	}
 }
 
-// recorder notes what an answer was, and lets hold look at its head before it
-// is written.
+// recorder notes what an answer was, and lets head have the last word on its header.
 type recorder struct {
 	http.ResponseWriter
-	hold   func(http.Header)
+	head   func(http.Header)
 	status int
 	bytes  int64
 	send   *h1.SendWatch // of a stream of HTTP/2; HTTP/1.1's is the gate's
@@ -334,7 +354,7 @@ type recorder struct {
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 && status >= 200 {
 		w.status = status
-		w.hold(w.Header())
+		w.head(w.Header())
 	}
 	w.ResponseWriter.WriteHeader(status)
 }

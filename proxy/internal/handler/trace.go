@@ -10,6 +10,7 @@ import (
 
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
+	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 )
 
 // checkTrace refuses a TRACE, unless the route names the method: a backend sends
@@ -48,7 +49,7 @@ func (x *requestCtx) answersMaxForwards() bool {
 // secret are the headers that a TRACE's answer leaves out (RFC 9110, section 9.3.8).
 var secret = []string{"Authorization", "Cookie", "Proxy-Authorization"}
 
-// traceBody is the request as it came, but for its spelling.
+// traceBody is the request as it came, but for the order of its lines.
 func (x *requestCtx) traceBody() []byte {
 	var b strings.Builder
 	b.WriteString(x.r.Method + " " + x.r.RequestURI + " " + x.r.Proto + "\r\nHost: " + x.r.Host + "\r\n")
@@ -58,6 +59,10 @@ func (x *requestCtx) traceBody() []byte {
 			delete(h, name)
 		}
 	}
+	for _, name := range x.names {
+		spelling.Respell(h, name)
+	}
+	spelling.RespellHandshake(h)
 	_ = h.Write(&b) // to memory
 	b.WriteString("\r\n")
 	return []byte(b.String())

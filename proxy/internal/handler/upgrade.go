@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/textproto"
@@ -25,6 +26,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 	"github.com/tunnelform/tunnelform/proxy/internal/limits"
+	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
@@ -266,14 +268,16 @@ func (a *handshake) requestHead() ([]byte, *refusal) {
 		h.Set("Upgrade", websocket)
 		a.offer = wsproto.OfferOf(h, a.rt.Lenient)
 	}
-	a.request = backendRequest{target: path, header: h}
+	a.request = backendRequest{target: path, header: h, policy: a.rt.Policy, names: a.names}
 	return a.request.head(a.r.Method, a.rt.Policy.RequestHost(a.forwardedClient(), a.backend)), nil
 }
 
 // backendRequest is a handshake's request, but for its method and Host.
 type backendRequest struct {
-	target string // path and query
-	header http.Header
+	target string      // path and query
+	header http.Header // by canonical names
+	policy *forward.Policy
+	names  spelling.Names // the client's
 }
 
 func (q backendRequest) head(method, host string) []byte {
@@ -282,15 +286,11 @@ func (q backendRequest) head(method, host string) []byte {
 	if method != http.MethodGet && method != http.MethodHead {
 		b.WriteString("Content-Length: 0\r\n")
 	}
-	_ = q.header.Write(&b) // to memory
+	h := maps.Clone(q.header)
+	q.policy.SpellRequest(h, q.names)
+	_ = h.Write(&b) // to memory
 	b.WriteString("\r\n")
-	return canonical([]byte(b.String()))
-}
-
-// canonical spells the headers of a handshake as RFC 6455 does, which net/http does
-// not: some servers and clients compare case. No value has a line end.
-func canonical(head []byte) []byte {
-	return bytes.ReplaceAll(head, []byte("\nSec-Websocket-"), []byte("\nSec-WebSocket-"))
+	return []byte(b.String())
 }
 
 // backendAnswer is a backend's answer with what came behind its head.
@@ -434,6 +434,7 @@ func (a *handshake) relay(conn net.Conn, answer *backendAnswer) {
 		conn.Close()
 	}()
 	a.hint = a.hostHint(answer.StatusCode)
+	a.spelled = answer.strict.Names()
 	a.forwardTo(a.path, "", answer.Response)
 	kept = true // it did not panic
 }
@@ -458,7 +459,7 @@ func (a *handshake) switchProtocols(conn net.Conn, answer *backendAnswer) {
 		return
 	}
 	a.w.status = http.StatusSwitchingProtocols
-	if err := a.tell101(client.Conn, answer.Response); err != nil {
+	if err := a.tell101(client.Conn, answer); err != nil {
 		client.Conn.Close()
 		conn.Close()
 		a.slot.Release()
@@ -494,28 +495,41 @@ func (a *handshake) hijack() (tunnel.Endpoint, error) {
 // sent its request.
 const tell101Timeout = 10 * time.Second
 
-func (a *handshake) tell101(conn net.Conn, resp *http.Response) error {
+func (a *handshake) tell101(conn net.Conn, answer *backendAnswer) error {
 	_ = conn.SetWriteDeadline(time.Now().Add(tell101Timeout))
-	_, err := conn.Write(a.head101(resp))
+	_, err := conn.Write(a.head101(answer))
 	_ = conn.SetWriteDeadline(time.Time{})
 	return err
 }
 
 // head101 is the 101 as the client gets it.
-func (a *handshake) head101(resp *http.Response) []byte {
-	upgrade := resp.Header.Get("Upgrade")
-	a.rt.Policy.ResponseHeader(resp.Header)
-	resp.Header.Set("Connection", "Upgrade")
-	resp.Header.Set("Upgrade", upgrade)
-	deleteEmpty(resp.Header, "Sec-Websocket-Protocol", "Sec-Websocket-Extensions")
+func (a *handshake) head101(answer *backendAnswer) []byte {
+	upgrade := answer.Header.Get("Upgrade")
+	a.rt.Policy.ResponseHeader(answer.Header)
+	answer.Header.Set("Connection", "Upgrade")
+	answer.Header.Set("Upgrade", upgrade)
+	deleteEmpty(answer.Header, "Sec-Websocket-Protocol", "Sec-Websocket-Extensions")
 	if a.rt.Target.Pool.SetsCookies() {
-		a.setStickyCookie(resp.Header)
+		a.setStickyCookie(answer.Header)
 	}
+	h := maps.Clone(answer.Header) // which the log looks at
+	a.rt.Policy.SpellResponse(h, answer.strict.Names())
 	var b bytes.Buffer
-	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
-	_ = resp.Header.Write(&b) // to memory
+	b.WriteString("HTTP/1.1 101 " + reason101(answer.Status) + "\r\n")
+	_ = h.Write(&b) // to memory
 	b.WriteString("\r\n")
-	return canonical(b.Bytes())
+	return b.Bytes()
+}
+
+// reason101 is the reason phrase of a status "101 phrase", if it has one without
+// control characters (RFC 9112, section 4), or else the usual one.
+func reason101(status string) string {
+	_, phrase, _ := strings.Cut(status, " ")
+	control := func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
+	if phrase = strings.Trim(phrase, " \t"); phrase == "" || strings.ContainsFunc(phrase, control) {
+		return http.StatusText(http.StatusSwitchingProtocols)
+	}
+	return phrase
 }
 
 // deleteEmpty removes empty lines, which choose nothing: browsers take an empty

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"regexp"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream/health"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
@@ -106,6 +107,9 @@ func buildHeader(list []routefile.Header) http.Header {
 	h := make(http.Header, len(list))
 	for _, line := range list {
 		h.Add(line.Name, line.Value)
+	}
+	for _, line := range list { // in the spelling of the file
+		spelling.Respell(h, line.Name)
 	}
 	return h
 }

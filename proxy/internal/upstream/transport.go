@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
+	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 )
 
 const (
@@ -58,14 +59,17 @@ func newTransport(b *Backend, dial func(context.Context) (net.Conn, error)) *tra
 // dial speaks TLS itself, so that one error type tells of every failed step.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	onLogin, _ := r.Context().Value(loginKey{}).(func(net.Conn))
-	var got atomic.Pointer[h1.BackendConn] // the latest: the transport may try again by another
+	var got atomic.Pointer[use] // the latest: the transport may try again by another
 	trace := &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) {
-			conn := info.Conn.(*h1.BackendConn)
-			conn.Begin(h1.RequestInfo{Method: r.Method, HasBody: r.Body != nil && r.Body != http.NoBody, Shared: !t.own, OnLogin: onLogin})
-			got.Store(conn)
+			u := &use{conn: info.Conn.(*h1.BackendConn)}
+			u.conn.Begin(h1.RequestInfo{
+				Method: r.Method, HasBody: r.Body != nil && r.Body != http.NoBody,
+				Shared: !t.own, OnLogin: onLogin, Names: &u.names,
+			})
+			got.Store(u)
 		},
-		WroteRequest: func(info httptrace.WroteRequestInfo) { got.Load().End(info.Err) },
+		WroteRequest: func(info httptrace.WroteRequestInfo) { got.Load().conn.End(info.Err) },
 	}
 	out := r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
 	out.Close = t.retired.Load() || !t.own && (expectsContinue(r) || h1.LogsIn(r.Header))
@@ -77,7 +81,26 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		Opaque: r.URL.Opaque, Path: r.URL.Path, RawPath: r.URL.RawPath,
 		RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery,
 	}
-	return t.http.RoundTrip(out)
+	res, err := t.http.RoundTrip(out)
+	if names, _ := r.Context().Value(answerNamesKey{}).(*spelling.Names); names != nil && err == nil {
+		*names = got.Load().names
+	}
+	return res, err
+}
+
+// use is one request's use of a connection. Each has names of its own: a connection
+// that the transport has given up may still be read from.
+type use struct {
+	conn  *h1.BackendConn
+	names spelling.Names // the connection's to write until the answer's head is read
+}
+
+type answerNamesKey struct{}
+
+// WithAnswerNames has a request's round trip tell names how the backend spelled those of
+// its answer's header.
+func WithAnswerNames(ctx context.Context, names *spelling.Names) context.Context {
+	return context.WithValue(ctx, answerNamesKey{}, names)
 }
 
 // expectsContinue says that the client waits with its body until the backend

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
+	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 )
 
 func get(t *testing.T, b *Backend, with TLS) string {
@@ -240,6 +241,37 @@ func BenchmarkRoundTrip(b *testing.B) {
 		req, _ := http.NewRequest("GET", "http://x/", nil)
 		if _, _, err := ask(rt, req); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestAnswerNames: each answer's own, also of answers that follow each other on a
+// connection, and not those of an interim answer before it.
+func TestAnswerNames(t *testing.T) {
+	backend := proxytest.NewRawBackend(t, func(conn net.Conn) {
+		in := bufio.NewReader(conn)
+		for _, lines := range []string{"ETag: 1\r\nx-a: 2\r\nX-A: 3\r\nContent-type: t\r\n", "X-B: 1\r\n", "x-c: 1\r\n"} {
+			if _, err := proxytest.ReadHead(in); err != nil {
+				return
+			}
+			io.WriteString(conn, "HTTP/1.1 103 Early Hints\r\nlink: l\r\n\r\nHTTP/1.1 200 OK\r\n"+lines+"Content-Length: 0\r\n\r\n")
+		}
+	})
+	b := NewBackend(BackendKey{"p", "http", backend.Addr})
+	defer b.Close()
+	for _, want := range []string{"[ETag x-a]", "[]", "[x-c]"} {
+		var names spelling.Names
+		req, err := http.NewRequestWithContext(WithAnswerNames(t.Context(), &names), "GET", "http://ignored/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := b.RoundTripper(TLS{}).RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if got := fmt.Sprint(names); got != want {
+			t.Errorf("names %s, want %s", got, want)
 		}
 	}
 }
