@@ -34,7 +34,7 @@ type field struct {
 	name  string // a header's in canonical form
 	op    FieldOp
 	value string
-	re    *regexp.Regexp // Matches, once it is compiled
+	re    *regexp.Regexp // Matches, once it is compiled: see regexp
 	size  int            // Matches: about how many bytes re takes
 
 	slotName string
@@ -178,9 +178,17 @@ func (c *field) accepts(value string) bool {
 	case Equal:
 		return value == c.value
 	case Matches:
-		return c.re.MatchString(value)
+		return c.regexp().MatchString(value)
 	}
 	return true
+}
+
+// regexp is as that of a pattern.
+func (c *field) regexp() *regexp.Regexp {
+	if c.re == nil {
+		c.re = compileRead(c.value)
+	}
+	return c.re
 }
 
 // acceptsEscaped tests one value of the query as it stands there. Only a regex

@@ -21,7 +21,7 @@ type pattern struct {
 	kinds string // Exact: an 'a' for each literal segment, a 'b' for each capture: its precedence
 	shape string // patterns of one kind and shape that are not regexes match the same paths
 
-	re      *regexp.Regexp // Regex, once it is compiled
+	re      *regexp.Regexp // Regex, once it is compiled: see regexp
 	literal string         // Regex: every match starts with it
 	end     regexEnd       // what may follow the literal
 
@@ -166,9 +166,27 @@ func (p *pattern) matches(path string) bool {
 	case Prefix:
 		return hasSegmentPrefix(path, p.text)
 	case Regex:
-		return strings.HasPrefix(path, p.literal) && p.re.MatchString(path)
+		return strings.HasPrefix(path, p.literal) && p.regexp().MatchString(path)
 	}
 	return true
+}
+
+// regexp returns the compiled regex. In a Tree it is compiled beforehand; a judgement
+// needs few of them, and to compile all would be most of the memory that it takes.
+func (p *pattern) regexp() *regexp.Regexp {
+	if p.re == nil {
+		p.re = compileRead(p.text)
+	}
+	return p.re
+}
+
+// compileRead compiles a regex that is known to be well formed.
+func compileRead(text string) *regexp.Regexp {
+	re, err := compiled.regex(text)
+	if err != nil {
+		panic("match: compiling a regex that was read: " + err.Error())
+	}
+	return re
 }
 
 func (p *pattern) matchesExact(path string) bool {
@@ -207,7 +225,7 @@ func (p *pattern) why(path string) string {
 // no part.
 func (p *pattern) spans(dst []int, path string) []int {
 	if p.kind == Regex {
-		return append(dst, p.re.FindStringSubmatchIndex(path)...)
+		return append(dst, p.regexp().FindStringSubmatchIndex(path)...)
 	}
 	dst = append(dst, 0, len(path))
 	at := 0

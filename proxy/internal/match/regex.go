@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp/syntax"
+	"slices"
 	"strings"
 )
 
@@ -73,7 +74,29 @@ func (p *pattern) matchesSample() bool {
 	if !ok || len(sample) == 0 || sample[0] != '/' || !isNormalPath(sample) {
 		return false
 	}
-	return p.re.Match(sample)
+	return !assertsWithin(tree) || p.regexp().Match(sample)
+}
+
+// assertsWithin reports whether re, an anchored regex, asks for more than that a text
+// begins with one of its matches, or is one: then its sample may not be a match.
+func assertsWithin(re *syntax.Regexp) bool {
+	parts := flatten(nil, re)
+	if len(parts) > 0 && parts[0].Op == syntax.OpBeginText {
+		parts = parts[1:]
+	}
+	if n := len(parts); n > 0 && parts[n-1].Op == syntax.OpEndText {
+		parts = parts[:n-1]
+	}
+	return slices.ContainsFunc(parts, asserts)
+}
+
+func asserts(re *syntax.Regexp) bool {
+	switch re.Op {
+	case syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText,
+		syntax.OpWordBoundary, syntax.OpNoWordBoundary, syntax.OpNoMatch:
+		return true
+	}
+	return slices.ContainsFunc(re.Sub, asserts)
 }
 
 // appendSample appends a text that re, assertions aside, matches: the shortest

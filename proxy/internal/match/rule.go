@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -44,28 +43,28 @@ func compileRule(r *Rule) (*rule, []Problem) {
 		append(c.problems, problems...)
 }
 
-// regexes yields the texts and sizes of r's regexes, with the key that each stands
-// at, and where each goes when it is compiled.
-func (r *rule) regexes(yield func(key, text string, size int, re **regexp.Regexp) bool) {
-	if r.path.kind == Regex && !yield(r.path.kind.word(), r.path.text, r.path.size, &r.path.re) {
+// regexes yields the texts and sizes of r's regexes, with the key that each stands at.
+func (r *rule) regexes(yield func(key, text string, size int) bool) {
+	if r.path.kind == Regex && !yield(r.path.kind.word(), r.path.text, r.path.size) {
 		return
 	}
 	for _, c := range r.conditions {
-		if f, ok := c.(*field); ok && f.op == Matches && !yield(f.slotName, f.value, f.size, &f.re) {
+		if f, ok := c.(*field); ok && f.op == Matches && !yield(f.slotName, f.value, f.size) {
 			return
 		}
 	}
 }
 
-// compile compiles r's regexes, which are known to be well formed.
-func (r *rule) compile() {
-	r.regexes(func(_, text string, _ int, re **regexp.Regexp) bool {
-		var err error
-		if *re, err = compiled.regex(text); err != nil {
-			panic("match: compiling a regex that was read: " + err.Error())
+// compileRegexes makes r ready for concurrent use.
+func (r *rule) compileRegexes() {
+	if r.path.kind == Regex {
+		r.path.regexp()
+	}
+	for _, c := range r.conditions {
+		if f, ok := c.(*field); ok && f.op == Matches {
+			f.regexp()
 		}
-		return true
-	})
+	}
 }
 
 // matches reports whether all conditions of r hold.

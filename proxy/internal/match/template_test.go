@@ -265,7 +265,7 @@ func checkExpansion(t *testing.T, tmpl *Template, c *Captures) {
 func compiledPattern(of Path) (*pattern, error) {
 	p, err := compilePattern(of)
 	if err == nil {
-		(&rule{path: p}).compile()
+		(&rule{path: p}).compileRegexes()
 	}
 	return p, err
 }

@@ -16,7 +16,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -36,11 +35,8 @@ type Tree struct {
 // by one, as Invalid problems in the order of rules; then the Tree is nil.
 // Rules that clash with each other are no matter of Compile: see Judge.
 func Compile(rules []Rule) (*Tree, []Problem) {
-	compiled, problems := newJudgement(context.Background()).compileAll(rules)
-	if len(problems) > 0 {
-		return nil, problems
-	}
-	return newTree(compiled), nil
+	t, problems, _ := CompileContext(context.Background(), rules)
+	return t, problems
 }
 
 // CompileContext is Compile for as long as ctx lasts; the error is ctx's cause.
@@ -51,6 +47,12 @@ func CompileContext(ctx context.Context, rules []Rule) (*Tree, []Problem, error)
 		return nil, nil, context.Cause(ctx)
 	case len(problems) > 0:
 		return nil, problems, nil
+	}
+	for _, r := range compiled {
+		if ctx.Err() != nil {
+			return nil, nil, context.Cause(ctx)
+		}
+		r.compileRegexes()
 	}
 	return newTree(compiled), nil, nil
 }
@@ -69,6 +71,7 @@ func Form(ctx context.Context, rules []Rule) []Problem {
 // readAll compiles rules but for their regexes, those that are well formed.
 func (j *judgement) readAll(rules []Rule) (read []*rule, problems []Problem) {
 	read = make([]*rule, 0, len(rules))
+	sizes := sizes{counted: make(map[string]bool)}
 	for i := range rules {
 		if j.cancelled() {
 			return nil, nil
@@ -79,37 +82,46 @@ func (j *judgement) readAll(rules []Rule) (read []*rule, problems []Problem) {
 			continue
 		}
 		r.index = i
+		if sizes.full() {
+			continue // it is read for its mistakes alone
+		}
+		if wrong, within := sizes.add(r); !within {
+			problems = append(problems, wrong)
+			read = nil
+			continue
+		}
 		read = append(read, r)
 	}
-	return read, append(problems, sizes(read)...)
+	return read, problems
 }
 
-// sizes finds the first rule whose regexes are too much for the set.
-func sizes(rules []*rule) (problems []Problem) {
-	total := 0
-	counted := make(map[string]bool)
-	for _, r := range rules {
-		r.regexes(func(key, text string, size int, _ **regexp.Regexp) bool {
-			if counted[text] {
-				return true
-			}
-			counted[text] = true
-			if total += size; total > MaxRegexBytes {
-				problems = append(problems, Problem{Kind: Invalid, Rule: r.name, Field: key, Text: fmt.Sprintf(
-					"a regex of %d bytes, which takes about %d KiB compiled: with it the regexes of all routes take more than %d MiB; "+
-						"want fewer or smaller ones (what {n} repeats counts n times)", len(text), size>>10, MaxRegexBytes>>20)})
-			}
-			return len(problems) == 0
-		})
-		if len(problems) > 0 {
-			return problems
+// sizes adds up what the regexes of a set take when they are compiled.
+type sizes struct {
+	total   int
+	counted map[string]bool
+}
+
+func (s *sizes) full() bool { return s.total > MaxRegexBytes }
+
+// add reports whether the set is still within its bound with r, or what is wrong.
+func (s *sizes) add(r *rule) (wrong Problem, within bool) {
+	r.regexes(func(key, text string, size int) bool {
+		if s.counted[text] {
+			return true
 		}
-	}
-	return nil
+		s.counted[text] = true
+		if s.total += size; s.total > MaxRegexBytes {
+			wrong = Problem{Kind: Invalid, Rule: r.name, Field: key, Text: fmt.Sprintf(
+				"a regex of %d bytes, which takes about %d KiB compiled: with it the regexes of all routes take more than %d MiB; "+
+					"want fewer or smaller ones (what {n} repeats counts n times)", len(text), size>>10, MaxRegexBytes>>20)}
+		}
+		return !s.full()
+	})
+	return wrong, !s.full()
 }
 
-// compileAll compiles the rules that can be compiled. Where some are not well
-// formed none is, and compiled is nil.
+// compileAll compiles the rules that can be compiled, but for their regexes. Where
+// some are not well formed none is, and compiled is nil.
 func (j *judgement) compileAll(rules []Rule) (compiled []*rule, problems []Problem) {
 	read, problems := j.readAll(rules)
 	if len(problems) > 0 {
@@ -120,7 +132,6 @@ func (j *judgement) compileAll(rules []Rule) (compiled []*rule, problems []Probl
 		if j.cancelled() {
 			return nil, nil
 		}
-		r.compile()
 		if err := j.probe(r); err != nil {
 			problems = append(problems, Problem{Kind: Invalid, Rule: r.name, Field: Regex.word(), Text: err.Error()})
 			continue
@@ -245,5 +256,5 @@ func (s *search) fits(r *rule) bool {
 	if s.hidden != nil {
 		return hides(r, s.hidden)
 	}
-	return (r.path.kind != Regex || r.path.re.MatchString(s.path)) && r.accepts(s.request)
+	return (r.path.kind != Regex || r.path.regexp().MatchString(s.path)) && r.accepts(s.request)
 }
