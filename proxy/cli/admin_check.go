@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/tunnelform/tunnelform/proxy"
+	"github.com/tunnelform/tunnelform/proxy/internal/heap"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 	"github.com/tunnelform/tunnelform/reload/store"
@@ -73,6 +74,7 @@ func samePath(a, b string) bool {
 
 // tryBuild is build without effects on the proxy.
 func (s *service) tryBuild(ctx context.Context, documents []store.Document) error {
+	defer heap.Loading(sizeOf(documents))()
 	files, errs, err := checkDocuments(ctx, documents, false)
 	if err != nil {
 		return err
@@ -83,7 +85,10 @@ func (s *service) tryBuild(ctx context.Context, documents []store.Document) erro
 	if len(errs) > 0 {
 		return errs
 	}
-	set := routefile.NewSet(files...)
+	set, err := routefile.NewSetContext(ctx, files...)
+	if err != nil {
+		return err
+	}
 	table, err := proxy.BuildContext(ctx, set, s.loop.Cell().Load())
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/tunnelform/tunnelform/proxy"
+	"github.com/tunnelform/tunnelform/proxy/internal/heap"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 	"github.com/tunnelform/tunnelform/reload/store"
 )
@@ -26,6 +27,7 @@ func (s *service) build(ctx context.Context, snap store.Snapshot, prev *proxy.Ta
 		return nil, nil, err
 	}
 	defer unlock()
+	defer heap.Loading(sizeOf(snap.Documents))()
 	files, err := s.files.parse(ctx, snap.Documents)
 	if err != nil {
 		return nil, nil, err
@@ -37,11 +39,17 @@ func (s *service) build(ctx context.Context, snap store.Snapshot, prev *proxy.Ta
 	if len(errs) == 0 {
 		errs = s.files.vanished(files)
 	}
-	machine := routefile.CheckFiles(files...)
+	machine, err := routefile.CheckFilesContext(ctx, files...)
+	if err != nil {
+		return nil, nil, err
+	}
 	if len(errs) > 0 {
 		return nil, nil, routefile.Merge(errs, machine)
 	}
-	set := routefile.NewSet(files...)
+	set, err := routefile.NewSetContext(ctx, files...)
+	if err != nil {
+		return nil, nil, err
+	}
 	inputs := routefile.Inputs(set)
 	if len(machine) > 0 {
 		return nil, inputs, machine
@@ -54,6 +62,13 @@ func (s *service) build(ctx context.Context, snap store.Snapshot, prev *proxy.Ta
 		return nil, inputs, err
 	}
 	return table, inputs, nil
+}
+
+func sizeOf(documents []store.Document) (n int) {
+	for _, d := range documents {
+		n += len(d.Data)
+	}
+	return n
 }
 
 // fileCache keeps each file's parse while its content stays the same. It belongs to the

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/heap"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 	"github.com/tunnelform/tunnelform/reload/store"
 )
@@ -58,6 +59,7 @@ func runCheck(ctx context.Context, env *Env, flags checkFlags, paths []string) e
 	if err != nil {
 		return err
 	}
+	defer heap.Loading(sizeOf(documents))()
 	files, mistakes, err := checkDocuments(ctx, documents, flags.offline)
 	if err != nil {
 		return err
@@ -110,7 +112,11 @@ func checkDocuments(ctx context.Context, documents []store.Document, offline boo
 		return nil, nil, err
 	}
 	if !offline {
-		mistakes = routefile.Merge(mistakes, routefile.CheckFiles(files...))
+		machine, err := routefile.CheckFilesContext(ctx, files...)
+		if err != nil {
+			return nil, nil, err
+		}
+		mistakes = routefile.Merge(mistakes, machine)
 	}
 	return files, mistakes, nil
 }

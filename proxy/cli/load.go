@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/heap"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 	"github.com/tunnelform/tunnelform/reload/store"
 	"github.com/tunnelform/tunnelform/reload/store/filestore"
@@ -43,6 +44,7 @@ func loadFiles(ctx context.Context, env *Env, paths []string) ([]*routefile.File
 	if err != nil {
 		return nil, err
 	}
+	defer heap.Loading(sizeOf(documents))()
 	files, mistakes, err := checkDocuments(ctx, documents, true)
 	if err != nil {
 		return nil, err

@@ -26,12 +26,22 @@ import (
 // without any, sockets of listeners in missing directories, ports whose service has no
 // number here. It reads files and opens no socket.
 func CheckFiles(files ...*File) Errors {
-	c := &fileChecker{read: map[string]readFile{}}
+	errs, _ := CheckFilesContext(context.Background(), files...)
+	return errs
+}
+
+// CheckFilesContext is CheckFiles for as long as ctx lasts. The error is ctx's cause, and
+// the only one.
+func CheckFilesContext(ctx context.Context, files ...*File) (Errors, error) {
+	c := &fileChecker{ctx: ctx, read: map[string]readFile{}}
 	for _, f := range byPath(files) {
 		c.file = f
 		c.checkListeners()
 		c.settings(f.Defaults, "", "defaults")
 		for _, name := range sortedNames(f.Pools) {
+			if ctx.Err() != nil {
+				break
+			}
 			c.secret(f.Pools[name].Sticky, name)
 			for _, b := range sortedNames(f.Pools[name].Backends) {
 				c.tls(&f.Pools[name].Backends[b].TLS, recordOf("pool", name), "pools", name, "backends", b, "tls")
@@ -41,15 +51,22 @@ func CheckFiles(files ...*File) Errors {
 			}
 		}
 		for _, name := range sortedNames(f.Routes) {
+			if ctx.Err() != nil {
+				break
+			}
 			c.settings(f.Routes[name].Settings, recordOf("route", name), "routes", name)
 		}
 	}
-	return tidy(c.errs)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return tidy(c.errs), nil
 }
 
 // fileChecker reads a file once, however many records name it, as long as what it has
 // read is not too much to keep.
 type fileChecker struct {
+	ctx  context.Context
 	file *File
 	errs []*Error
 	read map[string]readFile
@@ -76,13 +93,16 @@ func (c *fileChecker) note(record string, keys []string, value string, err error
 func (c *fileChecker) checkListeners() {
 	for _, name := range sortedNames(c.file.Listeners) {
 		l, record := c.file.Listeners[name], recordOf("listener", name)
-		if err := checkPlace(l.Address); err != nil {
+		if err := checkPlace(c.ctx, l.Address); err != nil {
 			c.note(record, []string{"listeners", name, "address"}, l.Address, err)
 		}
 		if l.TLS == nil {
 			continue
 		}
 		for _, pair := range l.TLS.Certificates {
+			if c.ctx.Err() != nil {
+				return
+			}
 			c.listed(record, name, pair)
 		}
 		c.authority(l.TLS.ClientCA, record, "listeners", name, "tls", "client_ca")
@@ -99,7 +119,7 @@ func (c *fileChecker) listed(record, name string, pair CertificateFiles) {
 }
 
 // checkPlace checks a listener's address on this machine.
-func checkPlace(address string) error {
+func checkPlace(ctx context.Context, address string) error {
 	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
 		return checkDirectory(filepath.Dir(socket))
 	}
@@ -107,7 +127,7 @@ func checkPlace(address string) error {
 	if port == "" || isDigits(port) {
 		return nil
 	}
-	if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err != nil {
+	if _, err := net.DefaultResolver.LookupPort(ctx, "tcp", port); err != nil {
 		return fmt.Errorf("port %q: unknown service on this machine: write its number", port)
 	}
 	return nil

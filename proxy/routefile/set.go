@@ -1,6 +1,7 @@
 package routefile
 
 import (
+	"context"
 	"maps"
 	"net/netip"
 	"slices"
@@ -33,12 +34,21 @@ type SetRoute struct {
 // NewSet merges files that Check has passed. Of a name in two files, which Check refuses,
 // the first file's record counts.
 func NewSet(files ...*File) *Set {
+	s, _ := NewSetContext(context.Background(), files...)
+	return s
+}
+
+// NewSetContext is NewSet for as long as ctx lasts. The error is ctx's cause.
+func NewSetContext(ctx context.Context, files ...*File) (*Set, error) {
 	s := &Set{
 		Files:     byPath(files),
 		Listeners: map[string]*Listener{}, Pools: map[string]*Pool{}, Routes: map[string]*SetRoute{},
 	}
 	var shutdown Shutdown
 	for _, f := range s.Files {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		s.add(f)
 		if f.TrustedProxies != nil && s.TrustedProxies == nil {
 			s.TrustedProxies = f.TrustedProxies
@@ -52,7 +62,7 @@ func NewSet(files ...*File) *Set {
 		l := &Listener{Record: Record{Name: DefaultListener}, Address: DefaultAddress}
 		s.Listeners[DefaultListener] = l.filled()
 	}
-	return s
+	return s, nil
 }
 
 func (s *Set) add(f *File) {

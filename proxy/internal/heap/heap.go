@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 	"time"
 )
 
@@ -31,9 +32,9 @@ func Tend(ctx context.Context, events func() uint64) {
 	var before, returned uint64
 	percent := 0
 	for {
-		if now := gcPercent(live()); now != percent && os.Getenv("GOGC") == "" { // else it is what the operator wants
+		if now := gcPercent(live()); now != percent {
 			percent = now
-			debug.SetGCPercent(percent)
+			collector.set(percent)
 		}
 		select {
 		case <-ctx.Done():
@@ -46,6 +47,61 @@ func Tend(ctx context.Context, events func() uint64) {
 			returned = now
 		}
 		before = now
+	}
+}
+
+// tightPercent is the GOGC while a large set of routes is loaded. Most of what that makes
+// stays until its end, so the usual head room would double the peak for nothing.
+const tightPercent = 25
+
+// largeSet is how many bytes of routes files are a large set. A smaller one is loaded
+// faster with the usual head room, which is then a few MiB.
+const largeSet = 512 << 10
+
+// Loading keeps the head room small until done is called, if size, the bytes of a set of
+// routes files, makes that worth while. Safe for concurrent use.
+func Loading(size int) (done func()) {
+	if size < largeSet {
+		return func() {}
+	}
+	collector.loading(1)
+	return func() { collector.loading(-1) }
+}
+
+// collector is the one of this process.
+var collector = tuner{usual: 100}
+
+// tuner sets GOGC for all who have a wish for it.
+type tuner struct {
+	mu    sync.Mutex
+	usual int // outside of loads
+	loads int
+}
+
+func (t *tuner) set(usual int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.usual = usual
+	if t.loads == 0 {
+		t.apply(usual)
+	}
+}
+
+func (t *tuner) loading(change int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before := t.loads
+	switch t.loads += change; {
+	case before == 0:
+		t.apply(tightPercent)
+	case t.loads == 0:
+		t.apply(t.usual)
+	}
+}
+
+func (t *tuner) apply(percent int) {
+	if os.Getenv("GOGC") == "" { // else it is what the operator wants
+		debug.SetGCPercent(percent)
 	}
 }
 

@@ -3,7 +3,6 @@ package routing
 // What a reload changed, and what that means for tunnels that are open.
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
@@ -20,20 +19,26 @@ type Changes struct {
 // its match and target is renamed, not removed.
 func Compare(old, new *Table) Changes {
 	c := Changes{Renamed: make(map[string]string)}
-	added := make(map[fingerprint][]string) // new names, by shape
+	var gone []string
+	for name := range old.byName {
+		if new.byName[name] == nil {
+			gone = append(gone, name)
+		}
+	}
+	slices.Sort(gone)
+	added := make(map[fingerprint][]string) // new names, by shape, if some may be renamed
 	for name, rt := range new.byName {
 		before, known := old.byName[name]
 		switch {
+		case !known && len(gone) == 0:
+			c.Added = append(c.Added, name)
 		case !known:
 			added[rt.shape] = append(added[rt.shape], name)
 		case before.digest != rt.digest:
 			c.Changed = append(c.Changed, name)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(old.byName)) {
-		if new.byName[name] != nil {
-			continue
-		}
+	for _, name := range gone {
 		shape := old.byName[name].shape
 		if names := added[shape]; len(names) == 1 {
 			c.Renamed[name] = names[0]
