@@ -68,7 +68,10 @@ func (b *logbook) collect(r io.Reader) {
 	in := bufio.NewReader(r)
 	for {
 		raw, err := in.ReadBytes('\n')
-		if len(raw) > 0 {
+		// A process that ends waits for two seconds at most for a reader that is behind: its
+		// last line may break off.
+		brokenOff := err != nil && bytes.HasPrefix(raw, []byte("{"))
+		if len(raw) > 0 && !brokenOff {
 			b.add(raw)
 		}
 		if err != nil {
