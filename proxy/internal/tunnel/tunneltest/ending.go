@@ -24,9 +24,7 @@ var ending = []scenario{
 	{"backend lost in a header", backendLostInHeader},
 	{"backend resets", backendResets},
 	{"client resets", clientResets},
-	{"client goes while the backend only writes", clientGoes},
 	{"client is reset while the backend only writes", clientIsReset},
-	{"client goes after its end of file", clientGoesHalfClosed},
 	{"backend goes while the client only writes", backendGoes},
 	{"drain", drain},
 	{"drain, raw", drainRaw},
@@ -40,8 +38,10 @@ var ending = []scenario{
 	{"chaos", chaos},
 }
 
-// unanswered are the scenarios in which CloseTimeout runs out.
+// unanswered are the scenarios in which a limit runs out.
 var unanswered = []scenario{
+	{"client goes while the backend only writes", clientGoes},
+	{"client goes after its end of file", clientGoesHalfClosed},
 	{"closed, and never goes", neverGoes},
 	{"drained, and never goes", drainedNeverGoes},
 	{"close without an answer", closeUnanswered},

@@ -13,6 +13,7 @@ package tunneltest
 
 import (
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
@@ -30,22 +31,37 @@ type env struct {
 	net    network
 }
 
+// atOnce is how many scenarios wait for limits at the same time. More would keep each
+// other from what has to happen within a limit.
+const atOnce = 16
+
 // Run runs the suite against engines that newEngine makes, one for each
 // scenario, over TCP, Unix sockets and TLS. It must be called from a test whose
 // TestMain looks for leaked goroutines: an engine that is no longer used must
 // have none but those it documents.
 func Run(t *testing.T, newEngine func(t *testing.T) tunnel.Engine) {
-	for _, n := range networks(t) {
+	all := networks(t)
+	for _, n := range all {
 		t.Run(n.name, func(t *testing.T) {
 			for _, s := range slices.Concat(passing, ending, redialling, independent) {
 				t.Run(s.name, func(t *testing.T) { s.run(t, env{newEngine(t), n}) })
 			}
-			for _, s := range slices.Concat(unanswered, limits, redialTimed) {
-				t.Run(s.name, func(t *testing.T) {
-					t.Parallel() // it waits more than it works
-					s.run(t, env{newEngine(t), n})
-				})
-			}
 		})
 	}
+	// These wait more than they work, so they wait together. Parallel would have them wait
+	// for one another on a machine with few processors.
+	t.Run("waiting", func(t *testing.T) {
+		var scenarios sync.WaitGroup
+		turns := make(chan struct{}, atOnce)
+		for _, n := range all {
+			for _, s := range slices.Concat(unanswered, limits, redialTimed) {
+				turns <- struct{}{}
+				scenarios.Go(func() {
+					defer func() { <-turns }()
+					t.Run(n.name+" "+s.name, func(t *testing.T) { s.run(t, env{newEngine(t), n}) })
+				})
+			}
+		}
+		scenarios.Wait()
+	})
 }
