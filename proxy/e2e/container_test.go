@@ -69,6 +69,7 @@ var imageFiles = map[string]bool{
 // TestContainerfilesAgree holds the two Containerfiles' final images equal: the
 // tests can only build the one that needs no Go image.
 func TestContainerfilesAgree(t *testing.T) {
+	t.Parallel()
 	from := imageSettings(t, "Containerfile")
 	binary := imageSettings(t, "Containerfile.binary")
 	if !slices.Equal(from, binary) || len(from) < 5 {
@@ -79,6 +80,7 @@ func TestContainerfilesAgree(t *testing.T) {
 // TestContainerfileCopiesTheSource: the Containerfile names the directories that
 // the binary is built of, and must not miss one that is added.
 func TestContainerfileCopiesTheSource(t *testing.T) {
+	t.Parallel()
 	containerfile, err := os.ReadFile(filepath.Join(moduleRoot, "docs", "deploy", "Containerfile"))
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 // TestDocumentedRoutesFiles parses and checks every ```yaml block. A block that
 // leaves `version: 1` out is a part of a file, and is completed.
 func TestDocumentedRoutesFiles(t *testing.T) {
+	t.Parallel()
 	blocks := 0
 	for _, page := range pages(t) {
 		for _, block := range fences(t, page, "yaml") {
@@ -37,6 +38,7 @@ func TestDocumentedRoutesFiles(t *testing.T) {
 
 // TestDeployedRoutes checks the routes file inside the Kubernetes manifest.
 func TestDeployedRoutes(t *testing.T) {
+	t.Parallel()
 	manifest, err := os.ReadFile(filepath.Join(moduleRoot, "docs", "deploy", "kubernetes-sidecar.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +60,7 @@ func TestDeployedRoutes(t *testing.T) {
 
 // TestDocumentedLinks follows every relative link.
 func TestDocumentedLinks(t *testing.T) {
+	t.Parallel()
 	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
 	followed := 0
 	for _, page := range pages(t) {

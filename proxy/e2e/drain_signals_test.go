@@ -203,6 +203,7 @@ func TestTermEndsALateTunnel(t *testing.T) {
 // TestTermDrains: every tunnel is closed with 1001, whatever its route keeps,
 // and the process ends by itself with status 0.
 func TestTermDrains(t *testing.T) {
+	t.Parallel()
 	p := start(t, web+`
 shutdown: {delay: 1ms, window: 1ms}
 routes:
@@ -228,6 +229,7 @@ routes:
 
 // TestSecondTermCuts: tunnels that would be drained for an hour are cut.
 func TestSecondTermCuts(t *testing.T) {
+	t.Parallel()
 	p := start(t, web+`
 shutdown: {delay: 1ms, window: 1h}
 routes:

@@ -15,6 +15,7 @@ import (
 //	ProxyPass "/ws2/"  "ws://echo.example.com/"
 //	ProxyPass "/wss2/" "wss://echo.example.com/"
 func TestPrefix(t *testing.T) {
+	t.Parallel()
 	plain := newBackend(t, "plain")
 	secure, ca := newTLSBackend(t, "secure")
 	p := start(t, web+fill(`
@@ -68,6 +69,7 @@ routes:
 }
 
 func TestPrefixIsWholeSegments(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, "b")
 	p := start(t, web+fill(`
 routes:
@@ -84,6 +86,7 @@ routes:
 // TestWSSIsVerified: without the backend's CA no tunnel opens, and the client is
 // told nothing of the backend.
 func TestWSSIsVerified(t *testing.T) {
+	t.Parallel()
 	secure, _ := newTLSBackend(t, "secure")
 	p := start(t, web+fill(`
 routes:
@@ -107,6 +110,7 @@ routes:
 //
 //	ProxyPassMatch "^/(myApp/ws)$" "ws://backend.example.com:9080/$1"
 func TestRegex(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, "b")
 	p := start(t, web+fill(`
 routes:
@@ -137,6 +141,7 @@ routes:
 //	ProxyPassMatch "^/(myApp/ws)$" "ws://backend.example.com:9080/$1"
 //	ProxyPass      "/"             "http://backend.example.com:9080/"
 func TestSocketsAtKnownURLs(t *testing.T) {
+	t.Parallel()
 	sockets, site := newBackend(t, "sockets"), newBackend(t, "site")
 	p := start(t, web+fill(`
 routes:
@@ -169,6 +174,7 @@ routes:
 //	RewriteRule "^/?(.*)" "ws://backend.example.com:9080/$1" [P,L]
 //	ProxyPass "/" "http://backend.example.com:9080/"
 func TestSocketsAtUnknownURLs(t *testing.T) {
+	t.Parallel()
 	sockets, site := newBackend(t, "sockets"), newBackend(t, "site")
 	p := start(t, web+fill(`
 routes:
@@ -206,6 +212,7 @@ routes:
 
 // TestTwoConnectionLines: the tokens may come in lines of their own.
 func TestTwoConnectionLines(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, "b")
 	p := start(t, web+`routes: {all: {match: {path_prefix: /}, to: "`+b.url("ws")+`"}}`)
 	asking := proxytest.Handshake{Extra: []string{"Connection: keep-alive"}}

@@ -3,10 +3,13 @@ package e2e
 // The binary under test: built once, by the first scenario that needs it.
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -28,6 +31,7 @@ func TestMain(m *testing.M) {
 	if name := os.Getenv(backendVariable); name != "" {
 		os.Exit(runBackend(name))
 	}
+	runMoreAtOnce()
 	// A binary under the race detector would sleep for a second at its end.
 	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
@@ -36,6 +40,24 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(status)
 	}))
+}
+
+// runMoreAtOnce lets more scenarios run in parallel than there are processors, unless
+// -parallel says how many: they wait more than they work.
+func runMoreAtOnce() {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if given {
+		return
+	}
+	n := 4 * runtime.GOMAXPROCS(0)
+	if raceDetector {
+		n /= 2
+	}
+	if err := flag.Set("test.parallel", strconv.Itoa(n)); err != nil {
+		panic(err)
+	}
 }
 
 // binary returns the path of the built tunnelform.

@@ -60,6 +60,7 @@ defaults: {timeouts: {body: 500ms}}
 routes:
   all:  {match: {path_prefix: /}, to: "http://$b"}
   echo: {match: {path: /echo}, to: "internal://echo"}
+  slow: {match: {path: /slow}, to: "internal://echo", timeouts: {body: 2s}}
 `, map[string]string{"b": b.Addr}))
 	for _, path := range []string{"/x", "/echo"} {
 		for _, body := range []string{
@@ -89,9 +90,9 @@ routes:
 	}
 	// It is silence that counts, not the whole.
 	slow := connect(t, p)
-	slow.Send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n")
+	slow.Send("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n")
 	for range 8 {
-		time.Sleep(150 * time.Millisecond)
+		time.Sleep(300 * time.Millisecond)
 		slow.Send("x")
 	}
 	if answer, text := slow.Response("POST"); answer.StatusCode != 200 || text != "xxxxxxxx" {
@@ -147,7 +148,9 @@ func TestClientsThatDoNotRead(t *testing.T) {
 	authority := proxytest.NewAuthority(t)
 	routes := fill(`
 defaults: {timeouts: {send: 1s}}
-routes: {all: {match: {path_prefix: /}, to: "http://$b"}}
+routes:
+  all:  {match: {path_prefix: /}, to: "http://$b"}
+  slow: {match: {path_prefix: /slow}, to: "http://$b/large", timeouts: {send: 3s}}
 `, map[string]string{"b": b.Addr})
 	plain := start(t, web+routes)
 	secure := start(t, overTLS("", authority.Issue([]string{"127.0.0.1"}))+routes)
@@ -185,7 +188,7 @@ routes: {all: {match: {path_prefix: /}, to: "http://$b"}}
 
 	// A slow reader takes something now and then.
 	slow := connect(t, plain)
-	slow.Send(large)
+	slow.Send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
 	part := make([]byte, 256<<10)
 	for range 20 {
 		time.Sleep(200 * time.Millisecond)

@@ -122,6 +122,7 @@ routes: {echo: {to: "internal://echo"}}
 
 // TestListenerLimits: a head over the listener's limits never meets a route.
 func TestListenerLimits(t *testing.T) {
+	t.Parallel()
 	p := start(t, `version: 1
 listeners: {web: {address: "127.0.0.1:0", limits: {header_bytes: 2KiB, headers: 10}}}
 routes: {all: {match: {path_prefix: /}, respond: {}}}

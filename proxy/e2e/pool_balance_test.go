@@ -115,6 +115,7 @@ routes:
 }
 
 func TestRoundRobin(t *testing.T) {
+	t.Parallel()
 	p, _ := three(t, `pools: {chat: {balance: round_robin, backends: {a: {url: "$a"}, b: {url: "$b"}, c: {url: "$c"}}}}`)
 	reached := map[string]int{}
 	for range 9 {
@@ -132,6 +133,7 @@ func TestRoundRobin(t *testing.T) {
 // TestLeastTunnels: each new tunnel goes where the fewest are open, and one that
 // has ended no longer counts.
 func TestLeastTunnels(t *testing.T) {
+	t.Parallel()
 	p, _ := three(t, `pools: {chat: {backends: {a: {url: "$a"}, b: {url: "$b"}, c: {url: "$c"}}}}`)
 	open := map[string][]*websocket.Conn{}
 	for range 6 {

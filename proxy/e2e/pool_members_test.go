@@ -99,6 +99,7 @@ routes: {r: {match: {path_prefix: /}, to: "pool://p", drain: {window: off}}}
 }
 
 func TestDrainedBackendGetsNothingNew(t *testing.T) {
+	t.Parallel()
 	p, backends := three(t, `pools: {chat: {backends: {a: {url: "$a"}, b: {url: "$b", drain: true}, c: {url: "$c"}}}}`)
 	for range 4 {
 		who(t, dial(t, p.ws("/chat/")))
@@ -113,6 +114,7 @@ func TestDrainedBackendGetsNothingNew(t *testing.T) {
 }
 
 func TestNoBackendLeft(t *testing.T) {
+	t.Parallel()
 	p, _ := three(t, `pools: {chat: {backends: {a: {url: "$a", drain: true}}}}`)
 	if got := refused(t, p.ws("/chat/"), nil); got.StatusCode != 503 || got.Header.Get("Retry-After") == "" {
 		t.Errorf("%d, Retry-After %q, wanted 503 and when to come back", got.StatusCode, got.Header.Get("Retry-After"))

@@ -56,6 +56,7 @@ func tunnelWith(t testing.TB, url string, h http.Header) (backend string, answer
 }
 
 func TestStickyCookie(t *testing.T) {
+	t.Parallel()
 	p, backends := three(t, ownSticky)
 	for range 6 {
 		first, answer := tunnelWith(t, p.ws("/chat/"), nil)
@@ -93,6 +94,7 @@ func TestStickyCookie(t *testing.T) {
 // TestStickyForged: values that the proxy has not made bind to no backend, and are
 // replaced.
 func TestStickyForged(t *testing.T) {
+	t.Parallel()
 	p, backends := three(t, ownSticky)
 	for _, value := range []string{"", "a", "AAAAAAAAAAAAAAAAAAAAAA", backends["a"].authority(), "ws://" + backends["a"].authority(), "127.0.0.1:22", strings.Repeat("x", 4000)} {
 		_, answer := tunnelWith(t, p.ws("/chat/"), cookies("TF="+value))
@@ -105,6 +107,7 @@ func TestStickyForged(t *testing.T) {
 // TestStickyRefusedHandshake: an answer that is no 101 is an HTTP answer like any
 // other, and carries the cookie.
 func TestStickyRefusedHandshake(t *testing.T) {
+	t.Parallel()
 	forbidden := proxytest.NewRawBackend(t, proxytest.Answer("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nSet-Cookie: app=1\r\n\r\nno"))
 	p := start(t, web+fill(`pools: {chat: {sticky: {cookie: TF}, backends: {a: {url: "$a"}}}}
 routes: {chat: {match: {path_prefix: /}, to: "pool://chat/", headers: {response: {remove: [Set-Cookie]}}}}
@@ -117,6 +120,7 @@ routes: {chat: {match: {path_prefix: /}, to: "pool://chat/", headers: {response:
 
 // TestStickyOutlivesEdits: keys, weights and other backends may change.
 func TestStickyOutlivesEdits(t *testing.T) {
+	t.Parallel()
 	p, backends := three(t, ownSticky)
 	had := map[string]string{}
 	for range 6 {
@@ -142,6 +146,7 @@ routes:
 // TestStickySecret: proxies with one secret know each other's cookies, others do
 // not; a changed secret takes effect like any other edit.
 func TestStickySecret(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, "b")
 	routes := web + fill(`pools: {chat: {sticky: {cookie: TF, secret: sticky.secret}, backends: {b: {url: "$b"}}}}
 routes: {chat: {match: {path_prefix: /}, to: "pool://chat/"}}
@@ -174,6 +179,7 @@ routes: {chat: {match: {path_prefix: /}, to: "pool://chat/"}}
 }
 
 func TestStickyOverTLS(t *testing.T) {
+	t.Parallel()
 	authority := proxytest.NewAuthority(t)
 	leaf := authority.Issue([]string{"127.0.0.1"})
 	b := newBackend(t, "b")
@@ -208,6 +214,7 @@ routes: {chat: {match: {path_prefix: /}, to: "pool://chat/"}}
 
 // TestStickyApplication: the application names the backend; the proxy sets nothing.
 func TestStickyApplication(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		sticky string
 		path   string
@@ -236,6 +243,7 @@ func TestStickyApplication(t *testing.T) {
 
 // TestStickyUnavailable: the client's backend is drained, or does not answer.
 func TestStickyUnavailable(t *testing.T) {
+	t.Parallel()
 	const pool = `pools: {chat: {sticky: {cookie: TF, on_unavailable: $then}, backends: {a: {url: "$a"$more}, b: {url: "$b"}, c: {url: "$c"}}}}
 `
 	for _, then := range []string{"another", "refuse"} {

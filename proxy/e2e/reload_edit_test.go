@@ -10,6 +10,7 @@ import (
 
 // TestEditTouchesOnlyItsOwn: tunnels of other routes stay, and go on.
 func TestEditTouchesOnlyItsOwn(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, "b")
 	routes := func(more string) string {
 		return web + fill(`
@@ -46,6 +47,7 @@ routes:
 // TestBadEditChangesNothing: every mistake is named, once, and the last good
 // routes go on serving.
 func TestBadEditChangesNothing(t *testing.T) {
+	t.Parallel()
 	good := web + "routes:\n  echo: {match: {path: /echo}, to: \"internal://echo\"}\n"
 	p := start(t, good)
 	conn := dial(t, p.ws("/echo"))
@@ -77,6 +79,7 @@ func TestBadEditChangesNothing(t *testing.T) {
 
 // TestHUPReadsAgain: the signal reloads, and without a change says so.
 func TestHUPReadsAgain(t *testing.T) {
+	t.Parallel()
 	p := start(t, web+`routes: {}`)
 	p.signal(syscall.SIGHUP)
 	p.waitLog("routes unchanged", fields{"generation": 1})
@@ -84,6 +87,7 @@ func TestHUPReadsAgain(t *testing.T) {
 
 // TestBadFileAtStart: there is no last good file to serve, so it does not start.
 func TestBadFileAtStart(t *testing.T) {
+	t.Parallel()
 	p := spawn(t, nil, "missing.yaml")
 	if status := p.exit(); status == 0 {
 		t.Error("exit status 0, wanted a failure")

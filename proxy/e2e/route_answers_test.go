@@ -26,6 +26,7 @@ routes:
 }
 
 func TestRespond(t *testing.T) {
+	t.Parallel()
 	p := ownAnswers(t)
 	got := get(t, p.http("/gone"))
 	if got.status != 410 || got.body != "moved away\n" || got.header.Get("X-Why") != "tidy" {
@@ -38,6 +39,7 @@ func TestRespond(t *testing.T) {
 }
 
 func TestRedirect(t *testing.T) {
+	t.Parallel()
 	p := ownAnswers(t)
 	for _, tt := range []struct {
 		path, location string
@@ -57,6 +59,7 @@ func TestRedirect(t *testing.T) {
 
 // TestInternalEcho: both kinds of echo, without any backend.
 func TestInternalEcho(t *testing.T) {
+	t.Parallel()
 	p := ownAnswers(t)
 	conn := dial(t, p.ws("/echo"))
 	echo(t, conn, "hello")
@@ -74,6 +77,7 @@ func TestInternalEcho(t *testing.T) {
 }
 
 func TestInternalStatus(t *testing.T) {
+	t.Parallel()
 	p := ownAnswers(t)
 	if got := get(t, p.http("/status")); got.status != 200 || got.body == "" {
 		t.Errorf("/status: %d %q, wanted 200 and something to read", got.status, got.body)
@@ -82,6 +86,7 @@ func TestInternalStatus(t *testing.T) {
 
 // TestNoRoute: 404, with the request's id, as one line of text or as JSON.
 func TestNoRoute(t *testing.T) {
+	t.Parallel()
 	p := ownAnswers(t)
 	got := get(t, p.http("/nowhere"))
 	id := p.waitLog("request", fields{"path": "/nowhere", "status": 404}).text("id")

@@ -10,6 +10,7 @@ import (
 )
 
 func TestFallback(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, "b")
 	secure, ca := newTLSBackend(t, "secure")
 	p := start(t, web+fill(`
@@ -45,6 +46,7 @@ routes:
 
 // TestNoAttempt: what only looks like an upgrade falls back, and is no error.
 func TestNoAttempt(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, "b")
 	p := start(t, web+fill(`
 routes:

@@ -12,6 +12,7 @@ import (
 // TestForwarded: what is said about the client, by mode, and that only a
 // trusted proxy may say it.
 func TestForwarded(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, "b")
 	p := start(t, web+fill(`
 routes:
@@ -56,6 +57,7 @@ routes:
 
 // TestTrustedProxies: a trusted peer's word counts, for the backend and for match.client.
 func TestTrustedProxies(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, "b")
 	p := start(t, web+fill(`
 trusted_proxies: [127.0.0.1]

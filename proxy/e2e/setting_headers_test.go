@@ -14,6 +14,7 @@ import (
 )
 
 func TestHeaderEdits(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, "b")
 	p := start(t, web+fill(`
 routes:

@@ -176,6 +176,7 @@ routes:
 
 // TestPongTimeout: a client that answers no ping is found; one that does stays.
 func TestPongTimeout(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, "b")
 	p := start(t, web+fill(`
 defaults: {drain: {close_timeout: 50ms}}

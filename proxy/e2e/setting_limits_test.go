@@ -16,6 +16,7 @@ import (
 )
 
 func TestTunnelLimits(t *testing.T) {
+	t.Parallel()
 	p := start(t, web+`
 routes:
   one:    {match: {path: /one}, to: "internal://echo", limits: {tunnels: 1}}
@@ -57,6 +58,7 @@ func closeAll(p *proxy, open []*websocket.Conn) {
 }
 
 func TestMessageLimits(t *testing.T) {
+	t.Parallel()
 	p := start(t, web+`
 routes:
   message: {match: {path: /message}, to: "internal://echo", limits: {message_size: 1KiB}}
@@ -77,6 +79,7 @@ routes:
 }
 
 func TestRequestLimits(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, "b")
 	p := start(t, web+fill(`
 routes:

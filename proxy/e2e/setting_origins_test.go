@@ -149,6 +149,7 @@ func checkOriginHint(t *testing.T, origin string) {
 // TestOrigins: by default the same host, else what the list says, and the log
 // says what to write.
 func TestOrigins(t *testing.T) {
+	t.Parallel()
 	p := start(t, web+`
 routes:
   same: {match: {path: /same}, to: "internal://echo"}

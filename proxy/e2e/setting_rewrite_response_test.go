@@ -14,6 +14,7 @@ import (
 
 // TestRewriteResponse is ProxyPassReverse and its two for cookies.
 func TestRewriteResponse(t *testing.T) {
+	t.Parallel()
 	var inside *proxytest.Server
 	inside = proxytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", inside.URL+"/root/next?a=b")

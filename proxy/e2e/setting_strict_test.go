@@ -114,6 +114,7 @@ func TestStrictTakesWhatIsRight(t *testing.T) {
 // TestStrict: what breaks RFC 6455 ends a strict route's tunnel, and passes
 // through any other.
 func TestStrict(t *testing.T) {
+	t.Parallel()
 	violation := []byte{0xc1, 0x80, 0, 0, 0, 0} // RSV1, which no extension owns
 	b := newBackend(t, "b")
 	p := start(t, web+fill(`

@@ -25,6 +25,7 @@ func silent(t *testing.T) string {
 // TestBackendTimeouts: 504 when a backend does not answer in time, 502 when
 // its port is closed.
 func TestBackendTimeouts(t *testing.T) {
+	t.Parallel()
 	p := start(t, web+fill(`
 defaults: {timeouts: {handshake: 50ms, response: 50ms}}
 routes:
@@ -43,6 +44,7 @@ routes:
 
 // TestTunnelTimes: each limit ends the tunnel with a Close frame and its reason.
 func TestTunnelTimes(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, "b")
 	p := start(t, web+fill(`
 defaults: {keepalive: {ping: "off"}}

@@ -27,6 +27,7 @@ routes:
 // TestOtherProtocols: what is allowed becomes a raw tunnel, what is not is HTTP
 // with Upgrade removed.
 func TestOtherProtocols(t *testing.T) {
+	t.Parallel()
 	p, b := upgrades(t)
 	for _, tt := range []struct {
 		path, upgrade string
@@ -86,6 +87,7 @@ func mustBeHTTP(t *testing.T, client *proxytest.Raw, got reply, path string, b *
 // TestRawTunnelEnds: a tunnel of another protocol passes a half-close on and is
 // logged without a close code.
 func TestRawTunnelEnds(t *testing.T) {
+	t.Parallel()
 	p, _ := upgrades(t)
 	client := connect(t, p)
 	if got := ask(t, client, request("GET /any HTTP/1.1", "Host: tunnelform.test", "Connection: Upgrade", "Upgrade: x-rtc")); got.status != 101 {
@@ -107,6 +109,7 @@ func TestRawTunnelEnds(t *testing.T) {
 // TestUnchecked is the manual page's NONE: neither Upgrade nor Connection is
 // required of the client, key and version are.
 func TestUnchecked(t *testing.T) {
+	t.Parallel()
 	p, b := upgrades(t)
 	asking := proxytest.Handshake{Target: "/unchecked", Change: map[string]string{"Connection": "", "Upgrade": ""}}
 	got := ask(t, connect(t, p), asking.String())
@@ -125,6 +128,7 @@ func TestUnchecked(t *testing.T) {
 // TestUncheckedWantsAKey: on such a route every request asks for a WebSocket, and
 // one without a key or a version is a bad request.
 func TestUncheckedWantsAKey(t *testing.T) {
+	t.Parallel()
 	p, _ := upgrades(t)
 	for name, missing := range map[string]string{"no key": "Sec-WebSocket-Key", "no version": "Sec-WebSocket-Version"} {
 		asking := proxytest.Handshake{Target: "/unchecked", Change: map[string]string{"Connection": "", "Upgrade": "", missing: ""}}
