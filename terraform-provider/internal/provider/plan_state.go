@@ -17,8 +17,8 @@ import (
 
 // planState has the plans of one run. Safe for concurrent use.
 type planState struct {
-	session  *session
-	problems coalescer[[]problem]
+	session *session
+	checks  coalescer[planCheck]
 
 	mu        sync.Mutex
 	records   map[recordID]*plannedRecord // guarded by mu
@@ -50,7 +50,7 @@ type plannedRecord struct {
 func newPlanState(s *session) *planState {
 	return &planState{
 		session: s, records: map[recordID]*plannedRecord{}, removed: map[recordID]bool{},
-		problems: coalescer[[]problem]{delay: 2 * time.Millisecond},
+		checks: coalescer[planCheck]{delay: 2 * time.Millisecond},
 	}
 }
 
@@ -89,31 +89,40 @@ func (ps *planState) conflicts(ctx context.Context, rec record, p *plannedRecord
 	if p.file == nil {
 		return diags
 	}
-	all, err := ps.problems.do(ctx, func(context.Context) ([]problem, error) { return ps.check(doc), nil })
+	check, err := ps.checks.do(ctx, func(context.Context) (planCheck, error) { return ps.check(doc), nil })
 	if err != nil {
 		return diags // interrupted
 	}
-	for _, c := range all {
+	for _, c := range check.problems {
 		if rec.id.concerns(c) {
-			diags.Append(ps.diagnose(rec, c))
+			diags.Append(check.diagnose(rec, c))
 		}
 	}
 	return diags
 }
 
-// check checks the file together with the plans so far.
-func (ps *planState) check(doc *document) []problem {
-	files, all := ps.session.readContextFiles()
-	base, plans := ps.overlay(doc)
-	files = append(files, base)
-	return append(all, problemsOf(routefile.Check(append(files, plans...)...))...)
+// planCheck is the result of checking the file together with the plans at one moment.
+// A record that is planned later was checked as it is in the file: its plan may
+// resolve a problem with it.
+type planCheck struct {
+	problems []problem
+	planned  map[string]bool // the checked plans, as problem.other names them
 }
 
-// overlay returns the file without the planned and removed records, and each plan
-// as a file of its own.
-func (ps *planState) overlay(doc *document) (base *routefile.File, plans []*routefile.File) {
+// check checks the file together with the plans so far.
+func (ps *planState) check(doc *document) planCheck {
+	files, all := ps.session.readContextFiles()
+	base, plans, planned := ps.overlay(doc)
+	files = append(files, base)
+	return planCheck{append(all, problemsOf(routefile.Check(append(files, plans...)...))...), planned}
+}
+
+// overlay returns the file without the planned and removed records, each plan as a
+// file of its own, and the names of these plans.
+func (ps *planState) overlay(doc *document) (base *routefile.File, plans []*routefile.File, planned map[string]bool) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
+	planned = map[string]bool{}
 	copied := *doc.file
 	copied.Routes, copied.Pools = maps.Clone(doc.file.Routes), maps.Clone(doc.file.Pools)
 	drop := func(id recordID) {
@@ -131,14 +140,15 @@ func (ps *planState) overlay(doc *document) (base *routefile.File, plans []*rout
 		if p.file != nil { // an unknown record most likely stays as it is
 			drop(id)
 			plans = append(plans, p.file)
+			planned[id.String()] = true
 		}
 	}
-	return &copied, plans
+	return &copied, plans, planned
 }
 
 // diagnose makes a conflict with another plan an error. A conflict with the file, or
 // a missing reference, is a warning: another resource may change the file first.
-func (ps *planState) diagnose(rec record, c problem) diag.Diagnostic {
+func (check planCheck) diagnose(rec record, c problem) diag.Diagnostic {
 	other := c.other
 	if other == rec.id.String() {
 		other = c.record
@@ -149,21 +159,10 @@ func (ps *planState) diagnose(rec record, c problem) diag.Diagnostic {
 	switch {
 	case other == "":
 		return missingReference(rec, c)
-	case ps.isPlanned(rec.id.section, other):
+	case check.planned[other]:
 		return conflictInPlan(rec, c)
 	}
 	return conflictWithFile(rec, c, other)
-}
-
-func (ps *planState) isPlanned(s routefile.Section, record string) bool {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	for id, p := range ps.records {
-		if id.section == s && id.String() == record {
-			return p.file != nil
-		}
-	}
-	return false
 }
 
 func (ps *planState) isRemoved(id recordID) bool {
