@@ -52,7 +52,7 @@ func (r *changeRequest) conflictWith(d *document) *writeError {
 			return nameTaken(d, r.id)
 		}
 		return nil // deleted, or already as desired: by hand, or by an interrupted apply
-	case now != r.id.section.Fingerprint(r.prior):
+	case now != r.expected():
 		return changedOutside(d, r.change)
 	case r.id.name != r.priorName && found != "":
 		return nameTaken(d, r.id)
@@ -196,7 +196,7 @@ func recordDiff(id recordID, before, now routefile.Plain) string {
 		text, _ := id.section.Print(id.name, id.section.FromPlain(p)) // it was parsed from such a text
 		return text
 	}
-	return string(diff.Diff("planned on", printed(before), "in the file now", printed(now)))
+	return string(diff.Diff("in the state", printed(before), "in the file now", printed(now)))
 }
 
 func refusedChange(id recordID, all []problem, mayPass bool) *writeError {

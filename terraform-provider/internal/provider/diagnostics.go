@@ -203,6 +203,13 @@ func conflictWithFile(rec record, c problem, other string) diag.Diagnostic {
 		fmt.Sprintf("%s\n\nUnless this apply removes or changes %s first, it will fail.", c, other))
 }
 
+// deletesChanged warns that the record to be deleted is not as in the state.
+func deletesChanged(doc *document, before record) diag.Diagnostic {
+	return diag.NewWarningDiagnostic("Changed outside of Terraform",
+		fmt.Sprintf("%s: %s was changed outside of Terraform; this plan removes it all the same:\n%s",
+			doc.position(before.id), before.id, recordDiff(before.id, before.keys, doc.file.Plain(before.id.section, before.id.name))))
+}
+
 // missingReference warns that a record refers to one that is not in the file.
 func missingReference(rec record, c problem) diag.Diagnostic {
 	return warningAt(attributeOf(rec.id, rec.keys, c.key), "Not in the routes file yet",

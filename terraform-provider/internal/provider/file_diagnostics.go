@@ -99,6 +99,12 @@ func changedSincePlan(d *document, data []byte, creating bool) *writeError {
 	}
 }
 
+// emptiesChanged warns that the file to be emptied is not as in the state.
+func emptiesChanged(d *document, before []byte) diag.Diagnostic {
+	return diag.NewWarningDiagnostic("Changed outside of Terraform",
+		fmt.Sprintf("%s was changed outside of Terraform; this plan removes its routes and pools all the same. The change, from the file to the state:\n%s", d.file.Path, fileDiff(d, before)))
+}
+
 func replanHint(creating bool) string {
 	if creating {
 		return "import the file (terraform import ADDRESS PATH) and plan again"

@@ -78,8 +78,19 @@ func (r *recordResource) ValidateConfig(_ context.Context, req resource.Validate
 // ModifyPlan plans the computed attributes, and checks the record against the file
 // and the other plans of this run.
 func (r *recordResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	before, err := r.read(req.State.Raw)
+	if err != nil {
+		resp.Diagnostics.Append(internalError(err))
+		return
+	}
+	planned := plannedData{On: r.section.Fingerprint(before.keys)}
 	if req.Plan.Raw.IsNull() {
-		r.planDelete(req.State)
+		resp.Diagnostics.Append(r.planDelete(ctx, before, &planned)...)
+	}
+	if !req.State.Raw.IsNull() {
+		resp.Diagnostics.Append(setPlanned(ctx, resp.Private, planned)...)
+	}
+	if req.Plan.Raw.IsNull() {
 		return
 	}
 	rec, err := r.read(req.Plan.Raw)
@@ -93,10 +104,26 @@ func (r *recordResource) ModifyPlan(ctx context.Context, req resource.ModifyPlan
 	}
 }
 
-func (r *recordResource) planDelete(state tfsdk.State) {
-	if name := textOf(members(state.Raw)[nameAttribute]); r.session != nil && name != "" {
-		r.session.plan.markRemoved(recordID{r.section, name})
+// planDelete plans to delete the record as it is in the file: Terraform before 1.12 may
+// plan first and refresh afterwards, so that the state is older.
+func (r *recordResource) planDelete(ctx context.Context, before record, planned *plannedData) (diags diag.Diagnostics) {
+	if r.session == nil || before.nameIsUnknown() {
+		return nil
 	}
+	r.session.plan.markRemoved(before.id)
+	if !r.session.usable(&diags) {
+		return diags
+	}
+	doc, err := r.session.reader.read(ctx)
+	if err != nil {
+		diags.Append(readFailed(r.session.file, err))
+		return diags
+	}
+	if now := doc.fingerprint(before.id); now != "" && now != planned.On {
+		planned.On = now
+		diags.Append(deletesChanged(doc, before))
+	}
+	return diags
 }
 
 func (r *recordResource) planRecord(ctx context.Context, rec record, priorName string, unchanged bool, diags *diag.Diagnostics) {
@@ -124,21 +151,23 @@ func (r *recordResource) planRecord(ctx context.Context, rec record, priorName s
 
 func (r *recordResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	resp.State.Raw = tftypes.NewValue(req.Plan.Raw.Type(), nil)
-	if state, ok := r.write(ctx, req.Plan.Raw, tftypes.NewValue(req.Plan.Raw.Type(), nil), &resp.Diagnostics); ok {
+	if state, ok := r.write(ctx, req.Plan.Raw, tftypes.NewValue(req.Plan.Raw.Type(), nil), plannedData{}, &resp.Diagnostics); ok {
 		resp.State.Raw = state
 		r.setIdentity(ctx, resp.Identity, state, &resp.Diagnostics)
 	}
 }
 
 func (r *recordResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	if state, ok := r.write(ctx, req.Plan.Raw, req.State.Raw, &resp.Diagnostics); ok {
+	planned, diags := getPlanned(ctx, req.Private)
+	resp.Diagnostics.Append(diags...)
+	if state, ok := r.write(ctx, req.Plan.Raw, req.State.Raw, planned, &resp.Diagnostics); ok {
 		resp.State.Raw = state
 		r.setIdentity(ctx, resp.Identity, state, &resp.Diagnostics)
 	}
 }
 
 // write writes a planned record to the file and returns its state.
-func (r *recordResource) write(ctx context.Context, plan, prior tftypes.Value, diags *diag.Diagnostics) (state tftypes.Value, ok bool) {
+func (r *recordResource) write(ctx context.Context, plan, prior tftypes.Value, planned plannedData, diags *diag.Diagnostics) (state tftypes.Value, ok bool) {
 	rec, err := r.read(plan)
 	if err == nil && len(rec.unknown) > 0 {
 		err = fmt.Errorf("%q is unknown at apply", rec.unknown)
@@ -151,7 +180,7 @@ func (r *recordResource) write(ctx context.Context, plan, prior tftypes.Value, d
 	if !r.session.ready(diags) {
 		return state, false
 	}
-	err = r.session.writer.apply(ctx, change{id: rec.id, priorName: before.id.name, prior: before.keys, desired: rec.keys})
+	err = r.session.writer.apply(ctx, change{id: rec.id, priorName: before.id.name, prior: before.keys, plannedOn: planned.On, desired: rec.keys})
 	if err != nil {
 		diags.Append(writeDiagnostics(rec.id, rec.keys, err)...)
 		return state, false
@@ -213,7 +242,9 @@ func (r *recordResource) Delete(ctx context.Context, req resource.DeleteRequest,
 	if !r.session.ready(&resp.Diagnostics) {
 		return
 	}
-	err = r.session.writer.apply(ctx, change{id: before.id, priorName: before.id.name, prior: before.keys})
+	planned, diags := getPlanned(ctx, req.Private)
+	resp.Diagnostics.Append(diags...)
+	err = r.session.writer.apply(ctx, change{id: before.id, priorName: before.id.name, prior: before.keys, plannedOn: planned.On})
 	if err != nil {
 		resp.Diagnostics.Append(writeDiagnostics(before.id, before.keys, err)...)
 	}

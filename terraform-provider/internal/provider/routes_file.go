@@ -78,18 +78,24 @@ func (r *routesFileResource) ValidateConfig(ctx context.Context, req resource.Va
 }
 
 func (r *routesFileResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
-	if req.Plan.Raw.IsNull() {
-		return
-	}
-	var m routesFileModel
-	var before *routesFileModel
+	var m, before *routesFileModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
 	resp.Diagnostics.Append(req.State.Get(ctx, &before)...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	if before != nil {
+		planned := plannedData{On: before.Revision.ValueString()}
+		if m == nil {
+			resp.Diagnostics.Append(r.planDelete(ctx, before, &planned)...)
+		}
+		resp.Diagnostics.Append(setPlanned(ctx, resp.Private, planned)...)
+	}
+	if m == nil {
+		return
+	}
 	m.Serving, m.Revision = r.session.plannedServing(), plannedRevision(m.Content)
-	resp.Diagnostics.Append(resp.Plan.Set(ctx, &m)...)
+	resp.Diagnostics.Append(resp.Plan.Set(ctx, m)...)
 	if !r.session.usable(&resp.Diagnostics) {
 		return
 	}
@@ -100,6 +106,23 @@ func (r *routesFileResource) ModifyPlan(ctx context.Context, req resource.Modify
 	if !m.Content.IsUnknown() {
 		r.planContent(ctx, m.Content.ValueString(), before, &resp.Diagnostics)
 	}
+}
+
+// planDelete plans to empty the file as it is: Terraform before 1.12 may plan first and
+// refresh afterwards, so that the state is older.
+func (r *routesFileResource) planDelete(ctx context.Context, before *routesFileModel, planned *plannedData) (diags diag.Diagnostics) {
+	if before.OnDestroy.ValueString() == keepOnDestroy || r.session == nil || !r.session.usable(&diags) {
+		return diags
+	}
+	now, err := r.session.reader.read(ctx)
+	switch {
+	case err != nil:
+		diags.Append(readFailed(r.session.file, err))
+	case now.revision != "" && now.revision != planned.On:
+		planned.On = now.revision
+		diags.Append(emptiesChanged(now, []byte(before.Content.ValueString())))
+	}
+	return diags
 }
 
 func plannedRevision(content types.String) types.String {
@@ -148,7 +171,9 @@ func (r *routesFileResource) Update(ctx context.Context, req resource.UpdateRequ
 	var m, before routesFileModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
 	resp.Diagnostics.Append(req.State.Get(ctx, &before)...)
-	if r.write(ctx, &m, before.Revision.ValueString(), false, &resp.Diagnostics) {
+	on, diags := plannedFileRevision(ctx, req.Private, before)
+	resp.Diagnostics.Append(diags...)
+	if r.write(ctx, &m, on, false, &resp.Diagnostics) {
 		resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 	}
 }
@@ -209,10 +234,21 @@ func (r *routesFileResource) Delete(ctx context.Context, req resource.DeleteRequ
 		resp.Diagnostics.Append(emptyingFailed(err))
 		return
 	}
-	replace := fileReplacement{session: r.session, data: data, plannedRevision: m.Revision.ValueString()}
+	on, diags := plannedFileRevision(ctx, req.Private, m)
+	resp.Diagnostics.Append(diags...)
+	replace := fileReplacement{session: r.session, data: data, plannedRevision: on}
 	if err := replace.apply(ctx); err != nil {
 		resp.Diagnostics.Append(fileDiagnostics(err)...)
 	}
+}
+
+// plannedFileRevision is the revision that a plan was made on.
+func plannedFileRevision(ctx context.Context, private privateGetter, state routesFileModel) (string, diag.Diagnostics) {
+	planned, diags := getPlanned(ctx, private)
+	if planned.On == "" {
+		planned.On = state.Revision.ValueString()
+	}
+	return planned.On, diags
 }
 
 // emptied is a file without its routes and pools. Its comments stay if its layout

@@ -20,11 +20,20 @@ import (
 type change struct {
 	id        recordID
 	priorName string          // "" for a new record
-	prior     routefile.Plain // as planned on; nil for a new record
+	prior     routefile.Plain // in the state; nil for a new record
+	plannedOn string          // fingerprint that the plan was made on; "" for that of prior
 	desired   routefile.Plain // nil to delete it
 }
 
 func (c change) priorID() recordID { return recordID{c.id.section, c.priorName} }
+
+// expected is the fingerprint that the record must have for the change to be made.
+func (c change) expected() string {
+	if c.plannedOn != "" {
+		return c.plannedOn
+	}
+	return c.id.section.Fingerprint(c.prior)
+}
 
 func (c change) edits(there bool) []routefile.Op {
 	s := c.id.section

@@ -1,0 +1,48 @@
+package provider
+
+// What a plan was made on, kept in the plan's private data. Terraform may plan a delete
+// before the refresh, and gives Delete the state from before it: compared with that, a
+// record that was changed by hand would look changed since the plan, for ever.
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+)
+
+// plannedKey is the key of plannedData.
+const plannedKey = "planned"
+
+// plannedData is what a plan tells the apply.
+type plannedData struct {
+	On string `json:"on"` // fingerprint of the record, or revision of the file, that the user has seen in the plan
+}
+
+type privateSetter interface {
+	SetKey(ctx context.Context, key string, value []byte) diag.Diagnostics
+}
+
+type privateGetter interface {
+	GetKey(ctx context.Context, key string) ([]byte, diag.Diagnostics)
+}
+
+func setPlanned(ctx context.Context, private privateSetter, data plannedData) diag.Diagnostics {
+	text, err := json.Marshal(data)
+	if err != nil {
+		return diag.Diagnostics{internalError(err)}
+	}
+	return private.SetKey(ctx, plannedKey, text)
+}
+
+// getPlanned returns the zero value if the plan was made without.
+func getPlanned(ctx context.Context, private privateGetter) (data plannedData, diags diag.Diagnostics) {
+	text, diags := private.GetKey(ctx, plannedKey)
+	if len(text) == 0 || diags.HasError() {
+		return data, diags
+	}
+	if err := json.Unmarshal(text, &data); err != nil {
+		diags.Append(internalError(err))
+	}
+	return data, diags
+}
