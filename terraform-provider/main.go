@@ -6,18 +6,30 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"log"
 	"runtime/debug"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 
 	"github.com/tunnelform/tunnelform/terraform-provider/internal/provider"
 )
 
-// version is set by the linker for releases.
-var version = "dev"
+// version is set by the linker for releases: -X main.version=1.2.3.
+var version = ""
+
+// versionText is the release, or the version that Go has derived from the commit.
+// Terraform writes versions without a v.
+func versionText() string {
+	derived := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		derived = strings.TrimPrefix(info.Main.Version, "v")
+	}
+	return cmp.Or(version, derived, "dev")
+}
 
 func main() {
 	attach := flag.Bool("debug", false, "keep running, for a debugger")
@@ -25,7 +37,7 @@ func main() {
 	// The process lives for the seconds of one run, and most of what it allocates
 	// is messages: collecting rarely saves a fifth of its time.
 	debug.SetGCPercent(400)
-	err := providerserver.Serve(context.Background(), provider.New(version), providerserver.ServeOpts{
+	err := providerserver.Serve(context.Background(), provider.New(versionText()), providerserver.ServeOpts{
 		Address: "registry.terraform.io/tunnelform/tunnelform",
 		Debug:   *attach,
 	})

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -94,6 +95,11 @@ open whose own route and backend have not changed.
   tunnelform check routes.yaml        find every mistake in it
   tunnelform fmt -w routes.yaml       format it
   tunnelform explain routes.yaml URL  show which route a request takes, and why`
+
+// Command returns the tree of commands, for what is generated from it: the manual pages.
+func Command() *cobra.Command {
+	return newRoot(&Env{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard})
+}
 
 func newRoot(env *Env) *cobra.Command {
 	root := &cobra.Command{

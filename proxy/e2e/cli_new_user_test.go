@@ -66,7 +66,7 @@ func TestNewUser(t *testing.T) {
 		{"--help", 0, `tunnelform check routes.yaml`, ""},
 		{"help", 0, `tunnelform check routes.yaml`, ""},
 		{"--version", 0, `^tunnelform \S`, ""},
-		{"version", 0, `^tunnelform \S`, ""},
+		{"version", 0, `^tunnelform \S.*\n(commit .*\n)?module github.com/\S+ v`, ""},
 		{"schema", 0, `"\$schema"`, ""},
 		{"completion bash", 0, `tunnelform`, ""},
 		{"help serve", 0, `HUP`, ""},
