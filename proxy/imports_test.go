@@ -127,7 +127,7 @@ var doors = []struct {
 	{"github.com/fsnotify/fsnotify", []string{"./reload/store/filestore"}, false, "what it does not notice is worked around in one place"},
 	{"github.com/moby/sys/mountinfo", []string{"./reload/store/filestore"}, false, "which files are mounts of their own"},
 	{"github.com/gorilla/websocket", []string{"./proxy/internal/upstream/health", "./proxy/internal/proxytest", "./proxy/internal/tunnel/tunneltest"}, true, "the independent peer: an echo, or a health check, through our own codec proves nothing"},
-	{"github.com/spf13/cobra", []string{"./proxy/cli"}, false, "commands and flags are the command line's"},
+	{"github.com/spf13/cobra", []string{"./proxy/cli", "./docs/deploy/generate"}, false, "commands and flags are the command line's, and manual pages and completions are made of them"},
 	{"github.com/spf13/pflag", []string{"./proxy/cli"}, false, "commands and flags are the command line's"},
 	{"golang.org/x/term", []string{"./proxy/cli"}, false, "only the command line has a terminal"},
 	{"golang.org/x/net", []string{"./proxy", "./proxy/internal/match", "./proxy/routefile", "./proxy/internal/proxytest"}, true, "host names (idna, publicsuffix) and HTTP/2 beside net/http"},
