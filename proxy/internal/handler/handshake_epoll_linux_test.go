@@ -40,8 +40,10 @@ type visitHandler struct {
 
 func (h visitHandler) ServeOnLoop(s *listen.Socket, fd int, peer netip.AddrPort) bool {
 	v := &loopHandshake{h: h.Handler, socket: s, peer: peer}
-	h.visits <- v
-	return tunnel.Dispatch(h.Engine, func(l tunnel.Loop) { v.begin(l, fd) })
+	return tunnel.Dispatch(h.Engine, func(l tunnel.Loop) {
+		v.begin(l, fd)
+		h.visits <- v // not before it has its loop
+	})
 }
 
 func visitable(t *testing.T, routes string) *visited {
