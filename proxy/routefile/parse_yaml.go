@@ -33,6 +33,10 @@ func (p *parser) load(data []byte) node {
 		p.noteAt(line, col, tooManyRoutes())
 		return nil
 	}
+	if line, col, found := valueBeyond(data, MaxValues); found {
+		p.noteAt(line, col, tooManyValues(MaxValues))
+		return nil
+	}
 	doc, second, err := yamledit.Decode(&cancelReader{p.ctx, bytes.NewReader(data)})
 	if err != nil {
 		p.syntax(data, err)
