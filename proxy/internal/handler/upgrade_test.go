@@ -51,3 +51,14 @@ func TestRoutedAgainKnocksOnce(t *testing.T) {
 		})
 	}
 }
+
+func TestReason101(t *testing.T) {
+	for status, want := range map[string]string{
+		"101 Web Socket Protocol Handshake": "Web Socket Protocol Handshake", "101 Très\tbien ": "Très\tbien",
+		"101": "Switching Protocols", "101 ": "Switching Protocols", "101 a\x00b": "Switching Protocols", "101 a\rb": "Switching Protocols",
+	} {
+		if got := reason101(status); got != want {
+			t.Errorf("%q: %q, want %q", status, got, want)
+		}
+	}
+}

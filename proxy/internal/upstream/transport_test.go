@@ -246,15 +246,19 @@ func BenchmarkRoundTrip(b *testing.B) {
 }
 
 // TestAnswerNames: each answer's own, also of answers that follow each other on a
-// connection, and not those of an interim answer before it.
+// connection, and neither those of an interim answer before it nor of trailers.
 func TestAnswerNames(t *testing.T) {
 	backend := proxytest.NewRawBackend(t, func(conn net.Conn) {
 		in := bufio.NewReader(conn)
-		for _, lines := range []string{"ETag: 1\r\nx-a: 2\r\nX-A: 3\r\nContent-type: t\r\n", "X-B: 1\r\n", "x-c: 1\r\n"} {
+		for _, lines := range []string{
+			"ETag: 1\r\nx-a: 2\r\nX-A: 3\r\nContent-type: t\r\nContent-Length: 0\r\n\r\n",
+			"X-B: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx-trailer: 1\r\n\r\n",
+			"x-c: 1\r\nContent-Length: 0\r\n\r\n",
+		} {
 			if _, err := proxytest.ReadHead(in); err != nil {
 				return
 			}
-			io.WriteString(conn, "HTTP/1.1 103 Early Hints\r\nlink: l\r\n\r\nHTTP/1.1 200 OK\r\n"+lines+"Content-Length: 0\r\n\r\n")
+			io.WriteString(conn, "HTTP/1.1 103 Early Hints\r\nlink: l\r\n\r\nHTTP/1.1 200 OK\r\n"+lines)
 		}
 	})
 	b := NewBackend(BackendKey{"p", "http", backend.Addr})
@@ -269,6 +273,7 @@ func TestAnswerNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		io.Copy(io.Discard, res.Body)
 		res.Body.Close()
 		if got := fmt.Sprint(names); got != want {
 			t.Errorf("names %s, want %s", got, want)
