@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
@@ -98,7 +99,7 @@ func (flags explainFlags) complete(q *routefile.Question) (err error) {
 		if !ok {
 			return usageErrorf("-H %q: want 'Name: value'", line)
 		}
-		if name, value = strings.TrimSpace(name), strings.TrimSpace(value); strings.EqualFold(name, "Host") {
+		if name, value = strings.TrimSpace(name), strings.TrimSpace(value); httpsyntax.EqualFold(name, "Host") {
 			q.URL.Host = value // Host is no header field of http.Request
 			continue
 		}

@@ -1,5 +1,7 @@
 package routefile
 
+import "github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
+
 // TLS to backends: of a route, of one backend, of resolved backends.
 
 // TLSSettings are for TLS to a backend, which is verified with the system's CA certificates by default.
@@ -24,7 +26,7 @@ func tlsKeys(defaults bool) []*Key {
 		key("ca", "PEM file of the CA certificates to trust instead of the system's.",
 			file(func(t *T) *string { return &t.CA }), example("ca.pem")),
 		key("server_name", "The server name (SNI) to send and to verify, instead of the target's host.",
-			text(func(t *T) *string { return &t.ServerName }, checkHostName), example("chat.internal")),
+			text(func(t *T) *string { return &t.ServerName }, httpsyntax.CheckHostName[string]), example("chat.internal")),
 		key("certificate", "PEM file of the client certificate that the proxy presents.",
 			file(func(t *T) *string { return &t.Certificate }), example("client.crt")),
 		key("key", "PEM file of that certificate's key.",

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 
 	"github.com/tunnelform/tunnelform/internal/regularfile"
@@ -123,7 +124,7 @@ func checkPlace(ctx context.Context, address string) error {
 	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
 		return checkDirectory(filepath.Dir(socket))
 	}
-	_, port, _ := splitPort(address)
+	_, port, _ := httpsyntax.CutPort(address)
 	if port == "" || isDigits(port) {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 )
@@ -51,7 +52,7 @@ func upgradeHeader(protocol string) http.Header {
 		h.Set("Connection", "Upgrade")
 		h.Set("Upgrade", protocol)
 	}
-	if strings.EqualFold(protocol, "websocket") {
+	if httpsyntax.EqualFold(protocol, "websocket") {
 		h.Set("Sec-WebSocket-Version", "13")
 		h.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==") // RFC 6455's own example
 	}
@@ -206,7 +207,7 @@ func tunnelText(route *SetRoute, protocol string) string {
 
 // refusedAttempt checks an upgrade as the proxy does before it dials.
 func refusedAttempt(r *http.Request, protocol string, settings *Settings) *wsproto.Refusal {
-	if strings.EqualFold(protocol, "websocket") {
+	if httpsyntax.EqualFold(protocol, "websocket") {
 		if rf := wsproto.CheckRequest(r, settings.Leniency()); rf != nil {
 			return rf
 		}

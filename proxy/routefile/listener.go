@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
@@ -125,7 +126,7 @@ func CheckAddress(s string) error {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
 		return checkFilePath(path)
 	}
-	host, port, ported := splitPort(s)
+	host, port, ported := httpsyntax.CutPort(s)
 	if !ported || strings.Contains(host, "/") {
 		return errors.New("wanted host:port, :port or unix:/path")
 	}
@@ -184,7 +185,7 @@ type port struct {
 // claimAddress gives an address to a listener, or returns the listener that has it already. An
 // address without a host, 0.0.0.0 and :: are every address of the machine.
 func claimAddress(ports map[string]*port, address, name string) (other string) {
-	host, number, _ := splitPort(address)
+	host, number, _ := httpsyntax.CutPort(address)
 	if strings.HasPrefix(address, "unix:") {
 		host, number = "socket", address
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 // How many values a file has, before it is decoded: a node takes about a hundred times the
@@ -174,7 +176,7 @@ func (c *valueCounter) colon() {
 // name passes an anchor or an alias.
 func (c *valueCounter) name() {
 	alias := c.data[c.at] == '*'
-	for c.at++; c.at < len(c.data) && (isAlnum(c.data[c.at]) || c.data[c.at] == '_' || c.data[c.at] == '-'); c.at++ {
+	for c.at++; c.at < len(c.data) && (httpsyntax.IsAlphanumeric(c.data[c.at]) || c.data[c.at] == '_' || c.data[c.at] == '-'); c.at++ {
 	}
 	if alias {
 		c.count++

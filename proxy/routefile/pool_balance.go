@@ -3,6 +3,7 @@ package routefile
 import (
 	"errors"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
@@ -44,7 +45,7 @@ func checkCapture(s string) error {
 // isCaptureName reports whether s may be the name in {name} and (?P<name>).
 func isCaptureName(s string) bool {
 	for i := range len(s) {
-		if !isAlnum(s[i]) && s[i] != '_' || i == 0 && '0' <= s[0] && s[0] <= '9' {
+		if !httpsyntax.IsAlphanumeric(s[i]) && s[i] != '_' || i == 0 && '0' <= s[0] && s[0] <= '9' {
 			return false
 		}
 	}

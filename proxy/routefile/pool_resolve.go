@@ -3,6 +3,8 @@ package routefile
 import (
 	"errors"
 	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 // Pools whose backends are discovered through DNS.
@@ -47,7 +49,7 @@ func checkHostPort(s string) error {
 	if err := checkAuthority(s); err != nil {
 		return err
 	}
-	if _, _, ported := splitPort(s); !ported {
+	if _, _, ported := httpsyntax.CutPort(s); !ported {
 		return errors.New("wanted host:port")
 	}
 	return nil
@@ -59,7 +61,7 @@ func checkService(s string) error {
 		return errors.New("wanted a name such as _ws._tcp.chat.example.com")
 	}
 	for i := range len(s) {
-		if c := s[i]; !isAlnum(c) && c != '-' && c != '_' && c != '.' {
+		if c := s[i]; !httpsyntax.IsAlphanumeric(c) && c != '-' && c != '_' && c != '.' {
 			return errors.New("wanted a name such as _ws._tcp.chat.example.com")
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 // Session affinity.
@@ -52,7 +54,7 @@ func stickyKeys() []*Key {
 		key("path", "Path of the cookie.",
 			text(func(s *S) *string { return &s.Path }, checkStickyPath), byDefault("/"), example("/app")),
 		key("domain", "Domain of the cookie. Without it the cookie is valid for the requested host only.",
-			text(func(s *S) *string { return &s.Domain }, checkHostName), example("example.com")),
+			text(func(s *S) *string { return &s.Domain }, httpsyntax.CheckHostName[string]), example("example.com")),
 		key("secure", "Whether the cookie is Secure. Defaults to true for clients that use TLS.",
 			toggle(func(s *S) *Switch { return &s.Secure }), example("true")),
 		key("http_only", "Whether the cookie is HttpOnly, hidden from scripts.",

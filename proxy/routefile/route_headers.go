@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
@@ -212,11 +213,11 @@ func isCookiePath(s string) bool {
 }
 
 func checkCookieDomain(from, to string) error {
-	if err := checkHostName(strings.TrimPrefix(from, ".")); err != nil {
+	if err := httpsyntax.CheckHostName(strings.TrimPrefix(from, ".")); err != nil {
 		return err
 	}
 	if to == "" {
 		return nil
 	}
-	return checkHostName(strings.TrimPrefix(to, "."))
+	return httpsyntax.CheckHostName(strings.TrimPrefix(to, "."))
 }

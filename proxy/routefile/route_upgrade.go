@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
@@ -84,11 +85,10 @@ var upgradeWords = []string{"websocket", "any", "none", "unchecked"}
 // TLS inside of a tunnel would hide requests from the proxy.
 func checkUpgradeToken(s string) error {
 	name, version, versioned := strings.Cut(s, "/")
-	if !isToken(name) || versioned && !isToken(version) {
+	if !httpsyntax.IsToken(name) || versioned && !httpsyntax.IsToken(version) {
 		return errors.New("wanted a protocol such as websocket or name/version")
 	}
-	switch strings.ToLower(name) {
-	case "h2c", "h2", "tls", "http":
+	if httpsyntax.NeverTunnelled(name) {
 		return errors.New("is never tunnelled: it would carry requests past the proxy")
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
@@ -57,7 +58,7 @@ func parseTarget(raw string) (Target, error) {
 	if !ok {
 		return t, fmt.Errorf("wanted scheme://host[:port][/path], the scheme %s", oneOf(targetSchemes))
 	}
-	t.Scheme = strings.ToLower(scheme)
+	t.Scheme = httpsyntax.Lower(scheme)
 	if !slices.Contains(targetSchemes, t.Scheme) {
 		return t, fmt.Errorf("unknown scheme %q%s", yamledit.Clip(scheme), didYouMeanOr(t.Scheme, targetSchemes))
 	}
@@ -129,7 +130,7 @@ func (t *Target) readSocket(s string) error {
 // readHost reads "host[:port][/path]", "NAME[/path]" or "echo".
 func (t *Target) readHost(s string) error {
 	host, path, found := strings.Cut(s, "/")
-	if t.Host = strings.ToLower(host); found {
+	if t.Host = httpsyntax.Lower(host); found {
 		t.Path = "/" + path
 	}
 	if strings.Contains(host, "@") {

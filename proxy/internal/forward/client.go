@@ -8,13 +8,15 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 // aboutClient says whether a header tells a backend who asks, and by which id.
 // From a stranger it is a lie or a guess.
 func aboutClient(name string) bool {
 	const prefix = "X-Forwarded-"
-	return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) || listed(clientHeaders, name)
+	return len(name) >= len(prefix) && httpsyntax.EqualFold(name[:len(prefix)], prefix) || listed(clientHeaders, name)
 }
 
 var clientHeaders = []string{"Forwarded", "X-Forwarded", "X-Real-Ip", "Client-Cert", "Client-Cert-Chain", "X-Request-Id"}
@@ -123,19 +125,10 @@ func forwardedElement(addr netip.Addr, host, proto string) string {
 func clientIP(peer netip.AddrPort) netip.Addr { return peer.Addr().Unmap().WithZone("") }
 
 func quotedUnlessToken(value string) string {
-	if !strings.ContainsFunc(value, notToken) {
+	if httpsyntax.IsToken(value) {
 		return value
 	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`
-}
-
-// notToken is what may not stand in a token (RFC 9110, section 5.6.2).
-func notToken(r rune) bool {
-	switch {
-	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
-		return false
-	}
-	return !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 }
 
 // appendLine puts value behind what the header says already, in one line.

@@ -2,7 +2,11 @@ package forward
 
 // The Forwarded header as proxies in front write it (RFC 7239, section 4).
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
+)
 
 // Element is what one proxy says about the hop before it.
 type Element struct{ For, Proto, Host string }
@@ -44,8 +48,8 @@ func ParseElement(text string) (e Element, ok bool) {
 			continue
 		}
 		name, value, found := strings.Cut(rest, "=")
-		name = strings.ToLower(name)
-		if !found || name == "" || strings.ContainsFunc(name, notToken) || seen[name] {
+		name = httpsyntax.Lower(name)
+		if !found || !httpsyntax.IsToken(name) || seen[name] {
 			return Element{}, false
 		}
 		seen[name] = true

@@ -9,6 +9,8 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 // hopByHop headers concern one connection alone, Connection listing them or not.
@@ -34,7 +36,7 @@ var endToEnd = []string{
 // the request adds its own. id is the request's; it does not replace the one
 // that a trusted proxy has given (see Client.RequestID).
 func (p *Policy) RequestHeader(in *http.Request, c Client, id string) http.Header {
-	trailers := acceptsTrailers(in.Header)
+	trailers := httpsyntax.HasToken(in.Header["Te"], "trailers")
 	h := in.Header.Clone()
 	if h == nil {
 		h = http.Header{}
@@ -99,26 +101,15 @@ func dropAliases(h http.Header) {
 // isAlias says whether two header names that differ in more than case are one
 // where - and _ are.
 func isAlias(a, b string) bool {
-	if len(a) != len(b) || strings.EqualFold(a, b) {
+	if len(a) != len(b) || httpsyntax.EqualFold(a, b) {
 		return false
 	}
 	dashed := func(s string) string { return strings.ReplaceAll(s, "_", "-") }
-	return strings.EqualFold(dashed(a), dashed(b))
+	return httpsyntax.EqualFold(dashed(a), dashed(b))
 }
 
 func protected(name string) bool { return aboutClient(name) || listed(endToEnd, name) }
 
 func listed(names []string, name string) bool {
-	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
-}
-
-func acceptsTrailers(h http.Header) bool {
-	for _, line := range h["Te"] {
-		for coding := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(textproto.TrimString(coding), "trailers") {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(names, func(n string) bool { return httpsyntax.EqualFold(n, name) })
 }

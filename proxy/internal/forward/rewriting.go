@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 func (rw *Rewriting) apply(h http.Header, hop Hop) {
@@ -74,7 +76,7 @@ func splitURL(location string) (scheme, authority, rest string) {
 // sent, which is where most frameworks take it from. The scheme may be any of
 // HTTP's and none: a backend behind TLS often does not know that it is.
 func (hop Hop) isBackend(scheme, authority string) bool {
-	switch strings.ToLower(scheme) {
+	switch httpsyntax.Lower(scheme) {
 	case "", "http", "https", "ws", "wss":
 	default:
 		return false
@@ -86,12 +88,12 @@ func (hop Hop) isBackend(scheme, authority string) bool {
 }
 
 func withPort(scheme, authority string) string {
-	authority = strings.ToLower(authority)
+	authority = httpsyntax.Lower(authority)
 	if host, port, err := net.SplitHostPort(authority); err == nil && port != "" {
 		return net.JoinHostPort(host, port)
 	}
 	port := "80"
-	if scheme = strings.ToLower(scheme); scheme == "https" || scheme == "wss" {
+	if scheme = httpsyntax.Lower(scheme); scheme == "https" || scheme == "wss" {
 		port = "443"
 	}
 	u := url.URL{Host: authority}
@@ -137,14 +139,14 @@ func (rw *Rewriting) publicCookie(line string) string {
 
 // publicAttribute is the new value, "" to drop the attribute; false to leave it.
 func (rw *Rewriting) publicAttribute(name, value string) (string, bool) {
-	switch strings.ToLower(name) {
+	switch httpsyntax.Lower(name) {
 	case "path":
 		return rw.cookiePath(value)
 	case "domain":
 		// RFC 6265, section 5.2.3: a leading dot means nothing.
-		domain := strings.ToLower(strings.TrimPrefix(value, "."))
+		domain := httpsyntax.Lower(strings.TrimPrefix(value, "."))
 		for from, to := range rw.CookieDomain {
-			if strings.ToLower(strings.TrimPrefix(from, ".")) == domain {
+			if httpsyntax.Lower(strings.TrimPrefix(from, ".")) == domain {
 				return to, true
 			}
 		}

@@ -5,8 +5,8 @@ package forward
 
 import (
 	"net/http"
-	"strings"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 )
 
@@ -48,7 +48,7 @@ func (e *HeaderEdit) spell(h http.Header) {
 func (e *HeaderEdit) writes(name string) bool {
 	for _, lines := range [][]Header{e.Set, e.Add} {
 		for _, line := range lines {
-			if strings.EqualFold(line.Name, name) {
+			if httpsyntax.EqualFold(line.Name, name) {
 				return true
 			}
 		}

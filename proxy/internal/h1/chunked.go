@@ -3,7 +3,11 @@
 
 package h1
 
-import "math"
+import (
+	"math"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
+)
 
 var (
 	errChunkSize      = bad("malformed chunk size")
@@ -191,7 +195,7 @@ var forbiddenTrailers = []string{
 
 func isTrailerForbidden(name []byte) bool {
 	for _, f := range forbiddenTrailers {
-		if foldEqual(name, f) {
+		if httpsyntax.EqualFold(name, f) {
 			return true
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 )
 
@@ -86,7 +87,7 @@ func (h *Head) isPlainUpgrade() bool {
 		switch {
 		case framesBody(f.Name):
 			return false
-		case foldEqual(f.Name, "upgrade"):
+		case httpsyntax.EqualFold(f.Name, "upgrade"):
 			asks = true
 		}
 	}
@@ -95,8 +96,8 @@ func (h *Head) isPlainUpgrade() bool {
 
 // framesBody says whether a field is about a body, whatever its value.
 func framesBody(name []byte) bool {
-	return foldEqual(name, "content-length") || foldEqual(name, "transfer-encoding") ||
-		foldEqual(name, "trailer") || foldEqual(name, "expect")
+	return httpsyntax.EqualFold(name, "content-length") || httpsyntax.EqualFold(name, "transfer-encoding") ||
+		httpsyntax.EqualFold(name, "trailer") || httpsyntax.EqualFold(name, "expect")
 }
 
 // PlainUpgrade returns the length of the head at the beginning of buf if

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 // scripted is a client whose bytes come in given pieces. Its deadlines do
@@ -220,7 +222,7 @@ func decodeTrailers(data string) (http.Header, string, bool) {
 			return trailer, rest, found
 		}
 		name, value, colon := strings.Cut(line, ":")
-		if !colon || !isToken([]byte(name)) || hasControl(value) || isTrailerForbidden([]byte(name)) {
+		if !colon || !httpsyntax.IsToken([]byte(name)) || hasControl(value) || isTrailerForbidden([]byte(name)) {
 			return nil, "", false
 		}
 		if trailer == nil {

@@ -4,7 +4,11 @@
 
 package h1
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
+)
 
 var (
 	errProtocol   = &Violation{http.StatusNotImplemented, "extended CONNECT with a protocol that is not served"}
@@ -28,7 +32,7 @@ func CheckHTTP2(r *http.Request) *Violation {
 func checkHTTP2(r *http.Request) error {
 	method := []byte(r.Method)
 	switch {
-	case !isToken(method):
+	case !httpsyntax.IsToken(method):
 		return errMethod
 	case r.Method == http.MethodConnect && r.Header[":protocol"] == nil:
 		return errConnect

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 // LogsIn reports whether a request's header logs its connection in.
@@ -21,7 +23,7 @@ func namesLogin(value string) bool {
 	for element := range strings.SplitSeq(value, ",") {
 		scheme, _, _ := strings.Cut(strings.Trim(element, " \t"), " ")
 		scheme, _, _ = strings.Cut(scheme, "\t")
-		if foldEqual(scheme, "ntlm") || foldEqual(scheme, "negotiate") {
+		if httpsyntax.EqualFold(scheme, "ntlm") || httpsyntax.EqualFold(scheme, "negotiate") {
 			return true
 		}
 	}

@@ -3,10 +3,10 @@
 package h1
 
 import (
-	"bytes"
 	"slices"
 	"sync"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 )
 
@@ -112,7 +112,7 @@ func (h *Head) names() (names spelling.Names) {
 		if spelling.IsCanonical(f.Name) {
 			continue
 		}
-		if !slices.ContainsFunc(h.Fields[:i], func(before Field) bool { return bytes.EqualFold(before.Name, f.Name) }) {
+		if !slices.ContainsFunc(h.Fields[:i], func(before Field) bool { return httpsyntax.EqualFold(before.Name, f.Name) }) {
 			names.Note(f.Name)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 // Violation is a rule that a request broke: the answer's status and one fixed
@@ -77,7 +79,7 @@ type Head struct {
 // Get returns the value of the first field of that name, in any case.
 func (h *Head) Get(name string) (value []byte, ok bool) {
 	for _, f := range h.Fields {
-		if foldEqual(f.Name, name) {
+		if httpsyntax.EqualFold(f.Name, name) {
 			return f.Value, true
 		}
 	}
@@ -220,7 +222,7 @@ func parseField(line []byte) (Field, error) {
 		return Field{}, errNoColon
 	case len(name) > 0 && isOWS(name[len(name)-1]):
 		return Field{}, errSpaceColon
-	case !isToken(name):
+	case !httpsyntax.IsToken(name):
 		return Field{}, errName
 	}
 	return Field{name, trimOWS(value)}, nil
@@ -274,23 +276,23 @@ func (h *Head) readFields() error {
 
 func (h *Head) readField(f Field, fr *framing) (err error) {
 	switch {
-	case foldEqual(f.Name, "host"):
+	case httpsyntax.EqualFold(f.Name, "host"):
 		fr.hosts++
 		if h.Host = f.Value; len(h.Host) == 0 {
 			return errEmptyHost
 		}
-	case foldEqual(f.Name, "content-length"):
+	case httpsyntax.EqualFold(f.Name, "content-length"):
 		fr.lengths++
 		fr.length, err = parseLength(f.Value)
-	case foldEqual(f.Name, "transfer-encoding"):
+	case httpsyntax.EqualFold(f.Name, "transfer-encoding"):
 		fr.codings++
 		fr.length = Chunked
-		if !foldEqual(f.Value, "chunked") {
+		if !httpsyntax.EqualFold(f.Value, "chunked") {
 			return errCoding
 		}
-	case foldEqual(f.Name, "trailer"):
+	case httpsyntax.EqualFold(f.Name, "trailer"):
 		return checkTrailerNames(f.Value)
-	case foldEqual(f.Name, "upgrade"), foldEqual(f.Name, "sec-websocket-key"):
+	case httpsyntax.EqualFold(f.Name, "upgrade"), httpsyntax.EqualFold(f.Name, "sec-websocket-key"):
 		h.Upgrade = true
 	}
 	return err
@@ -341,45 +343,4 @@ func (h *Head) checkHost() error {
 		return err
 	}
 	return checkAuthorityForm(h.Target, &h.Host)
-}
-
-// foldEqual compares with lower, which is in lower case, in ASCII.
-func foldEqual[T []byte | string](b T, lower string) bool {
-	if len(b) != len(lower) {
-		return false
-	}
-	for i := range len(b) {
-		if toLower(b[i]) != toLower(lower[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func toLower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		return c + ('a' - 'A')
-	}
-	return c
-}
-
-func isToken(b []byte) bool {
-	for _, c := range b {
-		if !tokenBytes[c] {
-			return false
-		}
-	}
-	return len(b) > 0
-}
-
-// tokenBytes are the bytes of a token (RFC 9110 section 5.6.2).
-var tokenBytes = byteSet("!#$%&'*+-.^_`|~" + alphanumeric)
-
-const alphanumeric = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-func byteSet(s string) (set [256]bool) {
-	for i := range len(s) {
-		set[s[i]] = true
-	}
-	return set
 }

@@ -14,6 +14,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 )
 
@@ -211,16 +212,16 @@ func (r *response) takeField(text []byte) error {
 	case err != nil:
 		return badResponse("header line %.80q: want a name and a colon", text)
 	case r.state == inTrailer, r.status < 200: // an interim answer ends with its head, whatever it says
-	case foldEqual(f.Name, "content-length"):
+	case httpsyntax.EqualFold(f.Name, "content-length"):
 		return r.takeLength(f.Value)
-	case foldEqual(f.Name, "transfer-encoding"):
-		if r.chunked || !foldEqual(f.Value, "chunked") {
+	case httpsyntax.EqualFold(f.Name, "transfer-encoding"):
+		if r.chunked || !httpsyntax.EqualFold(f.Value, "chunked") {
 			return badResponse("transfer encoding %.80q: want chunked, once", f.Value)
 		}
 		r.chunked = true
-	case foldEqual(f.Name, "www-authenticate"):
+	case httpsyntax.EqualFold(f.Name, "www-authenticate"):
 		r.login = r.login || namesLogin(string(f.Value))
-	case foldEqual(f.Name, "connection") && bytes.Contains(bytes.ToLower(f.Value), []byte("close")):
+	case httpsyntax.EqualFold(f.Name, "connection") && bytes.Contains(bytes.ToLower(f.Value), []byte("close")):
 		r.closes = true
 	}
 	return nil

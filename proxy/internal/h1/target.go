@@ -5,7 +5,8 @@ package h1
 
 import (
 	"bytes"
-	"net/netip"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 var (
@@ -29,7 +30,7 @@ func parseRequestLine(line []byte) (Head, error) {
 	if !ok1 || !ok2 {
 		return Head{}, errRequestLine
 	}
-	if !isToken(method) {
+	if !httpsyntax.IsToken(method) {
 		return Head{}, errMethod
 	}
 	minor, err := parseVersion(version)
@@ -117,8 +118,8 @@ func hexValue(c byte) int {
 	switch {
 	case isDigit(c):
 		return int(c - '0')
-	case 'a' <= toLower(c) && toLower(c) <= 'f':
-		return int(toLower(c)-'a') + 10
+	case 'a' <= httpsyntax.LowerByte(c) && httpsyntax.LowerByte(c) <= 'f':
+		return int(httpsyntax.LowerByte(c)-'a') + 10
 	}
 	return -1
 }
@@ -129,7 +130,7 @@ func cutAuthority(target []byte) (authority, rest []byte, err error) {
 	switch {
 	case !ok:
 		return nil, nil, errTarget
-	case !foldEqual(scheme, "http") && !foldEqual(scheme, "https"):
+	case !httpsyntax.EqualFold(scheme, "http") && !httpsyntax.EqualFold(scheme, "https"):
 		return nil, nil, errScheme
 	}
 	if i := bytes.IndexAny(rest, "/?"); i >= 0 {
@@ -155,7 +156,7 @@ func checkAuthorityForm(target []byte, host *[]byte) error {
 		return err
 	}
 	defaultPort := portHTTP
-	if toLower(target[len("http")]) == 's' {
+	if httpsyntax.LowerByte(target[len("http")]) == 's' {
 		defaultPort = portHTTPS
 	}
 	if *host != nil && !sameAuthority(*host, authority, defaultPort) {
@@ -170,97 +171,31 @@ var portHTTP, portHTTPS = []byte("80"), []byte("443")
 // sameAuthority compares two authorities that were checked. A port that is empty
 // or not there is the scheme's (RFC 9110 section 4.2.3).
 func sameAuthority(a, b, defaultPort []byte) bool {
-	hostA, portA := splitPort(a, defaultPort)
-	hostB, portB := splitPort(b, defaultPort)
-	return sameFold(hostA, hostB) && bytes.Equal(bytes.TrimLeft(portA, "0"), bytes.TrimLeft(portB, "0"))
+	hostA, portA, _ := httpsyntax.CutPort(a)
+	hostB, portB, _ := httpsyntax.CutPort(b)
+	if len(portA) == 0 {
+		portA = defaultPort
+	}
+	if len(portB) == 0 {
+		portB = defaultPort
+	}
+	return httpsyntax.EqualFold(hostA, hostB) && bytes.Equal(bytes.TrimLeft(portA, "0"), bytes.TrimLeft(portB, "0"))
 }
 
-func splitPort(authority, defaultPort []byte) (host, port []byte) {
-	colon := bytes.LastIndexByte(authority, ':')
-	switch {
-	case colon < 0 || colon < bytes.LastIndexByte(authority, ']'):
-		return authority, defaultPort
-	case colon == len(authority)-1:
-		return authority[:colon], defaultPort
-	}
-	return authority[:colon], authority[colon+1:]
-}
-
-func sameFold(a, b []byte) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if toLower(a[i]) != toLower(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// checkAuthority: host[:port], no userinfo. A host is an IPv6 address in
-// brackets, or a name or IPv4 address of letters, digits, "-", "_" and dots
-// between labels (one may end it). That is less than RFC 3986 allows, and all
-// that DNS and certificates know.
+// checkAuthority: host[:port], no userinfo. The port may be empty, which is the
+// scheme's default (RFC 3986 section 3.2.3). The host is less than RFC 3986 allows,
+// see httpsyntax.CheckHost.
 func checkAuthority(b []byte) error {
-	if bytes.IndexByte(b, '@') >= 0 {
-		return errUserinfo
-	}
-	if len(b) > 0 && b[0] == '[' {
-		return checkIPv6(b)
-	}
-	host, port, hasPort := bytes.Cut(b, colon)
-	if err := checkHostName(host); err != nil {
-		return err
-	}
-	if hasPort && !isPort(port) {
-		return errPort
-	}
-	return nil
-}
-
-func checkIPv6(b []byte) error {
-	inside, rest, closed := bytes.Cut(b[1:], closeBracket)
-	addr, err := netip.ParseAddr(string(inside))
+	host, port, _ := httpsyntax.CutPort(b)
 	switch {
-	case !closed || err != nil || !addr.Is6() || addr.Zone() != "":
+	case bytes.IndexByte(b, '@') >= 0:
+		return errUserinfo
+	case len(host) == 0:
+		return errEmptyHost
+	case httpsyntax.CheckHost(host) != nil:
 		return errHost
-	case len(rest) > 0 && (rest[0] != ':' || !isPort(rest[1:])):
+	case len(port) > 0 && !httpsyntax.IsPort(port):
 		return errPort
 	}
 	return nil
-}
-
-var closeBracket = []byte("]")
-
-func checkHostName(b []byte) error {
-	if len(b) == 0 {
-		return errEmptyHost
-	}
-	dot := true // an empty label may not stand before it
-	for _, c := range b {
-		if !hostBytes[c] || c == '.' && dot {
-			return errHost
-		}
-		dot = c == '.'
-	}
-	return nil
-}
-
-var hostBytes = byteSet("-_." + alphanumeric)
-
-// isPort: 1 to 65535, decimal, or empty, which is the scheme's default (RFC 3986
-// section 3.2.3).
-func isPort(b []byte) bool {
-	if len(b) == 0 {
-		return true
-	}
-	n := 0
-	for _, c := range b {
-		if !isDigit(c) || len(b) > 5 {
-			return false
-		}
-		n = n*10 + int(c-'0')
-	}
-	return n > 0 && n <= 65535
 }

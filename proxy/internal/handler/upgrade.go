@@ -25,6 +25,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/echo"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 	"github.com/tunnelform/tunnelform/proxy/internal/limits"
 	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
@@ -99,7 +100,7 @@ func (s result) opens() bool {
 	return s.err == nil && s.answer.StatusCode == http.StatusSwitchingProtocols
 }
 
-func (a *handshake) isWebSocket() bool { return strings.EqualFold(a.protocol, websocket) }
+func (a *handshake) isWebSocket() bool { return httpsyntax.EqualFold(a.protocol, websocket) }
 
 // check refuses, before anything is dialled, what must not become a tunnel.
 func (a *handshake) check() *refusal {
@@ -136,7 +137,7 @@ func (a *handshake) admit() error {
 		if rf := a.route(now); rf != nil {
 			return rf
 		}
-		if a.rt.Target == nil || !strings.EqualFold(a.rt.Upgrade.Protocol(a.r), a.protocol) {
+		if a.rt.Target == nil || !httpsyntax.EqualFold(a.rt.Upgrade.Protocol(a.r), a.protocol) {
 			return refuse(http.StatusServiceUnavailable, "the routes have just changed", nil)
 		}
 		if rf := a.check(); rf != nil {
@@ -443,7 +444,7 @@ func (a *handshake) relay(conn net.Conn, answer *backendAnswer) {
 // with the Host that they were asked for.
 func (a *handshake) hostHint(status int) string {
 	sent := a.rt.Policy.RequestHost(a.forwardedClient(), a.backend)
-	if status != http.StatusForbidden || a.r.Header.Get("Origin") == "" || strings.EqualFold(sent, a.r.Host) {
+	if status != http.StatusForbidden || a.r.Header.Get("Origin") == "" || httpsyntax.EqualFold(sent, a.r.Host) {
 		return ""
 	}
 	return fmt.Sprintf("servers compare Origin with Host, and the backend was asked for %q, not for %q: try preserve_host: true", sent, a.r.Host)

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 // methodIn is the sorted set of the methods admitted, HEAD added where GET is
@@ -46,10 +48,8 @@ func checkToken(s string) error {
 	if s == "" {
 		return errors.New(`"": want a name`)
 	}
-	for i := 0; i < len(s); i++ {
-		if !isAlphanumeric(s[i]) && strings.IndexByte("!#$%&'*+-.^_`|~", s[i]) < 0 {
-			return fmt.Errorf("%q: want letters, digits and !#$%%&'*+-.^_`|~ only", s)
-		}
+	if !httpsyntax.IsToken(s) {
+		return fmt.Errorf("%q: want letters, digits and !#$%%&'*+-.^_`|~ only", s)
 	}
 	return nil
 }

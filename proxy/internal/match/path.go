@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 const upperHex = "0123456789ABCDEF"
@@ -126,11 +128,7 @@ func hexValue(b byte) int {
 
 // isUnreserved is RFC 3986, section 2.3.
 func isUnreserved(b byte) bool {
-	return isAlphanumeric(b) || b == '-' || b == '.' || b == '_' || b == '~'
-}
-
-func isAlphanumeric(b byte) bool {
-	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9'
+	return httpsyntax.IsAlphanumeric(b) || b == '-' || b == '.' || b == '_' || b == '~'
 }
 
 // isForbiddenEscape: decoded by a careless backend, these change what the path

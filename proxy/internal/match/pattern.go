@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 // pattern is a compiled Path. It is immutable once it is compiled, but for look
@@ -125,7 +127,7 @@ func (p *pattern) parseSegment(text string) (segment, error) {
 // isName reports whether s can name a capture.
 func isName(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if s[i] != '_' && (!isAlphanumeric(s[i]) || i == 0 && s[i] <= '9') {
+		if s[i] != '_' && (!httpsyntax.IsAlphanumeric(s[i]) || i == 0 && s[i] <= '9') {
 			return false
 		}
 	}

@@ -232,7 +232,7 @@ func TestInvalid(t *testing.T) {
 		rule        Rule
 		field, text string
 	}{
-		{Rule{Host: "a..b"}, "host", `host "a..b": empty label`},
+		{Rule{Host: "a..b"}, "host", `host "a..b": empty label in the host`},
 		{Rule{Host: "a:80"}, "host", `host "a:80": want no port; say where a route listens with listener`},
 		{Rule{Host: "*"}, "host", `host "*": want no host at all where any will do`},
 		{Rule{Host: "a.*"}, "host", `host "a.*": want * only as the first label, *.example.com`},
@@ -260,6 +260,7 @@ func TestInvalid(t *testing.T) {
 		{Rule{Upgrade: "h2"}, "upgrade", `upgrade "h2" is never tunnelled: want another protocol, any or none`},
 		{Rule{Upgrade: "TLS/1.0"}, "upgrade", `upgrade "TLS/1.0" is never tunnelled: want another protocol, any or none`},
 		{Rule{Upgrade: "a b"}, "upgrade", `upgrade "a b": want a protocol such as websocket, any or none`},
+		{Rule{Upgrade: "\u212a"}, "upgrade", "upgrade \"\u212a\": want a protocol such as websocket, any or none"}, // no k
 		{Rule{Upgrade: "a/"}, "upgrade", `upgrade "a/": want a version after the slash`},
 		{Rule{Subprotocol: "a, b"}, "subprotocol", "subprotocol \"a, b\": want letters, digits and !#$%&'*+-.^_`|~ only"},
 		{header("", "1"), "headers.", `header "": want a name`},

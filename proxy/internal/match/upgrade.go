@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 // upgradeIs is "any", "none" or a protocol in lower case.
@@ -18,30 +20,16 @@ const (
 )
 
 func compileUpgrade(s string) (condition, error) {
-	protocol := strings.ToLower(s)
+	protocol := httpsyntax.Lower(s)
 	if name, version, ok := strings.Cut(protocol, "/"); ok && checkToken(name) == nil && checkToken(version) != nil {
 		return nil, fmt.Errorf("upgrade %q: want a version after the slash", s)
 	} else if err := checkToken(name); err != nil {
 		return nil, fmt.Errorf("upgrade %q: want a protocol such as websocket, any or none", s)
 	}
-	if neverTunnelled(protocol) {
+	if httpsyntax.NeverTunnelled(protocol) {
 		return nil, fmt.Errorf("upgrade %q is never tunnelled: want another protocol, any or none", s)
 	}
 	return upgradeIs(protocol), nil
-}
-
-// neverTunnelled are the tokens, in lower case, that no route lets through: what
-// would replace HTTP by HTTP carries requests past the proxy. They do not count
-// as an upgrade: Java's HttpClient offers h2c on every first request, and must
-// still reach a route that asks for none. Package wsproto, which decides what is
-// tunnelled, has the same rule.
-func neverTunnelled(token string) bool {
-	name, _, _ := strings.Cut(token, "/")
-	switch name {
-	case "h2c", "h2", "tls", "http":
-		return true
-	}
-	return false
 }
 
 func (u upgradeIs) slot() string { return "upgrade" }
@@ -56,9 +44,11 @@ func (u upgradeIs) holds(r *Request) bool {
 	return slices.Contains(r.Upgrade, string(u))
 }
 
+// upgrades does not count what is never tunnelled as an upgrade: Java's HttpClient
+// offers h2c on every first request, and must still reach a route that asks for none.
 func upgrades(r *Request) bool {
 	for _, token := range r.Upgrade {
-		if !neverTunnelled(token) {
+		if !httpsyntax.NeverTunnelled(token) {
 			return true
 		}
 	}

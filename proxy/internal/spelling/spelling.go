@@ -12,6 +12,8 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 // Names are names as they were spelled, the first spelling of each. They hold none
@@ -39,7 +41,7 @@ func (n *Names) NoteText(name, canonical string) {
 }
 
 func (n *Names) add(name string) {
-	if !Fixed(name) && !slices.ContainsFunc(*n, func(have string) bool { return strings.EqualFold(have, name) }) {
+	if !Fixed(name) && !slices.ContainsFunc(*n, func(have string) bool { return httpsyntax.EqualFold(have, name) }) {
 		*n = append(*n, name)
 	}
 }
@@ -87,15 +89,15 @@ var rfc6455 = [...][2]string{
 // Fixed says that a name has one spelling, however it was sent.
 func Fixed(name string) bool {
 	const handshake = "Sec-Websocket-"
-	if len(name) > len(handshake) && strings.EqualFold(name[:len(handshake)], handshake) {
+	if len(name) > len(handshake) && httpsyntax.EqualFold(name[:len(handshake)], handshake) {
 		for _, names := range rfc6455 {
-			if strings.EqualFold(name, names[0]) {
+			if httpsyntax.EqualFold(name, names[0]) {
 				return true
 			}
 		}
 		return false
 	}
-	return slices.ContainsFunc(fixed, func(f string) bool { return strings.EqualFold(f, name) })
+	return slices.ContainsFunc(fixed, func(f string) bool { return httpsyntax.EqualFold(f, name) })
 }
 
 // Respell gives one canonical name in h the spelling of name. It does nothing

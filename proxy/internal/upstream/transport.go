@@ -9,11 +9,11 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 )
 
@@ -107,7 +107,7 @@ func WithAnswerNames(ctx context.Context, names *spelling.Names) context.Context
 // wants it. On a connection to be kept http.Transport would fetch the body even
 // after a refusal, only to get rid of it; on one that closes it does not.
 func expectsContinue(r *http.Request) bool {
-	return strings.EqualFold(r.Header.Get("Expect"), "100-continue")
+	return httpsyntax.EqualFold(r.Header.Get("Expect"), "100-continue")
 }
 
 // retire closes idle connections, and those in use once they fall idle.

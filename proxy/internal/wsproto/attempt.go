@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 const websocket = "websocket"
@@ -22,7 +24,7 @@ type Attempts struct {
 func NewAttempts(mode string, protocols []string) Attempts {
 	a := Attempts{mode: mode}
 	for _, p := range protocols {
-		a.protocols = append(a.protocols, Lower(p))
+		a.protocols = append(a.protocols, httpsyntax.Lower(p))
 	}
 	return a
 }
@@ -41,7 +43,7 @@ func (a *Attempts) Protocol(r *http.Request) string {
 		return ""
 	}
 	for token := range Tokens(r.Header, "Upgrade") {
-		if a.allows(Lower(token)) {
+		if a.allows(httpsyntax.Lower(token)) {
 			return token
 		}
 	}
@@ -52,23 +54,11 @@ func (a *Attempts) Protocol(r *http.Request) string {
 func (a *Attempts) allows(token string) bool {
 	switch a.mode {
 	case "any":
-		return !neverTunnelled(token)
+		return !httpsyntax.NeverTunnelled(token)
 	case "list":
 		return slices.Contains(a.protocols, token)
 	}
 	return token == websocket
-}
-
-// neverTunnelled: what would replace HTTP by HTTP is never allowed, whatever
-// version it names: a proxy that lets h2c or TLS through no longer sees the
-// requests inside. Package match has the same rule for what counts as an upgrade.
-func neverTunnelled(token string) bool {
-	name, _, _ := strings.Cut(token, "/")
-	switch name {
-	case "h2c", "h2", "tls", "http":
-		return true
-	}
-	return false
 }
 
 // Offered is what a request without an attempt is told to upgrade to.
@@ -87,7 +77,7 @@ func UpgradeTokens(h http.Header) []string {
 	}
 	tokens := ListTokens(h, "Upgrade")
 	for i, token := range tokens {
-		tokens[i] = Lower(token)
+		tokens[i] = httpsyntax.Lower(token)
 	}
 	return tokens
 }

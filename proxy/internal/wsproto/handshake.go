@@ -9,6 +9,8 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 // Version is the only value of Sec-WebSocket-Version there is (RFC 6455
@@ -39,7 +41,7 @@ func badRequest(text string) *Refusal {
 // token in Upgrade (RFC 9110 section 7.8). Which tokens a route allows is not
 // asked here.
 func AsksUpgrade(r *http.Request) bool {
-	if r.ProtoMajor != 1 || r.ProtoMinor < 1 || !HasToken(r.Header, "Connection", "upgrade") {
+	if r.ProtoMajor != 1 || r.ProtoMinor < 1 || !httpsyntax.HasToken(r.Header["Connection"], "upgrade") {
 		return false
 	}
 	for range Tokens(r.Header, "Upgrade") {

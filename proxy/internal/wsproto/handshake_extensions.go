@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 // Extension is one element of Sec-WebSocket-Extensions.
@@ -60,7 +62,7 @@ func extensionNames(h http.Header) []string {
 			var element string
 			element, line, more, _ = cutUnquoted(line, ',')
 			name, _, _ := strings.Cut(element, ";")
-			if name = trimOWS(name); name != "" {
+			if name = httpsyntax.TrimOWS(name); name != "" {
 				names = append(names, name)
 			}
 		}
@@ -77,7 +79,7 @@ func parseExtensions(h http.Header) ([]Extension, error) {
 			var element string
 			var closed bool
 			element, line, more, closed = cutUnquoted(line, ',')
-			switch element = trimOWS(element); {
+			switch element = httpsyntax.TrimOWS(element); {
 			case !closed:
 				return nil, errQuote
 			case element == "":
@@ -93,22 +95,22 @@ func parseExtensions(h http.Header) ([]Extension, error) {
 
 func parseExtension(element string) Extension {
 	name, rest, more, _ := cutUnquoted(element, ';')
-	ext := Extension{Name: trimOWS(name)}
+	ext := Extension{Name: httpsyntax.TrimOWS(name)}
 	for more {
 		var param string
 		param, rest, more, _ = cutUnquoted(rest, ';')
-		ext.Params = append(ext.Params, parseParam(trimOWS(param)))
+		ext.Params = append(ext.Params, parseParam(httpsyntax.TrimOWS(param)))
 	}
 	return ext
 }
 
 func parseParam(text string) Param {
 	name, value, _ := strings.Cut(text, "=")
-	name, value = trimOWS(name), trimOWS(value)
+	name, value = httpsyntax.TrimOWS(name), httpsyntax.TrimOWS(value)
 	if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
 		value = value[1 : len(value)-1]
 	}
-	if !isToken(name) || !isToken(value) {
+	if !httpsyntax.IsToken(name) || !httpsyntax.IsToken(value) {
 		return Param{Name: text}
 	}
 	return Param{Name: name, Value: value}

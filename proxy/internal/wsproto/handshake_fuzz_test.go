@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 // headerLines makes a header of raw lines, as a fuzzer writes them.
@@ -13,7 +15,7 @@ func headerLines(s string) http.Header {
 	h := http.Header{}
 	for line := range strings.Lines(s) {
 		if name, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), ":"); ok {
-			h.Add(name, trimOWS(value))
+			h.Add(name, httpsyntax.TrimOWS(value))
 		}
 	}
 	return h

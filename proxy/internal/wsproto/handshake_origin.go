@@ -7,9 +7,9 @@ package wsproto
 import (
 	"fmt"
 	"net/http"
-	"net/netip"
-	"strconv"
 	"strings"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 // OriginRules say which origins pass. The zero value is the default, same-host.
@@ -104,10 +104,10 @@ func CheckOrigin(h http.Header, host string, rules OriginRules) *Refusal {
 		return nil
 	case len(lines) > 1:
 		return refuseOrigin("more than one Origin", "the request has more than one Origin: none can be trusted")
-	case lines[0] == nullOrigin && rules.null, equalFold(lines[0], fileOrigin) && rules.file:
+	case lines[0] == nullOrigin && rules.null, httpsyntax.EqualFold(lines[0], fileOrigin) && rules.file:
 		return nil
-	case lines[0] == nullOrigin, equalFold(lines[0], fileOrigin):
-		return refuseOrigin("origin not allowed", fmt.Sprintf("origin %q is not allowed: to let it in, with every file and sandboxed frame, write origins: [%q]", lines[0], Lower(lines[0])))
+	case lines[0] == nullOrigin, httpsyntax.EqualFold(lines[0], fileOrigin):
+		return refuseOrigin("origin not allowed", fmt.Sprintf("origin %q is not allowed: to let it in, with every file and sandboxed frame, write origins: [%q]", lines[0], httpsyntax.Lower(lines[0])))
 	}
 	o, ok := parseOrigin(lines[0])
 	if !ok {
@@ -132,7 +132,7 @@ func (r OriginRules) allow(o origin, host string) bool {
 }
 
 func sameHost(o origin, host string) bool {
-	name, _, ok := splitPort(Lower(strings.TrimSuffix(host, ":"))) // an empty port is the scheme's
+	name, _, ok := splitPort(httpsyntax.Lower(strings.TrimSuffix(host, ":"))) // an empty port is the scheme's
 	return ok && strings.TrimSuffix(name, ".") == strings.TrimSuffix(o.host, ".")
 }
 
@@ -147,11 +147,11 @@ func parseOrigin(s string) (origin, bool) {
 	if !ok || !isScheme(scheme) {
 		return origin{}, false
 	}
-	host, port, ok := splitPort(Lower(rest))
+	host, port, ok := splitPort(httpsyntax.Lower(rest))
 	if !ok {
 		return origin{}, false
 	}
-	scheme = Lower(scheme)
+	scheme = httpsyntax.Lower(scheme)
 	if port == "" {
 		port = defaultPort(scheme)
 	}
@@ -179,41 +179,16 @@ func defaultPort(scheme string) string {
 // splitPort cuts host[:port] and checks both parts; host is a name, an IPv4
 // address, or an IPv6 address in brackets.
 func splitPort(s string) (host, port string, ok bool) {
-	if strings.HasPrefix(s, "[") {
-		inside, rest, closed := strings.Cut(s[1:], "]")
-		addr, err := netip.ParseAddr(inside)
-		if !closed || err != nil || !addr.Is6() || addr.Zone() != "" {
-			return "", "", false
-		}
-		host, s = "["+addr.String()+"]", rest
-		if s == "" {
-			return host, "", true
-		}
-		port, ok = strings.CutPrefix(s, ":")
-		return host, port, ok && isPort(port)
+	host, port, found := httpsyntax.CutPort(s)
+	if addr, err := httpsyntax.ParseIPv6(host); err == nil {
+		host = "[" + addr.String() + "]"
 	}
-	host, port, ok = strings.Cut(s, ":")
-	return host, port, isHostName(host) && (!ok || isPort(port))
-}
-
-func isPort(s string) bool {
-	n, err := strconv.ParseUint(s, 10, 16)
-	return err == nil && n > 0 && s[0] != '+'
-}
-
-func isHostName(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if !('a' <= lower(c) && lower(c) <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.') {
-			return false
-		}
-	}
-	return s != "" && s[0] != '.' && !strings.Contains(s, "..")
+	return host, port, httpsyntax.CheckHost(host) == nil && (!found || httpsyntax.IsPort(port))
 }
 
 func isScheme(s string) bool {
 	for i := range len(s) {
-		c := lower(s[i])
+		c := httpsyntax.LowerByte(s[i])
 		if !('a' <= c && c <= 'z' || i > 0 && ('0' <= c && c <= '9' || c == '+' || c == '-' || c == '.')) {
 			return false
 		}

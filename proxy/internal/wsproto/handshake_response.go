@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
 // Offer is what the request asked for as it was sent to the backend. It must
@@ -101,9 +103,9 @@ func CheckUpgradeResponse(h http.Header, token string) error {
 	switch {
 	case len(upgrade) == 0:
 		return fmt.Errorf("no Upgrade in the 101, wanted %q", token)
-	case len(upgrade) > 1 || !equalFold(upgrade[0], token):
+	case len(upgrade) > 1 || !httpsyntax.EqualFold(upgrade[0], token):
 		return fmt.Errorf("the 101's Upgrade is %q, wanted %q", upgrade, token)
-	case !HasToken(h, "Connection", "upgrade"):
+	case !httpsyntax.HasToken(h["Connection"], "upgrade"):
 		return errors.New("no Connection: upgrade in the 101")
 	}
 	return nil
@@ -132,7 +134,7 @@ func agreedProtocol(h http.Header, o Offer) (string, error) {
 		case line == "":
 		case chosen != "":
 			return "", errors.New("more than one Sec-WebSocket-Protocol in the 101")
-		case !slices.Contains(o.Protocols, line) && !(o.Lenient.Subprotocol && isToken(line)):
+		case !slices.Contains(o.Protocols, line) && !(o.Lenient.Subprotocol && httpsyntax.IsToken(line)):
 			return "", fmt.Errorf("subprotocol %q in the 101 was not offered", line)
 		default:
 			chosen = line
