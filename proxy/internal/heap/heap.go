@@ -52,7 +52,7 @@ func Tend(ctx context.Context, events func() uint64) {
 
 // tightPercent is the GOGC while a large set of routes is loaded. Most of what that makes
 // stays until its end, so the usual head room would double the peak for nothing.
-const tightPercent = 25
+const tightPercent = 15
 
 // largeSet is how many bytes of routes files are a large set. A smaller one is loaded
 // faster with the usual head room, which is then a few MiB.

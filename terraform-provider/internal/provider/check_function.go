@@ -56,7 +56,12 @@ func (checkFunction) Run(ctx context.Context, req function.RunRequest, resp *fun
 		return
 	}
 	mistakes := []mistakeObject{}
-	for _, e := range routefile.Check(readAll(text, others)...) {
+	errs, err := checkTexts(ctx, text, others)
+	if err != nil {
+		resp.Error = function.NewFuncError(err.Error())
+		return
+	}
+	for _, e := range errs {
 		mistakes = append(mistakes, mistakeObject{
 			File: e.Pos.File, Line: int64(e.Pos.Line), Column: int64(e.Pos.Col), Key: e.Key, Text: e.Text, Message: e.Error(),
 		})
@@ -64,14 +69,20 @@ func (checkFunction) Run(ctx context.Context, req function.RunRequest, resp *fun
 	resp.Error = resp.Result.Set(ctx, mistakes)
 }
 
-// readAll parses the texts of one set, each under its argument's name. Check
-// returns their parse errors too.
-func readAll(text string, others []string) []*routefile.File {
-	first, _ := routefile.Parse("yaml", []byte(text))
+// checkTexts checks the texts of one set, each under its argument's name. The error is
+// ctx's cause.
+func checkTexts(ctx context.Context, text string, others []string) (routefile.Errors, error) {
+	first, _, err := routefile.ParseContext(ctx, "yaml", []byte(text))
+	if err != nil {
+		return nil, err
+	}
 	files := []*routefile.File{first}
 	for i, other := range others {
-		f, _ := routefile.Parse(fmt.Sprintf("others[%d]", i), []byte(other))
+		f, _, err := routefile.ParseContext(ctx, fmt.Sprintf("others[%d]", i), []byte(other))
+		if err != nil {
+			return nil, err
+		}
 		files = append(files, f)
 	}
-	return files
+	return routefile.CheckContext(ctx, files...)
 }

@@ -123,26 +123,33 @@ func (c *composer) tryEdit(d *document, batch []*changeRequest) (*document, []pr
 		return d, nil, false
 	}
 	candidate := newDocument(c.session.file, data, "")
-	if all := c.session.check(candidate.file); len(all) > 0 {
+	if all := c.session.check(c.ctx, candidate.file); len(all) > 0 {
 		return nil, all, true
 	}
 	return candidate, c.session.checkOnProxies(c.ctx, data), false
 }
 
 // check validates a file together with context_files.
-func (s *session) check(file *routefile.File) []problem {
-	files, all := s.readContextFiles()
-	return append(all, problemsOf(routefile.Check(append(files, file)...))...)
+func (s *session) check(ctx context.Context, file *routefile.File) []problem {
+	files, all := s.readContextFiles(ctx)
+	errs, err := routefile.CheckContext(ctx, append(files, file)...)
+	if err != nil {
+		return append(all, problem{text: err.Error()})
+	}
+	return append(all, problemsOf(errs)...)
 }
 
-func (s *session) readContextFiles() (files []*routefile.File, all []problem) {
+func (s *session) readContextFiles(ctx context.Context) (files []*routefile.File, all []problem) {
 	for _, path := range s.contextFiles {
 		data, err := regularfile.Read(path, routefile.MaxBytes)
 		if err != nil {
 			all = append(all, problem{pos: path, text: err.Error()})
 			continue
 		}
-		f, _ := routefile.Parse(path, data)
+		f, _, err := routefile.ParseContext(ctx, path, data)
+		if err != nil {
+			return files, append(all, problem{text: err.Error()})
+		}
 		files = append(files, f)
 	}
 	return files, all

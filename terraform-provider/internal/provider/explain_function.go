@@ -72,7 +72,12 @@ func (explainFunction) Run(ctx context.Context, req function.RunRequest, resp *f
 	}
 	f, failed := readYAML(0, text)
 	if failed == nil {
-		failed = problemsError(0, routefile.Check(f))
+		errs, err := routefile.CheckContext(ctx, f)
+		if err != nil {
+			resp.Error = function.NewFuncError(err.Error())
+			return
+		}
+		failed = problemsError(0, errs)
 	}
 	if failed != nil {
 		resp.Error = failed

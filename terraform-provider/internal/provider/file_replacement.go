@@ -57,7 +57,7 @@ func (r *fileReplacement) write(ctx context.Context, base *document) (*document,
 	}
 	s := r.session
 	written := newDocument(s.file, r.data, store.RevisionOf(r.data))
-	if all := s.check(written.file); len(all) > 0 {
+	if all := s.check(ctx, written.file); len(all) > 0 {
 		return nil, invalidFile(all)
 	}
 	if all := s.checkOnProxies(ctx, r.data); len(all) > 0 {

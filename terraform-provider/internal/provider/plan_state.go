@@ -89,7 +89,7 @@ func (ps *planState) conflicts(ctx context.Context, rec record, p *plannedRecord
 	if p.file == nil {
 		return diags
 	}
-	check, err := ps.checks.do(ctx, func(context.Context) (planCheck, error) { return ps.check(doc), nil })
+	check, err := ps.checks.do(ctx, func(ctx context.Context) (planCheck, error) { return ps.check(ctx, doc) })
 	if err != nil {
 		return diags // interrupted
 	}
@@ -110,11 +110,16 @@ type planCheck struct {
 }
 
 // check checks the file together with the plans so far.
-func (ps *planState) check(doc *document) planCheck {
-	files, all := ps.session.readContextFiles()
+// The error is ctx's cause.
+func (ps *planState) check(ctx context.Context, doc *document) (planCheck, error) {
+	files, all := ps.session.readContextFiles(ctx)
 	base, plans, planned := ps.overlay(doc)
 	files = append(files, base)
-	return planCheck{append(all, problemsOf(routefile.Check(append(files, plans...)...))...), planned}
+	errs, err := routefile.CheckContext(ctx, append(files, plans...)...)
+	if err != nil {
+		return planCheck{}, err
+	}
+	return planCheck{append(all, problemsOf(errs)...), planned}, nil
 }
 
 // overlay returns the file without the planned and removed records, each plan as a

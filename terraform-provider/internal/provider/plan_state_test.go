@@ -53,7 +53,7 @@ func TestLaterPlanIsNoConflict(t *testing.T) {
 		return rec
 	}
 	first := claim("r0", "/1")
-	check := s.plan.check(doc)
+	check, _ := s.plan.check(t.Context(), doc)
 	claim("r1", "/2")
 	if len(check.problems) != 1 {
 		t.Fatalf("problems %v, want the conflict with r1 in the file", check.problems)
@@ -62,7 +62,7 @@ func TestLaterPlanIsNoConflict(t *testing.T) {
 		t.Errorf("got the error %s: %s, want a warning", d.Summary(), d.Detail())
 	}
 	claim("r1", "/1")
-	check = s.plan.check(doc)
+	check, _ = s.plan.check(t.Context(), doc)
 	for _, c := range check.problems {
 		if d := check.diagnose(first, c); d.Severity() != diag.SeverityError {
 			t.Errorf("got the warning %s for two plans that conflict", d.Summary())

@@ -50,17 +50,17 @@ func (d *routesData) Read(ctx context.Context, req datasource.ReadRequest, resp 
 		resp.Diagnostics.Append(readFailed(d.session.file, err))
 		return
 	}
-	resp.State.Raw = toValue(req.Config.Raw.Type(), d.session.plainFile(doc))
+	resp.State.Raw = toValue(req.Config.Raw.Type(), d.session.plainFile(ctx, doc))
 }
 
-func (s *session) plainFile(doc *document) routefile.Plain {
+func (s *session) plainFile(ctx context.Context, doc *document) routefile.Plain {
 	all := routefile.Plain{"exists": doc.revision != "", "content": "", "revision": doc.revision, "mistakes": []any{}, "names": []any{}}
 	if doc.revision == "" {
 		return all
 	}
 	maps.Copy(all, doc.file.Document())
 	all["content"] = string(doc.data)
-	for _, c := range s.check(doc.file) {
+	for _, c := range s.check(ctx, doc.file) {
 		all["mistakes"] = append(all["mistakes"].([]any), c.String())
 	}
 	for _, name := range slices.Sorted(maps.Keys(doc.file.Routes)) {

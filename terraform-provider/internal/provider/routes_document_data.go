@@ -70,7 +70,7 @@ func (routesDocument) Read(ctx context.Context, req datasource.ReadRequest, resp
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	yaml := judgeDocument(m.merged, own, texts["context_documents"], &resp.Diagnostics)
+	yaml := judgeDocument(ctx, m.merged, own, texts["context_documents"], &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -211,13 +211,17 @@ func recordsOf(p routefile.Plain) (all []documentEntry) {
 
 // judgeDocument encodes and checks the merged document. It reports each mistake at
 // the attribute of the block that it is in, if any.
-func judgeDocument(merged, own routefile.Plain, others []string, diags *diag.Diagnostics) []byte {
+func judgeDocument(ctx context.Context, merged, own routefile.Plain, others []string, diags *diag.Diagnostics) []byte {
 	yaml, err := routefile.EncodeDocument(merged)
 	if err != nil {
 		diags.Append(invalidDocument(path.Empty(), []problem{{text: err.Error()}}))
 		return nil
 	}
-	made, _ := routefile.Parse(renderedFileName, yaml)
+	made, _, err := routefile.ParseContext(ctx, renderedFileName, yaml)
+	if err != nil {
+		diags.Append(invalidDocument(path.Empty(), []problem{{text: err.Error()}}))
+		return nil
+	}
 	files := []*routefile.File{made}
 	for i, other := range others {
 		f, errs := routefile.Parse(documentName("context_documents", i), []byte(other))
@@ -227,7 +231,12 @@ func judgeDocument(merged, own routefile.Plain, others []string, diags *diag.Dia
 		}
 		files = append(files, f)
 	}
-	for _, c := range problemsOf(routefile.Check(files...)) {
+	errs, err := routefile.CheckContext(ctx, files...)
+	if err != nil {
+		diags.Append(invalidDocument(path.Empty(), []problem{{text: err.Error()}}))
+		return nil
+	}
+	for _, c := range problemsOf(errs) {
 		diags.Append(invalidDocument(attributeInDocument(own, c.key), []problem{withoutRenderedPosition(c)}))
 	}
 	return yaml

@@ -135,12 +135,21 @@ func plannedRevision(content types.String) types.String {
 // planContent checks the text together with context_files, and what it would replace.
 func (r *routesFileResource) planContent(ctx context.Context, content string, before *routesFileModel, diags *diag.Diagnostics) {
 	data := []byte(content)
-	f, _ := routefile.Parse(contentName, data)
-	beside, all := r.session.readContextFiles()
+	f, _, err := routefile.ParseContext(ctx, contentName, data)
+	if err != nil {
+		diags.Append(invalidDocument(path.Empty(), []problem{{text: err.Error()}}))
+		return
+	}
+	beside, all := r.session.readContextFiles(ctx)
 	if len(all) > 0 {
 		diags.Append(invalidDocument(path.Empty(), all))
 	}
-	if errs := routefile.Check(append(beside, f)...); len(errs) > 0 {
+	errs, err := routefile.CheckContext(ctx, append(beside, f)...)
+	if err != nil {
+		diags.Append(invalidDocument(path.Empty(), []problem{{text: err.Error()}}))
+		return
+	}
+	if len(errs) > 0 {
 		diags.Append(invalidContent(errs, data))
 		return
 	}
