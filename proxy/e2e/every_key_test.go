@@ -217,6 +217,17 @@ func TestEveryKeyIsShown(t *testing.T) {
 	}
 }
 
+// TestQuickIsThere: every scenario that is to run with -short exists.
+func TestQuickIsThere(t *testing.T) {
+	t.Parallel()
+	files, _ := scenarios(t)
+	for name := range strings.SplitSeq(strings.TrimSuffix(strings.TrimPrefix(quick, "^Test("), ")$"), "|") {
+		if files["Test"+name] == "" {
+			t.Errorf("there is no Test%s", name)
+		}
+	}
+}
+
 // doing are the keys that do something by themselves: those without keys below
 // them, and those that have another form.
 func doing(keys []routefile.Key) []string {

@@ -1,6 +1,7 @@
 package e2e
 
-// The binary under test: built once, by the first scenario that needs it.
+// The binary under test, built once by the first scenario that needs it, and which
+// scenarios test it.
 
 import (
 	"flag"
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 	if name := os.Getenv(backendVariable); name != "" {
 		os.Exit(runBackend(name))
 	}
-	runMoreAtOnce()
+	chooseTests()
 	// A binary under the race detector would sleep for a second at its end.
 	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
@@ -42,25 +43,33 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// runMoreAtOnce lets more scenarios run in parallel than there are processors, unless
-// -parallel says how many: they wait more than they work.
-func runMoreAtOnce() {
+// quick is what runs with -short: a scenario of each kind.
+const quick = "^Test(Prefix|RoundRobin|TermDrains|EditTouchesOnlyItsOwn|BadEditChangesNothing|HUPReadsAgain|" +
+	"Violations|SmuggledRequest|HTTP2Clients|SNI|TunnelLimits|Pings|StickyCookie|QueueFollowsEdits|RedialDrained|EveryKeyIsShown)$"
+
+// chooseTests sets what the command line leaves open. More scenarios run in parallel than
+// there are processors, as they wait more than they work.
+func chooseTests() {
 	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if given {
-		return
-	}
-	n := 4 * runtime.GOMAXPROCS(0)
+	given := map[string]bool{}
+	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	parallel := 4 * runtime.GOMAXPROCS(0)
 	if raceDetector {
-		n /= 2
+		parallel /= 2
 	}
-	if err := flag.Set("test.parallel", strconv.Itoa(n)); err != nil {
-		panic(err)
+	if !given["test.parallel"] {
+		flag.Set("test.parallel", strconv.Itoa(parallel))
+	}
+	if testing.Short() && !given["test.run"] {
+		flag.Set("test.run", quick)
 	}
 }
 
-// binary returns the path of the built tunnelform.
+// binaryVariable names a tunnelform to test instead of one that is built here, such as a
+// script that runs another architecture's under an emulator.
+const binaryVariable = "TUNNELFORM_BINARY"
+
+// binary returns the path of the tunnelform under test.
 func binary(t testing.TB) string {
 	t.Helper()
 	built, err := buildOnce()
@@ -71,6 +80,9 @@ func binary(t testing.TB) string {
 }
 
 var buildOnce = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv(binaryVariable); path != "" {
+		return filepath.Abs(path)
+	}
 	dir, err := os.MkdirTemp("", "tunnelform-e2e-")
 	if err != nil {
 		return "", err

@@ -21,9 +21,12 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 )
 
+// soakVariable says how long a soak takes, and makes other scenarios larger.
+const soakVariable = "TUNNELFORM_SOAK"
+
 func TestSoak(t *testing.T) {
 	length := 6 * time.Second
-	if long := os.Getenv("TUNNELFORM_SOAK"); long != "" {
+	if long := os.Getenv(soakVariable); long != "" {
 		var err error
 		if length, err = time.ParseDuration(long); err != nil {
 			t.Fatal(err)

@@ -36,11 +36,15 @@ type env struct {
 const atOnce = 16
 
 // Run runs the suite against engines that newEngine makes, one for each
-// scenario, over TCP, Unix sockets and TLS. It must be called from a test whose
+// scenario, over TCP, TLS, Unix sockets and connections that show no descriptor; with
+// -short over the first two. It must be called from a test whose
 // TestMain looks for leaked goroutines: an engine that is no longer used must
 // have none but those it documents.
 func Run(t *testing.T, newEngine func(t *testing.T) tunnel.Engine) {
 	all := networks(t)
+	if testing.Short() {
+		all = slices.DeleteFunc(all, func(n network) bool { return n.name == "unix" || n.name == "opaque" })
+	}
 	for _, n := range all {
 		t.Run(n.name, func(t *testing.T) {
 			for _, s := range slices.Concat(passing, ending, redialling, independent) {
