@@ -1,12 +1,14 @@
 # Thin aliases only: every line is a command that may as well be typed.
-.PHONY: build run test race lint generate image ci acceptance install-provider
+.PHONY: build run quick test soak race lint generate image ci acceptance install-provider
 
 # Take the toolchain that go.mod names when the installed one is older, also where the machine says local.
 export GOTOOLCHAIN := auto
 
 build:    ; CGO_ENABLED=0 go build -trimpath -o tunnelform .
 run:      ; go run . serve routes.example.yaml
+quick:    ; go test -short ./...
 test:     ; go test ./...
+soak:     ; TUNNELFORM_SOAK=$${TUNNELFORM_SOAK:-10m} go test -count=1 -timeout 2h -v -run '^Test(Soak|Spread|ThousandTunnelsThroughEdits|Trouble)$$' ./proxy/e2e
 race:     ; go test -race ./...
 lint:     ; gofmt -l . && go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 generate: ; go test ./proxy/routefile -update && terraform-provider/generate.sh
