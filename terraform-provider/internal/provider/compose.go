@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/rogpeppe/go-internal/diff"
 
@@ -159,12 +160,25 @@ func (s *session) readContextFiles(ctx context.Context) (files []*routefile.File
 // certificates, sockets and ports of their machines. A proxy that does not answer,
 // or does not serve a file of this name, is asked after the write only.
 func (s *session) checkOnProxies(ctx context.Context, data []byte) []problem {
-	ctx, cancel := context.WithTimeout(ctx, s.proxies.timeout)
+	ctx, cancel := context.WithTimeout(ctx, min(queryTimeout, s.proxies.timeout/2))
 	defer cancel()
-	for _, p := range s.proxies.proxies {
-		result, err := p.check(ctx, s.absolutePath(), data)
-		if err == nil && !result.OK {
-			return attributedTo(p.address, problemsFrom(result.Mistakes))
+	results := make([][]problem, len(s.proxies.proxies))
+	var wg sync.WaitGroup
+	for i, p := range s.proxies.proxies {
+		if p.silent.Load() != nil {
+			continue
+		}
+		wg.Go(func() {
+			result, err := p.check(ctx, s.absolutePath(), data)
+			if err == nil && !result.OK {
+				results[i] = attributedTo(p.address, problemsFrom(result.Mistakes))
+			}
+		})
+	}
+	wg.Wait()
+	for _, all := range results {
+		if len(all) > 0 {
+			return all
 		}
 	}
 	return nil

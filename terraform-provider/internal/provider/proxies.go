@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -62,6 +63,8 @@ func newProxySet(c configuration, diags *diag.Diagnostics) proxySet {
 type proxy struct {
 	address string
 	client  *http.Client
+
+	silent atomic.Pointer[error] // why it did not answer the last request; nil if it did
 }
 
 // newProxy takes "host:port" or "unix:/path".
@@ -114,8 +117,11 @@ func (p *proxy) ask(ctx context.Context, method, target string, body []byte, ans
 	}
 	resp, err := p.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("admin %q: %w", p.address, err)
+		err = fmt.Errorf("admin %q: %w", p.address, err)
+		p.silent.Store(&err)
+		return err
 	}
+	p.silent.Store(nil)
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	switch {
@@ -194,7 +200,9 @@ func (set proxySet) await(ctx context.Context, revision string, current func(con
 	ctx, cancel := context.WithTimeout(ctx, set.timeout)
 	defer cancel()
 	verdicts := make(chan waitResult, len(set.proxies))
+	waiting := map[*proxy]bool{}
 	for _, p := range set.proxies {
+		waiting[p] = true
 		go p.waitForRevision(ctx, revision, current, verdicts)
 	}
 	end := &notServedError{require: set.require, timeout: set.timeout}
@@ -209,14 +217,29 @@ func (set proxySet) await(ctx context.Context, revision string, current func(con
 			end.reasons = append(end.reasons, v.err.Error())
 			end.cause = context.Cause(ctx)
 		}
-		if end.served == set.require {
-			time.AfterFunc(rejectionGrace, cancel)
+		delete(waiting, v.proxy)
+		if end.served >= set.require && len(waiting) > 0 {
+			if allSilent(waiting) {
+				cancel()
+			} else if end.served == set.require {
+				time.AfterFunc(rejectionGrace, cancel)
+			}
 		}
 	}
 	if end.served < set.require {
 		return end
 	}
 	return nil
+}
+
+// allSilent reports whether none of the proxies answers. They need no time to reject.
+func allSilent(proxies map[*proxy]bool) bool {
+	for p := range proxies {
+		if p.silent.Load() == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // pollTimeout bounds one status request; then the next one is made.
@@ -269,7 +292,8 @@ func (p *proxy) records(ctx context.Context) (statusapi.Records, error) {
 	return records, err
 }
 
-// queryTimeout bounds requests that do not wait for a revision.
+// queryTimeout bounds requests that do not wait for a revision. A proxy that did not
+// answer is not sent another in this run: each would take this long.
 const queryTimeout = 5 * time.Second
 
 // servedRecords has the fingerprints of the records that each proxy serves.
@@ -285,6 +309,12 @@ func (set proxySet) queryRecords(ctx context.Context) (servedRecords, error) {
 	var all servedRecords
 	var wg sync.WaitGroup
 	for _, p := range set.proxies {
+		if silent := p.silent.Load(); silent != nil {
+			mu.Lock()
+			all.errs = append(all.errs, *silent)
+			mu.Unlock()
+			continue
+		}
 		wg.Go(func() {
 			records, err := p.records(ctx)
 			mu.Lock()
@@ -298,6 +328,20 @@ func (set proxySet) queryRecords(ctx context.Context) (servedRecords, error) {
 	}
 	wg.Wait()
 	return all, nil
+}
+
+// probeProxies warns, once a run, of proxies that do not answer: an apply would wait for
+// them.
+func (s *session) probeProxies(ctx context.Context, diags *diag.Diagnostics) {
+	if len(s.proxies.proxies) == 0 || s.proxiesUnknown {
+		return
+	}
+	s.probe.Do(func() {
+		all, err := s.recordQueries.do(ctx, s.proxies.queryRecords)
+		if err == nil && len(all.errs) > 0 {
+			s.warnUnreachable.Do(func() { diags.Append(unreachableProxies(all.errs)) })
+		}
+	})
 }
 
 func byRecord(records statusapi.Records) map[recordID]string {

@@ -127,6 +127,7 @@ func (r *recordResource) planDelete(ctx context.Context, before record, planned 
 }
 
 func (r *recordResource) planRecord(ctx context.Context, rec record, priorName string, unchanged bool, diags *diag.Diagnostics) {
+	r.session.probeProxies(ctx, diags)
 	p := &plannedRecord{priorName: priorName}
 	file, all := rec.checkStandalone()
 	if diags.Append(invalidRecord(rec.id, rec.keys, all)...); len(all) > 0 {

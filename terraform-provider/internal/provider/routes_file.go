@@ -99,6 +99,7 @@ func (r *routesFileResource) ModifyPlan(ctx context.Context, req resource.Modify
 	if !r.session.usable(&resp.Diagnostics) {
 		return
 	}
+	r.session.probeProxies(ctx, &resp.Diagnostics)
 	if !r.session.plan.claimWholeFile() {
 		resp.Diagnostics.Append(conflictingResources())
 		return

@@ -98,6 +98,7 @@ type session struct {
 	writer          *writer
 	plan            *planState
 	recordQueries   coalescer[servedRecords]
+	probe           sync.Once
 	warnUnreachable sync.Once // a proxy that does not answer is reported once a run
 }
 

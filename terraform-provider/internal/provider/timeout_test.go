@@ -83,6 +83,25 @@ func TestAccTimeouts(t *testing.T) {
 	w.must("destroy", "-auto-approve")
 }
 
+// A plan that only creates warns of a proxy that does not answer, and its apply waits
+// for one timeout.
+func TestAccDeadProxies(t *testing.T) {
+	acceptance(t)
+	file := filepath.Join(t.TempDir(), "routes.yaml")
+	writeFile(t, file, noRoutes)
+	w := newWorkspace(t, providerBlock(file, fmt.Sprintf("admin = [%q, %q]", deadAddress(t), deadAddress(t)), `wait = { timeout = "2s" }`)+manyRoutes("r", "", 40))
+	if out := w.must("plan"); strings.Count(out, "A proxy does not answer") != 1 {
+		t.Errorf("want one warning of the proxies, got\n%s", out)
+	}
+	out := w.fails("so this one was not written", "apply", "-auto-approve")
+	if served, left := strings.Count(out, "Error: Not served in time"), strings.Count(out, "Error: Not written"); served+left != 40 || served > 10 {
+		t.Errorf("%d routes were not served in time and %d not written, want 40 together, and one group of at most 10 written", served, left)
+	}
+	if got := readFile(t, file); got != noRoutes {
+		t.Errorf("the file holds\n%s", got)
+	}
+}
+
 // The state of another release of the provider is read: missing attributes are filled
 // in, unknown ones are dropped, and the plan is empty.
 func TestAccStateOfAnotherRelease(t *testing.T) {

@@ -77,7 +77,8 @@ type writer struct {
 	queue   []*changeRequest // guarded by mu
 	running bool             // guarded by mu
 
-	last *document // as last written; used by the goroutine only
+	last    *document       // as last written; used by the goroutine only
+	overdue *notServedError // why nothing more is written in this run; used by the goroutine only
 }
 
 const (
@@ -149,6 +150,10 @@ func finishAll(batch []*changeRequest, err error) {
 // commit writes a batch and waits until it is served. It finishes all requests but
 // those that it returns, which are to be retried.
 func (w *writer) commit(batch []*changeRequest) (left []*changeRequest) {
+	if w.overdue != nil {
+		finishAll(batch, notWritten(w.overdue))
+		return nil
+	}
 	ctx, cancel := batchContext(batch)
 	defer cancel()
 	for {
@@ -257,6 +262,7 @@ func (w *writer) confirm(ctx context.Context, base, written *document, batch []*
 		w.rollBack(base, written, batch)
 		return finishRejected(rejection, batch)
 	case errors.As(err, &overdue):
+		w.overdue = overdue // the rest of the run would wait as long, one group after the other
 		w.rollBack(base, written, createdBy(batch))
 		for _, r := range batch {
 			r.finish(changeNotServed(r.change, overdue))
@@ -382,6 +388,14 @@ func rejected(address string, all []problem) *writeError {
 		summary:  "Rejected by a running proxy",
 		detail:   fmt.Sprintf("the proxy at %q rejects the routes file with this change; the file is as it was before", address),
 		problems: all,
+	}
+}
+
+// notWritten refuses a change after another of the run was not served in time.
+func notWritten(overdue *notServedError) *writeError {
+	return &writeError{
+		summary: "Not written",
+		detail:  "another change of this run was not served in time, so this one was not written:\n" + overdue.Error(),
 	}
 }
 

@@ -324,3 +324,45 @@ type failingStore struct {
 }
 
 func (s failingStore) Write(context.Context, []byte, string) (string, error) { return "", s.err }
+
+// After a timeout nothing more is written in the run: one timeout is waited for, not
+// one for each group.
+func TestOneTimeoutForARun(t *testing.T) {
+	p := newFakeProxy(t)
+	p.outcome = pending
+	s := newTestSession(t, noRoutes, withAdmin(p.address, deadAddress(t)), withWait("100ms", "all"))
+	writes := counting(s)
+	if err := s.writer.apply(t.Context(), creation("first", "/first")); !strings.Contains(errorText(err), "Not served in time") {
+		t.Fatalf("error %v, want that the first is not served", err)
+	}
+	before := writes.writes
+	p.answers(nil)
+	for i := range 40 {
+		if err := s.writer.apply(t.Context(), creation(fmt.Sprintf("r%d", i), fmt.Sprintf("/%d", i))); !strings.Contains(errorText(err), "so this one was not written") {
+			t.Fatalf("error %v, want that nothing was written", err)
+		}
+	}
+	if got := readFile(t, s.file); writes.writes != before || got != noRoutes {
+		t.Errorf("%d writes after the timeout, want none; the file holds\n%s", writes.writes-before, got)
+	}
+}
+
+// A proxy that does not answer costs no time where others are enough.
+func TestSilentProxyIsNotWaitedFor(t *testing.T) {
+	p := newFakeProxy(t)
+	s := newTestSession(t, noRoutes, withAdmin(p.address, deadAddress(t)), withWait("1h", "any"))
+	if _, err := s.proxies.queryRecords(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	waiting := map[*proxy]bool{s.proxies.proxies[1]: true}
+	if !allSilent(waiting) {
+		t.Error("a proxy without a listener counts as one that answers")
+	}
+	waiting[s.proxies.proxies[0]] = true
+	if allSilent(waiting) {
+		t.Error("a proxy that answers counts as silent")
+	}
+	if err := s.writer.apply(t.Context(), creation("a", "/a")); err != nil {
+		t.Error(err)
+	}
+}
