@@ -214,7 +214,7 @@ func changedOutside(d *document, c change) *writeError {
 
 func recordDiff(id recordID, before, now routefile.Plain) string {
 	printed := func(p routefile.Plain) []byte {
-		text, _ := id.section.Print(id.name, id.section.FromPlain(p)) // it was parsed from such a text
+		text, _ := id.section.Print(id.name, id.section.FromPlain(withoutSecrets(p))) // it was parsed from such a text
 		return text
 	}
 	return string(diff.Diff("in the state", printed(before), "in the file now", printed(now)))

@@ -33,9 +33,9 @@ func (c problem) String() string {
 func problemsOf(errs routefile.Errors) []problem {
 	all := make([]problem, 0, len(errs))
 	for _, e := range errs {
-		c := problem{pos: e.Pos.String(), key: e.Key, record: e.Record, other: e.Other, text: e.Text}
+		c := problem{pos: e.Pos.String(), key: e.Key, record: e.Record, other: e.Other, text: withoutSecretsIn(e.Key, e.Text)}
 		if e.Record != "" {
-			c.text = e.Record + ": " + e.Text
+			c.text = e.Record + ": " + c.text
 		}
 		all = append(all, c)
 	}
@@ -47,7 +47,7 @@ func problemsFrom(mistakes []statusapi.Mistake) []problem {
 	for _, m := range mistakes {
 		place := m
 		place.Text = ""
-		all = append(all, problem{pos: strings.TrimSuffix(place.String(), ": "), key: m.Key, text: m.Text})
+		all = append(all, problem{pos: strings.TrimSuffix(place.String(), ": "), key: m.Key, text: withoutSecretsIn(m.Key, m.Text)})
 	}
 	return all
 }

@@ -64,8 +64,14 @@ const contentName = "content"
 // invalidContent prints mistakes with their source lines.
 func invalidContent(errs routefile.Errors, data []byte) diag.Diagnostic {
 	const most = 20
+	shown := make(routefile.Errors, min(most, len(errs)))
+	for i := range shown {
+		e := *errs[i]
+		e.Text = withoutSecretsIn(e.Key, e.Text)
+		shown[i] = &e
+	}
 	var b strings.Builder
-	_ = errs[:min(most, len(errs))].Print(&b, map[string][]byte{contentName: data}) // a builder takes everything
+	_ = shown.Print(&b, map[string][]byte{contentName: showable(data, shown)}) // a builder takes everything
 	if len(errs) > most {
 		fmt.Fprintf(&b, "and %d more\n", len(errs)-most)
 	}
@@ -83,12 +89,27 @@ func invalidChoice(at path.Path, value string, want ...string) diag.Diagnostic {
 	return errorAt(at, "Invalid value", fmt.Sprintf("%q: want %s", value, alternatives(want)))
 }
 
+// fileDiff compares what two texts mean. It shows no comments, which may hold secrets as
+// well.
 func fileDiff(d *document, data []byte) string {
 	const most = 8 << 10
-	text := string(diff.Diff("in the file now", d.data, "planned", data))
+	planned := newDocument(d.file.Path, data, "")
+	if len(d.unlocatedProblems())+len(planned.unlocatedProblems()) > 0 {
+		return "(one of the texts has mistakes: no difference can be shown)"
+	}
+	before, after := canonicalText(d), canonicalText(planned)
+	text := string(diff.Diff("in the file now", before, "planned", after))
+	if text == "" {
+		return "(only comments and layout)"
+	}
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "\n(and more)"
 	}
+	return text
+}
+
+func canonicalText(d *document) []byte {
+	text, _ := routefile.EncodeDocument(withoutSecrets(d.file.Document())) // it was parsed from such a text
 	return text
 }
 
