@@ -74,12 +74,18 @@ type clash struct {
 func (j *judgement) unreachables(rules []*rule) (found []clash) {
 	t := newTree(rules)
 	t.indexCovers()
-	j.left = SetSteps
+	j.left = HiddenSteps
 	for _, r := range rules {
-		if j.cancelled() || j.over() {
-			return found // beyond the bound a rule that is hidden is not found: it does no harm
+		if j.cancelled() {
+			return found
 		}
-		if hider := t.hiderOf(r, j); hider != nil {
+		hider := t.hiderOf(r, j)
+		if j.over() {
+			text := fmt.Sprintf("it cannot be decided whether another route takes all of its requests: to look for such routes takes more than %d steps, "+
+				"most of them for routes that match the same paths and have a higher priority; want fewer of them", HiddenSteps)
+			return append(found, clash{r.index, Problem{Kind: Ambiguous, Rule: r.name, Text: text}})
+		}
+		if hider != nil {
 			text := fmt.Sprintf("no request reaches it: route %q takes every one first, because %s; want a narrower %[1]q, or a priority above %[3]d here",
 				hider.name, reasonOfOrder(hider, r), hider.priority)
 			found = append(found, clash{r.index, Problem{Kind: Unreachable, Rule: r.name, Other: hider.name, Text: text}})
@@ -90,7 +96,7 @@ func (j *judgement) unreachables(rules []*rule) (found []clash) {
 
 // hiderOf returns the rule of the highest precedence that hides r, or nil.
 func (t *Tree) hiderOf(r *rule, j *judgement) *rule {
-	s := search{hidden: r, path: r.path.sample(), bound: r.rank, left: &j.left}
+	s := search{hidden: r, path: r.path.sample(), bound: r.rank, left: &j.left, tree: t}
 	s.visit(t, r.host.sample())
 	return s.best
 }

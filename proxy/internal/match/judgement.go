@@ -15,9 +15,10 @@ const (
 	// PairSteps bounds the walk through the automata of two rules: some
 	// milliseconds at most, and far above what patterns written by people need.
 	PairSteps = 20_000
-	// SetSteps bounds all walks of a set together, and likewise the search for
-	// rules that hide others: about a second.
+	// SetSteps bounds all walks of a set together: about a second.
 	SetSteps = 20_000_000
+	// HiddenSteps bounds the search for rules that hide others: about two seconds.
+	HiddenSteps = 100_000_000
 
 	// lookSteps is the price of looking at a pair at all.
 	lookSteps = 4

@@ -29,6 +29,8 @@ type Tree struct {
 	hosts     map[string]*hostIndex // exact hosts
 	wildcards map[string]*hostIndex // by suffix, dot first
 	anyHost   *hostIndex
+
+	hiders map[**rule]*hiders // of a judgement, by the first place of a list
 }
 
 // Compile returns the tree of rules, or everything that is wrong with them one
@@ -207,8 +209,9 @@ type search struct {
 	path    string
 
 	best  *rule
-	bound int  // only rules of a lesser rank are of interest
-	left  *int // steps, where a hidden rule is looked for
+	bound int   // only rules of a lesser rank are of interest
+	left  *int  // steps, where a hidden rule is looked for
+	tree  *Tree // then
 }
 
 // visit enters the indexes of every host pattern that matches host.
@@ -232,6 +235,14 @@ func (s *search) visit(t *Tree, host string) {
 // try takes the first rule of a list that fits. The list is by rank, and the
 // path is known to match but for regexes.
 func (s *search) try(rules []*rule) {
+	if s.hidden != nil && len(rules) > fewHiders {
+		s.tree.hidersOf(rules).lists(s.hidden, s.tryEach)
+		return
+	}
+	s.tryEach(rules)
+}
+
+func (s *search) tryEach(rules []*rule) {
 	for _, r := range rules {
 		if r.rank >= s.bound || s.hidden != nil && (isPeer(r, s.hidden) || !s.pay(r)) {
 			return
