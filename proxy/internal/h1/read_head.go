@@ -100,6 +100,7 @@ func (c *Conn) accept(b []byte) error {
 	*scratch = h.Fields[:0]
 	clear(h.Fields)
 	c.heads++
+	c.send.reset()
 	c.blank, c.scan, c.chunks, c.left = 0, headScan{}, chunks{}, h.Length
 	c.begin(h, names)
 	return nil

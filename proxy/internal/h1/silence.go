@@ -79,6 +79,15 @@ func (w *SendWatch) TimedOut() bool {
 	return w.late
 }
 
+// reset forgets the answers before, at the head of the next request.
+func (w *SendWatch) reset() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.depth == 0 {
+		w.since = time.Time{}
+	}
+}
+
 // quiet says that an answer has begun, and that for a minute since then nothing was
 // written.
 func (w *SendWatch) quiet(since time.Time) bool {
