@@ -98,6 +98,13 @@ routes:
 	if got.status != 200 || got.body != "" || !strings.Contains(got.header.Get("Allow"), "OPTIONS") {
 		t.Errorf("OPTIONS with Max-Forwards 0: %d %v %q", got.status, got.header, got.body)
 	}
+	got = ask(t, client, request("OPTIONS * HTTP/1.1", "Host: a", "Max-Forwards: 0"))
+	if got.status != 200 || got.body != "" || !strings.Contains(got.header.Get("Allow"), "OPTIONS") {
+		t.Errorf("OPTIONS * with Max-Forwards 0: %d %v %q", got.status, got.header, got.body)
+	}
+	if got = ask(t, client, request("OPTIONS * HTTP/1.1", "Host: a")); got.status != 400 {
+		t.Errorf("OPTIONS * of no route: %d, wanted 400", got.status)
+	}
 	got = ask(t, client, request("TRACE /traced?x HTTP/1.1", "Host: a", "Max-Forwards: 0", "X-A: b", "Cookie: secret", "Authorization: Basic secret"))
 	if want := "TRACE /traced?x HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\nX-A: b\r\n\r\n"; got.status != 200 || got.body != want || got.header.Get("Content-Type") != "message/http" {
 		t.Errorf("TRACE with Max-Forwards 0: %d %v %q, wanted %q", got.status, got.header, got.body, want)

@@ -59,21 +59,33 @@ func (h *Handler) ServeHTTP(s *listen.Socket, w http.ResponseWriter, r *http.Req
 	}
 	defer x.finish()
 	x.answerWhileReading()
-	if rf := x.route(h.Current()); rf != nil {
+	switch rf := x.route(h.Current()); {
+	case rf == ownOptions:
+		x.answersMaxForwards()
+	case rf != nil:
 		x.refuse(rf)
-		return
+	default:
+		x.dispatch()
 	}
-	x.dispatch()
 }
 
 // LogRefused implements listen.Handler.
-func (h *Handler) LogRefused(c *listen.Config, conn net.Conn, status int, reason string) (id string) {
-	name := ""
-	if c != nil {
-		name = c.Name
-	}
-	id = newID()
+func (h *Handler) LogRefused(c *listen.Config, conn net.Conn, status int, reason string) string {
+	id, name := newID(), configName(c)
 	h.logLimiter.log(h.Log, slog.LevelInfo, logKind{"request refused", name}, slog.String("id", id), slog.String("listener", name),
 		slog.String("client", clientText(connAddr(conn).Addr())), slog.Int("status", status), slog.String("error", reason))
 	return id
+}
+
+// LogLost implements listen.Handler.
+func (h *Handler) LogLost(c *listen.Config, msg string, attrs ...slog.Attr) {
+	h.logLimiter.log(h.Log, slog.LevelWarn, logKind{msg, configName(c)}, attrs...)
+}
+
+// configName is "" once the address is no longer configured.
+func configName(c *listen.Config) string {
+	if c == nil {
+		return ""
+	}
+	return c.Name
 }

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -423,7 +424,7 @@ func (v *loopHandshake) handOver(read []byte, lost func(), goOn func(net.Conn, *
 	go func() {
 		conn, err := tunnel.Conn(fd)
 		if err != nil {
-			h.Log.Warn("connection lost", "client", clientText(v.peer.Addr()), "error", err)
+			h.LogLost(k.Config(), "connection lost", slog.String("client", clientText(v.peer.Addr())), slog.Any("error", err))
 			lost()
 			k.Pending.Remove(v)
 			k.Slot().Release()

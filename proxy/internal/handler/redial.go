@@ -164,8 +164,7 @@ func (d *redialer) search(ctx context.Context, limit *limits.Redials, from *upst
 		case ctx.Err() != nil || !mayBlame(err) && !mayDiffer(err):
 			return nil, err
 		}
-		d.h.Log.Warn("trying another backend", "id", d.record.id, "route", a.rt.Name,
-			"backend", a.backend.Key().String(), "error", err)
+		a.logAnotherBackend(d.record.id, err)
 		h.tried, h.last = append(h.tried, a.backend), err
 	}
 }

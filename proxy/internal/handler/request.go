@@ -168,6 +168,9 @@ func (x *requestCtx) route(t *routing.Table) *refusal {
 	if rf := x.checkHTTP2(); rf != nil {
 		return rf
 	}
+	if x.r.RequestURI == "*" && x.endsHere() {
+		return ownOptions
+	}
 	var err error
 	if x.path, err = match.NormalizePath(rawPath(x.r)); err != nil {
 		return refuse(http.StatusBadRequest, "bad path: "+err.Error(), err)

@@ -7,6 +7,7 @@ package handler
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"syscall"
 
@@ -82,7 +83,14 @@ func (x *requestCtx) nextBackend(err error) (*upstream.Backend, upstream.TLS, bo
 // another one answers, nothing else will.
 func (x *requestCtx) noteFailedBackend(err error) {
 	x.tried = append(x.tried, x.backend)
-	x.h.Log.Warn("trying another backend", "id", x.id, "route", x.rt.Name, "backend", x.backend.Key().String(), "error", err)
+	x.logAnotherBackend(x.id, err)
+}
+
+// logAnotherBackend logs that x.backend was tried in vain. A stranger can have that as
+// often as it likes.
+func (x *requestCtx) logAnotherBackend(id string, err error) {
+	x.h.logLimiter.log(x.h.Log, slog.LevelWarn, logKind{"trying another backend", x.listenerName()}, slog.String("id", id),
+		slog.String("route", x.rt.Name), slog.String("backend", x.backend.Key().String()), slog.Any("error", err))
 }
 
 // reportOutcome tells the backend's health of how a request went that had a connection.

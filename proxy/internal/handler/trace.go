@@ -29,11 +29,20 @@ func (x *requestCtx) checkTrace() *refusal {
 	return nil
 }
 
+// ownOptions is what route returns for OPTIONS *, which no route has, where the proxy is
+// to answer it.
+var ownOptions = &refusal{}
+
+// endsHere reports whether no proxy may pass the request on any more.
+func (x *requestCtx) endsHere() bool {
+	left, ok := forward.MaxForwards(x.r.Method, x.r.Header)
+	return ok && left == 0
+}
+
 // answersMaxForwards answers a request that no proxy may pass on any more, and is false for
 // any other.
 func (x *requestCtx) answersMaxForwards() bool {
-	left, ok := forward.MaxForwards(x.r.Method, x.r.Header)
-	if !ok || left > 0 {
+	if !x.endsHere() {
 		return false
 	}
 	if x.r.Method == http.MethodTrace {

@@ -4,6 +4,7 @@ package listen
 // net.Conn and no place in Go's poller.
 
 import (
+	"log/slog"
 	"net"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
@@ -56,7 +57,7 @@ func (s *Socket) usesLoop() bool {
 func (s *Socket) serveFD(fd int) {
 	conn, err := tunnel.Conn(fd)
 	if err != nil {
-		s.options.Log.Warn("accepted connection lost", "error", err)
+		s.options.Handler.LogLost(s.Config(), "accepted connection lost", slog.Any("error", err))
 		s.limiter.release()
 		return
 	}

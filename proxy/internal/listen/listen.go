@@ -67,6 +67,8 @@ type Handler interface {
 	// LogRefused logs a request that the gate refuses and returns the request's id. c is
 	// nil when the address is no longer configured.
 	LogRefused(c *Config, conn net.Conn, status int, reason string) (id string)
+	// LogLost logs a connection that was closed for want of a descriptor.
+	LogLost(c *Config, msg string, attrs ...slog.Attr)
 }
 
 // Deferred is a result that a handler keeps in the gate for ServeHTTP. Drop releases
