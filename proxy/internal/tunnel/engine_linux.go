@@ -152,15 +152,15 @@ func (t *loopTunnel) leave(last Counts) {
 
 // Close implements Tunnel.
 func (t *loopTunnel) Close(code uint16, reason string, why Reason) {
-	if !t.ended.Load() {
-		t.loop.Load().post(command{do: cmdClose, tunnel: t, code: code, text: reason, why: why})
-	}
+	t.report(evEnd, bothTold(why, code, reason))
 }
 
 // Cut implements Tunnel.
-func (t *loopTunnel) Cut(why Reason) {
+func (t *loopTunnel) Cut(why Reason) { t.report(evCut, verdict{why: why}) }
+
+func (t *loopTunnel) report(kind eventKind, v verdict) {
 	if !t.ended.Load() {
-		t.loop.Load().post(command{do: cmdCut, tunnel: t, why: why})
+		t.loop.Load().post(command{do: cmdReport, tunnel: t, kind: kind, verdict: v})
 	}
 }
 

@@ -11,21 +11,19 @@ import (
 )
 
 type command struct {
-	do     uint8
-	tunnel *loopTunnel
-	moving *moving // cmdAdopt
-	spec   *Spec   // cmdOpen
-	taken  *taken  // cmdOpen
-	code   uint16  // cmdClose
-	text   string  // cmdClose
-	why    Reason
-	run    func() // cmdRun
+	do      uint8
+	kind    eventKind // cmdReport: of the event
+	tunnel  *loopTunnel
+	moving  *moving // cmdAdopt
+	spec    *Spec   // cmdOpen
+	taken   *taken  // cmdOpen
+	verdict verdict // cmdReport
+	run     func()  // cmdRun
 }
 
 const (
 	cmdOpen uint8 = iota
-	cmdClose
-	cmdCut
+	cmdReport
 	cmdAdopt
 	cmdRun
 )
@@ -57,19 +55,11 @@ func (l *loop) obeyOne(c *command) {
 	on, t := c.tunnel.loop.Load(), c.tunnel.slot.Load()
 	switch {
 	case on == l && t != nil:
-		l.steer(t, c)
+		l.apply(t, event{kind: c.kind, verdict: c.verdict})
+		l.settle(t)
 	case !c.tunnel.ended.Load():
 		on.post(*c) // the tunnel has moved, or is on its way: then that comes first
 	}
-}
-
-func (l *loop) steer(t *slot, c *command) {
-	ev := event{kind: evEnd, verdict: bothTold(c.why, c.code, c.text)}
-	if c.do == cmdCut {
-		ev.kind = evCut
-	}
-	l.apply(t, ev)
-	l.settle(t)
 }
 
 // begin opens a tunnel. Bytes that were read before go first.

@@ -269,17 +269,20 @@ func (b *bench) sends(s *stream, frame []byte, beat time.Duration) (wait func())
 	return func() { <-ended }
 }
 
-// What the client sends behind its Close keeps nothing open.
+// What the client sends behind its Close keeps nothing open, be it Close again.
 func TestCloserDoesNotExtendItsClose(t *testing.T) {
-	for _, lifetime := range []time.Duration{0, 3 * time.Second} {
-		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t, Limits{CloseTimeout: 2 * time.Second, Lifetime: lifetime}, nil)
-			b.client.Write(wsproto.AppendClose(nil, 1000, "", someMask))
-			wait := b.sends(b.client, fromClientFrame(wsproto.OpPong, nil), 300*time.Millisecond)
-			b.finish(ReasonClosed)
-			b.at(3*time.Second, "gone") // 1s to go
-			wait()
-		})
+	bye := wsproto.AppendClose(nil, 1000, "", someMask)
+	for _, frame := range [][]byte{fromClientFrame(wsproto.OpPong, nil), bye} {
+		for _, lifetime := range []time.Duration{0, 3 * time.Second} {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, Limits{CloseTimeout: 2 * time.Second, Lifetime: lifetime}, nil)
+				b.client.Write(bye)
+				wait := b.sends(b.client, frame, 300*time.Millisecond)
+				b.finish(ReasonClosed)
+				b.at(3*time.Second, "gone") // 1s to go
+				wait()
+			})
+		}
 	}
 }
 
