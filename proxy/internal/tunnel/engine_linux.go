@@ -152,15 +152,15 @@ func (t *loopTunnel) leave(last Counts) {
 
 // Close implements Tunnel.
 func (t *loopTunnel) Close(code uint16, reason string, why Reason) {
-	t.report(evEnd, bothTold(why, code, reason))
+	t.report(evEnd, proxyEnds(why, code, reason))
 }
 
 // Cut implements Tunnel.
-func (t *loopTunnel) Cut(why Reason) { t.report(evCut, verdict{why: why}) }
+func (t *loopTunnel) Cut(why Reason) { t.report(evCut, ending{why: why}) }
 
-func (t *loopTunnel) report(kind eventKind, v verdict) {
+func (t *loopTunnel) report(kind eventKind, v ending) {
 	if !t.ended.Load() {
-		t.loop.Load().post(command{do: cmdReport, tunnel: t, kind: kind, verdict: v})
+		t.loop.Load().post(command{do: cmdReport, tunnel: t, kind: kind, ending: v})
 	}
 }
 

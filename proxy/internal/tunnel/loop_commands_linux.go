@@ -11,14 +11,14 @@ import (
 )
 
 type command struct {
-	do      uint8
-	kind    eventKind // cmdReport: of the event
-	tunnel  *loopTunnel
-	moving  *moving // cmdAdopt
-	spec    *Spec   // cmdOpen
-	taken   *taken  // cmdOpen
-	verdict verdict // cmdReport
-	run     func()  // cmdRun
+	do     uint8
+	kind   eventKind // cmdReport: of the event
+	tunnel *loopTunnel
+	moving *moving // cmdAdopt
+	spec   *Spec   // cmdOpen
+	taken  *taken  // cmdOpen
+	ending ending  // cmdReport
+	run    func()  // cmdRun
 }
 
 const (
@@ -55,7 +55,7 @@ func (l *loop) obeyOne(c *command) {
 	on, t := c.tunnel.loop.Load(), c.tunnel.slot.Load()
 	switch {
 	case on == l && t != nil:
-		l.apply(t, event{kind: c.kind, verdict: c.verdict})
+		l.apply(t, event{kind: c.kind, ending: c.ending})
 		l.settle(t)
 	case !c.tunnel.ended.Load():
 		on.post(*c) // the tunnel has moved, or is on its way: then that comes first
@@ -95,7 +95,7 @@ func (l *loop) enlist(t *slot, watched bool) bool {
 	l.open++
 	l.apply(t, event{kind: evTick})
 	if !l.register(t, watched) {
-		l.apply(t, event{kind: evCut, verdict: verdict{why: ReasonLost}})
+		l.apply(t, event{kind: evCut, ending: ending{why: ReasonLost}})
 		return false
 	}
 	return true

@@ -238,12 +238,12 @@ func (k *walk) special(n int, ev wsproto.Event) bool {
 	frame := k.p[k.end : k.end+n]
 	switch ev.Step {
 	case wsproto.StepPong:
-		if l.answersPing(t, d, frame) {
+		if l.limits.at(t.limits).pings(from(int(d.index))) > 0 && answersPing(frame, &d.token) {
 			k.flush()
 			k.begin += n
 		}
 	case wsproto.StepClose:
-		l.closed(t, d, frame)
+		l.apply(t, closeEvent(int(d.index), frame))
 		k.end, n = k.end+n, 0
 		k.flush()
 	case wsproto.StepTooBig:
@@ -272,22 +272,9 @@ func (k *walk) boundary() bool {
 	return true
 }
 
-// answersPing reports whether a pong answers a ping of ours.
-func (l *loop) answersPing(t *slot, d *loopDirection, frame []byte) bool {
-	var buf [125]byte
-	return l.limits.at(t.limits).pings(from(int(d.index))) > 0 && string(wsproto.ControlPayload(buf[:0], frame)) == string(d.token[:])
-}
-
-// closed reports a Close frame of src's, before it is passed on.
-func (l *loop) closed(t *slot, d *loopDirection, frame []byte) {
-	var buf [125]byte
-	code, text, _ := wsproto.ParseClosePayload(wsproto.ControlPayload(buf[:0], frame))
-	l.apply(t, event{kind: evClose, dir: int(d.index), code: code, text: text})
-}
-
 // refuse reports a frame that may not pass.
 func (l *loop) refuse(t *slot, d *loopDirection, why Reason, code uint16, text string) {
-	l.apply(t, event{kind: evRefuse, dir: int(d.index), verdict: bothTold(why, code, text)})
+	l.apply(t, event{kind: evRefuse, dir: int(d.index), ending: proxyEnds(why, code, text)})
 }
 
 // violation ends the tunnel, if it is strict, or else the direction's frame-awareness.
@@ -299,6 +286,6 @@ func (l *loop) violation(t *slot, d *loopDirection, ev wsproto.Event, rest []byt
 	case l.limits.at(t.limits).strict():
 		l.refuse(t, d, ReasonProtocol, wsproto.CloseProtocolError, ev.Fault.String())
 	case ev.Op == wsproto.OpClose:
-		l.closed(t, d, rest[:wsproto.ControlLen(rest)])
+		l.apply(t, closeEvent(int(d.index), rest[:wsproto.ControlLen(rest)]))
 	}
 }

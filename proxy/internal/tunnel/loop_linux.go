@@ -289,10 +289,8 @@ func (l *loop) serveReady() {
 
 // settle puts in what is pending in either direction, until nothing more can be.
 func (l *loop) settle(t *slot) {
-	for t.dirs[fromClient].pending|t.dirs[fromBackend].pending != 0 && t.phase != phaseCut {
-		if !l.inject(t, &t.io[fromClient]) && !l.inject(t, &t.io[fromBackend]) {
-			return
-		}
+	for t.dirs[fromClient].pending|t.dirs[fromBackend].pending != 0 &&
+		(l.inject(t, &t.io[fromClient]) || l.inject(t, &t.io[fromBackend])) {
 	}
 }
 

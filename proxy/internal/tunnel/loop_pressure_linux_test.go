@@ -279,7 +279,7 @@ func TestLoopStalledReaderIsBounded(t *testing.T) {
 	}
 }
 
-// stall is a way whose sender always has more, frame by frame, until it cannot.
+// stall is a direction whose sender always has more, frame by frame, until it cannot.
 type stall struct {
 	from, to *net.TCPConn
 	frame    []byte

@@ -82,11 +82,11 @@ func withDefaults(l Limits) Limits {
 
 // Close implements Tunnel.
 func (t *tunnel) Close(code uint16, reason string, why Reason) {
-	t.apply(event{kind: evEnd, verdict: bothTold(why, code, reason)})
+	t.apply(event{kind: evEnd, ending: proxyEnds(why, code, reason)})
 }
 
 // Cut implements Tunnel.
-func (t *tunnel) Cut(why Reason) { t.apply(event{kind: evCut, verdict: verdict{why: why}}) }
+func (t *tunnel) Cut(why Reason) { t.apply(event{kind: evCut, ending: ending{why: why}}) }
 
 // Counts implements Tunnel.
 func (t *tunnel) Counts() Counts {

@@ -185,7 +185,7 @@ func (d *portableDirection) walk(p []byte) {
 		case wsproto.StepMessage:
 			messages++
 		case wsproto.StepPong:
-			if d.answersPing(p[end : end+n]) {
+			if d.t.limits.pings(from(d.index)) > 0 && answersPing(p[end:end+n], &d.token) {
 				flush()
 				begin += n
 			}
@@ -194,7 +194,7 @@ func (d *portableDirection) walk(p []byte) {
 				flush()
 				return
 			}
-			d.closed(p[end : end+n])
+			d.t.apply(closeEvent(d.index, p[end:end+n]))
 			end, n = end+n, 0
 			flush()
 			d.handed()
@@ -247,22 +247,9 @@ func (d *portableDirection) counted(n int64) {
 	}
 }
 
-// answersPing reports whether a pong answers a ping of ours.
-func (d *portableDirection) answersPing(frame []byte) bool {
-	var buf [125]byte
-	return d.t.limits.pings(from(d.index)) > 0 && string(wsproto.ControlPayload(buf[:0], frame)) == string(d.token[:])
-}
-
-// closed reports a Close frame of src's, before it is passed on.
-func (d *portableDirection) closed(frame []byte) {
-	var buf [125]byte
-	code, text, _ := wsproto.ParseClosePayload(wsproto.ControlPayload(buf[:0], frame))
-	d.report(event{kind: evClose, code: code, text: text})
-}
-
 // refuse reports a frame that may not pass.
 func (d *portableDirection) refuse(why Reason, code uint16, text string) {
-	d.report(event{kind: evRefuse, verdict: bothTold(why, code, text)})
+	d.report(event{kind: evRefuse, ending: proxyEnds(why, code, text)})
 }
 
 // violation ends the tunnel, if it is strict, or else the direction's frame-awareness.
@@ -278,7 +265,7 @@ func (d *portableDirection) violation(ev wsproto.Event, rest []byte) int {
 		return 0
 	}
 	frame := rest[:wsproto.ControlLen(rest)]
-	d.closed(frame)
+	d.t.apply(closeEvent(d.index, frame))
 	d.write(frame, 0)
 	d.handed()
 	return len(frame)

@@ -91,8 +91,8 @@ func (b *bench) wants(s *stream, op wsproto.Opcode) []byte {
 	return payload
 }
 
-// bothTold reads a Close frame on each side.
-func (b *bench) bothTold() {
+// proxyEnds reads a Close frame on each side.
+func (b *bench) proxyEnds() {
 	b.t.Helper()
 	told := make(chan wsproto.Opcode)
 	go func() {
@@ -135,7 +135,7 @@ func TestIdleCountsFromTheLastBytes(t *testing.T) {
 			b.client.Write(fromClientFrame(wsproto.OpText, nil))
 			b.wants(b.backend, wsproto.OpText)
 		}
-		b.bothTold()
+		b.proxyEnds()
 		b.at(31*time.Second, "closed")
 		b.finish(ReasonIdle)
 		b.at(37*time.Second, "gone") // the replies' 5s, and 1s to go
@@ -170,7 +170,7 @@ func TestPingsWhenSilent(t *testing.T) {
 		b.wants(b.backend, wsproto.OpText)
 		b.wants(b.client, wsproto.OpPing)
 		b.at(108*time.Second, "pinged a third time")
-		b.bothTold()
+		b.proxyEnds()
 		b.at(118*time.Second, "found dead")
 		b.finish(ReasonPongTimeout)
 	})

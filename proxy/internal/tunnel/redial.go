@@ -23,8 +23,8 @@ import (
 type redialer struct {
 	dial    Redial
 	nth     int                // backends that have been replaced
-	leaving *verdict           // how the tunnel ends if the backend that it leaves cannot be replaced
-	again   *verdict           // to be leaving, for the backend that is being dialled
+	leaving *ending            // how the tunnel ends if the backend that it leaves cannot be replaced
+	again   *ending            // to be leaving, for the backend that is being dialled
 	cancel  context.CancelFunc // of the dial under way
 	back    chan struct{}      // closed when bytes need not wait any more; nil while they do not
 	noticed chan struct{}      // closed when the direction from the backend has found out that it has gone; nil while nothing waits for that
@@ -36,11 +36,11 @@ var _ Mover = (*tunnel)(nil)
 func (t *tunnel) Move(nth int, code uint16, reason string, why Reason) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	v := bothTold(why, code, reason)
+	v := proxyEnds(why, code, reason)
 	r := t.redialer
 	switch {
 	case r == nil || t.session.phase.ending():
-		t.applyLocked(event{kind: evEnd, verdict: v})
+		t.applyLocked(event{kind: evEnd, ending: v})
 	case nth > r.nth:
 		r.again = &v // that backend has just been found, and is not connected yet
 	case nth == r.nth && t.session.phase == phaseOpen && r.leaving == nil:
@@ -49,9 +49,9 @@ func (t *tunnel) Move(nth int, code uint16, reason string, why Reason) {
 }
 
 // leaveLocked begins to leave a backend that is there.
-func (t *tunnel) leaveLocked(v verdict) {
+func (t *tunnel) leaveLocked(v ending) {
 	t.redialer.leaving = &v // forgotten at once if it ends the tunnel
-	t.applyLocked(event{kind: evLeave, verdict: v})
+	t.applyLocked(event{kind: evLeave, ending: v})
 }
 
 // carryOutRedialLocked carries out what the session has decided of a redial.
@@ -72,7 +72,7 @@ func (t *tunnel) carryOutRedialLocked(do actions) {
 		t.spawnLocked(func() { closeNow(src) }) // the direction that comes from it redials
 	}
 	if do&actEndLeaving != 0 {
-		t.applyLocked(event{kind: evEnd, verdict: *leaving})
+		t.applyLocked(event{kind: evEnd, ending: *leaving})
 	}
 }
 
@@ -129,7 +129,6 @@ func (t *tunnel) partBackend() (ctx context.Context, why Reason, ok bool) {
 	defer t.mu.Unlock()
 	whole := in.delivered.atMessageBoundary() && out.delivered.atMessageBoundary()
 	if t.applyLocked(event{kind: evBackendGone, whole: whole}); t.session.phase != phaseRedialling {
-		t.endLeavingLocked()
 		return nil, "", false
 	}
 	r := t.redialer
@@ -179,19 +178,10 @@ func (t *tunnel) takeNext(next Next, err error) bool {
 		return false
 	case err != nil:
 		t.applyLocked(event{kind: evNoNext})
-		t.endLeavingLocked()
 		return false
 	}
 	t.connectLocked(next)
 	return true
-}
-
-// endLeavingLocked ends a tunnel that was to leave its backend and cannot. One that has
-// lost it ends as any other.
-func (t *tunnel) endLeavingLocked() {
-	if v := t.redialer.leaving; v != nil {
-		t.applyLocked(event{kind: evEnd, verdict: *v})
-	}
 }
 
 // connectLocked puts another backend in the place of the last one. Called with the write

@@ -1,6 +1,6 @@
 package tunnel_test
 
-// What a client sends when its backend's end has arrived and nobody has read so far.
+// What a client sends when its backend's end has arrived and is not read yet.
 
 import (
 	"bytes"
@@ -112,7 +112,7 @@ func TestHungUpAfterClose(t *testing.T) {
 	}
 }
 
-// TestHungUpAndEnded: a tunnel that is ended keeps nobody waiting.
+// TestHungUpAndEnded: a tunnel that is ended does not keep its writer waiting.
 func TestHungUpAndEnded(t *testing.T) {
 	u := newUnread(t, nil)
 	u.client.Write(numbered(1, 10))

@@ -175,8 +175,8 @@ func newSession(s *Spec, now time.Duration) session {
 	return n
 }
 
-// verdict is an end that the proxy decides on.
-type verdict struct {
+// ending is an end that the proxy decides on.
+type ending struct {
 	by      Party
 	why     Reason
 	code    [2]uint16 // in each direction; 0 is none
@@ -184,14 +184,14 @@ type verdict struct {
 	abandon Party // the peer whose answer is not waited for; ByProxy: none
 }
 
-// bothTold is an end by the proxy with the same Close frame each way.
-func bothTold(why Reason, code uint16, text string) verdict {
-	return verdict{why: why, code: [2]uint16{code, code}, text: text}
+// proxyEnds is an end with the same Close frame in both directions.
+func proxyEnds(why Reason, code uint16, text string) ending {
+	return ending{why: why, code: [2]uint16{code, code}, text: text}
 }
 
 // pongTimeout is the end for a peer that is not there.
-func pongTimeout(peer Party) verdict {
-	v := bothTold(ReasonPongTimeout, wsproto.CloseGoingAway, string(ReasonPongTimeout))
+func pongTimeout(peer Party) ending {
+	v := proxyEnds(ReasonPongTimeout, wsproto.CloseGoingAway, string(ReasonPongTimeout))
 	if peer == ByBackend {
 		v.code[fromBackend] = wsproto.CloseServiceRestart // as for a backend that is lost
 	}
@@ -203,19 +203,19 @@ type eventKind uint8
 
 const (
 	evTick        eventKind = iota // it is time, or may be
-	evEnd                          // verdict: a limit, or the proxy, ends the tunnel
-	evCut                          // verdict.why: now
+	evEnd                          // ending: a limit, or the proxy, ends the tunnel
+	evCut                          // ending.why: now
 	evClose                        // code, text: the source has sent Close, which is passed on next
 	evHanded                       // the destination has taken all that was written to it
 	evEOF                          // clean: nothing more comes from the source
 	evReset                        // clean: the source is shut both ways; else its connection has failed
 	evWriteFailed                  // the destination refused bytes
-	evRefuse                       // verdict: what the source sends next may not pass
+	evRefuse                       // ending: what the source sends next may not pass
 	evOpaque                       // the source has broken RFC 6455
 	evWritable                     // aligned, whole: nothing else is being written
 	evFINSent                      // the destination has been half-closed
 	// Of redialling tunnels only:
-	evLeave       // verdict: the backend is to be left
+	evLeave       // ending: the backend is to be left
 	evDetach      // the destination is a backend that refused bytes between two messages
 	evBackendGone // whole: both directions stand between messages, and the backend has ended
 	evNext        // whole: another backend is there; and bytes wait for it
@@ -235,7 +235,7 @@ type event struct {
 	whole   bool
 	code    uint16
 	text    string
-	verdict verdict
+	ending  ending
 }
 
 // actions are what an engine is to do, as bits. What is pending in a direction is
@@ -254,6 +254,19 @@ const (
 	actDrop                           // close the backend's connection, so that it ends
 	actEndLeaving                     // report evEnd: the backend could not be left
 )
+
+// closeEvent is a Close frame of a direction's source.
+func closeEvent(dir int, frame []byte) event {
+	var buf [125]byte
+	code, text, _ := wsproto.ParseClosePayload(wsproto.ControlPayload(buf[:0], frame))
+	return event{kind: evClose, dir: dir, code: code, text: text}
+}
+
+// answersPing reports whether a pong has the payload of the proxy's pings.
+func answersPing(frame []byte, token *[8]byte) bool {
+	var buf [125]byte
+	return string(wsproto.ControlPayload(buf[:0], frame)) == string(token[:])
+}
 
 // injection is what is to be put into a direction now.
 type injection uint8
@@ -299,9 +312,9 @@ func (s *session) apply(ev event, e env) result {
 	case evTick:
 		k.tick()
 	case evEnd:
-		k.end(ev.verdict)
+		k.end(ev.ending)
 	case evCut:
-		k.cause(ev.verdict.by, ev.verdict.why)
+		k.cause(ev.ending.by, ev.ending.why)
 		k.cut()
 	case evClose:
 		k.closed(ev.dir, ev.code, ev.text)
@@ -314,7 +327,7 @@ func (s *session) apply(ev event, e env) result {
 	case evWriteFailed:
 		k.writeFailed(ev.dir)
 	case evRefuse:
-		k.refuse(ev.dir, ev.verdict)
+		k.refuse(ev.dir, ev.ending)
 	case evOpaque:
 		d.opaque = true
 	case evWritable:
@@ -403,7 +416,7 @@ func (k *step) firstFrame(code uint16, text string) {
 
 // end starts to end an open tunnel with a Close frame each way, and reports whether
 // it did. On one that a peer is closing already it only bounds the time that may take.
-func (k *step) end(v verdict) bool {
+func (k *step) end(v ending) bool {
 	deadline := k.now + k.limits.CloseTimeout
 	if k.phase == phaseAnswering {
 		k.bound(deadline)
@@ -577,7 +590,7 @@ func (k *step) forsaken() Party {
 
 // refuse ends the tunnel before a frame that may not pass. (On one that is being
 // closed it only ends the direction: who has said Close has no more to say.)
-func (k *step) refuse(dir int, v verdict) {
+func (k *step) refuse(dir int, v ending) {
 	switch d := &k.dirs[dir]; d.write {
 	case writeOpen:
 		d.write = writeDiscarding
@@ -688,7 +701,7 @@ func (k *step) redial(ev event) {
 	switch ev.kind {
 	case evLeave:
 		if out.read == readEOF || out.write.discards() || out.opaque || in.opaque {
-			k.end(ev.verdict)
+			k.end(ev.ending)
 			return
 		}
 		k.leaving, k.leaveBy = true, k.now+k.limits.CloseTimeout
@@ -699,6 +712,7 @@ func (k *step) redial(ev event) {
 		k.giveUp(fromBackend)
 	case evBackendGone:
 		if k.phase != phaseOpen || !ev.whole || out.read == readEOF || out.write.discards() || in.write.discards() {
+			k.endLeaving()
 			return
 		}
 		k.phase, in.giveUpAt = phaseRedialling, 0
@@ -717,6 +731,15 @@ func (k *step) redial(ev event) {
 		k.look(k.now)
 	case evNoNext:
 		k.phase = phaseOpen
+		k.endLeaving()
+	}
+}
+
+// endLeaving ends a tunnel that was to leave its backend and cannot. One that has lost
+// it ends as any other.
+func (k *step) endLeaving() {
+	if k.leaving {
+		k.do |= actEndLeaving
 	}
 }
 

@@ -62,7 +62,7 @@ type named struct {
 	ok   func(m *model) bool // it can come in this state; nil: always
 }
 
-var drained = bothTold(ReasonDrain, 1012, "drained")
+var drained = proxyEnds(ReasonDrain, 1012, "drained")
 
 func isOpen(m *model) bool { return m.phase == phaseOpen }
 
@@ -82,7 +82,7 @@ func sessionEvents() (all []named) {
 		add(peer+" is reset", event{kind: evReset, dir: dir}, speaks)
 		add(peer+" is shut both ways", event{kind: evReset, dir: dir, clean: true}, speaks)
 		add(peer+" breaks the rules", event{kind: evOpaque, dir: dir}, frames)
-		add(peer+" goes over a limit", event{kind: evRefuse, dir: dir, verdict: bothTold(ReasonTooBig, 1009, "")}, frames)
+		add(peer+" goes over a limit", event{kind: evRefuse, dir: dir, ending: proxyEnds(ReasonTooBig, 1009, "")}, frames)
 		add(to+" has taken all", event{kind: evHanded, dir: dir}, func(m *model) bool { return m.dirs[dir].write.onItsWay() })
 		add(to+" refuses bytes", event{kind: evWriteFailed, dir: dir}, nil)
 		add(to+" writable, between frames", event{kind: evWritable, dir: dir, aligned: true, whole: true}, pends)
@@ -90,14 +90,14 @@ func sessionEvents() (all []named) {
 		add(to+" writable, in a frame", event{kind: evWritable, dir: dir}, pends)
 		add(to+" is half-closed", event{kind: evFINSent, dir: dir}, func(m *model) bool { return m.dirs[dir].pending&pendingFIN != 0 })
 	}
-	add("drain", event{kind: evEnd, verdict: drained}, nil)
-	add("client does not pong", event{kind: evEnd, verdict: pongTimeout(ByClient)}, isOpen)
-	add("backend does not pong", event{kind: evEnd, verdict: pongTimeout(ByBackend)}, isOpen)
-	add("cut", event{kind: evCut, verdict: drained}, nil)
+	add("drain", event{kind: evEnd, ending: drained}, nil)
+	add("client does not pong", event{kind: evEnd, ending: pongTimeout(ByClient)}, isOpen)
+	add("backend does not pong", event{kind: evEnd, ending: pongTimeout(ByBackend)}, isOpen)
+	add("cut", event{kind: evCut, ending: drained}, nil)
 	redials := func(m *model) bool { return m.redials && m.phase == phaseOpen }
 	dialled := func(m *model) bool { return m.phase == phaseRedialling }
 	gone := func(m *model) bool { return redials(m) && m.dirs[fromBackend].read < readEOF }
-	add("leave the backend", event{kind: evLeave, verdict: drained}, func(m *model) bool { return redials(m) && !m.leaving })
+	add("leave the backend", event{kind: evLeave, ending: drained}, func(m *model) bool { return redials(m) && !m.leaving })
 	add("backend refuses a message", event{kind: evDetach, dir: fromClient}, func(m *model) bool { return gone(m) && m.dirs[fromClient].write == writeOpen })
 	add("backend ends between messages", event{kind: evBackendGone, whole: true}, gone)
 	add("backend ends in a message", event{kind: evBackendGone}, gone)
@@ -334,6 +334,9 @@ func checkState(t *testing.T, m model) {
 		}
 		again := m
 		again, _ = again.do(event{kind: evWriteFailed, dir: i})
+		if f := again.dirs[i]; f.write == writeFailed && f.waiting || again.dirs[1-i].owing && f.write == writeFailed {
+			t.Errorf("%s: the failure of what was waited for leaves %s waiting", m, again)
+		}
 		if twice, r := again.do(event{kind: evWriteFailed, dir: i}); twice.key() != again.key() || r.do != 0 {
 			t.Errorf("%s: a second failed write changes it to %s", again, twice)
 		}
@@ -459,6 +462,16 @@ func TestSessionReceiverAnswers(t *testing.T) {
 	}
 	if took := m.now - began; took < closeExtension*closeTime || took > closeExtension*closeTime+300*time.Millisecond {
 		t.Errorf("it ends %v after its Close, want %v", took, closeExtension*closeTime)
+	}
+}
+
+// TestSessionFailedPeerIsLost: an end of file from a peer that refused bytes is not an
+// orderly one.
+func TestSessionFailedPeerIsLost(t *testing.T) {
+	m, _ := newModel(false, false).do(event{kind: evWriteFailed, dir: fromClient})
+	m, _ = m.do(event{kind: evEOF, dir: fromBackend, clean: true})
+	if m.by != ByBackend || m.note.why != ReasonLost {
+		t.Errorf("ended by %v, %s; want the backend, lost", m.by, m.note.why)
 	}
 }
 

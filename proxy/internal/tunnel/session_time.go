@@ -94,7 +94,7 @@ func (k *step) openDue() {
 			continue
 		}
 		if k.now >= limit.from+limit.after {
-			k.end(bothTold(limit.why, wsproto.CloseGoingAway, string(limit.why)))
+			k.end(proxyEnds(limit.why, wsproto.CloseGoingAway, string(limit.why)))
 			return
 		}
 		k.look(limit.from + limit.after)

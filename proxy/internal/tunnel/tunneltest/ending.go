@@ -1,6 +1,6 @@
 package tunneltest
 
-// Ends: who ends a tunnel, what each side is told, and that nothing waits for ever.
+// Ends: which side ends a tunnel, what each side is sent, and that nothing waits for ever.
 
 import (
 	"io"
@@ -338,7 +338,7 @@ func drainWaits(t *testing.T, e env) {
 	r.backend.gets(largeHeader(r.client, size))
 	r.backend.gets(payload[:1000])
 	r.tunnel.Close(1001, "shutting down", tunnel.ReasonShutdown)
-	r.client.getsClose(1001, "shutting down") // that way stands between frames
+	r.client.getsClose(1001, "shutting down") // that direction is between frames
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)

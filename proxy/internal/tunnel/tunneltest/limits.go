@@ -145,15 +145,15 @@ func pingsAreNoActivity(t *testing.T, e env) {
 
 func peersPings(t *testing.T, e env) {
 	r := e.open(t, func(s *tunnel.Spec) { s.Limits.PingClient, s.Limits.PingBackend = patience, patience })
-	for _, way := range [][2]*peer{{r.client, r.backend}, {r.backend, r.client}} {
+	for _, pair := range [][2]*peer{{r.client, r.backend}, {r.backend, r.client}} {
 		for _, f := range [][]byte{
-			way[0].frame(wsproto.OpPing, "are you there"),
-			way[0].frame(wsproto.OpPong, "I am"),
-			way[0].frame(wsproto.OpPong, ""),
-			way[0].frame(wsproto.OpPong, "8 bytes."),
+			pair[0].frame(wsproto.OpPing, "are you there"),
+			pair[0].frame(wsproto.OpPong, "I am"),
+			pair[0].frame(wsproto.OpPong, ""),
+			pair[0].frame(wsproto.OpPong, "8 bytes."),
 		} {
-			way[0].send(f)
-			way[1].gets(f)
+			pair[0].send(f)
+			pair[1].gets(f)
 		}
 	}
 }

@@ -35,10 +35,10 @@ var passing = []scenario{
 func bothWays(t *testing.T, e env) {
 	r := e.open(t, nil)
 	for range 3 {
-		for _, way := range [][2]*peer{{r.client, r.backend}, {r.backend, r.client}} {
-			f := way[0].frame(wsproto.OpText, "hello")
-			way[0].send(f)
-			way[1].gets(f)
+		for _, pair := range [][2]*peer{{r.client, r.backend}, {r.backend, r.client}} {
+			f := pair[0].frame(wsproto.OpText, "hello")
+			pair[0].send(f)
+			pair[1].gets(f)
 		}
 	}
 }
@@ -58,12 +58,12 @@ func splitEverywhere(t *testing.T, e env) {
 	length := len(stream(&peer{masks: true}))
 	for cut := 1; cut < length; cut += 3 {
 		r := e.open(t, nil)
-		for _, way := range [][2]*peer{{r.client, r.backend}, {r.backend, r.client}} {
-			s := stream(way[0])
+		for _, pair := range [][2]*peer{{r.client, r.backend}, {r.backend, r.client}} {
+			s := stream(pair[0])
 			at := min(cut, len(s)-1)
-			way[0].send(s[:at])
-			way[0].send(s[at:])
-			way[1].gets(s)
+			pair[0].send(s[:at])
+			pair[0].send(s[at:])
+			pair[1].gets(s)
 		}
 		r.tunnel.Cut(tunnel.ReasonShutdown)
 		s := r.endsAnyhow()
@@ -222,13 +222,13 @@ func largeFrame(t *testing.T, e env) {
 		}()
 	}
 	read := make(chan error, 2)
-	for _, way := range [][2]*peer{{r.client, r.backend}, {r.backend, r.client}} {
-		head := largeHeader(way[0], size)
+	for _, pair := range [][2]*peer{{r.client, r.backend}, {r.backend, r.client}} {
+		head := largeHeader(pair[0], size)
 		go func() {
-			_, err := io.CopyN(io.Discard, way[1].r, int64(len(head)))
+			_, err := io.CopyN(io.Discard, pair[1].r, int64(len(head)))
 			if err == nil {
 				var got hash.Hash
-				if got, err = sum(way[1].r, size); err == nil && !bytes.Equal(got.Sum(nil), want.Sum(nil)) {
+				if got, err = sum(pair[1].r, size); err == nil && !bytes.Equal(got.Sum(nil), want.Sum(nil)) {
 					err = errors.New("the payload has changed")
 				}
 			}

@@ -22,7 +22,7 @@ var redialling = []scenario{
 	{"no redial inside a message", noRedialInMessage},
 	{"no redial of a raw tunnel", noRedialRaw},
 	{"no redial after the backend's Close", noRedialAfterClose},
-	{"nobody to redial to", redialNobody},
+	{"no backend to redial to", redialNone},
 	{"client closes during the redial", redialClientCloses},
 	{"client goes during the redial", redialClientGoes},
 	{"drain during the redial", redialDrained},
@@ -51,7 +51,7 @@ type dialling struct {
 	*rig
 	env    env
 	asked  chan tunnel.Reason // each redial
-	answer chan tunnel.Next   // a nil Backend.Conn is nobody
+	answer chan tunnel.Next   // a nil Backend.Conn is none
 	ended  chan struct{}      // each redial that was not answered
 }
 
@@ -72,7 +72,7 @@ func (d *dialling) dial(ctx context.Context, why tunnel.Reason) (tunnel.Next, er
 	select {
 	case next := <-d.answer:
 		if next.Backend.Conn == nil {
-			return tunnel.Next{}, errors.New("nobody")
+			return tunnel.Next{}, errors.New("no backend")
 		}
 		return next, nil
 	case <-ctx.Done():
@@ -122,7 +122,7 @@ func (d *dialling) abandons() {
 	}
 }
 
-// neverAsked checks at the end that nobody was asked for a backend.
+// neverAsked checks at the end that no backend was asked for.
 func (d *dialling) neverAsked() {
 	d.t.Helper()
 	select {
@@ -261,7 +261,7 @@ func noRedialInMessage(t *testing.T, e env) {
 			}
 			d.backend.goes()
 			if from == tunnel.ByBackend && name == "frame" {
-				d.client.leaves() // nothing can be told inside a frame
+				d.client.leaves() // nothing can be sent inside a frame
 				d.ends(tunnel.ByBackend, tunnel.ReasonLost, 1006, "")
 			} else {
 				d.client.getsClose(1012, "backend lost")
@@ -291,12 +291,12 @@ func noRedialAfterClose(t *testing.T, e env) {
 	d.neverAsked()
 }
 
-func redialNobody(t *testing.T, e env) {
+func redialNone(t *testing.T, e env) {
 	d := e.openDialling(t, nil)
 	d.works()
 	d.backend.conn.Close()
 	d.asks(tunnel.ReasonLost)
-	d.client.send(d.client.frame(wsproto.OpText, "to nobody"))
+	d.client.send(d.client.frame(wsproto.OpText, "to no backend"))
 	d.answer <- tunnel.Next{}
 	d.client.answersClose(1012, "backend lost")
 	d.client.leaves()
@@ -527,7 +527,7 @@ func noRedialPong(t *testing.T, e env) {
 	d.client.send(d.client.fragment(wsproto.OpText, "half"))
 	d.client.answersClose(1012, "pong_timeout")
 	d.client.leaves()
-	if s := d.endsAnyhow(); s.Reason != tunnel.ReasonPongTimeout { // its code is that of whoever was told first
+	if s := d.endsAnyhow(); s.Reason != tunnel.ReasonPongTimeout { // its code is that of the first Close frame
 		t.Errorf("ended for %q, want %q", s.Reason, tunnel.ReasonPongTimeout)
 	}
 	d.neverAsked()

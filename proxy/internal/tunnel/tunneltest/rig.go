@@ -141,7 +141,7 @@ type rig struct {
 	inside          [2]net.Conn
 }
 
-// open opens a tunnel of WebSocket frames with a CloseTimeout that nobody should
+// open opens a tunnel of WebSocket frames with a CloseTimeout that no scenario should
 // have to wait for; change may change that.
 func (e env) open(t *testing.T, change func(*tunnel.Spec)) *rig {
 	t.Helper()
