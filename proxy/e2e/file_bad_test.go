@@ -50,6 +50,8 @@ var badContents = []badContent{
 	{"not supported yet", page("x") + "defaults: {auth: {}}\n", 4, 0, "not supported yet"},
 	{"alias bomb", aliasBomb(), 0, 0, ""},
 	{"20,000 levels", web + "routes: " + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + "\n", 0, 0, ""},
+	{"too many values", page("x") + "x: [" + strings.Repeat("1,", routefile.MaxValues) + "1]\n", 4, 0, "keys and values"},
+	{"too many routes", web + "routes:\n" + strings.Repeat("  a: {respond: {}}\n", routefile.MaxRoutes+1), routefile.MaxRoutes + 4, 3, "routes"},
 	{"too big", page("x") + "#" + strings.Repeat("x", routefile.MaxBytes), 0, 0, ""},
 	{"a missing certificate", strings.Replace(page("x"), `"127.0.0.1:0"`, `"127.0.0.1:0", tls: {certificates: [{certificate: no.crt, key: no.key}]}`, 1), 2, 0, "no.crt"},
 	{"an address of another machine", strings.Replace(page("x"), "listeners: {", `listeners: {stray: {address: "192.0.2.1:8080"}, `, 1), 2, 0, "192.0.2.1"},
