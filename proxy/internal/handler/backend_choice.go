@@ -13,13 +13,13 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
-// choice is the question that the requestCtx puts to its route's pool.
+// choice is what the route's pool needs to know to pick a backend.
 func (x *requestCtx) choice(tunnel bool) upstream.Choice {
 	return upstream.Choice{Tunnel: tunnel, Client: x.client, Request: x.r, Captures: &x.captures, Exclude: x.tried, Ticket: &x.ticket}
 }
 
-// pickBackend asks the route's pool for a backend, and waits for one where the pool
-// lets it, unless others have been tried: then the client has waited enough.
+// pickBackend has the route's pool choose a backend. It waits in the pool's queue, unless
+// other backends were tried before: then the client has waited enough.
 func (x *requestCtx) pickBackend(tunnel bool) (*upstream.Backend, error) {
 	if b, ok := x.pins().Pick(x.rt.Target.Pool, x.choice(tunnel)); ok {
 		return b, nil
@@ -39,12 +39,11 @@ func (x *requestCtx) pickBackend(tunnel bool) (*upstream.Backend, error) {
 	return b, err
 }
 
-// queuePollInterval is how often the client of a request that waits in a queue is looked
-// after.
+// queuePollInterval is how often watchQueue checks the client's connection.
 const queuePollInterval = 100 * time.Millisecond
 
-// watchQueue takes a request out of its queue when its client has gone, or has ended
-// its side, which is how most go: nobody is to be asked for it then.
+// watchQueue takes a request out of its queue when its client has gone, or has closed its
+// side, which is how most go: no backend is to be asked for it then.
 func (x *requestCtx) watchQueue(ctx context.Context, leave func()) {
 	ticker := time.NewTicker(queuePollInterval)
 	defer ticker.Stop()
@@ -61,9 +60,9 @@ func (x *requestCtx) watchQueue(ctx context.Context, leave func()) {
 	}
 }
 
-// noBackend says what it means that the pool has no backend: upstream.ErrReplaced stays
-// what it is, a client that left while it waited is forward.ErrClientGone, and
-// everything else a *refusal.
+// noBackend is the answer to an error of pickBackend. upstream.ErrReplaced stays what it
+// is, a client that left while it waited is forward.ErrClientGone, and everything else is
+// a *refusal.
 func (x *requestCtx) noBackend(err error) error {
 	switch {
 	case errors.Is(err, upstream.ErrReplaced):
@@ -76,8 +75,8 @@ func (x *requestCtx) noBackend(err error) error {
 	return refuse(http.StatusServiceUnavailable, "no backend is available", err)
 }
 
-// setStickyCookie adds the cookie that brings the client back to the backend which has
-// answered, behind whatever the route does to the answer's headers: it is the
+// setStickyCookie adds the cookie by which the client comes back to the backend that has
+// answered. It comes after the route's edits of the answer's headers: the cookie is the
 // proxy's, not the application's.
 func (x *requestCtx) setStickyCookie(h http.Header) {
 	if line := x.rt.Target.Pool.SetCookie(x.choice(false), x.backend, x.forwardedClient().Proto() == "https"); line != "" {

@@ -15,37 +15,44 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
-// dispatch carries out the matched route's action.
+// dispatch carries out the matched route's action. If a reload changes the routes while
+// the request waits for a backend, it is routed again.
 func (x *requestCtx) dispatch() {
-	x.limitSilence()
-	switch {
-	case x.rt.Redirect != nil:
-		x.redirect()
-	case x.rt.Respond != nil:
-		x.respond()
-	default:
-		x.toBackend()
-	}
-}
-
-func (x *requestCtx) toBackend() {
-	if x.answersMaxForwards() {
-		return
-	}
-	if protocol := x.rt.Upgrade.Protocol(x.r); protocol != "" {
-		x.openTunnel(protocol)
-		return
-	}
-	switch {
-	case !x.rt.HTTPFallback:
-		x.refuse(x.upgradeRequired())
-	case x.rt.Target.Internal == "echo":
-		echo.ServeHTTP(x.w, x.r)
-		x.endEcho()
-	case x.rt.Target.Internal == "status":
-		x.answerStatus()
-	default:
-		x.forward()
+	for {
+		x.limitSilence()
+		switch {
+		case x.rt.Redirect != nil:
+			x.redirect()
+			return
+		case x.rt.Respond != nil:
+			x.respond()
+			return
+		case x.answersMaxForwards():
+			return
+		}
+		protocol := x.rt.Upgrade.Protocol(x.r)
+		switch {
+		case protocol != "":
+			x.openTunnel(protocol)
+			return
+		case !x.rt.HTTPFallback:
+			x.refuse(x.upgradeRequired())
+			return
+		case x.rt.Target.Internal == "echo":
+			echo.ServeHTTP(x.w, x.r)
+			x.endEcho()
+			return
+		case x.rt.Target.Internal == "status":
+			x.answerStatus()
+			return
+		}
+		if x.forward() {
+			return
+		}
+		if rf := x.route(x.h.Current()); rf != nil {
+			x.refuse(rf)
+			return
+		}
 	}
 }
 
@@ -108,35 +115,27 @@ func (x *requestCtx) write(status int, body []byte) {
 
 type requestKey struct{}
 
-// forward carries the request to a backend as HTTP.
-func (x *requestCtx) forward() {
+// forward forwards the request to a backend as HTTP. It returns false, and has done
+// nothing, if the routes have changed while it waited for a backend.
+func (x *requestCtx) forward() (done bool) {
 	path, query, err := x.rt.Target.Rewrite.Apply(x.path, x.r.URL.RawQuery, x.prefixLen, &x.captures)
 	if err != nil {
 		x.refuse(refuse(http.StatusBadRequest, "bad path: "+err.Error(), err))
-		return
+		return true
 	}
 	x.payForRetries()
 	backend, err := x.pickBackend(false)
 	if errors.Is(err, upstream.ErrReplaced) {
-		x.dispatchAgain()
-		return
+		return false
 	}
 	if err != nil {
 		x.giveUp(x.noBackend(err))
-		return
+		return true
 	}
 	x.backend = backend
-	defer func() { x.backend.Release() }() // the last one: another gives back those before
+	defer func() { x.backend.Release() }() // the last one: nextBackend releases those before
 	x.forwardTo(path, query, nil)
-}
-
-// dispatchAgain routes the request again: the routes have changed while it waited.
-func (x *requestCtx) dispatchAgain() {
-	if rf := x.route(x.h.Current()); rf != nil {
-		x.refuse(rf)
-		return
-	}
-	x.dispatch()
+	return true
 }
 
 // giveUp answers for want of a backend's answer: err is a *refusal, or what went

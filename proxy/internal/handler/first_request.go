@@ -1,11 +1,10 @@
 package handler
 
-// The fast path: a connection's first request, looked at before net/http is. Most
-// connections bring one handshake and become a tunnel; of those net/http would
-// only make garbage. What the handshake asks for is settled here, by the code
-// that settles it for net/http's handler too. If a tunnel comes of it, net/http never
-// knows. Anything else is given back to net/http byte for byte: what was
-// settled waits there for its handler, which answers (resume).
+// A connection's first request, served before net/http reads it. Most connections bring
+// one handshake and become a tunnel; what net/http would set up for them would only be
+// garbage. The handshake is negotiated by the code that net/http's handler uses too. If a
+// tunnel comes of it, net/http never has the connection. Otherwise it gets the request
+// byte for byte, and its handler finds the result in the gate (resume).
 
 import (
 	"context"
@@ -36,7 +35,7 @@ func (h *Handler) ServeFirst(s *listen.Socket, conn net.Conn, first h1.FirstRequ
 	}
 	ctx, cancel := context.WithCancel(s.Context())
 	defer cancel()
-	a := h.firstAttempt(s, r.WithContext(ctx), names, connAddr(conn))
+	a := h.firstHandshake(s, r.WithContext(ctx), names, connAddr(conn))
 	if a == nil {
 		return false
 	}
@@ -46,9 +45,9 @@ func (h *Handler) ServeFirst(s *listen.Socket, conn net.Conn, first h1.FirstRequ
 	return true
 }
 
-// firstAttempt is the attempt that a connection's first request is; nil if it is
-// none, or its route is not to be found.
-func (h *Handler) firstAttempt(s *listen.Socket, r *http.Request, names spelling.Names, peer netip.AddrPort) *handshake {
+// firstHandshake is the handshake that a connection's first request asks for; nil if it
+// asks for none, or no route matches.
+func (h *Handler) firstHandshake(s *listen.Socket, r *http.Request, names spelling.Names, peer netip.AddrPort) *handshake {
 	x := h.newRequest(s, r, nil, peer)
 	x.names = names
 	if rf := x.route(h.Current()); rf != nil || x.rt.Target == nil {
@@ -61,20 +60,19 @@ func (h *Handler) firstAttempt(s *listen.Socket, r *http.Request, names spelling
 	return &handshake{requestCtx: x, protocol: protocol}
 }
 
-// serveFirst settles the attempt, and opens the tunnel or leaves what was settled
-// for net/http's handler.
-func (a *handshake) serveFirst(socket *listen.Socket, conn net.Conn, first h1.FirstRequest, cancel func(), settle func() result) {
-	concluded := false
+// serveFirst negotiates, and opens the tunnel or defers the result to net/http's handler.
+func (a *handshake) serveFirst(socket *listen.Socket, conn net.Conn, first h1.FirstRequest, cancel func(), negotiate func() result) {
+	finished := false
 	defer func() {
-		if !concluded { // a bug of ours: net/http recovers from those of its handlers
+		if !finished { // a panic is a bug of ours, and there is no net/http here to recover
 			a.h.logBug(a.id, recover())
 			a.release()
 			socket.Dismiss(conn)
 		}
 	}()
-	v := watchDisconnect(a.gate, cancel)
-	s := settle()
-	v.stop()
+	watcher := watchDisconnect(a.gate, cancel)
+	s := negotiate()
+	watcher.stop()
 	switch {
 	case a.r.Context().Err() != nil:
 		s.close()
@@ -90,23 +88,24 @@ func (a *handshake) serveFirst(socket *listen.Socket, conn net.Conn, first h1.Fi
 		first.Return(&deferredResult{handshake: a, result: s})
 		socket.ToHTTP(conn)
 	}
-	concluded = true
+	finished = true
 }
 
-// endClientGone ends an attempt whose client has gone.
+// endClientGone ends a handshake whose client has gone.
 func (a *handshake) endClientGone() {
 	a.release()
 	a.w.status, a.err = forward.StatusClientGone, forward.ErrClientGone
 	a.logRequest(nil)
 }
 
-// deferredResult is a settled attempt that waits for net/http's handler to answer it.
+// deferredResult is the result of a handshake until net/http's handler delivers it.
 type deferredResult struct {
 	*handshake
 	result
 }
 
-// takeDeferred returns what was left for the handler of a request, nil if nothing.
+// takeDeferred returns the result that was deferred to the handler of a request, nil if
+// there is none.
 func takeDeferred(gate *h1.Conn) *deferredResult {
 	if gate == nil {
 		return nil
@@ -115,7 +114,7 @@ func takeDeferred(gate *h1.Conn) *deferredResult {
 	return l
 }
 
-// resume answers. The request is the same one, read by net/http.
+// resume delivers the result. net/http has read the same request again.
 func (l *deferredResult) resume(w http.ResponseWriter, r *http.Request) {
 	l.w.ResponseWriter, l.r = w, r
 	defer l.finish()
@@ -136,37 +135,36 @@ func (s result) close() {
 	}
 }
 
-// disconnectWatcher watches for a client that leaves while its backend is being asked. Most
-// backends answer before it begins.
+// disconnectWatcher notices that a client closes its connection while its backend is
+// asked. Most backends answer before it starts to watch.
 type disconnectWatcher struct {
 	gate    *h1.Conn
 	timer   *time.Timer
 	reading sync.WaitGroup
 }
 
-// watchDelay is how long a backend is waited for before anybody looks whether the
-// client is still there.
+// watchDelay is how long it waits before it starts.
 const watchDelay = 50 * time.Millisecond
 
 func watchDisconnect(gate *h1.Conn, gone func()) *disconnectWatcher {
-	v := &disconnectWatcher{gate: gate}
-	v.reading.Add(1)
-	v.timer = time.AfterFunc(watchDelay, func() {
-		defer v.reading.Done()
-		// What the client sends meanwhile is held for the tunnel.
+	d := &disconnectWatcher{gate: gate}
+	d.reading.Add(1)
+	d.timer = time.AfterFunc(watchDelay, func() {
+		defer d.reading.Done()
+		// The gate holds what the client sends meanwhile for the tunnel.
 		if _, err := gate.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 			gone()
 		}
 	})
-	return v
+	return d
 }
 
-// stop ends it: from now on nobody reads.
-func (v *disconnectWatcher) stop() {
-	if v.timer.Stop() {
+// stop ends it. It does not read any more when stop returns.
+func (d *disconnectWatcher) stop() {
+	if d.timer.Stop() {
 		return
 	}
-	_ = v.gate.SetReadDeadline(listen.ALongTimeAgo)
-	v.reading.Wait()
-	_ = v.gate.SetReadDeadline(time.Time{})
+	_ = d.gate.SetReadDeadline(listen.ALongTimeAgo)
+	d.reading.Wait()
+	_ = d.gate.SetReadDeadline(time.Time{})
 }

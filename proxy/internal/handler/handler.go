@@ -1,6 +1,16 @@
+// Package handler carries a request from the connection on which it came to its answer or
+// its tunnel.
+//
+// A request is a requestCtx (request.go): it is routed by the current Table and dispatched
+// (dispatch.go) to the proxy's own answers, to a backend over HTTP (package forward), or to
+// a handshake (upgrade.go). A handshake reaches negotiate from net/http's handler
+// (handler.go) or from a connection's first request (first_request.go); an event loop
+// (handshake_epoll_linux.go) takes the same steps between its events. An open tunnel has a
+// tunnelRecord (access_log.go) and, where it may, a redialer (redial.go), neither of which
+// holds on to a Table. The proxy's own errors are answered in error_response.go.
 package handler
 
-// The handler: what requests share, and how they come in from a listen.Socket.
+// The Handler: what requests share, and how they come in from a listen.Socket.
 
 import (
 	"log/slog"
@@ -41,6 +51,7 @@ type Handler struct {
 	logLimiter logLimiter
 }
 
+// New returns a Handler.
 func New(d Deps) *Handler {
 	return &Handler{Deps: d, forwarder: &forward.Forwarder{Fail: failForwarded}}
 }

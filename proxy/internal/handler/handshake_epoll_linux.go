@@ -1,13 +1,15 @@
 package handler
 
-// The fast path without a goroutine: a plain connection's handshake, made on the
-// event loop where its tunnel will live. A visit waits for the first request, asks
-// one backend and opens the tunnel; it uses the steps that every attempt uses
-// (attempt's methods), between the events that tell it to go on.
+// A handshake on an event loop: a plain connection's first request and the backend's
+// answer, on the loop where the tunnel will live, without a goroutine and without Go's
+// poller. It uses the steps of every handshake (upgrade.go), between events:
 //
-// It knows the straight way only. Whatever else comes up, from half a head to a
-// backend that refuses, ends the visit: a goroutine goes on from where it stood
-// (newcomer.go).
+//	awaitRequest -> connecting -> awaitAnswer -> done, with an open tunnel
+//	     |              |             |
+//	     +--------------+-------------+-> done, continued in a goroutine or dismissed
+//
+// Nothing on a loop may block. Whatever needs to wait, from half a head to a backend that
+// refuses, is continued in a goroutine from where it is (first_request.go).
 
 import (
 	"bytes"
@@ -30,6 +32,16 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
+// loopPhase is how far a loopHandshake has come.
+type loopPhase uint8
+
+const (
+	awaitRequest loopPhase = iota // the client has sent nothing yet
+	connecting                    // a backend is reserved, and none of the request is sent
+	awaitAnswer                   // there is a connection to it
+	done                          // the loop has the client's connection no longer
+)
+
 // loopHandshake is one connection on an event loop. Only functions that run on the loop
 // touch it.
 type loopHandshake struct {
@@ -37,18 +49,18 @@ type loopHandshake struct {
 	socket       *listen.Socket
 	loop         tunnel.Loop
 	peer         netip.AddrPort
-	clientConn   *tunnel.Watch // the client's connection
-	headDeadline time.Time     // the request must have come; zero is never
+	phase        loopPhase
+	clientConn   *tunnel.Watch // nil when done
+	headDeadline time.Time     // of the request's head; zero is never
 	timer        *time.Timer
-	timerGen     int // of the timer: one that fires for an earlier turn is late
+	timerGen     int // one more at each change of the timer, so that a late one is recognised
 
-	// From the request on.
+	// From connecting on.
 	*handshake
 	head        string
 	early       []byte        // the client's, behind the head
-	backendConn *tunnel.Watch // the backend's connection
-	unsent      []byte        // what is still to be sent to the backend
-	connected   bool          // there is a connection to it
+	backendConn *tunnel.Watch // nil until it is dialled
+	unsent      []byte        // the rest of the request to the backend
 }
 
 // ServeOnLoop implements listen.Handler.
@@ -57,7 +69,7 @@ func (h *Handler) ServeOnLoop(s *listen.Socket, fd int, peer netip.AddrPort) boo
 	return tunnel.Dispatch(h.Engine, func(l tunnel.Loop) { v.begin(l, fd) })
 }
 
-// begin waits for the first request.
+// begin starts to wait for the first request.
 func (v *loopHandshake) begin(l tunnel.Loop, fd int) {
 	defer v.recoverBug()
 	var err error
@@ -77,7 +89,7 @@ func (v *loopHandshake) begin(l tunnel.Loop, fd int) {
 	v.setTimer(timeout, v.dismiss)
 }
 
-// guard is around all that runs on the loop: a bug of ours must not end it.
+// guard keeps a panic, which can only be a bug of ours, from ending the loop.
 func (v *loopHandshake) guard(ready func(tunnel.Edge)) func(tunnel.Edge) {
 	return func(e tunnel.Edge) {
 		defer v.recoverBug()
@@ -97,18 +109,18 @@ func (v *loopHandshake) recoverBug() {
 	v.dismiss()
 }
 
-// setTimer has late called if the visit has not gone on by then. Not positive is
-// never.
+// setTimer calls late after d, unless the timer is set again or stopped before. A d that
+// is not positive is never.
 func (v *loopHandshake) setTimer(d time.Duration, late func()) {
 	v.stopTimer()
 	if d <= 0 {
 		return
 	}
-	turn := v.timerGen
+	gen := v.timerGen
 	v.timer = time.AfterFunc(d, func() {
 		v.loop.Run(func() {
 			defer v.recoverBug()
-			if v.timerGen == turn {
+			if v.timerGen == gen {
 				late()
 			}
 		})
@@ -122,14 +134,14 @@ func (v *loopHandshake) stopTimer() {
 	}
 }
 
-// SetReadDeadline implements newcomer: t is by when a request must have come. One
-// whose request has come by now has nothing to do with that, unless it is cut.
+// SetReadDeadline implements listen.PendingConn. A request that has come meanwhile is
+// served, unless the connection is cut.
 func (v *loopHandshake) SetReadDeadline(t time.Time) error {
 	v.loop.Run(func() {
 		defer v.recoverBug()
 		switch {
-		case v.clientConn == nil: // it is over
-		case v.handshake == nil:
+		case v.phase == done:
+		case v.phase == awaitRequest:
 			v.setTimer(max(time.Until(t), time.Nanosecond), v.dismiss)
 		case t == listen.ALongTimeAgo:
 			v.clientGone()
@@ -138,28 +150,31 @@ func (v *loopHandshake) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// clientReady hears the request; later it notices that the client has gone.
+// clientReady reads the request; later it notices that the client has gone.
 func (v *loopHandshake) clientReady(e tunnel.Edge) {
 	switch {
-	case v.handshake != nil && e.Gone:
+	case v.isNegotiating() && e.Gone:
 		v.clientGone()
-	case v.handshake == nil && e.Readable:
+	case v.phase == awaitRequest && e.Readable:
 		n, err := v.clientConn.Read(v.loop.Scratch())
 		switch {
 		case err == syscall.EAGAIN:
 		case err != nil || n == 0:
-			v.dismiss() // a client that never said anything is not answered
+			v.dismiss() // a client that has sent nothing gets no answer
 		default:
 			v.firstBytes(v.loop.Scratch()[:n])
-			if e.Gone && v.clientConn != nil && v.handshake != nil { // said in the same breath
+			if e.Gone && v.isNegotiating() { // by the same event
 				v.clientGone()
 			}
 		}
 	}
 }
 
-// firstBytes takes the first bytes. What is not a handshake to be made here is for a
-// goroutine to understand, as long as nothing has been counted.
+// isNegotiating reports whether a backend is being asked.
+func (v *loopHandshake) isNegotiating() bool { return v.phase == connecting || v.phase == awaitAnswer }
+
+// firstBytes handles what was read first. Whatever is not a handshake that a loop can
+// make goes to a goroutine before anything is counted.
 func (v *loopHandshake) firstBytes(b []byte) {
 	v.stopTimer()
 	n := h1.PlainUpgrade(b, v.socket.HeadLimits())
@@ -173,47 +188,47 @@ func (v *loopHandshake) firstBytes(b []byte) {
 		v.passToGate(b)
 		return
 	}
-	a := v.h.firstAttempt(v.socket, r, names, v.peer)
+	a := v.h.firstHandshake(v.socket, r, names, v.peer)
 	if a == nil || !a.canUseLoop() || a.check() != nil {
 		v.passToGate(b)
 		return
 	}
-	v.handshake, v.head, v.early = a, head, bytes.Clone(b[n:])
+	v.phase, v.handshake, v.head, v.early = connecting, a, head, bytes.Clone(b[n:])
 	v.socket.Pending.MarkActive(v)
 	a.payForRetries()
 	if a.h.Tunnels.Busy() {
-		v.continueInGoroutine(a.negotiateAdmitted)
+		v.continueWith(a.askBackend)
 		return
 	}
 	v.reserveOnLoop()
 }
 
-// reserveOnLoop is attempt.admit for routes that do not change meanwhile: those of after a
-// reload may have it wait.
+// reserveOnLoop is reserveCurrent without its loop: after a reload the new route's pool
+// may queue, so the rest is for a goroutine.
 func (v *loopHandshake) reserveOnLoop() {
 	err := v.reserve()
 	switch {
 	case errors.Is(err, upstream.ErrReplaced), err == nil && v.h.Current() != v.table:
 		v.release()
-		v.continueInGoroutine(v.negotiateAdmitted)
+		v.continueWith(v.handshake.askBackend)
 	case err != nil:
 		v.continueInGoroutine(func() result { return result{err: err} })
 	default:
-		v.askBackendOnLoop()
+		v.dialBackend()
 	}
 }
 
-// canUseLoop says whether the attempt can be made on a loop at all.
+// canUseLoop reports whether a loop can make the handshake at all.
 func (a *handshake) canUseLoop() bool {
 	return a.rt.Target.Direct && !a.rt.Redials && !a.rt.Target.Pool.HasQueue() && !h1.LogsIn(a.r.Header)
 }
 
-// askBackendOnLoop connects to the backend and sends the handshake. Connecting on the same
-// machine takes no time: then the request need not wait for an event.
-func (v *loopHandshake) askBackendOnLoop() {
+// dialBackend connects to the backend and sends the request. On the same machine a
+// connection is there at once: then the request need not wait for an event.
+func (v *loopHandshake) dialBackend() {
 	addr, ok := v.backend.Direct()
-	if !ok { // what is direct has such backends only
-		v.continueInGoroutine(v.shakeHands)
+	if !ok { // a direct target has such backends only
+		v.continueWith(v.handshake.askBackend)
 		return
 	}
 	var rf *refusal
@@ -221,25 +236,25 @@ func (v *loopHandshake) askBackendOnLoop() {
 		v.continueInGoroutine(func() result { return result{err: rf} })
 		return
 	}
-	far, n, err := v.loop.Dial(addr, v.unsent, v.guard(v.backendReady))
+	conn, n, err := v.loop.Dial(addr, v.unsent, v.guard(v.backendReady))
 	if err != nil {
 		v.backendFailed(v.dialError(err))
 		return
 	}
-	if v.backendConn = far; n == 0 {
+	if v.backendConn = conn; n == 0 {
 		v.setTimer(v.rt.Policy.ConnectTimeout, func() { v.backendFailed(v.dialError(context.DeadlineExceeded)) })
 	}
 	v.noteSent(n)
 }
 
-// noteSent notes that n bytes of the request are on their way, and so that there is a
-// connection.
+// noteSent notes that n bytes of the request are sent. The first of them prove that
+// there is a connection.
 func (v *loopHandshake) noteSent(n int) {
 	v.unsent = v.unsent[n:]
-	if n == 0 || v.connected {
+	if n == 0 || v.phase != connecting {
 		return
 	}
-	v.connected = true
+	v.phase = awaitAnswer
 	v.setTimer(v.rt.HandshakeTimeout, func() {
 		v.backendFailed(fmt.Errorf("reading the handshake's answer: %w", os.ErrDeadlineExceeded))
 	})
@@ -268,11 +283,11 @@ func (v *loopHandshake) backendReady(e tunnel.Edge) {
 	}
 }
 
-// send sends what it can of the request. True means that all of it is on its way.
+// send sends what it can of the request, and reports whether that was all.
 func (v *loopHandshake) send() bool {
 	n, err := v.backendConn.Write(v.unsent)
 	switch {
-	case err != nil && !v.connected:
+	case err != nil && v.phase == connecting:
 		v.backendFailed(v.dialError(os.NewSyscallError("connect", err)))
 		return false
 	case err != nil:
@@ -283,8 +298,8 @@ func (v *loopHandshake) send() bool {
 	return len(v.unsent) == 0
 }
 
-// handleAnswer opens the tunnel if what the backend has said begins with a whole 101,
-// and lets a goroutine read anything else.
+// handleAnswer opens the tunnel if the answer begins with the whole head of a 101. A
+// goroutine reads any other.
 func (v *loopHandshake) handleAnswer(b []byte) {
 	if !isWhole101(b) {
 		v.readInGoroutine(bytes.Clone(b))
@@ -300,15 +315,15 @@ func (v *loopHandshake) handleAnswer(b []byte) {
 	v.open(answer, b[len(b)-behind.Len():])
 }
 
-// isWhole101 reports whether b has all of the head of a 101. What ends it may also
-// be a bare LF, twice (RFC 9112, section 2.2).
+// isWhole101 reports whether b contains the whole head of a 101. Lines may end with a
+// bare LF (RFC 9112, section 2.2).
 func isWhole101(b []byte) bool {
 	return bytes.HasPrefix(b, []byte("HTTP/1.1 101")) &&
 		(bytes.Contains(b, []byte("\n\r\n")) || bytes.Contains(b, []byte("\n\n")))
 }
 
-// open tells the client and opens the tunnel. behind is what came behind the answer
-// and what its reader has buffered.
+// open writes the 101 and opens the tunnel. behind is what came behind the answer and
+// what its reader has buffered.
 func (v *loopHandshake) open(answer *backendAnswer, behind []byte) {
 	head := v.head101(answer)
 	if n, err := v.clientConn.Write(head); n < len(head) {
@@ -324,24 +339,23 @@ func (v *loopHandshake) open(answer *backendAnswer, behind []byte) {
 	spec := v.spec(answer)
 	spec.Client.Early = v.early
 	spec.Backend.Early = append(spec.Backend.Early, behind...)
-	near, far := v.clientConn, v.backendConn
-	v.clientConn, v.backendConn = nil, nil
-	opened, entry := v.loop.Open(spec, near, far), v.entry
-	if v.h.Tunnels.Busy() {
+	client, backend := v.clientConn, v.backendConn
+	v.phase, v.clientConn, v.backendConn = done, nil, nil
+	opened, entry := v.loop.Open(spec, client, backend), v.entry
+	if v.h.Tunnels.Busy() { // Opened would wait for its lock
 		go entry.Opened(opened)
 		return
 	}
 	entry.Opened(opened)
 }
 
-// backendFailed ends this backend's part: a goroutine finds out what to do about it.
+// backendFailed continues after an error of the backend: another may be asked.
 func (v *loopHandshake) backendFailed(err error) {
 	v.closeBackend()
-	a := v.handshake
-	v.continueInGoroutine(func() result { return a.negotiateAfter(err) })
+	v.continueWith(func() (net.Conn, *backendAnswer, error) { return nil, nil, err })
 }
 
-// readInGoroutine lets a goroutine read the rest of an answer that began with b.
+// readInGoroutine continues with the rest of an answer that begins with b.
 func (v *loopHandshake) readInGoroutine(b []byte) {
 	a, fd := v.handshake, v.backendConn.Release()
 	v.backendConn = nil
@@ -350,28 +364,28 @@ func (v *loopHandshake) readInGoroutine(b []byte) {
 		if err != nil {
 			return result{err: err}
 		}
-		answer, err := a.readRest(conn, b)
-		if err == nil {
-			a.backend.Succeeded()
-			return result{conn: conn, answer: answer}
-		}
-		conn.Close()
-		return a.negotiateAfter(err)
+		return a.negotiateWith(func() (net.Conn, *backendAnswer, error) {
+			answer, err := a.readRest(conn, b)
+			if err != nil {
+				conn.Close()
+			}
+			return conn, answer, err
+		})
 	})
 }
 
-// clientGone ends the visit of a client that has gone.
+// clientGone ends the handshake of a client that has gone.
 func (v *loopHandshake) clientGone() {
 	v.endClientGone()
 	v.dismiss()
 }
 
-// dismiss closes what is open, and ends the visit.
+// dismiss closes what is open, and ends the handshake.
 func (v *loopHandshake) dismiss() {
 	v.closeBackend()
 	if v.clientConn != nil {
 		v.clientConn.Close()
-		v.clientConn = nil
+		v.phase, v.clientConn = done, nil
 		v.socket.Pending.Remove(v)
 		v.socket.Slot().Release()
 	}
@@ -385,19 +399,24 @@ func (v *loopHandshake) closeBackend() {
 	}
 }
 
-// passToGate ends the visit: the connection goes the way that one without a visit goes,
-// with the bytes that were read.
+// passToGate has a goroutine wait for the first request, with the bytes that were read.
 func (v *loopHandshake) passToGate(b []byte) {
 	v.handOver(bytes.Clone(b), func() {}, v.socket.AwaitFirst)
 }
 
-// continueInGoroutine ends the visit: a goroutine settles the attempt.
-func (v *loopHandshake) continueInGoroutine(settle func() result) {
-	v.continueOrDrop(func() {}, settle)
+// continueWith has a goroutine negotiate, with ask as its first.
+func (v *loopHandshake) continueWith(ask ask) {
+	a := v.handshake
+	v.continueInGoroutine(func() result { return a.negotiateWith(ask) })
 }
 
-// continueOrDrop is goOn where drop is to be called should settle never be.
-func (v *loopHandshake) continueOrDrop(drop func(), settle func() result) {
+// continueInGoroutine has a goroutine get the result of the handshake.
+func (v *loopHandshake) continueInGoroutine(negotiate func() result) {
+	v.continueOrDrop(func() {}, negotiate)
+}
+
+// continueOrDrop is continueInGoroutine. It calls drop if negotiate will not be called.
+func (v *loopHandshake) continueOrDrop(drop func(), negotiate func() result) {
 	a, socket, head, early := v.handshake, v.socket, v.head, v.early
 	lost := func() {
 		a.release()
@@ -410,31 +429,31 @@ func (v *loopHandshake) continueOrDrop(drop func(), settle func() result) {
 		first.Consume()
 		a.gate, a.r = gate, a.r.WithContext(ctx)
 		socket.Pending.MarkActive(gate)
-		a.serveFirst(socket, conn, first, cancel, settle)
+		a.serveFirst(socket, conn, first, cancel, negotiate)
 	})
 }
 
-// handOver ends the visit: goOn goes on with the connection, behind a gate now that has the
-// bytes that were read, in a goroutine, and owns it. Or it is lost, for want of a descriptor: then lost is
-// called.
-func (v *loopHandshake) handOver(read []byte, lost func(), goOn func(net.Conn, *h1.Conn)) {
+// handOver gives the connection to a goroutine that calls serve, which owns it. It is
+// behind a gate then, with the bytes that were read. Making a net.Conn takes a second
+// descriptor: if there is none, the connection is closed and lost is called instead.
+func (v *loopHandshake) handOver(read []byte, lost func(), serve func(net.Conn, *h1.Conn)) {
 	v.stopTimer()
-	h, k, fd := v.h, v.socket, v.clientConn.Release()
-	v.clientConn = nil
+	fd := v.clientConn.Release()
+	v.phase, v.clientConn = done, nil
 	go func() {
 		conn, err := tunnel.Conn(fd)
 		if err != nil {
-			h.LogLost(k.Config(), "connection lost", slog.String("client", clientText(v.peer.Addr())), slog.Any("error", err))
+			v.h.LogLost(v.socket.Config(), "connection lost", slog.String("client", clientText(v.peer.Addr())), slog.Any("error", err))
 			lost()
-			k.Pending.Remove(v)
-			k.Slot().Release()
+			v.socket.Pending.Remove(v)
+			v.socket.Slot().Release()
 			return
 		}
-		conn = k.Gate(conn)
+		conn = v.socket.Gate(conn)
 		gate := h1.From(conn)
 		gate.AdoptState(net.TCPAddrFromAddrPort(v.peer), v.headDeadline, read)
-		k.Pending.Replace(v, gate)
-		defer k.Pending.Remove(gate)
-		goOn(conn, gate)
+		v.socket.Pending.Replace(v, gate)
+		defer v.socket.Pending.Remove(gate)
+		serve(conn, gate)
 	}()
 }

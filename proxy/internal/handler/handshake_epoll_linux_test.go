@@ -21,34 +21,34 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
-const visitPatience = proxytest.Patience
+const loopPatience = proxytest.Patience
 
-// visited is a socket that accepts, for tests that steer a visit under way.
-type visited struct {
+// loopSocket is a socket that accepts, for tests that steer a handshake under way.
+type loopSocket struct {
 	*listen.Socket
 	handler *Handler
-	visits  chan *loopHandshake
+	begun   chan *loopHandshake
 	now     atomic.Pointer[routing.Table]
 	look    atomic.Pointer[func()] // before each look at the current Table; nil is nothing
 }
 
-// visitHandler tells of the visits that begin.
-type visitHandler struct {
+// loopHandler tells of the handshakes that begin.
+type loopHandler struct {
 	*Handler
-	visits chan *loopHandshake
+	begun chan *loopHandshake
 }
 
-func (h visitHandler) ServeOnLoop(s *listen.Socket, fd int, peer netip.AddrPort) bool {
+func (h loopHandler) ServeOnLoop(s *listen.Socket, fd int, peer netip.AddrPort) bool {
 	v := &loopHandshake{h: h.Handler, socket: s, peer: peer}
 	return tunnel.Dispatch(h.Engine, func(l tunnel.Loop) {
 		v.begin(l, fd)
-		h.visits <- v // not before it has its loop
+		h.begun <- v
 	})
 }
 
-func visitable(t *testing.T, routes string) *visited {
+func listenOnLoop(t *testing.T, routes string) *loopSocket {
 	t.Helper()
-	k := &visited{visits: make(chan *loopHandshake, 10)}
+	k := &loopSocket{begun: make(chan *loopHandshake, 10)}
 	k.now.Store(routingtest.Build(t, nil, "listeners: {w: {address: \"127.0.0.1:0\"}}\n"+routes))
 	log := slog.New(slog.DiscardHandler)
 	k.handler = newTestHandler(t, k.current, log)
@@ -56,7 +56,7 @@ func visitable(t *testing.T, routes string) *visited {
 		var err error
 		k.Socket, err = listen.New(l, listen.Options{
 			Config:  func(key string) *listen.Config { return k.current().Listener(key) },
-			Handler: visitHandler{k.handler, k.visits},
+			Handler: loopHandler{k.handler, k.begun},
 			Log:     log,
 		})
 		if err != nil {
@@ -65,7 +65,7 @@ func visitable(t *testing.T, routes string) *visited {
 	}
 	k.Start(t.Context())
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), visitPatience)
+		ctx, cancel := context.WithTimeout(context.Background(), loopPatience)
 		defer cancel()
 		k.Stop(ctx)
 		if ctx.Err() != nil {
@@ -75,25 +75,25 @@ func visitable(t *testing.T, routes string) *visited {
 	return k
 }
 
-func (k *visited) current() *routing.Table {
+func (k *loopSocket) current() *routing.Table {
 	if look := k.look.Load(); look != nil {
 		(*look)()
 	}
 	return k.now.Load()
 }
 
-// aVisit is the one visit, once its request has come.
-func (k *visited) aVisit(t *testing.T) *loopHandshake {
+// theHandshake is the one under way, once its request has come.
+func (k *loopSocket) theHandshake(t *testing.T) *loopHandshake {
 	t.Helper()
-	v := <-k.visits
-	for late := time.Now().Add(visitPatience); time.Now().Before(late); time.Sleep(time.Millisecond) {
+	v := <-k.begun
+	for late := time.Now().Add(loopPatience); time.Now().Before(late); time.Sleep(time.Millisecond) {
 		come := false
-		v.onLoop(t, func() { come = v.handshake != nil })
+		v.onLoop(t, func() { come = v.isNegotiating() })
 		if come {
 			return v
 		}
 	}
-	t.Fatal("no visit is under way")
+	t.Fatal("no handshake is under way")
 	return nil
 }
 
@@ -103,29 +103,29 @@ func (v *loopHandshake) onLoop(t *testing.T, f func()) {
 	v.loop.Run(func() { f(); close(done) })
 	select {
 	case <-done:
-	case <-time.After(visitPatience):
+	case <-time.After(loopPatience):
 		t.Fatal("the loop stands still")
 	}
 }
 
-func knock(t *testing.T, k *visited, target string) *proxytest.Raw {
+func sendHandshake(t *testing.T, k *loopSocket, target string) *proxytest.Raw {
 	t.Helper()
 	client := proxytest.Dial(t, k.Addr().String())
 	client.Send(proxytest.Handshake{Target: target}.String())
 	return client
 }
 
-// TestLateRequestIsServed: a visit that is told, just as its request comes, to hear
-// one soon, has heard it.
+// TestLateRequestIsServed: a deadline for the first request that is set just as it comes
+// does not end it.
 func TestLateRequestIsServed(t *testing.T) {
 	answer := make(chan struct{})
 	backend := proxytest.NewRawBackend(t, func(conn net.Conn) {
 		<-answer
 		proxytest.AnswerOnce(proxytest.Switching(proxytest.SampleKey))(conn)
 	})
-	k := visitable(t, "routes: {r: {to: \"ws://"+backend.Addr+"\"}}\n")
-	client := knock(t, k, "/")
-	v := k.aVisit(t)
+	k := listenOnLoop(t, "routes: {r: {to: \"ws://"+backend.Addr+"\"}}\n")
+	client := sendHandshake(t, k, "/")
+	v := k.theHandshake(t)
 	_ = v.SetReadDeadline(time.Now().Add(-time.Second)) // as PendingConns.close does, and late
 	v.onLoop(t, func() {})
 	close(answer)
@@ -134,12 +134,12 @@ func TestLateRequestIsServed(t *testing.T) {
 	}
 }
 
-// TestVisitsAreNotToWait: a reload may send a handshake that an event loop has begun
+// TestLoopDoesNotWait: a reload may send a handshake that an event loop has begun
 // to where it must wait for a backend. The loop must not.
-func TestVisitsAreNotToWait(t *testing.T) {
+func TestLoopDoesNotWait(t *testing.T) {
 	closed := proxytest.Refused(t)
 	pools := "pools: {full: {backends: {b: {url: \"ws://" + closed + "\", max_tunnels: 1}}, queue: {length: 9, wait: 1h}}}\n"
-	k := visitable(t, pools+"routes: {r: {to: \"ws://"+closed+"\"}}\n")
+	k := listenOnLoop(t, pools+"routes: {r: {to: \"ws://"+closed+"\"}}\n")
 	old := k.now.Load()
 	new := routingtest.Build(t, old, "listeners: {w: {address: \"127.0.0.1:0\"}}\n"+pools+"routes: {r: {to: \"pool://full\"}}\n")
 	taken, err := new.Route("r").Target.Pool.Pick(upstream.Choice{Tunnel: true})
@@ -149,12 +149,12 @@ func TestVisitsAreNotToWait(t *testing.T) {
 	reloaded := make(chan struct{})
 	var once sync.Once
 	look := func() {
-		if old.Route("r").Counts.Tunnels.Open() > 0 { // the visit has a place under the old routes
+		if old.Route("r").Counts.Tunnels.Open() > 0 { // the handshake is counted under the old routes
 			once.Do(func() { k.now.Store(new); close(reloaded) })
 		}
 	}
 	k.look.Store(&look)
-	knock(t, k, "/")
+	sendHandshake(t, k, "/")
 	<-reloaded
 	done := make(chan struct{})
 	if !tunnel.Dispatch(k.handler.Engine, func(tunnel.Loop) { close(done) }) {
@@ -162,16 +162,16 @@ func TestVisitsAreNotToWait(t *testing.T) {
 	}
 	select {
 	case <-done:
-	case <-time.After(visitPatience):
+	case <-time.After(loopPatience):
 		t.Error("the loop waits for the pool")
 	}
 	taken.CloseTunnel()
 }
 
-// TestLostVisitLetsGo: should the client's descriptor not become a connection, the
+// TestLostHandshakeIsReleased: if the client's descriptor cannot become a net.Conn, the
 // backend's is closed all the same.
-func TestLostVisitLetsGo(t *testing.T) {
-	k := visitable(t, "routes: {r: {to: \"ws://127.0.0.1:9\"}}\n")
+func TestLostHandshakeIsReleased(t *testing.T) {
+	k := listenOnLoop(t, "routes: {r: {to: \"ws://127.0.0.1:9\"}}\n")
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +206,7 @@ func TestLostVisitLetsGo(t *testing.T) {
 	}
 	f := os.NewFile(uintptr(pair[1]), "backend")
 	defer f.Close()
-	_ = f.SetDeadline(time.Now().Add(visitPatience))
+	_ = f.SetDeadline(time.Now().Add(loopPatience))
 	if n, err := f.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("the backend's connection is left open: %d, %v", n, err)
 	}

@@ -290,7 +290,7 @@ func (d *redialer) ask(a *handshake) (*newBackend, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := a.ask(conn, d.head(a))
+	answer, err := a.exchangeHeads(conn, d.head(a))
 	if err == nil {
 		err = d.check(answer)
 	}

@@ -1,9 +1,9 @@
 package handler
 
-// Trying another backend: when one gives no connection or no handshake, before
-// anything of its answer has reached the client, and never for a request of whose
-// body a byte has been read. A budget keeps retries from becoming a storm: when
-// everything fails, trying again only doubles what fails.
+// Retries with another backend, when one accepts no connection or makes no handshake. They
+// come before anything of an answer has reached the client, and never after a byte of the
+// request's body was read. A budget limits them: when everything fails, retries only
+// double the load.
 
 import (
 	"errors"
@@ -23,44 +23,25 @@ func (x *requestCtx) payForRetries() {
 	}
 }
 
-// mayTryAnother says whether the request may go to one backend more.
+// mayTryAnother reports whether the request may try one more backend, and spends the
+// budget if it may.
 func (x *requestCtx) mayTryAnother() bool {
 	return len(x.tried) < x.rt.Retry.Others && len(x.rt.Target.Pool.Members()) > 1 && x.rt.Counts.Retries.Spend()
 }
 
-// tryAnother moves the attempt to another backend; false leaves err to be
-// answered. The routes may have changed meanwhile: then it is the new ones that
-// say where to.
-func (a *handshake) tryAnother(err error) bool {
-	if !blamesBackend(err) {
-		return false
-	}
-	failed := a.backend
-	a.rt.Target.Pool.Failed(failed, err)
-	if !a.mayTryAnother() {
-		return false
-	}
-	a.noteFailedBackend(err)
-	a.release()
-	if a.admit() != nil {
-		a.backend = failed // for the log
-		return false
-	}
-	return true
-}
-
-// blamesBackend says that it is the backend that failed, and not the client or
-// what it asked for.
+// blamesBackend reports whether it was the backend that failed, not the client or its
+// request.
 func blamesBackend(err error) bool {
 	var rf *refusal
-	if errors.As(err, &rf) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) { // it is we who are out of descriptors
+	if errors.As(err, &rf) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) { // the proxy is out of descriptors
 		return false
 	}
 	status := forward.Status(err)
 	return status == http.StatusBadGateway || status == http.StatusGatewayTimeout
 }
 
-// nextBackend is package forward's question for a request that found no connection.
+// nextBackend is the forward.Hop's Another: the next backend for a request that got no
+// connection.
 func (x *requestCtx) nextBackend(err error) (*upstream.Backend, upstream.TLS, bool) {
 	if !blamesBackend(err) {
 		return nil, upstream.TLS{}, false
@@ -79,8 +60,8 @@ func (x *requestCtx) nextBackend(err error) (*upstream.Backend, upstream.TLS, bo
 	return next, x.rt.Target.TLSOf(next), true
 }
 
-// noteFailedBackend notes that the backend was tried in vain, and says so in the log: if
-// another one answers, nothing else will.
+// noteFailedBackend excludes the backend from the next choice, and logs its failure: if
+// another one answers, nothing else tells of it.
 func (x *requestCtx) noteFailedBackend(err error) {
 	x.tried = append(x.tried, x.backend)
 	x.logAnotherBackend(x.id, err)
@@ -93,8 +74,8 @@ func (x *requestCtx) logAnotherBackend(id string, err error) {
 		slog.String("route", x.rt.Name), slog.String("backend", x.backend.Key().String()), slog.Any("error", err))
 }
 
-// reportOutcome tells the backend's health of how a request went that had a connection.
-// A connection that there was not, another has told already.
+// reportOutcome reports to the backend's health how a request went that had a connection.
+// nextBackend has reported a failure to connect.
 func (x *requestCtx) reportOutcome(outcome forward.Outcome) {
 	var bad *h1.ResponseError
 	switch {

@@ -1,33 +1,25 @@
 package handler
 
-// From a request that asks for a tunnel to the tunnel: the attempt is judged,
-// the backend is asked, its 101 is verified, and only then does the connection
-// stop being HTTP.
+// From a request that asks for a tunnel to the tunnel: a backend is asked, its 101 is
+// verified, and only then does the client's connection stop being HTTP.
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/http"
-	"net/textproto"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
-	"github.com/tunnelform/tunnelform/proxy/internal/echo"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 	"github.com/tunnelform/tunnelform/proxy/internal/limits"
-	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
@@ -35,55 +27,93 @@ import (
 
 const websocket = "websocket"
 
-// handshake is one attempt at a tunnel under way.
+// handshake is a request for a tunnel under way.
 type handshake struct {
 	*requestCtx
 	protocol    string         // as the client spelled it
 	offer       wsproto.Offer  // WebSocket only
-	request     backendRequest // of the backend
+	request     backendRequest // to the backend
 	login       bool           // the backend's connection is the client's own
 	entry       *drain.Entry
-	reserved    bool          // what reserve has taken
-	rateCharged *limits.Route // whose handshake rate was charged: an attempt that is routed again is charged once
+	reserved    bool          // reserve has succeeded, and its places are not released
+	rateCharged *limits.Route // whose handshake rate was charged: once, even if it is routed again
 }
 
-// openTunnel carries out an attempt: it answers the request, or ends with an open tunnel.
+// openTunnel answers a request for a tunnel, or ends with an open tunnel.
 func (x *requestCtx) openTunnel(protocol string) {
 	a := &handshake{requestCtx: x, protocol: protocol}
 	if a.gate != nil {
 		a.gate.Await()
 	}
-	defer a.release() // after a panic too: it is how a client that has gone is left
+	defer a.release() // after a panic too, by which a request is left whose client has gone
 	a.deliver(a.negotiate())
 }
 
-// result is what came of an attempt: a backend's answer, verified where it is a
-// 101, with the connection it came by; or why there is none, a *refusal or what
-// went wrong with the backend.
+// result is what came of a negotiation: a backend's answer, which is verified if it is
+// a 101, and the connection on which it came; or a *refusal, or the backend's error.
 type result struct {
 	conn   net.Conn
 	answer *backendAnswer
 	err    error
 }
 
-// negotiate asks for the tunnel. It writes nothing to the client.
+// opens reports whether a tunnel is to be opened.
+func (s result) opens() bool {
+	return s.err == nil && s.answer.StatusCode == http.StatusSwitchingProtocols
+}
+
+// negotiate finds a backend that answers the handshake. It writes nothing to the client.
 func (a *handshake) negotiate() result {
 	if rf := a.check(); rf != nil {
 		return result{err: rf}
 	}
 	a.payForRetries()
-	return a.negotiateAdmitted()
+	return a.negotiateWith(a.askBackend)
 }
 
-// negotiateAdmitted is the rest of settle for an attempt that was checked and counted.
-func (a *handshake) negotiateAdmitted() result {
-	if err := a.admit(); err != nil {
-		return result{err: err}
+// ask makes the handshake with the backend that is reserved. The caller closes the
+// connection.
+type ask func() (net.Conn, *backendAnswer, error)
+
+// negotiateWith asks one backend after the other until one answers, or none is left. An
+// event loop that has begun the handshake has its own first ask.
+//
+//	reserve -> dial -> write -> read -> verify -> Succeeded
+//	   ^                                  |
+//	   +----- the backend is to blame: ---+
+//	          exclude it, continue
+func (a *handshake) negotiateWith(ask ask) result {
+	var last error // of the backend before; nil: none was asked
+	for {
+		if !a.reserved {
+			failed := a.backend
+			switch err := a.reserveCurrent(); {
+			case err != nil && last != nil:
+				a.backend = failed // for the log
+				return result{err: last}
+			case err != nil:
+				return result{err: err}
+			}
+		}
+		conn, answer, err := ask()
+		if err == nil {
+			a.backend.Succeeded()
+			return result{conn: conn, answer: answer}
+		}
+		if !blamesBackend(err) {
+			return result{err: err}
+		}
+		a.rt.Target.Pool.Failed(a.backend, err)
+		if !a.mayTryAnother() {
+			return result{err: err}
+		}
+		a.noteFailedBackend(err)
+		a.release()
+		last, ask = err, a.askBackend
 	}
-	return a.shakeHands()
 }
 
-// deliver tells the client what came of it.
+// deliver gives the result to the client.
 func (a *handshake) deliver(s result) {
 	switch {
 	case s.err != nil:
@@ -93,11 +123,6 @@ func (a *handshake) deliver(s result) {
 	default:
 		a.relay(s.conn, s.answer)
 	}
-}
-
-// opens says that a tunnel is to be opened.
-func (s result) opens() bool {
-	return s.err == nil && s.answer.StatusCode == http.StatusSwitchingProtocols
 }
 
 func (a *handshake) isWebSocket() bool { return httpsyntax.EqualFold(a.protocol, websocket) }
@@ -123,10 +148,10 @@ func (a *handshake) checkRequest() *wsproto.Refusal {
 	return nil
 }
 
-// admit finds a backend and makes a place for the tunnel among the open ones.
-// A reload between the request's look at the Table and that place would be
-// missed by the tunnel: then the request is routed again.
-func (a *handshake) admit() error {
+// reserveCurrent reserves under the routes that are current when it returns. Drain's
+// Group evaluates the tunnels that it knows when a reload comes: one that is reserved
+// later, under the old routes, would be missed. So it is routed again.
+func (a *handshake) reserveCurrent() error {
 	for {
 		err := a.reserve()
 		now := a.h.Current()
@@ -146,9 +171,9 @@ func (a *handshake) admit() error {
 	}
 }
 
-// reserve takes the tunnel's places. The error is a *refusal,
-// forward.ErrClientGone, or upstream.ErrReplaced: the routes have changed while the
-// attempt waited.
+// reserve counts the tunnel at its route, its backend and in drain's Group, before it
+// exists. The error is a *refusal, forward.ErrClientGone, or upstream.ErrReplaced when
+// the routes have changed while it waited for a backend.
 func (a *handshake) reserve() error {
 	if a.rt.Target.Pool == nil {
 		return refuse(http.StatusNotFound, "there is no tunnel to internal://"+a.rt.Target.Internal, nil)
@@ -180,8 +205,8 @@ func (a *handshake) reserve() error {
 	return nil
 }
 
-// overLimit answers what limits.Tunnels.Admit returned. A full route is the server's
-// state (503); a client that is over its share can do something about it (429).
+// overLimit is the answer to an error of limits.Tunnels.Admit. A full route is the
+// server's state (503); a client that is over its share can change that (429).
 func overLimit(err error) *refusal {
 	if errors.Is(err, limits.ErrRouteFull) {
 		return refuse(http.StatusServiceUnavailable, err.Error(), nil)
@@ -189,7 +214,7 @@ func overLimit(err error) *refusal {
 	return refuse(http.StatusTooManyRequests, err.Error(), nil)
 }
 
-// release takes back what reserve has taken, unless a tunnel holds it now.
+// release undoes reserve, unless an open tunnel has taken over its places.
 func (a *handshake) release() {
 	if !a.reserved {
 		return
@@ -200,229 +225,9 @@ func (a *handshake) release() {
 	a.rt.Counts.Tunnels.Release(a.client)
 }
 
-// shakeHands asks one backend, or several, until there is an answer to pass on
-// or nobody left to be asked.
-func (a *handshake) shakeHands() result {
-	conn, answer, err := a.askBackend()
-	if err != nil {
-		return a.negotiateAfter(err) // which asks the next; tryAnother bounds how many
-	}
-	a.backend.Succeeded()
-	return result{conn: conn, answer: answer}
-}
-
-// negotiateAfter goes on after a backend that was asked in vain.
-func (a *handshake) negotiateAfter(err error) result {
-	if !a.tryAnother(err) {
-		return result{err: err}
-	}
-	return a.shakeHands()
-}
-
-// askBackend makes the handshake. The connection is the caller's.
-func (a *handshake) askBackend() (net.Conn, *backendAnswer, error) {
-	head, rf := a.requestHead()
-	if rf != nil {
-		return nil, nil, rf
-	}
-	conn, err := a.dial()
-	if err != nil {
-		return nil, nil, err
-	}
-	answer, err := a.ask(conn, head)
-	if err != nil {
-		conn.Close()
-		return nil, nil, err
-	}
-	return conn, answer, nil
-}
-
-func (a *handshake) dial() (net.Conn, error) {
-	if a.rt.Target.Internal == "echo" {
-		return echo.Dial()
-	}
-	if conn := a.pins().Take(a.backend, a.rt.Target.TLSOf(a.backend)); conn != nil {
-		a.login = true
-		return conn, nil
-	}
-	ctx := upstream.WithConnectTimeout(a.r.Context(), a.rt.Policy.ConnectTimeout)
-	return a.backend.Dial(ctx, a.rt.Target.TLSOf(a.backend))
-}
-
-// requestHead is the handshake's request as the backend gets it.
-func (a *handshake) requestHead() ([]byte, *refusal) {
-	path, query, err := a.rt.Target.Rewrite.Apply(a.path, a.r.URL.RawQuery, a.prefixLen, &a.captures)
-	if err != nil {
-		return nil, refuse(http.StatusBadRequest, "bad path: "+err.Error(), err)
-	}
-	if query != "" {
-		path += "?" + query
-	}
-	h := a.rt.Policy.RequestHeader(a.r, a.forwardedClient(), a.id)
-	if a.login = h1.LogsIn(h); a.login && a.noLogin() != nil {
-		err := a.noLogin()
-		return nil, refuse(http.StatusBadGateway, err.Error(), err)
-	}
-	h.Set("Connection", "Upgrade")
-	h.Set("Upgrade", a.protocol)
-	if a.isWebSocket() {
-		h.Set("Upgrade", websocket)
-		a.offer = wsproto.OfferOf(h, a.rt.Lenient)
-	}
-	a.request = backendRequest{target: path, header: h, policy: a.rt.Policy, names: a.names}
-	return a.request.head(a.r.Method, a.rt.Policy.RequestHost(a.forwardedClient(), a.backend)), nil
-}
-
-// backendRequest is a handshake's request, but for its method and Host.
-type backendRequest struct {
-	target string      // path and query
-	header http.Header // by canonical names
-	policy *forward.Policy
-	names  spelling.Names // the client's
-}
-
-func (q backendRequest) head(method, host string) []byte {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, q.target, host)
-	if method != http.MethodGet && method != http.MethodHead {
-		b.WriteString("Content-Length: 0\r\n")
-	}
-	h := maps.Clone(q.header)
-	q.policy.SpellRequest(h, q.names)
-	_ = h.Write(&b) // to memory
-	b.WriteString("\r\n")
-	return []byte(b.String())
-}
-
-// backendAnswer is a backend's answer with what came behind its head.
-type backendAnswer struct {
-	*http.Response
-	rest   *bufio.Reader
-	strict *h1.HandshakeReader // beneath rest
-	agreed wsproto.Agreed      // of a WebSocket's 101
-}
-
-// endpoint is the backend's end of a tunnel, with what came behind the answer, whose
-// reader is done with.
-func (a *backendAnswer) endpoint(conn net.Conn) tunnel.Endpoint {
-	early, _ := a.rest.Peek(a.rest.Buffered())
-	early = slices.Clone(early)
-	answerReaders.Put(a.rest)
-	a.rest = nil
-	return tunnel.Endpoint{Conn: conn, Early: early}
-}
-
-// ask sends the handshake and reads the answer, interim ones skipped. A 101 is
-// verified here: what this returns without an error may be believed.
-func (a *handshake) ask(conn net.Conn, head []byte) (*backendAnswer, error) {
-	defer a.deadline(conn)()
-	if _, err := conn.Write(head); err != nil {
-		return nil, a.orClientGone(fmt.Errorf("sending the handshake: %w", err))
-	}
-	return a.readAnswer(conn)
-}
-
-// readRest is the end of ask for somebody who has sent the handshake and read begun
-// of its answer.
-func (a *handshake) readRest(conn net.Conn, begun []byte) (*backendAnswer, error) {
-	defer a.deadline(conn)()
-	return a.readAnswer(io.MultiReader(bytes.NewReader(begun), conn))
-}
-
-// answerReaders are lent to answers until their tunnel is open. Those of other
-// answers are the collector's.
-var answerReaders = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
-
-func (a *handshake) readAnswer(from io.Reader) (*backendAnswer, error) {
-	rest := answerReaders.Get().(*bufio.Reader)
-	strict := h1.NewHandshakeReader(from, a.r.Method)
-	rest.Reset(strict)
-	for {
-		resp, err := readResponse(rest, a.r.Method)
-		if err != nil {
-			answerReaders.Put(rest)
-			return nil, a.orClientGone(fmt.Errorf("reading the handshake's answer: %w", describeEOF(err)))
-		}
-		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
-			agreed, err := a.verify(resp)
-			return &backendAnswer{Response: resp, rest: rest, strict: strict, agreed: agreed}, err
-		}
-	}
-}
-
-// readResponse is http.ReadResponse, but for 1xx answers: they end with their head,
-// whatever it says of a body (RFC 9112 section 6.3), and net/http refuses some that
-// say it oddly.
-func readResponse(from *bufio.Reader, method string) (*http.Response, error) {
-	const informational = "HTTP/1.1 1"
-	if begins, _ := from.Peek(len(informational)); string(begins) != informational {
-		return http.ReadResponse(from, &http.Request{Method: method})
-	}
-	head := textproto.NewReader(from)
-	line, err := head.ReadLine()
-	if err != nil {
-		return nil, err
-	}
-	_, status, _ := strings.Cut(line, " ")
-	code, _, _ := strings.Cut(status, " ")
-	resp := &http.Response{Status: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody}
-	if resp.StatusCode, err = strconv.Atoi(code); err != nil {
-		return nil, fmt.Errorf("malformed status %q", code)
-	}
-	header, err := head.ReadMIMEHeader()
-	if err != nil {
-		return nil, err
-	}
-	resp.Header = http.Header(header)
-	resp.Header.Del("Content-Length")
-	resp.Header.Del("Transfer-Encoding")
-	return resp, nil
-}
-
-// describeEOF says in words what an end of file means here.
-func describeEOF(err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return errors.New("the backend closed the connection without an answer")
-	}
-	return err
-}
-
-// deadline bounds the handshake by the route's limit and by the client's
-// patience; the function it returns lifts the bounds.
-func (a *handshake) deadline(conn net.Conn) (lift func()) {
-	if a.rt.HandshakeTimeout > 0 {
-		_ = conn.SetDeadline(time.Now().Add(a.rt.HandshakeTimeout))
-	}
-	stop := context.AfterFunc(a.r.Context(), func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	return func() {
-		if stop() {
-			_ = conn.SetDeadline(time.Time{})
-		}
-	}
-}
-
-// orClientGone turns the error that a client's departure caused into that departure.
-func (a *handshake) orClientGone(err error) error {
-	if a.r.Context().Err() != nil {
-		return forward.ErrClientGone
-	}
-	return err
-}
-
-func (a *handshake) verify(resp *http.Response) (none wsproto.Agreed, err error) {
-	switch {
-	case resp.StatusCode != http.StatusSwitchingProtocols:
-		return none, nil
-	case a.isWebSocket():
-		return wsproto.CheckResponse(resp.StatusCode, resp.Header, a.offer)
-	}
-	return none, wsproto.CheckUpgradeResponse(resp.Header, a.protocol)
-}
-
-// relay passes on an answer that is not a 101, as ordinary HTTP. The backend's
-// connection is not used again: what it thinks of the handshake is its own affair.
-// But one on which the client logs in is the client's own from then on, and the next
-// handshake goes by it.
+// relay forwards an answer that is not a 101, as ordinary HTTP. The backend's connection
+// is not used again, except one on which the client authenticates: it is pinned to the
+// client, and the next handshake goes over it.
 func (a *handshake) relay(conn net.Conn, answer *backendAnswer) {
 	stop := context.AfterFunc(a.r.Context(), func() { conn.Close() })
 	login := a.login || h1.AsksLogin(answer.Header)
@@ -440,8 +245,7 @@ func (a *handshake) relay(conn net.Conn, answer *backendAnswer) {
 	kept = true // it did not panic
 }
 
-// hostHint guesses why a backend refuses a page: many servers compare its Origin
-// with the Host that they were asked for.
+// hostHint guesses why a backend answers 403: many servers compare Origin with Host.
 func (a *handshake) hostHint(status int) string {
 	sent := a.rt.Policy.RequestHost(a.forwardedClient(), a.backend)
 	if status != http.StatusForbidden || a.r.Header.Get("Origin") == "" || httpsyntax.EqualFold(sent, a.r.Host) {
@@ -450,8 +254,8 @@ func (a *handshake) hostHint(status int) string {
 	return fmt.Sprintf("servers compare Origin with Host, and the backend was asked for %q, not for %q: try preserve_host: true", sent, a.r.Host)
 }
 
-// switchProtocols takes the connection from net/http, tells the client, and
-// opens the tunnel.
+// switchProtocols takes the connection from net/http, writes the 101, and opens the
+// tunnel.
 func (a *handshake) switchProtocols(conn net.Conn, answer *backendAnswer) {
 	client, err := a.hijack()
 	if err != nil {
@@ -472,14 +276,13 @@ func (a *handshake) switchProtocols(conn net.Conn, answer *backendAnswer) {
 	a.entry.Opened(a.h.Engine.Open(spec))
 }
 
-// hijack returns the client's connection with every byte that came behind the
-// request's head.
+// hijack returns the client's connection with all bytes that came behind the head.
 func (a *handshake) hijack() (tunnel.Endpoint, error) {
 	var behind []byte
 	switch {
 	case a.gate == nil:
 		return tunnel.Endpoint{}, errors.New("no connection to take over")
-	case a.w.ResponseWriter == nil: // net/http, which would do this, has never seen the connection
+	case a.w.ResponseWriter == nil: // the connection never was net/http's
 		_ = a.gate.SetReadDeadline(time.Time{})
 	default:
 		_, buffered, err := http.NewResponseController(a.w).Hijack()
@@ -533,8 +336,8 @@ func reason101(status string) string {
 	return phrase
 }
 
-// deleteEmpty removes empty lines, which choose nothing: browsers take an empty
-// Sec-WebSocket-Protocol for one that they did not offer.
+// deleteEmpty removes empty lines. They choose nothing, but browsers take an empty
+// Sec-WebSocket-Protocol for a subprotocol that they did not offer.
 func deleteEmpty(h http.Header, names ...string) {
 	for _, name := range names {
 		lines := slices.DeleteFunc(h[name], func(line string) bool { return line == "" })
@@ -544,24 +347,24 @@ func deleteEmpty(h http.Header, names ...string) {
 	}
 }
 
-// spec is the tunnel to be opened, but for its connections: what it has taken is
-// its own from here on, and its first line is in the log.
+// spec is the tunnel to be opened, without its connections. It logs the opening; from
+// here on the tunnel's record releases what was reserved.
 func (a *handshake) spec(answer *backendAnswer) tunnel.Spec {
 	a.tunnelled, a.reserved = true, false
 	a.h.Counters.Opened.Add(1)
-	story := a.record()
-	story.logOpened(a, answer.Header)
+	record := a.record()
+	record.logOpened(a, answer.Header)
 	spec := tunnel.Spec{
 		Backend:   answer.endpoint(nil),
 		WebSocket: a.isWebSocket(),
 		RSV:       answer.agreed.RSV,
 		Limits:    a.rt.NewTunnelLimits(),
 		Meter:     a.backend.Meter(),
-		Done:      story.logClosed,
+		Done:      record.logClosed,
 	}
 	if a.mayRedial(answer.agreed) {
 		a.entry.SetMovable()
-		spec.Redial = a.redialer(story, answer.agreed).redial
+		spec.Redial = a.redialer(record, answer.agreed).redial
 	}
 	return spec
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/routing/routingtest"
 )
 
-// TestRoutedAgainKnocksOnce: an attempt that comes just as the routes change is
-// charged once against its client's rate, whether its route stays, is renamed, or
-// is another one.
-func TestRoutedAgainKnocksOnce(t *testing.T) {
+// TestRoutedAgainIsChargedOnce: a handshake that comes just as the routes change is
+// charged once against its client's rate, whether its route stays, is renamed, or is
+// another one.
+func TestRoutedAgainIsChargedOnce(t *testing.T) {
 	const once = "limits: {handshakes_per_second: 0.001}"
 	const before = "routes: {r: {match: {path: /r}, to: \"internal://echo\", " + once + "}}\n"
 	for name, after := range map[string]string{
@@ -28,7 +28,7 @@ func TestRoutedAgainKnocksOnce(t *testing.T) {
 			old := routingtest.Build(t, nil, before)
 			now := old
 			h := newTestHandler(t, func() *routing.Table { return now }, slog.New(slog.DiscardHandler))
-			knock := func() error {
+			reserve := func() error {
 				r := httptest.NewRequest(http.MethodGet, "/r", nil)
 				r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {websocket}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="}}
 				x := h.newRequest(&listen.Socket{}, r, nil, netip.MustParseAddrPort("192.0.2.1:4711"))
@@ -37,15 +37,15 @@ func TestRoutedAgainKnocksOnce(t *testing.T) {
 				}
 				a := &handshake{requestCtx: x, protocol: websocket}
 				defer a.release()
-				return a.admit()
+				return a.reserveCurrent()
 			}
 			now = routingtest.Build(t, old, after)
-			if err := knock(); err != nil {
+			if err := reserve(); err != nil {
 				t.Fatalf("the first was refused: %v", err)
 			}
 			old = now
 			var rf *refusal
-			if err := knock(); !errors.As(err, &rf) || rf.status != http.StatusTooManyRequests {
+			if err := reserve(); !errors.As(err, &rf) || rf.status != http.StatusTooManyRequests {
 				t.Errorf("the second got %v, wanted 429", err)
 			}
 		})

@@ -1,0 +1,231 @@
+package handler
+
+// The backend's side of a handshake: the request that it gets, and its answer, read
+// strictly and verified.
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/echo"
+	"github.com/tunnelform/tunnelform/proxy/internal/forward"
+	"github.com/tunnelform/tunnelform/proxy/internal/h1"
+	"github.com/tunnelform/tunnelform/proxy/internal/listen"
+	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
+	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
+)
+
+// askBackend makes the handshake: dial, write, read, verify. The caller closes the
+// connection.
+func (a *handshake) askBackend() (net.Conn, *backendAnswer, error) {
+	head, rf := a.requestHead()
+	if rf != nil {
+		return nil, nil, rf
+	}
+	conn, err := a.dial()
+	if err != nil {
+		return nil, nil, err
+	}
+	answer, err := a.exchangeHeads(conn, head)
+	if err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	return conn, answer, nil
+}
+
+func (a *handshake) dial() (net.Conn, error) {
+	if a.rt.Target.Internal == "echo" {
+		return echo.Dial()
+	}
+	if conn := a.pins().Take(a.backend, a.rt.Target.TLSOf(a.backend)); conn != nil {
+		a.login = true
+		return conn, nil
+	}
+	ctx := upstream.WithConnectTimeout(a.r.Context(), a.rt.Policy.ConnectTimeout)
+	return a.backend.Dial(ctx, a.rt.Target.TLSOf(a.backend))
+}
+
+// requestHead is the request as the backend gets it.
+func (a *handshake) requestHead() ([]byte, *refusal) {
+	path, query, err := a.rt.Target.Rewrite.Apply(a.path, a.r.URL.RawQuery, a.prefixLen, &a.captures)
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "bad path: "+err.Error(), err)
+	}
+	if query != "" {
+		path += "?" + query
+	}
+	h := a.rt.Policy.RequestHeader(a.r, a.forwardedClient(), a.id)
+	if a.login = h1.LogsIn(h); a.login && a.noLogin() != nil {
+		err := a.noLogin()
+		return nil, refuse(http.StatusBadGateway, err.Error(), err)
+	}
+	h.Set("Connection", "Upgrade")
+	h.Set("Upgrade", a.protocol)
+	if a.isWebSocket() {
+		h.Set("Upgrade", websocket)
+		a.offer = wsproto.OfferOf(h, a.rt.Lenient)
+	}
+	a.request = backendRequest{target: path, header: h, policy: a.rt.Policy, names: a.names}
+	return a.request.head(a.r.Method, a.rt.Policy.RequestHost(a.forwardedClient(), a.backend)), nil
+}
+
+// backendRequest is the request that a backend gets, without its method and Host.
+type backendRequest struct {
+	target string      // path and query
+	header http.Header // by canonical names
+	policy *forward.Policy
+	names  spelling.Names // the client's
+}
+
+func (q backendRequest) head(method, host string) []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, q.target, host)
+	if method != http.MethodGet && method != http.MethodHead {
+		b.WriteString("Content-Length: 0\r\n")
+	}
+	h := maps.Clone(q.header)
+	q.policy.SpellRequest(h, q.names)
+	_ = h.Write(&b) // to memory
+	b.WriteString("\r\n")
+	return []byte(b.String())
+}
+
+// backendAnswer is a backend's answer and the reader with the bytes behind its head.
+type backendAnswer struct {
+	*http.Response
+	rest   *bufio.Reader
+	strict *h1.HandshakeReader // beneath rest
+	agreed wsproto.Agreed      // of a WebSocket's 101
+}
+
+// endpoint is the backend's end of a tunnel, with the bytes that came behind the answer.
+// The reader is not to be used again.
+func (a *backendAnswer) endpoint(conn net.Conn) tunnel.Endpoint {
+	early, _ := a.rest.Peek(a.rest.Buffered())
+	early = slices.Clone(early)
+	answerReaders.Put(a.rest)
+	a.rest = nil
+	return tunnel.Endpoint{Conn: conn, Early: early}
+}
+
+// exchangeHeads sends the request and reads the answer, after interim ones. A 101 that
+// it returns is verified.
+func (a *handshake) exchangeHeads(conn net.Conn, head []byte) (*backendAnswer, error) {
+	defer a.deadline(conn)()
+	if _, err := conn.Write(head); err != nil {
+		return nil, a.orClientGone(fmt.Errorf("sending the handshake: %w", err))
+	}
+	return a.readAnswer(conn)
+}
+
+// readRest reads an answer of which begun was read before.
+func (a *handshake) readRest(conn net.Conn, begun []byte) (*backendAnswer, error) {
+	defer a.deadline(conn)()
+	return a.readAnswer(io.MultiReader(bytes.NewReader(begun), conn))
+}
+
+// answerReaders are reused when a tunnel is open. Those of other answers are left to the
+// garbage collector.
+var answerReaders = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
+
+func (a *handshake) readAnswer(from io.Reader) (*backendAnswer, error) {
+	rest := answerReaders.Get().(*bufio.Reader)
+	strict := h1.NewHandshakeReader(from, a.r.Method)
+	rest.Reset(strict)
+	for {
+		resp, err := readResponse(rest, a.r.Method)
+		if err != nil {
+			answerReaders.Put(rest)
+			return nil, a.orClientGone(fmt.Errorf("reading the handshake's answer: %w", describeEOF(err)))
+		}
+		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			agreed, err := a.verify(resp)
+			return &backendAnswer{Response: resp, rest: rest, strict: strict, agreed: agreed}, err
+		}
+	}
+}
+
+// readResponse is http.ReadResponse, except for 1xx answers: those end with their head,
+// whatever it says of a body (RFC 9112 section 6.3), and net/http refuses some of them.
+func readResponse(from *bufio.Reader, method string) (*http.Response, error) {
+	const informational = "HTTP/1.1 1"
+	if begins, _ := from.Peek(len(informational)); string(begins) != informational {
+		return http.ReadResponse(from, &http.Request{Method: method})
+	}
+	head := textproto.NewReader(from)
+	line, err := head.ReadLine()
+	if err != nil {
+		return nil, err
+	}
+	_, status, _ := strings.Cut(line, " ")
+	code, _, _ := strings.Cut(status, " ")
+	resp := &http.Response{Status: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody}
+	if resp.StatusCode, err = strconv.Atoi(code); err != nil {
+		return nil, fmt.Errorf("malformed status %q", code)
+	}
+	header, err := head.ReadMIMEHeader()
+	if err != nil {
+		return nil, err
+	}
+	resp.Header = http.Header(header)
+	resp.Header.Del("Content-Length")
+	resp.Header.Del("Transfer-Encoding")
+	return resp, nil
+}
+
+// describeEOF explains an end of file.
+func describeEOF(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return errors.New("the backend closed the connection without an answer")
+	}
+	return err
+}
+
+// deadline limits reads and writes by the route's handshake timeout, and ends them when
+// the client goes. lift removes both.
+func (a *handshake) deadline(conn net.Conn) (lift func()) {
+	if a.rt.HandshakeTimeout > 0 {
+		_ = conn.SetDeadline(time.Now().Add(a.rt.HandshakeTimeout))
+	}
+	stop := context.AfterFunc(a.r.Context(), func() { _ = conn.SetDeadline(listen.ALongTimeAgo) })
+	return func() {
+		if stop() {
+			_ = conn.SetDeadline(time.Time{})
+		}
+	}
+}
+
+// orClientGone returns forward.ErrClientGone instead of an error that the end of the
+// client's connection has caused.
+func (a *handshake) orClientGone(err error) error {
+	if a.r.Context().Err() != nil {
+		return forward.ErrClientGone
+	}
+	return err
+}
+
+func (a *handshake) verify(resp *http.Response) (none wsproto.Agreed, err error) {
+	switch {
+	case resp.StatusCode != http.StatusSwitchingProtocols:
+		return none, nil
+	case a.isWebSocket():
+		return wsproto.CheckResponse(resp.StatusCode, resp.Header, a.offer)
+	}
+	return none, wsproto.CheckUpgradeResponse(resp.Header, a.protocol)
+}
