@@ -20,45 +20,124 @@ import (
 // them (base itself if nothing changes), and why the others are refused.
 func (w *writer) compose(ctx context.Context, base *document, batch []*changeRequest) ([]*changeRequest, *document, map[*changeRequest]*writeError) {
 	c := &composer{session: w.session, ctx: ctx, base: base, refused: map[*changeRequest]*writeError{}}
-	var fit []*changeRequest
-	for _, r := range batch {
-		if e := r.conflictWith(base); e != nil {
-			c.refused[r] = e
-			continue
-		}
-		fit = append(fit, r)
-	}
-	candidate, accepted := c.merge(base, fit)
+	candidate, accepted := c.merge(base, batch)
 	return accepted, candidate, c.refused
 }
 
-// conflictWith returns an error if the request's record is not as it was planned on.
-func (r *changeRequest) conflictWith(d *document) *writeError {
+// fit returns the requests of a batch whose records are as they were planned on, and
+// whose names are free once the batch is applied; it refuses the others. Requests may
+// exchange names.
+func (c *composer) fit(d *document, batch []*changeRequest) []*changeRequest {
+	for {
+		leaving := leavingNames(d, batch)
+		var fit []*changeRequest
+		for _, r := range batch {
+			if e := r.conflictWith(d, leaving); e != nil {
+				c.refused[r] = e
+				continue
+			}
+			fit = append(fit, r)
+		}
+		if len(fit) == len(batch) {
+			return fit
+		}
+		batch = fit // a request that is refused frees no name
+	}
+}
+
+// leavingNames returns the records of d that the requests delete or rename.
+func leavingNames(d *document, batch []*changeRequest) map[recordID]*changeRequest {
+	leaving := map[recordID]*changeRequest{}
+	for _, r := range batch {
+		if r.priorName != "" && (r.desired == nil || r.id.name != r.priorName) && d.fingerprint(r.priorID()) != "" {
+			leaving[r.priorID()] = r
+		}
+	}
+	return leaving
+}
+
+// conflictWith returns an error if the request's record is not as it was planned on, or
+// its name is taken by a record that is not leaving.
+func (r *changeRequest) conflictWith(d *document, leaving map[recordID]*changeRequest) *writeError {
 	found, wanted := d.fingerprint(r.id), ""
 	if r.desired != nil {
 		wanted = r.id.section.Fingerprint(r.desired)
 	}
+	taken := found != "" && leaving[r.id] == nil
 	r.existed = false
 	if r.priorName == "" {
-		if found == "" {
-			return nil
+		if taken {
+			return nameTaken(d, r.id)
 		}
-		return nameTaken(d, r.id)
+		return nil
 	}
 	now := d.fingerprint(r.priorID())
 	r.existed = now != ""
 	switch {
 	case now == "" || r.id.name == r.priorName && now == wanted:
-		if r.id.name != r.priorName && found != "" && found != wanted {
+		if r.id.name != r.priorName && taken && found != wanted {
 			return nameTaken(d, r.id)
 		}
 		return nil // deleted, or already as desired: by hand, or by an interrupted apply
 	case now != r.expected():
 		return changedOutside(d, r.change)
-	case r.id.name != r.priorName && found != "":
+	case r.id.name != r.priorName && taken:
 		return nameTaken(d, r.id)
 	}
 	return nil
+}
+
+// edits returns the operations that make a batch of d. A name that one record leaves and
+// another takes is set once. A new record with the match and target of one that is
+// deleted becomes its new name, so that its comments stay.
+func edits(d *document, batch []*changeRequest) (ops []routefile.Op) {
+	leaving := leavingNames(d, batch)
+	arriving := map[recordID]bool{}
+	for _, r := range batch {
+		if r.desired != nil {
+			arriving[r.id] = true
+		}
+	}
+	successors := map[recordID]bool{} // deleted records that a new one succeeds
+	for _, r := range batch {
+		s, from := r.id.section, r.priorName
+		if r.priorName == "" && d.fingerprint(r.id) == "" {
+			from = predecessor(d, r, leaving, arriving, successors)
+		}
+		switch {
+		case r.desired == nil:
+			continue
+		case from == "" || from == r.id.name || d.fingerprint(recordID{s, from}) == "":
+		case d.fingerprint(r.id) == "" && !arriving[recordID{s, from}]:
+			successors[recordID{s, from}] = true
+			ops = append(ops, s.Rename(from, r.id.name))
+		}
+		ops = append(ops, s.Set(r.id.name, s.FromPlain(r.desired)))
+	}
+	for id, r := range leaving {
+		if !arriving[id] && !successors[id] {
+			ops = append(ops, id.section.Drop(r.priorName))
+		}
+	}
+	return ops
+}
+
+// predecessor is the name of a record that is deleted and has a new record's match and
+// target; "" if there is none.
+func predecessor(d *document, r *changeRequest, leaving map[recordID]*changeRequest, arriving, successors map[recordID]bool) string {
+	if r.id.section != routefile.InRoutes {
+		return ""
+	}
+	for id, other := range leaving {
+		if other.desired != nil || id.section != r.id.section || arriving[id] || successors[id] {
+			continue
+		}
+		old := d.file.Plain(id.section, id.name)
+		if matchOf(old) == matchOf(r.desired) && old["to"] == r.desired["to"] {
+			return id.name
+		}
+	}
+	return ""
 }
 
 // composer applies changes to a file. Not for concurrent use.
@@ -73,7 +152,7 @@ type composer struct {
 // refuses those that the validator names; if it names none, merge tries halves, so
 // that only the invalid changes fail.
 func (c *composer) merge(d *document, batch []*changeRequest) (*document, []*changeRequest) {
-	if len(batch) == 0 {
+	if batch = c.fit(d, batch); len(batch) == 0 {
 		return d, nil
 	}
 	candidate, all, mayPass := c.tryEdit(d, batch)
@@ -109,11 +188,7 @@ func (c *composer) refuseNamed(batch []*changeRequest, all []problem, mayPass bo
 
 // tryEdit applies a batch to d and checks the result as the proxy would.
 func (c *composer) tryEdit(d *document, batch []*changeRequest) (*document, []problem, bool) {
-	var ops []routefile.Op
-	for _, r := range batch {
-		ops = append(ops, r.edits(r.existed)...)
-	}
-	data, err := c.session.editor.Edit(d.data, ops...)
+	data, err := c.session.editor.Edit(d.data, edits(d, batch)...)
 	var layout *routefile.LayoutError
 	switch {
 	case errors.As(err, &layout):

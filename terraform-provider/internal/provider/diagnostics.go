@@ -186,6 +186,22 @@ func duplicateInPlan(id recordID) diag.Diagnostic {
 		fmt.Sprintf("another resource in this configuration also manages %s: use one resource for each name", id))
 }
 
+// tooManyExchanged reports a plan whose records cannot all be under way at once.
+func tooManyExchanged(some []string) diag.Diagnostic {
+	names := make([]string, 0, len(some))
+	for _, one := range some {
+		state, rest, _ := strings.Cut(one, " ")
+		section, name, _ := strings.Cut(rest, " ")
+		names = append(names, fmt.Sprintf("%s (%s)", recordID{routefile.Section(section), name}, state))
+	}
+	return diag.NewErrorDiagnostic("Too many records take each other's places",
+		fmt.Sprintf("more than %d records of this plan take a name or match that another one leaves. They must be written together, and Terraform has ten operations under way at once (-parallelism), so the apply would wait for ever. There are three ways:\n"+
+			"- a moved block for each record that only gets another address or for_each key: it is then renamed, and its tunnels stay\n"+
+			"- two applies: the first with the records in free places, or without those that leave\n"+
+			"- tunnelform_routes_file instead of single records: an exchange of any size is one write\n\n"+
+			"The first that were found: %s", maxExchanged, strings.Join(names, ", ")))
+}
+
 // alreadyInFile warns that a record to be created is in the file.
 func alreadyInFile(id recordID, pos routefile.Pos) diag.Diagnostic {
 	return diag.NewAttributeWarningDiagnostic(path.Root(nameAttribute), "Already in the routes file",

@@ -24,6 +24,7 @@ type planState struct {
 	records   map[recordID]*plannedRecord // guarded by mu
 	removed   map[recordID]bool           // deleted or renamed records; guarded by mu
 	wholeFile bool                        // a resource plans the whole file; guarded by mu
+	exchange  exchange                    // guarded by mu
 }
 
 // claimWholeFile notes that a resource plans the whole file. It returns false if
@@ -86,6 +87,11 @@ func (ps *planState) conflicts(ctx context.Context, rec record, p *plannedRecord
 	if p.priorName != rec.id.name && doc.fingerprint(rec.id) != "" && !ps.isRemoved(rec.id) {
 		diags.Append(alreadyInFile(rec.id, doc.position(rec.id)))
 	}
+	match := ""
+	if p.file != nil {
+		match = matchOf(rec.keys)
+	}
+	diags.Append(ps.addToExchange(doc, rec.id.section, p.priorName, rec.id.name, match)...)
 	if p.file == nil {
 		return diags
 	}

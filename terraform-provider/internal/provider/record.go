@@ -119,6 +119,7 @@ func (r *recordResource) planDelete(ctx context.Context, before record, planned 
 		diags.Append(readFailed(r.session.file, err))
 		return diags
 	}
+	diags.Append(r.session.plan.addToExchange(doc, r.section, before.id.name, "", "")...)
 	if now := doc.fingerprint(before.id); now != "" && now != planned.On {
 		planned.On = now
 		diags.Append(deletesChanged(doc, before))

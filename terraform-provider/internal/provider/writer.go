@@ -35,18 +35,6 @@ func (c change) expected() string {
 	return c.id.section.Fingerprint(c.prior)
 }
 
-func (c change) edits(there bool) []routefile.Op {
-	s := c.id.section
-	var ops []routefile.Op
-	switch {
-	case c.desired == nil:
-		return append(ops, s.Drop(c.priorName))
-	case there && c.priorName != "" && c.priorName != c.id.name:
-		ops = append(ops, s.Rename(c.priorName, c.id.name))
-	}
-	return append(ops, s.Set(c.id.name, s.FromPlain(c.desired)))
-}
-
 // writeError is why a change was not made.
 type writeError struct {
 	summary   string
@@ -163,7 +151,7 @@ func (w *writer) commit(batch []*changeRequest) (left []*changeRequest) {
 			return left
 		}
 		accepted, candidate, refused := w.compose(ctx, base, batch)
-		left = append(left, finishRefused(refused)...)
+		left = append(left, w.finishRefused(refused)...)
 		if len(accepted) == 0 {
 			return left
 		}
@@ -205,11 +193,14 @@ func batchContext(batch []*changeRequest) (context.Context, context.CancelFunc) 
 }
 
 // finishRefused finishes the requests whose refusal is final and returns the others.
-func finishRefused(refused map[*changeRequest]*writeError) (left []*changeRequest) {
+func (w *writer) finishRefused(refused map[*changeRequest]*writeError) (left []*changeRequest) {
 	for r, e := range refused {
 		if e.retryable && time.Now().Before(r.deadline) && r.ctx.Err() == nil {
 			left = append(left, r)
 			continue
+		}
+		if e.retryable && r.ctx.Err() == nil {
+			e = waitedInVain(e, w.session.clashWait)
 		}
 		r.finish(e)
 	}
@@ -336,22 +327,24 @@ func (w *writer) rollBack(base, written *document, batch []*changeRequest) {
 // rolledBack is now without the batch's changes to base. Records that were changed
 // since stay.
 func rolledBack(editor routefile.Editor, base, written, now *document, batch []*changeRequest) ([]byte, error) {
-	var ops []routefile.Op
 	untouched := now.revision == written.revision
+	restore := map[recordID]bool{}
 	for _, r := range batch {
 		if now.fingerprint(r.id) != written.fingerprint(r.id) {
 			continue
 		}
-		before := recordID{r.id.section, r.id.name}
+		restore[r.id] = true
 		if r.priorName != "" {
-			before = r.priorID()
+			restore[r.priorID()] = true
 		}
-		said := base.file.Plain(before.section, before.name)
-		if r.desired != nil && (said == nil || before != r.id) {
-			ops = append(ops, r.id.section.Drop(r.id.name))
-		}
-		if said != nil {
-			ops = append(ops, before.section.Set(before.name, before.section.FromPlain(said)))
+	}
+	var ops []routefile.Op
+	for id := range restore {
+		switch before := base.file.Plain(id.section, id.name); {
+		case before != nil:
+			ops = append(ops, id.section.Set(id.name, id.section.FromPlain(before)))
+		case now.fingerprint(id) != "":
+			ops = append(ops, id.section.Drop(id.name))
 		}
 	}
 	data, err := editor.Edit(now.data, ops...)
@@ -389,6 +382,15 @@ func rejected(address string, all []problem) *writeError {
 		detail:   fmt.Sprintf("the proxy at %q rejects the routes file with this change; the file is as it was before", address),
 		problems: all,
 	}
+}
+
+// waitedInVain adds that nothing has resolved a conflict in time.
+func waitedInVain(e *writeError, wait time.Duration) *writeError {
+	more := *e
+	more.detail = paragraphs(e.detail, fmt.Sprintf("No other change of this run has resolved it within %v (clash_wait). "+
+		"If one is planned to, both must be under way at once: Terraform's -parallelism bounds how many are. "+
+		"Apply again, or use a moved block for a record that only gets another address.", wait))
+	return &more
 }
 
 // notWritten refuses a change after another of the run was not served in time.
