@@ -44,7 +44,7 @@ func (x *exchange) another(body *unread, err error) bool {
 	return ok
 }
 
-// unread is a body of which it is known whether reading has begun. Closing it
+// unread is a body that notes whether a Read has been tried. Closing it
 // does nothing: the transport closes the body of a request for which it found no
 // connection, and ReverseProxy closes it in the end.
 type unread struct {

@@ -12,8 +12,8 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
 
-// aboutClient says whether a header tells a backend who asks, and by which id.
-// From a stranger it is a lie or a guess.
+// aboutClient reports whether a header tells a backend which client asks, or the
+// request's id. From a peer that is no trusted proxy it is a lie or a guess.
 func aboutClient(name string) bool {
 	const prefix = "X-Forwarded-"
 	return len(name) >= len(prefix) && httpsyntax.EqualFold(name[:len(prefix)], prefix) || listed(clientHeaders, name)

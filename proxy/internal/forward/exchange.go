@@ -64,7 +64,7 @@ func (x *exchange) refuse() error {
 	return nil
 }
 
-// unwritable says that a text would not stay within the request line. HTTP/2
+// unwritable reports that a text would not stay within the request line. HTTP/2
 // lets a client send spaces in a query, and net/http would write them.
 func unwritable(target string) bool {
 	return strings.ContainsFunc(target, func(r rune) bool { return r <= ' ' || r == 0x7f })
@@ -94,7 +94,7 @@ func (x *exchange) run() {
 		ErrorLog:       silent,
 	}
 	proxy.ServeHTTP(&x.late, x.request())
-	_ = x.late.release() // an error is the client's, who is gone
+	_ = x.late.release() // an error is of a client that has gone
 }
 
 // request is the client's with the header that is meant for the backend:
@@ -125,7 +125,7 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.Trailer = x.trailer
 }
 
-// target is a URL whose path net/http writes as it stands. Opaque does so for
+// target is a URL whose path net/http writes unchanged. Opaque does so for
 // all but a leading double slash, which it would take for an authority.
 func target(path, query string) *url.URL {
 	u := &url.URL{Scheme: "http", Host: "backend", RawQuery: query}
@@ -231,9 +231,9 @@ func (x *exchange) reason(err error) error {
 	return err
 }
 
-// explain is deferred: where the answer broke off, the outcome says whose fault
-// it was. If nothing of it is out, it is an error like any other; else the client
-// gets what has come, and ReverseProxy's panic goes on.
+// explain is deferred: where the answer broke off, the outcome says by whose fault.
+// If nothing of it is out, it is an error like any other; else the client gets what
+// has come, and ReverseProxy's panic goes on.
 func (x *exchange) explain() {
 	panicked := recover()
 	outcome := x.hop.Outcome

@@ -12,7 +12,7 @@ import (
 type Element struct{ For, Proto, Host string }
 
 // CutElement cuts the last element off. Quotes are paired from the end: what
-// stands before, which a stranger may have written, cannot change how a trusted
+// is before, which any client may have written, cannot change how a trusted
 // proxy's element is read.
 func CutElement(line string) (before, last string, more bool) {
 	quoted := false

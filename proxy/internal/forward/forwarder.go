@@ -12,7 +12,7 @@ import (
 // Forwarder forwards requests. Safe for concurrent use.
 type Forwarder struct {
 	// Fail answers a request that has no answer of a backend's, with a status
-	// of Status(err). With StatusClientGone nobody reads what it writes. It must
+	// of Status(err). With StatusClientGone what it writes is not read. It must
 	// not tell the client err, which may name the backend's address. nil writes
 	// the status' text.
 	Fail func(w http.ResponseWriter, r *http.Request, status int, err error)
@@ -22,7 +22,7 @@ type Forwarder struct {
 type Hop struct {
 	Backend *upstream.Backend
 	TLS     upstream.TLS
-	// Path and RawQuery are written to the backend as they stand: escaped by the
+	// Path and RawQuery are written to the backend unchanged: escaped by the
 	// caller, and not decoded or cleaned here. Path begins with a slash.
 	Path     string
 	RawQuery string // without "?"

@@ -1,7 +1,7 @@
 package forward
 
 // Which headers go to a backend and which come back: hop-by-hop ones end here
-// (RFC 9110, section 7.6.1), what a stranger says about himself is dropped, and
+// (RFC 9110, section 7.6.1), what an untrusted client claims about itself is dropped, and
 // what the proxy knows is said in its place.
 
 import (
@@ -21,8 +21,8 @@ var hopByHop = []string{
 	"Proxy-Authentication-Info",
 }
 
-// endToEnd headers cannot be named in Connection: whoever names one wants a
-// backend not to see what it decides by. (What tells about the client neither;
+// endToEnd headers cannot be named in Connection: a client that names one wants
+// a backend not to see what it decides by. (What tells about the client neither;
 // see aboutClient.)
 var endToEnd = []string{
 	"Host", "Content-Length", "Content-Type", "Content-Encoding", "Authorization", "Cookie", "Origin",
@@ -32,8 +32,8 @@ var endToEnd = []string{
 
 // RequestHeader is the header for the backend, made anew: for a forwarded
 // request and for a tunnel's handshake alike. Host is not in it (see
-// RequestHost), nor Connection, Upgrade or the body's framing: whoever writes
-// the request adds its own. id is the request's; it does not replace the one
+// RequestHost), nor Connection, Upgrade or the body's framing: the code that
+// writes the request adds its own. id is the request's; it does not replace the one
 // that a trusted proxy has given (see Client.RequestID).
 func (p *Policy) RequestHeader(in *http.Request, c Client, id string) http.Header {
 	trailers := httpsyntax.HasToken(in.Header["Te"], "trailers")
@@ -86,7 +86,7 @@ func strip(h http.Header) {
 // dropAliases removes what a backend may mistake for a header that only the
 // proxy writes: through an environment variable, as CGI, WSGI and PHP have it,
 // - and _ are one. No proxy spells them so, and one that is trusted may have
-// passed on a stranger's unread.
+// passed on a client's unread.
 func dropAliases(h http.Header) {
 	for name := range h {
 		if !strings.Contains(name, "_") {

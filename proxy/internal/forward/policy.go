@@ -40,7 +40,7 @@ const (
 	HostTarget
 )
 
-// ForwardedMode is how a backend is told who asks.
+// ForwardedMode is how a backend is told which client asks.
 type ForwardedMode uint8
 
 const (
@@ -70,7 +70,7 @@ type Rewriting struct {
 	CookieDomain map[string]string // backend domain -> public one; "" drops the attribute
 }
 
-// Client is who asks.
+// Client is the client of a request.
 type Client struct {
 	Addr        netip.AddrPort    // the peer's; the zero value on a unix socket
 	Trusted     bool              // it is one of the trusted proxies: what it says of others is believed
@@ -83,8 +83,8 @@ type Client struct {
 // Reported is what trusted proxies say about a request; the zero value, nothing.
 type Reported struct {
 	For   []netip.Addr // the client's address, then those of the trusted proxies behind it, without the peer's
-	Proto string       // http or https: how the client asked; "" if nobody says
-	Host  string       // the Host it asked for; "" if nobody says
+	Proto string       // http or https: how the client asked; "" if it is not known
+	Host  string       // the Host it asked for; "" if it is not known
 }
 
 // Proto is http or https, for WebSockets too: how the client asked, as far as

@@ -18,8 +18,8 @@ var (
 	errTrailerSize    = bad("trailers too large")
 )
 
-// maxChunkExtensions bounds the bytes of all extensions in a request's body: nobody
-// uses them, and they let a client send bytes that no limit on bodies counts.
+// maxChunkExtensions bounds the bytes of all extensions in a request's body: they
+// are not in use, and let a client send bytes that no limit on bodies counts.
 // It is less than net/http takes in one line.
 const maxChunkExtensions = 2 << 10
 
@@ -32,7 +32,7 @@ const maxChunkExcess = 16 << 10
 // maxTrailerBytes is what net/http takes: its buffer's size.
 const maxTrailerBytes = 4 << 10
 
-// chunkState is where the next byte stands.
+// chunkState says what the next byte is part of.
 type chunkState uint8
 
 const (
@@ -185,8 +185,8 @@ func (k *chunks) readAhead() uint64 {
 	return framing
 }
 
-// forbiddenTrailers frame or route a message, or say who sent it: as trailers
-// they would come after they were obeyed (RFC 9110 section 6.5.1).
+// forbiddenTrailers frame or route a message, or say which client sent it: as
+// trailers they would come after they were obeyed (RFC 9110 section 6.5.1).
 var forbiddenTrailers = []string{
 	"content-length", "transfer-encoding", "trailer", "host", "connection", "upgrade", "expect", "te",
 	"keep-alive", "proxy-connection", "content-encoding", "content-type", "content-range",

@@ -56,7 +56,7 @@ const (
 // [Conn.Held], [Conn.Resume] and [Conn.Detach] belong to the handler of the
 // request that is being served; the other methods are safe for concurrent use.
 //
-// Whoever owns the Conn closes it, and with it the connection beneath, unless
+// The owner of the Conn closes it, and with it the connection beneath, unless
 // Detach took that out.
 type Conn struct {
 	net.Conn // the client's, to which everything is passed on that has no method here
@@ -85,7 +85,7 @@ type Conn struct {
 	eof      bool           // the client's end of file was read, behind early
 	deadline time.Time
 	headBy   time.Time     // the gate's own deadline while a head is read
-	bodyBy   time.Time     // its own for the rest of a body, once nobody wants it
+	bodyBy   time.Time     // its own for the rest of a body whose request is answered
 	wake     chan struct{} // closed to end a pause; nil when none waits
 	linger   bool          // close slowly, so that the client can read the answer
 	closed   bool

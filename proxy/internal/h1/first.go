@@ -204,7 +204,7 @@ func NewRequest(head string) (r *http.Request, names spelling.Names, err error) 
 }
 
 // newHeader parses lines up to the empty one, which were judged before. Values of
-// names that stand once are cut from one slice, as net/textproto does.
+// names that occur once are cut from one slice, as net/textproto does.
 func newHeader(lines string) (header http.Header, names spelling.Names) {
 	n := strings.Count(lines, "\n")
 	header, values := make(http.Header, n), make([]string, n)

@@ -24,7 +24,7 @@
 //	srv := &http.Server{
 //		ConnContext:    h1.NewContext,
 //		MaxHeaderBytes: ..., // no less than Limits.HeadBytes
-//		IdleTimeout:    ..., // between requests: net/http's affair
+//		IdleTimeout:    ..., // between requests: net/http's own
 //	}
 //	srv.Serve(listener whose Accept returns h1.Wrap(conn, limits, onRefuse))
 //

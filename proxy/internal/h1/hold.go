@@ -26,8 +26,8 @@ const maxPipelined = bufferSize
 // wait for the answer. From then on only a reset tells that it has gone, or a minute
 // in which nothing was to be sent to it (an answer that streams and has nothing to
 // say). Once all that may be kept is there, nothing is read any more: the client must
-// wait, and its going shows when the answer is written. Behind an upgrade request whose
-// handler has called Await the end of file, too, says that the client has gone.
+// wait, and that it has gone shows when the answer is written. Once a handler has called
+// Await, the end of file behind an upgrade request, too, says that the client has gone.
 func (c *Conn) watch(p []byte) error {
 	var since time.Time // of the end of file
 	for {
@@ -59,7 +59,7 @@ func (c *Conn) watch(p []byte) error {
 	}
 }
 
-// lookForReset is how often a connection is asked that nobody can read from.
+// lookForReset is how often a connection is checked that may not be read from.
 const lookForReset = 200 * time.Millisecond
 
 // watchLimit returns how many bytes may be kept, or what to wait for when
@@ -106,7 +106,7 @@ func (c *Conn) watchOnce(p []byte, limit int) error {
 }
 
 // Write passes an answer on. The first bytes of a final one settle an upgrade
-// request about which nobody called Resume: later is too late, since a client
+// request for which Resume was not called: later is too late, since a client
 // may send its next request as soon as it has them.
 func (c *Conn) Write(p []byte) (int, error) {
 	if !bytes.HasPrefix(p, interim) {
@@ -148,7 +148,7 @@ func (c *Conn) Held() bool {
 // carry Connection: close. On a plain request it does nothing and returns true.
 //
 // A handler may call it as soon as it has decided, so that a client that leaves
-// is noticed like any other. Where nobody calls it, the answer decides: bytes
+// is noticed like any other. Without a call the answer decides: bytes
 // that came before it are dropped with the connection, and otherwise HTTP goes
 // on.
 func (c *Conn) Resume() bool {
@@ -176,7 +176,7 @@ func (c *Conn) resumeLocked() bool {
 // with the bytes that were read from it and never delivered, and whether the
 // client's end of file was read behind them. Bytes still in the reader that
 // Hijack returned come before early; there are none unless the request's body
-// was not read to its end. From then on Read fails, and whoever called Detach
+// was not read to its end. From then on Read fails, and the caller
 // owns conn; it has no deadlines (Hijack cleared them).
 func (c *Conn) Detach() (conn net.Conn, early []byte, eof bool) {
 	c.mu.Lock()

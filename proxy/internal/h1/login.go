@@ -1,5 +1,5 @@
 // Logins that authenticate a connection and not a request: NTLM, and Negotiate as IIS
-// speaks it. After one, all that comes by the connection is the user's who logged in.
+// speaks it. After one, all that comes by the connection is taken for that user's.
 
 package h1
 

@@ -57,7 +57,7 @@ func (c *Conn) judgeFirst(b []byte) (int, error) {
 	return end, nil
 }
 
-// maxBlank is how many empty lines may stand before a request line: RFC 9112
+// maxBlank is how many empty lines may come before a request line: RFC 9112
 // section 2.2 asks for one, for the sake of old clients. net/http never sees
 // them.
 const maxBlank = 4
@@ -141,7 +141,7 @@ func (c *Conn) begin(h Head, names spelling.Names) {
 	}
 }
 
-// endMessageLocked stands behind a request.
+// endMessageLocked is called behind the last byte of a request.
 func (c *Conn) endMessageLocked() {
 	c.stopBodyClockLocked()
 	c.state = inHead

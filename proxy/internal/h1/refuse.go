@@ -66,7 +66,8 @@ func answer(v *Violation, id string) []byte {
 	if id != "" {
 		body += " (request " + id + ")"
 	}
-	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n%sConnection: close\r\n\r\n%s\n",
+	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: text/plain; charset=utf-8\r\n"+
+		"Content-Length: %d\r\n%sConnection: close\r\n\r\n%s\n",
 		v.Status, http.StatusText(v.Status), time.Now().UTC().Format(http.TimeFormat), len(body)+1, allow, body)
 }
 

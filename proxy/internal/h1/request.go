@@ -114,8 +114,8 @@ type headScan struct {
 }
 
 // scan continues with buf, which begins with the bytes of the call before. It
-// returns the head's length, or ErrIncomplete. CR stands before LF only, and LF
-// behind CR only: a lone one is a line end to some readers and not to others
+// returns the head's length, or ErrIncomplete. CR must come before LF, and LF
+// behind CR: a lone one is a line end to some readers and not to others
 // (RFC 9112 section 2.2).
 func (s *headScan) scan(buf []byte, maxBytes, maxFields int) (int, error) {
 	b := buf[:min(len(buf), maxBytes)]
@@ -166,7 +166,7 @@ func (s *headScan) endLine(line []byte, maxFields int) (end bool, err error) {
 	return false, nil
 }
 
-// textBytes may stand in a line: everything but control characters, HTAB
+// textBytes are what a line may have: everything but control characters, HTAB
 // excepted. Bytes beyond ASCII are obs-text (RFC 9110 section 5.5), for values
 // only.
 var textBytes = func() (set [256]bool) {

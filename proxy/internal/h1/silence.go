@@ -48,7 +48,7 @@ func (c *Conn) SendTimedOut() bool { return c.send.TimedOut() }
 // belongs to one connection, or one stream of one; it does nothing until it has a
 // limit.
 type SendWatch struct {
-	conn net.Conn // whose queue tells of progress within a Write; nil: only a Write's end is one
+	conn net.Conn // its queue shows progress within a Write; nil: only a Write's end does
 	cut  func()
 
 	mu     sync.Mutex // guards all below
@@ -88,8 +88,8 @@ func (w *SendWatch) reset() {
 	}
 }
 
-// quiet says that an answer has begun, and that for a minute since then nothing was
-// written.
+// quiet reports that the answer to the current request has begun, and that nothing was
+// written for a minute since then.
 func (w *SendWatch) quiet(since time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -42,7 +42,7 @@ func (e *DialError) Error() string {
 
 func (e *DialError) Unwrap() error { return e.Err }
 
-// Timeout says that time ran out, rather than that somebody refused.
+// Timeout reports that time ran out, rather than that the connection was refused.
 func (e *DialError) Timeout() bool {
 	if errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, os.ErrDeadlineExceeded) {
 		return true

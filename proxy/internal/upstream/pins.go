@@ -1,10 +1,10 @@
 package upstream
 
 // Backends that authenticate connections and not requests: NTLM, and Negotiate as
-// IIS speaks it. Whatever comes by a connection after a login is the user's who
-// has logged in. So such a connection belongs to one client's connection: it
-// carries all that this client asks of the backend, its upgrade too, nobody else's
-// request ever, and closes with it.
+// IIS speaks it. After a login, all that comes by the connection is taken for that
+// user's. So such a connection belongs to one client's connection: it carries all that
+// this client asks of the backend, its upgrade too, never another client's request, and
+// closes with it.
 
 import (
 	"context"
@@ -28,8 +28,8 @@ type Pins struct {
 	closed bool
 }
 
-// pin is one connection to a backend. While nobody uses it, it is either free, or
-// idle in the transport, beneath gate.
+// pin is one connection to a backend. While it is not in use, it is either free, or
+// idle in the transport, beneath conn.
 type pin struct {
 	backend   *Backend
 	key       string // of the TLS settings
@@ -37,7 +37,7 @@ type pin struct {
 
 	mu     sync.Mutex      // guards all below
 	free   net.Conn        // nil if there is none
-	gate   *h1.BackendConn // of the transport's latest connection
+	conn   *h1.BackendConn // of the transport's latest connection
 	closed bool
 }
 
@@ -83,8 +83,8 @@ func (p *Pins) Pick(pool *Pool, c Choice) (*Backend, bool) {
 }
 
 // Take returns the client's own connection to the backend for a use other than
-// RoundTrip; nil if there is none that is fit for it. It is the caller's, who may
-// Give it back.
+// RoundTrip; nil if there is none that is fit for it. The caller owns it, and may Give
+// it back.
 func (p *Pins) Take(b *Backend, t TLS) net.Conn {
 	if p == nil {
 		return nil
@@ -174,12 +174,12 @@ func (own *pin) dial(ctx context.Context, t TLS) (net.Conn, error) {
 	if own.closed {
 		conn.Close()
 	}
-	own.gate = g
+	own.conn = g
 	return g, nil
 }
 
-// isSilent says that a connection by which nothing is under way is open, and that
-// nothing has come by it.
+// isSilent reports that a connection that is not in use is open, and that nothing has
+// come by it.
 func isSilent(conn net.Conn) bool {
 	_ = conn.SetReadDeadline(time.Now().Add(time.Millisecond))
 	n, err := conn.Read(make([]byte, 1))
@@ -188,8 +188,8 @@ func isSilent(conn net.Conn) bool {
 
 func (own *pin) take() net.Conn {
 	own.mu.Lock()
-	conn, g := own.free, own.gate
-	own.free, own.gate = nil, nil
+	conn, g := own.free, own.conn
+	own.free, own.conn = nil, nil
 	own.mu.Unlock()
 	switch {
 	case conn == nil && g == nil:
@@ -206,8 +206,8 @@ func (own *pin) take() net.Conn {
 func (own *pin) give(conn net.Conn) {
 	own.mu.Lock()
 	defer own.mu.Unlock()
-	old, g := own.free, own.gate
-	own.free, own.gate = conn, nil
+	old, g := own.free, own.conn
+	own.free, own.conn = conn, nil
 	if own.closed {
 		own.free = nil
 		conn.Close()
@@ -228,9 +228,9 @@ func (own *pin) close() {
 		own.free.Close()
 		own.free = nil
 	}
-	if own.gate != nil {
-		own.gate.Close()
-		own.gate = nil
+	if own.conn != nil {
+		own.conn.Close()
+		own.conn = nil
 	}
 }
 

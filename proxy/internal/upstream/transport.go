@@ -27,7 +27,7 @@ const (
 type transport struct {
 	http    *http.Transport
 	backend *Backend
-	own     bool // a client's own, see Pins; else its connections are anybody's
+	own     bool // a client's own, see Pins; else its connections are shared
 	retired atomic.Bool
 }
 

@@ -53,7 +53,7 @@ var closeNames = map[uint16]string{
 
 // CloseName names a close code in one word, for logs and metrics: "registered"
 // for 3000 to 3999, "private" for 4000 to 4999 (RFC 6455 section 7.4.2), and
-// "reserved" for what nobody has defined.
+// "reserved" for what is not defined.
 func CloseName(code uint16) string {
 	if name, ok := closeNames[code]; ok {
 		return name

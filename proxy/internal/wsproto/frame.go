@@ -9,7 +9,7 @@ package wsproto
 // it reads next. What the caller passes on is therefore always whole headers
 // and whole control frames: so a frame that breaks a limit, and a pong that
 // answers the proxy's own ping, can be stopped before their first byte has gone
-// out, and the direction still stands between two frames.
+// out, and the direction is still between two frames.
 
 import (
 	"encoding/binary"
@@ -139,7 +139,7 @@ type Walker struct {
 	rsv        byte // bits that may be set
 	mask       byte // the mask bit that every frame must have
 	fin        bool // the open frame is its message's last
-	inMessage  bool // a message has begun whose last frame has not
+	inMessage  bool // within a message, before its last frame
 	blind      bool
 	op         Opcode // of the open frame
 }
@@ -160,12 +160,12 @@ func limit(n int64) uint64 {
 	return uint64(n)
 }
 
-// Between reports whether the direction stands between two frames, where a
+// Between reports whether the direction is between two frames, where a
 // frame may be put in. (Between two frames of one message too: RFC 6455
 // section 5.4 lets control frames in there.) Never, once blind.
 func (w *Walker) Between() bool { return w.left == 0 && !w.blind }
 
-// BetweenMessages reports whether the direction stands between two messages: what
+// BetweenMessages reports whether the direction is between two messages: what
 // came before may be left behind, and what comes next needs nothing of it (but what
 // an extension remembers). Never, once blind.
 func (w *Walker) BetweenMessages() bool { return w.Between() && !w.inMessage }
@@ -208,7 +208,7 @@ func (w *Walker) Next(p []byte) (n int, ev Event) {
 	return n + int(took), w.afterPayload()
 }
 
-// afterPayload is the step that stands behind payload bytes just taken.
+// afterPayload is the step behind payload bytes that were just taken.
 func (w *Walker) afterPayload() Event {
 	switch {
 	case w.left > 0:

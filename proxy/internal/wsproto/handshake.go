@@ -87,7 +87,7 @@ type Lenient struct {
 	Key         bool // the client's key need not be 16 bytes in base64
 }
 
-// framingHeaders may not stand in a handshake, whatever their value.
+// framingHeaders are forbidden in a handshake, whatever their value.
 var framingHeaders = [...]string{"Transfer-Encoding", "Trailer", "Expect"}
 
 // checkNoBody also looks at the fields into which net/http moves some of the

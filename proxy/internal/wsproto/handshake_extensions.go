@@ -21,13 +21,13 @@ type Extension struct {
 
 // Param is one parameter of an extension. Value is "" exactly where there is
 // none: a parameter that is not of the form name or name=value, both of them
-// tokens, is a Name as it stands.
+// tokens, is a Name, unchanged.
 type Param struct {
 	Name  string
 	Value string // unquoted
 }
 
-// String prints the extension as it stands in a header.
+// String prints the extension as in a header.
 func (e Extension) String() string {
 	var b strings.Builder
 	b.WriteString(e.Name)
@@ -37,7 +37,7 @@ func (e Extension) String() string {
 	return b.String()
 }
 
-// String prints the parameter as it stands in a header.
+// String prints the parameter as in a header.
 func (p Param) String() string {
 	if p.Value == "" {
 		return p.Name
@@ -138,7 +138,7 @@ const deflateName = "permessage-deflate"
 
 // forgets reports whether permessage-deflate with these parameters, as an answer
 // has them, keeps nothing from one message to the next either way. A parameter
-// that is unknown, has a value that it cannot have, or stands twice may mean
+// that is unknown, has a value that it cannot have, or occurs twice may mean
 // anything.
 func forgets(params []Param) bool {
 	server, client := false, false

@@ -107,7 +107,8 @@ func CheckOrigin(h http.Header, host string, rules OriginRules) *Refusal {
 	case lines[0] == nullOrigin && rules.null, httpsyntax.EqualFold(lines[0], fileOrigin) && rules.file:
 		return nil
 	case lines[0] == nullOrigin, httpsyntax.EqualFold(lines[0], fileOrigin):
-		return refuseOrigin("origin not allowed", fmt.Sprintf("origin %q is not allowed: to let it in, with every file and sandboxed frame, write origins: [%q]", lines[0], httpsyntax.Lower(lines[0])))
+		return refuseOrigin("origin not allowed", fmt.Sprintf("origin %q is not allowed: to let it in, with every file and sandboxed "+
+			"frame, write origins: [%q]", lines[0], httpsyntax.Lower(lines[0])))
 	}
 	o, ok := parseOrigin(lines[0])
 	if !ok {

@@ -42,8 +42,8 @@ type Agreed struct {
 	RSV byte
 }
 
-// Same reports whether two backends have settled the same: whoever speaks to one
-// by it may go on with the other.
+// Same reports whether two backends have agreed to the same, so that a client of one
+// may continue with the other.
 func (a Agreed) Same(b Agreed) bool {
 	return a.Protocol == b.Protocol && a.RSV == b.RSV && slices.EqualFunc(a.Extensions, b.Extensions, Extension.same)
 }

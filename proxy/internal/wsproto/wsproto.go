@@ -5,7 +5,7 @@
 //
 // Three ideas: handshake.go and its kin verify what a client asks and what
 // a backend answers, strictly, because every lenient reading there has been
-// somebody's request smuggling; frame.go walks frame headers through bytes
+// request smuggling; frame.go walks frame headers through bytes
 // that arrive in any split, without unmasking or buffering payloads; close.go
 // names and validates close codes.
 package wsproto
