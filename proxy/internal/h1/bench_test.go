@@ -13,7 +13,7 @@ import (
 func BenchmarkServer(b *testing.B) {
 	for name, wrap := range map[string]func(net.Listener) net.Listener{
 		"bare": func(ln net.Listener) net.Listener { return ln },
-		"gate": func(ln net.Listener) net.Listener { return gateListener{ln, Limits{}, nil} },
+		"gate": func(ln net.Listener) net.Listener { return gateListener{ln, wideLimits, nil} },
 	} {
 		b.Run(name, func(b *testing.B) {
 			ln, err := net.Listen("tcp", "127.0.0.1:0")

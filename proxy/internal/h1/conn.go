@@ -14,30 +14,15 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 )
 
-// Limits of one connection. Zero is the default.
+// Limits of one connection. Their defaults are the routes file's.
 type Limits struct {
-	HeadBytes   int           // a request line and headers; default 32 KiB -> 431
-	Fields      int           // header lines; default 100 -> 431
-	HeadTimeout time.Duration // first byte of a head to its end, for the first head from the start; default 10s, negative is off -> 408
-	EarlyBytes  int           // held behind an upgrade request, then the client must wait; default 64 KiB
+	HeadBytes   int           // a request line and headers -> 431
+	Fields      int           // header lines -> 431
+	HeadTimeout time.Duration // first byte of a head to its end, for the first head from the start -> 408; not positive is off
 }
 
-// WithDefaults puts the defaults in.
-func (l Limits) WithDefaults() Limits {
-	if l.HeadBytes <= 0 {
-		l.HeadBytes = 32 << 10
-	}
-	if l.Fields <= 0 {
-		l.Fields = 100
-	}
-	if l.HeadTimeout == 0 {
-		l.HeadTimeout = 10 * time.Second
-	}
-	if l.EarlyBytes <= 0 {
-		l.EarlyBytes = 64 << 10
-	}
-	return l
-}
+// maxEarly is how much is held behind an upgrade request; then the client must wait.
+const maxEarly = 64 << 10
 
 // state says what the next byte from the client belongs to.
 type state uint8
@@ -109,7 +94,7 @@ func Wrap(conn net.Conn, limits Limits, onRefuse func(status int, reason string)
 	if onRefuse == nil {
 		onRefuse = func(int, string) string { return "" }
 	}
-	c := &Conn{Conn: conn, limits: limits.WithDefaults(), onRefuse: onRefuse, bodySilence: DefaultSilence}
+	c := &Conn{Conn: conn, limits: limits, onRefuse: onRefuse, bodySilence: DefaultSilence}
 	c.send.conn, c.send.limit, c.send.cut = conn, DefaultSilence, func() { Cut(conn) }
 	if t, ok := conn.(*tls.Conn); ok {
 		return &tlsConn{Conn: c, tls: t}

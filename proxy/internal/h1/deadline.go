@@ -41,7 +41,7 @@ func earlier(a, b time.Time) time.Time {
 // startHeadClock limits the time for the rest of a head.
 func (c *Conn) startHeadClock() {
 	timeout := c.limits.HeadTimeout
-	if timeout < 0 {
+	if timeout <= 0 {
 		return
 	}
 	c.mu.Lock()

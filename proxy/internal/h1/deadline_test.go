@@ -77,7 +77,7 @@ const request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 // not answered.
 func TestHeadTimeoutOfTheFirst(t *testing.T) {
 	for _, sent := range []string{"", "G", "GET / HTTP/1.1\r\nHost"} {
-		inBubble(t, Limits{HeadTimeout: 10 * time.Second}, 0, func(c net.Conn, r *bufio.Reader) {
+		inBubble(t, withTimeout(10*time.Second), 0, func(c net.Conn, r *bufio.Reader) {
 			start := time.Now()
 			time.Sleep(3 * time.Second)
 			io.WriteString(c, sent)
@@ -94,7 +94,7 @@ func TestHeadTimeoutOfTheFirst(t *testing.T) {
 
 // A client that sends a byte now and then does not get longer.
 func TestHeadTimeoutOfADribble(t *testing.T) {
-	inBubble(t, Limits{HeadTimeout: 10 * time.Second}, 0, func(c net.Conn, r *bufio.Reader) {
+	inBubble(t, withTimeout(10*time.Second), 0, func(c net.Conn, r *bufio.Reader) {
 		start := time.Now()
 		var wg sync.WaitGroup
 		defer wg.Wait()
@@ -115,7 +115,7 @@ func TestHeadTimeoutOfADribble(t *testing.T) {
 // the idle limit does not cut it short. A head that waits while its predecessor
 // is being served is not timed.
 func TestHeadTimeoutOfALaterOne(t *testing.T) {
-	inBubble(t, Limits{HeadTimeout: 10 * time.Second}, 30*time.Second, func(c net.Conn, r *bufio.Reader) {
+	inBubble(t, withTimeout(10*time.Second), 30*time.Second, func(c net.Conn, r *bufio.Reader) {
 		io.WriteString(c, request)
 		expectStatus(t, r, http.StatusOK)
 
@@ -133,7 +133,7 @@ func TestHeadTimeoutOfALaterOne(t *testing.T) {
 
 // The idle limit is net/http's and silent.
 func TestIdleTimeoutStays(t *testing.T) {
-	inBubble(t, Limits{HeadTimeout: 10 * time.Second}, 30*time.Second, func(c net.Conn, r *bufio.Reader) {
+	inBubble(t, withTimeout(10*time.Second), 30*time.Second, func(c net.Conn, r *bufio.Reader) {
 		io.WriteString(c, request)
 		expectStatus(t, r, http.StatusOK)
 		start := time.Now()
@@ -145,7 +145,7 @@ func TestIdleTimeoutStays(t *testing.T) {
 }
 
 func TestHeadTimeoutOff(t *testing.T) {
-	inBubble(t, Limits{HeadTimeout: -1}, 0, func(c net.Conn, r *bufio.Reader) {
+	inBubble(t, withTimeout(0), 0, func(c net.Conn, r *bufio.Reader) {
 		io.WriteString(c, request[:5])
 		time.Sleep(time.Hour)
 		io.WriteString(c, request[5:])
@@ -174,7 +174,7 @@ func TestBodyBehindItsAnswer(t *testing.T) {
 	} {
 		post := "POST / HTTP/1.1\r\nHost: a\r\n" + tt.framing + "\r\n\r\n" + tt.begin
 		for _, within := range []bool{true, false} {
-			inBubble(t, Limits{}, 30*time.Second, func(c net.Conn, r *bufio.Reader) {
+			inBubble(t, wideLimits, 30*time.Second, func(c net.Conn, r *bufio.Reader) {
 				sent := make(chan error, 1)
 				go func() { _, err := io.WriteString(c, post); sent <- err }()
 				answer, err := http.ReadResponse(r, nil)

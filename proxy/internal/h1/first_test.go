@@ -134,7 +134,7 @@ func BenchmarkFirst(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		client.rest = []byte(handshakeHead)
-		g := Wrap(client, Limits{}, nil).(*Conn)
+		g := Wrap(client, wideLimits, nil).(*Conn)
 		first, _ := g.FirstRequest()
 		first.Consume()
 		if _, _, err := NewRequest(first.Head); err != nil {
@@ -148,7 +148,7 @@ func BenchmarkFirst(b *testing.B) {
 func TestAdoptState(t *testing.T) {
 	client, server := net.Pipe()
 	defer client.Close()
-	g := Wrap(server, Limits{HeadTimeout: time.Hour}, nil).(*Conn)
+	g := Wrap(server, withTimeout(time.Hour), nil).(*Conn)
 	defer g.Close()
 	peer := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}
 	g.AdoptState(peer, time.Now().Add(-time.Second), []byte("GET /"))

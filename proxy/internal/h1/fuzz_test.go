@@ -319,7 +319,7 @@ func TestGateSplitAnywhere(t *testing.T) {
 func TestGateAroundBufferSizes(t *testing.T) {
 	limits := testLimits
 	defer func() { testLimits = limits }()
-	testLimits = Limits{}
+	testLimits = wideLimits
 	for n := 4096 - 100; n <= 4096+100; n++ {
 		fill := strings.Repeat("x", n)
 		data := fmt.Sprintf("GET /%s HTTP/1.1\r\nHost: a\r\n\r\n"+

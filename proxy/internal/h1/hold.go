@@ -69,7 +69,7 @@ func (c *Conn) watchLimit() (limit int, wait <-chan struct{}, ended bool) {
 	defer c.mu.Unlock()
 	limit = maxPipelined
 	if c.state == holding {
-		limit = c.limits.EarlyBytes
+		limit = maxEarly
 	}
 	switch {
 	case c.eof || c.early.len() >= limit:

@@ -93,7 +93,6 @@ func (h *Head) Get(name string) (value []byte, ok bool) {
 // needed: nothing else is allocated.
 func ParseHead(buf []byte, fields []Field, limits Limits) (h Head, n int, err error) {
 	var s headScan
-	limits = limits.WithDefaults()
 	n, err = s.scan(buf, limits.HeadBytes, limits.Fields)
 	if err != nil {
 		return Head{}, 0, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // hostile are heads that must be refused, each for its own reason: a test that
@@ -148,7 +149,14 @@ var hostile = []struct {
 	{"too many headers", "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: y\r\n", 20) + "\r\n", 431, errHeadFields},
 }
 
-var testLimits = Limits{HeadBytes: 1024, Fields: 20}
+var (
+	testLimits = Limits{HeadBytes: 1024, Fields: 20}
+	wideLimits = withTimeout(10 * time.Second)
+)
+
+func withTimeout(d time.Duration) Limits {
+	return Limits{HeadBytes: 32 << 10, Fields: 100, HeadTimeout: d}
+}
 
 func TestParseHeadRefuses(t *testing.T) {
 	for _, tt := range hostile {
@@ -221,7 +229,7 @@ func printHead(h Head) string {
 }
 
 func TestHeadGet(t *testing.T) {
-	h, _, err := ParseHead([]byte("GET / HTTP/1.1\r\nHost: a\r\nx-a: 1\r\nX-A: 2\r\n\r\n"), nil, Limits{})
+	h, _, err := ParseHead([]byte("GET / HTTP/1.1\r\nHost: a\r\nx-a: 1\r\nX-A: 2\r\n\r\n"), nil, wideLimits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +255,7 @@ func TestParseHeadDoesNotAllocate(t *testing.T) {
 	head := []byte("GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
 	fields := make([]Field, 0, 16)
-	if n := testing.AllocsPerRun(100, func() { ParseHead(head, fields, Limits{}) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { ParseHead(head, fields, wideLimits) }); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }
@@ -258,6 +266,6 @@ func BenchmarkParseHead(b *testing.B) {
 	fields := make([]Field, 0, 16)
 	b.ReportAllocs()
 	for b.Loop() {
-		ParseHead(head, fields, Limits{})
+		ParseHead(head, fields, wideLimits)
 	}
 }

@@ -562,7 +562,7 @@ func TestWithoutAGate(t *testing.T) {
 	if From(a) != nil || FromContext(NewContext(t.Context(), a)) != nil {
 		t.Error("a gate where there is none")
 	}
-	if err := Wrap(a, Limits{}, nil).(*Conn).CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
+	if err := Wrap(a, wideLimits, nil).(*Conn).CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("half-close of a pipe: %v", err)
 	}
 }

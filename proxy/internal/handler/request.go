@@ -220,7 +220,7 @@ func (x *requestCtx) checkHead() *refusal {
 	if l := x.table.Listener(x.listener); l != nil && x.r.ProtoMajor == 2 && (limit == 0 || limit > int64(l.Limits.Head.HeadBytes)) {
 		limit = int64(l.Limits.Head.HeadBytes)
 	}
-	if l := x.table.Listener(x.listener); l != nil && x.r.ProtoMajor == 2 && headerLines(x.r) > l.Limits.Head.WithDefaults().Fields {
+	if l := x.table.Listener(x.listener); l != nil && x.r.ProtoMajor == 2 && headerLines(x.r) > l.Limits.Head.Fields {
 		return refuse(http.StatusRequestHeaderFieldsTooLarge, "the request has too many header lines", nil)
 	}
 	if limit > 0 && headBytes(x.r) > limit {

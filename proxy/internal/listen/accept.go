@@ -97,12 +97,8 @@ func (s *Socket) Gate(conn net.Conn) net.Conn { return s.gate(conn, s.Config()) 
 
 // gate is Gate under these settings; c is nil if the address is no longer configured.
 func (s *Socket) gate(conn net.Conn, c *Config) net.Conn {
-	var limits h1.Limits
-	if c != nil {
-		limits = c.Limits.Head
-	}
 	var gate net.Conn
-	gate = h1.Wrap(conn, limits, func(status int, reason string) (id string) {
+	gate = h1.Wrap(conn, s.HeadLimits(), func(status int, reason string) (id string) {
 		return s.options.Handler.LogRefused(c, gate, status, reason)
 	})
 	return gate

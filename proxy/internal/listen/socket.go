@@ -24,15 +24,17 @@ type Socket struct {
 	// Pending are the accepted connections that are not net/http's or a tunnel's.
 	Pending PendingConns
 
-	key     string
-	options Options
-	ln      net.Listener
-	server  *http.Server
-	limiter connLimiter
-	ready   chan net.Conn // accepted, TLS done: what server accepts
-	closed  chan struct{}
-	once    sync.Once
-	loops   *fdAcceptor // nil where there is none
+	key string
+	// headLimits are of the Config that it was made for, see HeadLimits.
+	headLimits h1.Limits
+	options    Options
+	ln         net.Listener
+	server     *http.Server
+	limiter    connLimiter
+	ready      chan net.Conn // accepted, TLS done: what server accepts
+	closed     chan struct{}
+	once       sync.Once
+	loops      *fdAcceptor // nil where there is none
 
 	life context.Context // of pending connections; ends when they are to be cut
 	end  context.CancelFunc
@@ -44,7 +46,7 @@ func New(c *Config, o Options) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Socket{key: c.Key(), options: o, ln: ln, ready: make(chan net.Conn), closed: make(chan struct{})}
+	s := &Socket{key: c.Key(), headLimits: c.Limits.Head, options: o, ln: ln, ready: make(chan net.Conn), closed: make(chan struct{})}
 	s.limiter.init()
 	s.Pending.init()
 	s.loops = newFDAcceptor(ln)
@@ -140,12 +142,13 @@ func (s *Socket) Reload() { s.limiter.recheck() }
 // Config is the current one; nil when the address is no longer configured.
 func (s *Socket) Config() *Config { return s.options.Config(s.key) }
 
-// HeadLimits are the current ones, with defaults.
+// HeadLimits are the current ones, or, when the address is no longer configured, those
+// that it began with.
 func (s *Socket) HeadLimits() h1.Limits {
 	if c := s.Config(); c != nil {
-		return c.Limits.Head.WithDefaults()
+		return c.Limits.Head
 	}
-	return h1.Limits{}.WithDefaults()
+	return s.headLimits
 }
 
 func (s *Socket) maxConnections() int {
