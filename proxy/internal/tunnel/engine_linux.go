@@ -84,7 +84,7 @@ func (e *loops) lightest() *loop {
 // taken is what a loop gets of two connections.
 type taken struct {
 	fds [2]int32
-	tls *sealed // nil if both are plain
+	tls *tlsConns // nil if both are plain
 
 	watched bool // the loop's epoll has them
 }
@@ -92,12 +92,12 @@ type taken struct {
 // takeOver returns descriptors of both connections' sockets and closes the
 // connections, or does neither and returns nil.
 func takeOver(conns ...net.Conn) *taken {
-	var sides sealed
+	var sides tlsConns
 	var sockets [2]net.Conn
 	for i, c := range conns {
 		sockets[i] = c
-		if sides[i] = sealedConn(c); sides[i] != nil {
-			sockets[i] = sides[i].under.Conn
+		if sides[i] = tlsSideOf(c); sides[i] != nil {
+			sockets[i] = sides[i].raw.Conn
 		}
 	}
 	t := &taken{}
@@ -112,7 +112,7 @@ func takeOver(conns ...net.Conn) *taken {
 	for i, s := range sides {
 		sockets[i].Close()
 		if s != nil {
-			s.under.taken, s.under.fd = true, t.fds[i]
+			s.raw.taken, s.raw.fd = true, t.fds[i]
 			t.tls = &sides
 		}
 	}

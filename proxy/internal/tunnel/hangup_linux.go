@@ -24,7 +24,7 @@ func hangupOf(c net.Conn) hangup {
 	return h
 }
 
-func (h *pollHangup) heard() bool {
+func (h *pollHangup) peerHungUp() bool {
 	h.set[0].Revents = 0
 	err := h.raw.Control(h.ask)
 	return err != nil || h.set[0].Revents != 0 // an error: it is closed here
@@ -39,7 +39,7 @@ func (h *pollHangup) look(fd uintptr) {
 
 // bare is the connection that Under has covered.
 func bare(c net.Conn) net.Conn {
-	if u, ok := c.(*under); ok {
+	if u, ok := c.(*nonblockingConn); ok {
 		return u.Conn
 	}
 	return c

@@ -27,7 +27,7 @@ func TestHangup(t *testing.T) {
 				if _, err := far.Write([]byte("x")); err != nil {
 					t.Fatal(err)
 				}
-				if h.heard() {
+				if h.peerHungUp() {
 					t.Fatal("heard before it was so")
 				}
 				if hangUp == nil {
@@ -35,7 +35,7 @@ func TestHangup(t *testing.T) {
 				} else {
 					hangUp(far)
 				}
-				for began := time.Now(); !h.heard(); runtime.Gosched() {
+				for began := time.Now(); !h.peerHungUp(); runtime.Gosched() {
 					if time.Since(began) > time.Minute {
 						t.Fatal("never heard")
 					}
@@ -88,7 +88,7 @@ func BenchmarkHangup(b *testing.B) {
 	h := newHangup(near)
 	b.ReportAllocs()
 	for b.Loop() {
-		if h.heard() {
+		if h.peerHungUp() {
 			b.Fatal("heard")
 		}
 	}

@@ -69,7 +69,7 @@ func (l *loop) begin(c *command) {
 	t.session = newSession(s, time.Duration(l.clock()))
 	limits := withDefaults(s.Limits)
 	t.limits = l.limits.take(limits)
-	t.sealed = c.taken.tls != nil
+	t.hasTLS = c.taken.tls != nil
 	*l.slab.ref(t) = ref{done: s.Done, meter: s.Meter, handle: c.tunnel, tls: c.taken.tls}
 	for i := range t.io {
 		t.io[i].init(i, c.taken.fds[i], s)
@@ -81,7 +81,7 @@ func (l *loop) begin(c *command) {
 	for i, e := range [2]*Endpoint{&s.Client, &s.Backend} {
 		d := &t.io[i]
 		d.eof = e.EOF
-		d.readable = t.sealed // TLS may have read bytes that it has not given out
+		d.readable = t.hasTLS // TLS may have read bytes that it has not given out
 		if len(e.Early) > 0 {
 			l.pass(t, d, e.Early)
 		}

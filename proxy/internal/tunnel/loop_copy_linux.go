@@ -56,7 +56,7 @@ func (l *loop) readOnce(t *slot, d *loopDirection) {
 		// an end of file that came with these bytes has had its edge already. (What
 		// TLS has read of a socket, it may not have given out yet.)
 		d.full = n == len(space)
-		d.readable = d.full || d.hup || t.sealed
+		d.readable = d.full || d.hup || t.hasTLS
 		t.state(d).heard = time.Duration(l.now)
 		copy(l.buf, l.held(d))
 		l.dropBacklog(t, d)
@@ -64,19 +64,19 @@ func (l *loop) readOnce(t *slot, d *loopDirection) {
 	}
 }
 
-// receive reads from w's source, as readFD does.
+// receive reads from src, as readFD does.
 func (l *loop) receive(t *slot, d *loopDirection, p []byte) (int, syscall.Errno) {
 	if s := l.side(t, d); s != nil {
-		return l.unseal(t, d, s, p)
+		return l.decrypt(t, d, s, p)
 	}
 	return readFD(d.fd, p)
 }
 
-// give writes to w's destination, as writeFD does.
+// give writes to dst, as writeFD does.
 func (l *loop) give(t *slot, d *loopDirection, p []byte) (int, syscall.Errno) {
 	out := t.other(d)
 	if s := l.side(t, out); s != nil {
-		return l.seal(t, d, s, p)
+		return l.encrypt(t, d, s, p)
 	}
 	return writeFD(out.fd, p)
 }
@@ -98,7 +98,7 @@ func (l *loop) pass(t *slot, d *loopDirection, p []byte) {
 // behind it is walked.
 func (l *loop) flush(t *slot, d *loopDirection) {
 	if s := l.side(t, t.other(d)); s != nil {
-		l.flushSealed(t, d, s)
+		l.flushTLS(t, d, s)
 		return
 	}
 	one := l.backlogs.at(d.backlog)
@@ -118,16 +118,16 @@ func (l *loop) flush(t *slot, d *loopDirection) {
 	l.unblock(t, d)
 }
 
-func (l *loop) flushSealed(t *slot, d *loopDirection, s *sealedSide) {
-	n, ok := s.under.flush()
-	t.setOwed(int(t.other(d).index), s.under.owed)
+func (l *loop) flushTLS(t *slot, d *loopDirection, s *tlsSide) {
+	n, ok := s.raw.flush()
+	t.setOwed(int(t.other(d).index), s.raw.owed)
 	if n > 0 {
 		t.state(d).moved = time.Duration(l.now)
 	}
 	switch {
 	case !ok:
 		l.writeFailed(t, d)
-	case len(s.under.backlog) > 0:
+	case len(s.raw.backlog) > 0:
 		return
 	}
 	l.unblock(t, d)

@@ -240,7 +240,7 @@ func (l *loop) event(e *unix.EpollEvent) {
 		in.readable = true
 		in.hup = in.hup || e.Events&over != 0
 		if s := l.side(t, in); s != nil {
-			s.under.dry = false
+			s.raw.dry = false
 		}
 	}
 	if e.Events&(unix.EPOLLOUT|over) != 0 {

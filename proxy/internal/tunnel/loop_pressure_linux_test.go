@@ -529,7 +529,7 @@ func TestUnderKeepsRecordsWhole(t *testing.T) {
 		t.Fatal("no descriptor")
 	}
 	defer unix.Close(int(fd))
-	u := &under{Conn: inside, taken: true, fd: fd}
+	u := &nonblockingConn{Conn: inside, taken: true, fd: fd}
 	piece := bytes.Repeat([]byte("0123456789"), 100_000)
 	var want []byte
 	for len(u.backlog) == 0 || len(want) < 3*len(piece) {

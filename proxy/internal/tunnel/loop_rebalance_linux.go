@@ -271,7 +271,7 @@ func (l *loop) adopt(m *moving) {
 	for i := range t.io {
 		d := &t.io[i]
 		d.queued = false
-		d.readable = d.readable || t.sealed // as in begin
+		d.readable = d.readable || t.hasTLS // as in begin
 	}
 	m.ref.handle.slot.Store(t)
 	if l.enlist(t, false) {

@@ -35,7 +35,7 @@ type slotState struct {
 	gen    uint32
 	index  uint32
 	limits uint32 // see limitTable
-	sealed bool   // one side is TLS, or both
+	hasTLS bool   // one side is TLS, or both
 }
 
 // loopDirection is what a loop needs to move the bytes of one direction; what has
@@ -67,8 +67,8 @@ type ref struct {
 	done   func(Summary)
 	meter  *Meter
 	handle *loopTunnel
-	end    *endNote // nil while nothing ends
-	tls    *sealed  // nil if both sides are plain
+	end    *endNote  // nil while nothing ends
+	tls    *tlsConns // nil if both sides are plain
 }
 
 const chunkSize = 256

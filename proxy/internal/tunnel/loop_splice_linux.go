@@ -53,7 +53,7 @@ func (l *loop) openPipe() bool {
 // at: 0, or more than it pays to copy.
 func (l *loop) unseen(t *slot, d *loopDirection) int64 {
 	switch {
-	case t.sealed || t.state(d).write.discards() || t.state(d).pending != 0 || d.backlog != 0:
+	case t.hasTLS || t.state(d).write.discards() || t.state(d).pending != 0 || d.backlog != 0:
 		return 0
 	case t.state(d).opaque:
 		if !d.full {

@@ -28,14 +28,14 @@ import (
 func Under(c net.Conn) net.Conn {
 	switch c.(type) {
 	case *net.TCPConn, *net.UnixConn:
-		return &under{Conn: c}
+		return &nonblockingConn{Conn: c}
 	}
 	return c
 }
 
-// under is a net.Conn, for as long as it waits; and then a loop's, which alone
-// calls it.
-type under struct {
+// nonblockingConn is any net.Conn's equal until a loop takes it over; then its calls do
+// not wait, and only the loop makes them.
+type nonblockingConn struct {
 	net.Conn
 	taken   bool
 	dry     bool // a read was short: there is nothing until epoll says so
@@ -47,7 +47,7 @@ type under struct {
 }
 
 // NetConn is the connection that it covers.
-func (u *under) NetConn() net.Conn { return u.Conn }
+func (u *nonblockingConn) NetConn() net.Conn { return u.Conn }
 
 // again is what Read says instead of waiting.
 type again struct{}
@@ -59,19 +59,19 @@ func (again) Temporary() bool { return true }
 var errAgain net.Error = again{}
 
 // CloseWrite half-closes the connection that has not been taken over.
-func (u *under) CloseWrite() error {
+func (u *nonblockingConn) CloseWrite() error {
 	return u.Conn.(interface{ CloseWrite() error }).CloseWrite()
 }
 
 // SetWriteDeadline: crypto/tls sets one for its last alert; a loop never waits.
-func (u *under) SetWriteDeadline(t time.Time) error {
+func (u *nonblockingConn) SetWriteDeadline(t time.Time) error {
 	if u.taken {
 		return nil
 	}
 	return u.Conn.SetWriteDeadline(t)
 }
 
-func (u *under) Read(p []byte) (int, error) {
+func (u *nonblockingConn) Read(p []byte) (int, error) {
 	if !u.taken {
 		return u.Conn.Read(p)
 	}
@@ -93,7 +93,7 @@ func (u *under) Read(p []byte) (int, error) {
 }
 
 // Write takes all of p, or fails.
-func (u *under) Write(p []byte) (n int, err error) {
+func (u *nonblockingConn) Write(p []byte) (n int, err error) {
 	if !u.taken {
 		return u.Conn.Write(p)
 	}
@@ -114,7 +114,7 @@ func (u *under) Write(p []byte) (n int, err error) {
 
 // flush writes what has been kept. It returns how much of it the socket took, and
 // whether it did not fail.
-func (u *under) flush() (n int, ok bool) {
+func (u *nonblockingConn) flush() (n int, ok bool) {
 	n, errno := writeFD(u.fd, u.backlog)
 	if errno != 0 {
 		u.fail()
@@ -130,45 +130,45 @@ func (u *under) flush() (n int, ok bool) {
 
 // fail forgets what has been kept: a backlog that can never be flushed would
 // keep the side waiting for room for ever.
-func (u *under) fail() { u.failed, u.backlog, u.owed = true, nil, 0 }
+func (u *nonblockingConn) fail() { u.failed, u.backlog, u.owed = true, nil, 0 }
 
-// sealed are the TLS connections of a tunnel's sides; nil where there is none.
-type sealed [2]*sealedSide
+// tlsConns are the TLS connections of a tunnel's sides; nil where there is none.
+type tlsConns [2]*tlsSide
 
-type sealedSide struct {
-	conn  *tls.Conn
-	under *under
+type tlsSide struct {
+	conn *tls.Conn
+	raw  *nonblockingConn
 }
 
-// sealedConn returns c as a side, if c is a TLS connection that a loop can read.
-func sealedConn(c net.Conn) *sealedSide {
+// tlsSideOf returns c as a side, if c is a TLS connection that a loop can read.
+func tlsSideOf(c net.Conn) *tlsSide {
 	conn, ok := c.(*tls.Conn)
 	if !ok || !conn.ConnectionState().HandshakeComplete {
 		return nil
 	}
-	u, ok := conn.NetConn().(*under)
+	u, ok := conn.NetConn().(*nonblockingConn)
 	if !ok || u.taken {
 		return nil
 	}
-	return &sealedSide{conn: conn, under: u}
+	return &tlsSide{conn: conn, raw: u}
 }
 
-// side is the TLS connection that w comes from; nil if it is plain.
-func (l *loop) side(t *slot, d *loopDirection) *sealedSide {
-	if !t.sealed {
+// side is the TLS connection that d comes from; nil if it is plain.
+func (l *loop) side(t *slot, d *loopDirection) *tlsSide {
+	if !t.hasTLS {
 		return nil
 	}
 	return l.slab.ref(t).tls[d.index]
 }
 
-// unseal reads decrypted bytes, with the meaning of readFD: 0 and no error is the
+// decrypt reads decrypted bytes, with the meaning of readFD: 0 and no error is the
 // end of file that was announced. (An end of file that was not is an error: it may
 // be somebody else's than the peer's.)
-func (l *loop) unseal(t *slot, d *loopDirection, s *sealedSide, p []byte) (int, syscall.Errno) {
-	s.under.hup = d.hup
-	waited := len(s.under.backlog)
+func (l *loop) decrypt(t *slot, d *loopDirection, s *tlsSide, p []byte) (int, syscall.Errno) {
+	s.raw.hup = d.hup
+	waited := len(s.raw.backlog)
 	n, err := s.conn.Read(p)
-	s.under.owed += max(0, len(s.under.backlog)-waited) // reading may answer: a new key, an alert
+	s.raw.owed += max(0, len(s.raw.backlog)-waited) // reading may answer: a new key, an alert
 	s.note(t, t.other(d))
 	switch {
 	case n > 0:
@@ -183,16 +183,16 @@ func (l *loop) unseal(t *slot, d *loopDirection, s *sealedSide, p []byte) (int, 
 
 // note notes what waits behind the side, which d goes to: bytes of all kinds, and how
 // many of them answer what was read from it.
-func (s *sealedSide) note(t *slot, d *loopDirection) {
-	if len(s.under.backlog) > 0 {
+func (s *tlsSide) note(t *slot, d *loopDirection) {
+	if len(s.raw.backlog) > 0 {
 		t.state(d).setWaiting(true)
 	}
-	t.setOwed(int(t.other(d).index), s.under.owed)
+	t.setOwed(int(t.other(d).index), s.raw.owed)
 }
 
-// seal writes p encrypted, with the meaning of writeFD: all is taken, and waits if that
+// encrypt writes p encrypted, with the meaning of writeFD: all is taken, and waits if that
 // was more than the socket took.
-func (l *loop) seal(t *slot, d *loopDirection, s *sealedSide, p []byte) (int, syscall.Errno) {
+func (l *loop) encrypt(t *slot, d *loopDirection, s *tlsSide, p []byte) (int, syscall.Errno) {
 	n, err := s.conn.Write(p)
 	s.note(t, d)
 	if err != nil {

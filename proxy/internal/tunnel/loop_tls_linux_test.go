@@ -24,16 +24,16 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 )
 
-// sealedRig is a tunnel on a loop whose client speaks TLS 1.3.
-type sealedRig struct {
+// tlsRig is a tunnel on a loop whose client speaks TLS 1.3.
+type tlsRig struct {
 	*loopRig
-	sealed *tls.Conn // the client's end, over loopRig.client
+	tls    *tls.Conn // the client's end, over loopRig.client
 	secret []byte    // of what the client sends
 }
 
-func onLoopSealed(t *testing.T, change func(*Spec)) *sealedRig {
+func onLoopTLS(t *testing.T, change func(*Spec)) *tlsRig {
 	t.Helper()
-	r := &sealedRig{loopRig: &loopRig{t: t, done: make(chan Summary, 1)}}
+	r := &tlsRig{loopRig: &loopRig{t: t, done: make(chan Summary, 1)}}
 	inClient, client := loopback(t)
 	inBackend, backend := loopback(t)
 	r.client, r.backend = client.(*net.TCPConn), backend.(*net.TCPConn)
@@ -46,10 +46,10 @@ func onLoopSealed(t *testing.T, change func(*Spec)) *sealedRig {
 	}
 	var keys strings.Builder
 	server := tls.Server(Under(inClient), selfSigned(t))
-	r.sealed = tls.Client(client, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, KeyLogWriter: &keys})
+	r.tls = tls.Client(client, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, KeyLogWriter: &keys})
 	shaken := make(chan error, 1)
 	go func() { shaken <- server.Handshake() }()
-	if err := errors.Join(r.sealed.Handshake(), <-shaken); err != nil {
+	if err := errors.Join(r.tls.Handshake(), <-shaken); err != nil {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(strings.NewReader(keys.String()))
@@ -72,7 +72,7 @@ func onLoopSealed(t *testing.T, change func(*Spec)) *sealedRig {
 }
 
 // look runs f on the tunnel's loop, with the client's side.
-func (r *sealedRig) look(f func(l *loop, t *slot, s *sealedSide)) {
+func (r *tlsRig) look(f func(l *loop, t *slot, s *tlsSide)) {
 	done := make(chan struct{})
 	r.tunnel.loop.Load().post(command{do: cmdRun, run: func() {
 		defer close(done)
@@ -85,7 +85,7 @@ func (r *sealedRig) look(f func(l *loop, t *slot, s *sealedSide)) {
 }
 
 // stalls has the backend stream until records wait for the client.
-func (r *sealedRig) stalls() {
+func (r *tlsRig) stalls() {
 	r.t.Helper()
 	go func() {
 		for frame := fromBackendFrame(wsproto.OpBinary, make([]byte, 64<<10)); ; {
@@ -95,17 +95,17 @@ func (r *sealedRig) stalls() {
 		}
 	}()
 	for waiting := 0; waiting == 0; runtime.Gosched() {
-		r.look(func(_ *loop, _ *slot, s *sealedSide) { waiting = len(s.under.backlog) })
+		r.look(func(_ *loop, _ *slot, s *tlsSide) { waiting = len(s.raw.backlog) })
 	}
 }
 
 // A client that says its last word and is reset while records wait for it: all of
 // that is there when the loop looks next. Nobody will ever take those records.
 func TestLoopTLSClientGoneWhileRecordsWait(t *testing.T) {
-	r := onLoopSealed(t, nil)
+	r := onLoopTLS(t, nil)
 	r.stalls()
-	r.look(func(*loop, *slot, *sealedSide) { // the loop sees nothing of this until it is over
-		if err := r.sealed.CloseWrite(); err != nil {
+	r.look(func(*loop, *slot, *tlsSide) { // the loop sees nothing of this until it is over
+		if err := r.tls.CloseWrite(); err != nil {
 			t.Error(err)
 		}
 		r.client.SetLinger(0)
@@ -118,12 +118,12 @@ func TestLoopTLSClientGoneWhileRecordsWait(t *testing.T) {
 
 // The same without a reset: it has only half-closed, and goes on reading.
 func TestLoopTLSHalfClosedClientGetsWhatWaits(t *testing.T) {
-	r := onLoopSealed(t, nil)
+	r := onLoopTLS(t, nil)
 	r.stalls()
-	if err := r.sealed.CloseWrite(); err != nil {
+	if err := r.tls.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadFull(r.sealed, make([]byte, 2<<20)); err != nil {
+	if _, err := io.ReadFull(r.tls, make([]byte, 2<<20)); err != nil {
 		t.Fatal(err)
 	}
 	r.client.SetLinger(0)
@@ -136,7 +136,7 @@ func TestLoopTLSHalfClosedClientGetsWhatWaits(t *testing.T) {
 // A client that reads nothing and asks for new keys is not read once it is owed a
 // few KiB of answers; and is again when it takes them.
 func TestLoopBoundsWhatTLSOwes(t *testing.T) {
-	r := onLoopSealed(t, nil)
+	r := onLoopTLS(t, nil)
 	pong, last := fromClientFrame(wsproto.OpPong, nil), fromClientFrame(wsproto.OpText, []byte("taken again"))
 	const most = 100_000 // some MiB of answers
 	enough := make(chan struct{})
@@ -172,8 +172,8 @@ func TestLoopBoundsWhatTLSOwes(t *testing.T) {
 		passed <- true
 	}()
 	for owed, waiting := false, 0; !owed; runtime.Gosched() {
-		r.look(func(l *loop, t *slot, s *sealedSide) {
-			owed, waiting = t.dirs[fromClient].owing, len(s.under.backlog)
+		r.look(func(l *loop, t *slot, s *tlsSide) {
+			owed, waiting = t.dirs[fromClient].owing, len(s.raw.backlog)
 		})
 		if waiting > 16*maxOwed {
 			t.Fatalf("%d bytes wait for a client that reads nothing", waiting)

@@ -99,7 +99,7 @@ func (d *portableDirection) awaitLoss() {
 
 // hungUp is nil unless dst is to be waited for, by awaitLoss.
 func (d *portableDirection) hungUp() (noticed <-chan struct{}) {
-	if d.hangup == nil || d.state().write.detached() || !d.delivered.atMessageBoundary() || !d.hangup.heard() {
+	if d.hangup == nil || d.state().write.detached() || !d.delivered.atMessageBoundary() || !d.hangup.peerHungUp() {
 		return nil
 	}
 	t := d.t
