@@ -74,10 +74,11 @@ func onLoopTLS(t *testing.T, change func(*Spec)) *tlsRig {
 // look runs f on the tunnel's loop, with the client's side.
 func (r *tlsRig) look(f func(l *loop, t *slot, s *tlsSide)) {
 	done := make(chan struct{})
-	r.tunnel.loop.Load().post(command{do: cmdRun, run: func() {
+	l := r.tunnel.loop.Load()
+	l.post(command{do: cmdRun, run: func() {
 		defer close(done)
-		if t := r.tunnel.slot.Load(); t != nil {
-			l := r.tunnel.loop.Load()
+		// A busy loop may have given the tunnel away meanwhile.
+		if t := r.tunnel.slot.Load(); t != nil && r.tunnel.loop.Load() == l {
 			f(l, t, l.side(t, &t.io[fromClient]))
 		}
 	}})
