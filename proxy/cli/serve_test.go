@@ -111,7 +111,7 @@ func (s *serving) check(name, text string) statusapi.CheckResult {
 // TestCheckAsReload: a running proxy checks a candidate with its other files, and is not
 // changed by it.
 func TestCheckAsReload(t *testing.T) {
-	const one = "version: 1\nshutdown: {delay: 0s, window: 0s}\nroutes: {one: {match: {path: /one}, respond: {}}}\n"
+	const one = "version: 1\nlisteners: {web: {address: \"127.0.0.1:0\"}}\nshutdown: {delay: 0s, window: 0s}\nroutes: {one: {match: {path: /one}, respond: {}}}\n"
 	const two = "version: 1\nroutes: {two: {match: {path: /two}, respond: {}}}\n"
 	s := startServing(t, map[string]string{"one.yaml": one, "two.yaml": two})
 	for _, tt := range []struct{ text, mistake string }{
@@ -137,7 +137,7 @@ func TestCheckAsReload(t *testing.T) {
 
 // TestStatusFileAtEnd: the status file says that a stopped proxy is not ready.
 func TestStatusFileAtEnd(t *testing.T) {
-	s := startServing(t, map[string]string{"routes.yaml": "version: 1\nshutdown: {delay: 0s, window: 0s}\nroutes: {}\n"})
+	s := startServing(t, map[string]string{"routes.yaml": "version: 1\nlisteners: {web: {address: \"127.0.0.1:0\"}}\nshutdown: {delay: 0s, window: 0s}\nroutes: {}\n"})
 	if !s.status().Ready {
 		t.Error("not ready while it serves")
 	}
