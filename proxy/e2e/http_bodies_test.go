@@ -99,7 +99,7 @@ func TestAnswersExactly(t *testing.T) {
 		{"GET", "/chunked", "HTTP/1.1 200 OK\r\n" + date + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"},
 		{"GET", "/eof", "HTTP/1.1 200 OK\r\n" + date + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"},
 		{"GET", "/204", "HTTP/1.1 204 No Content\r\n" + date + "\r\n"},
-		{"GET", "/304", "HTTP/1.1 304 Not Modified\r\n" + date + "Etag: \"x\"\r\n\r\n"},
+		{"GET", "/304", "HTTP/1.1 304 Not Modified\r\n" + date + "ETag: \"x\"\r\n\r\n"},
 		{"HEAD", "/head", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n" + date + "\r\n"},
 		{"HEAD", "/headless", "HTTP/1.1 200 OK\r\n" + date + "\r\n"},
 		{"GET", "/trailers", "HTTP/1.1 200 OK\r\n" + date + "Trailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 42\r\n\r\n"},
