@@ -28,3 +28,6 @@ go run "$TFPLUGINDOCS" generate --provider-dir "$work/tree" --provider-name tunn
 	--providers-schema "$work/schema.json" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 rm -rf "$target"
 cp -R "$work/tree/docs" "$target"
+# Terraform before 1.14 does not know list resources and actions, so their pages are
+# written by hand; a test compares them with the schemas.
+cp -R reference/. "$target/"

@@ -64,9 +64,11 @@ func (r *changeRequest) conflictWith(d *document, leaving map[recordID]*changeRe
 		wanted = r.id.section.Fingerprint(r.desired)
 	}
 	taken := found != "" && leaving[r.id] == nil
-	r.existed = false
+	r.existed, r.takenOver = false, false
 	if r.priorName == "" {
-		if taken {
+		if taken && found == wanted { // such as after a crash
+			r.existed, r.takenOver = true, true
+		} else if taken {
 			return nameTaken(d, r.id)
 		}
 		return nil
@@ -105,7 +107,7 @@ func edits(d *document, batch []*changeRequest) (ops []routefile.Op) {
 			from = predecessor(d, r, leaving, arriving, successors)
 		}
 		switch {
-		case r.desired == nil:
+		case r.desired == nil || r.takenOver:
 			continue
 		case from == "" || from == r.id.name || d.fingerprint(recordID{s, from}) == "":
 		case d.fingerprint(r.id) == "" && !arriving[recordID{s, from}]:

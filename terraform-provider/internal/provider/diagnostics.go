@@ -159,6 +159,11 @@ func missingFile() diag.Diagnostic {
 		"no routes file is configured: set file in the provider block, or TUNNELFORM_FILE in the environment")
 }
 
+func missingDirectory(dir string) diag.Diagnostic {
+	return diag.NewErrorDiagnostic("No directory for the routes file",
+		fmt.Sprintf("%s is not a directory: create it before, the provider creates only the file", dir))
+}
+
 func readFailed(file string, err error) diag.Diagnostic {
 	return diag.NewErrorDiagnostic("Cannot read the routes file", fmt.Sprintf("%s: %v", file, err))
 }
@@ -205,7 +210,7 @@ func tooManyExchanged(some []string) diag.Diagnostic {
 // alreadyInFile warns that a record to be created is in the file.
 func alreadyInFile(id recordID, pos routefile.Pos) diag.Diagnostic {
 	return diag.NewAttributeWarningDiagnostic(path.Root(nameAttribute), "Already in the routes file",
-		fmt.Sprintf("%s: %s exists. Unless this apply removes it first, it will fail: %s", pos, id, importHint(id)))
+		fmt.Sprintf("%s: %s exists. Unless this apply removes it, it will fail: %s", pos, id, importHint(id)))
 }
 
 func conflictInPlan(rec record, c problem) diag.Diagnostic {
@@ -262,7 +267,15 @@ func unreachableProxies(errs []error) diag.Diagnostic {
 }
 
 func importHint(id recordID) string {
-	return fmt.Sprintf("import it (terraform import tunnelform_%s.ADDRESS %s), or write a moved block if the resource's address has changed", noun(id.section), id.name)
+	return fmt.Sprintf("import it, or write a moved block if the resource's address has changed. To import it:\n\n"+
+		"import {\n  to = tunnelform_%s.ADDRESS\n  id = %q\n}", noun(id.section), id.name)
+}
+
+// recordTakenOver warns that a record to be created is in the file as planned.
+func recordTakenOver(id recordID) diag.Diagnostic {
+	return diag.NewAttributeWarningDiagnostic(path.Root(nameAttribute), "Taken over from the routes file",
+		fmt.Sprintf("%s is in the routes file exactly as planned, such as after an apply that was interrupted. This configuration manages it from now on. "+
+			"If another one manages it too, remove it from one of them.", id))
 }
 
 // writeDiagnostics reports a failed write at the attributes that it concerns.

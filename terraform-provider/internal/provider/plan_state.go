@@ -84,8 +84,12 @@ func (ps *planState) conflicts(ctx context.Context, rec record, p *plannedRecord
 		diags.Append(readFailed(ps.session.file, err))
 		return diags
 	}
-	if p.priorName != rec.id.name && doc.fingerprint(rec.id) != "" && !ps.isRemoved(rec.id) {
-		diags.Append(alreadyInFile(rec.id, doc.position(rec.id)))
+	if found := doc.fingerprint(rec.id); p.priorName != rec.id.name && found != "" && !ps.isRemoved(rec.id) {
+		if p.priorName == "" && len(rec.unknown) == 0 && found == rec.id.section.Fingerprint(rec.keys) {
+			diags.Append(recordTakenOver(rec.id))
+		} else {
+			diags.Append(alreadyInFile(rec.id, doc.position(rec.id)))
+		}
 	}
 	match := ""
 	if p.file != nil {

@@ -4,6 +4,7 @@ package provider
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -161,5 +162,33 @@ func TestServingAction(t *testing.T) {
 	}
 	if got := speak(t, nil).invoked(t, nil); len(got) != 1 || !strings.Contains(got[0], "no admin address is given") {
 		t.Errorf("without proxies: %q, want to be asked for them", got)
+	}
+}
+
+// The pages that are written by hand describe every attribute as the schemas do.
+func TestReferenceOfListsAndActions(t *testing.T) {
+	s := speak(t, nil)
+	pages := map[string]*tfprotov6.Schema{}
+	for name, schema := range s.schemas.ListResourceSchemas {
+		pages["list-resources/"+strings.TrimPrefix(name, "tunnelform_")] = schema
+	}
+	for name, schema := range s.schemas.ActionSchemas {
+		pages["actions/"+strings.TrimPrefix(name, "tunnelform_")] = schema.Schema
+	}
+	if len(pages) != len(listKinds)+len(actionKinds) {
+		t.Errorf("%d pages, want %d", len(pages), len(listKinds)+len(actionKinds))
+	}
+	for page, schema := range pages {
+		for _, dir := range []string{"reference", "docs"} {
+			text := readFile(t, filepath.Join("..", "..", dir, page+".md"))
+			if !strings.Contains(text, schema.Block.Description) {
+				t.Errorf("%s/%s.md lacks the description %q", dir, page, schema.Block.Description)
+			}
+			for _, a := range schema.Block.Attributes {
+				if want := "- `" + a.Name + "` (String) " + a.Description; !strings.Contains(text, want) {
+					t.Errorf("%s/%s.md lacks %q", dir, page, want)
+				}
+			}
+		}
 	}
 }

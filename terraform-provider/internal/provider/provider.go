@@ -62,6 +62,8 @@ var (
 	_ provider.Provider              = (*tunnelform)(nil)
 	_ provider.ProviderWithFunctions = (*tunnelform)(nil)
 
+	_ provider.ProviderWithValidateConfig = (*tunnelform)(nil)
+
 	_ provider.ProviderWithListResources = (*tunnelform)(nil)
 	_ provider.ProviderWithActions       = (*tunnelform)(nil)
 )
@@ -120,13 +122,20 @@ func waitAttributes() map[string]schema.Attribute {
 	}
 }
 
+// ValidateConfig checks the settings that are known, so that terraform validate does.
+func (p *tunnelform) ValidateConfig(ctx context.Context, req provider.ValidateConfigRequest, resp *provider.ValidateConfigResponse) {
+	c, diags := readConfiguration(ctx, req.Config)
+	if resp.Diagnostics.Append(diags...); !diags.HasError() {
+		c.validate(&resp.Diagnostics)
+	}
+}
+
 func (p *tunnelform) Configure(ctx context.Context, req provider.ConfigureRequest, resp *provider.ConfigureResponse) {
-	var c configuration
-	resp.Diagnostics.Append(req.Config.Get(ctx, &c)...)
-	if resp.Diagnostics.HasError() {
+	c, diags := readConfiguration(ctx, req.Config)
+	if resp.Diagnostics.Append(diags...); diags.HasError() {
 		return
 	}
-	s := newSession(c.withEnvironment(), &resp.Diagnostics)
+	s := newSession(c, &resp.Diagnostics)
 	resp.ResourceData, resp.DataSourceData = s, s
 	resp.ListResourceData, resp.ActionData = s, s
 }

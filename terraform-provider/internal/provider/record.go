@@ -148,6 +148,7 @@ func (r *recordResource) planRecord(ctx context.Context, rec record, priorName s
 	if unchanged {
 		return
 	}
+	r.session.checkDirectory(diags)
 	diags.Append(r.session.plan.conflicts(ctx, rec, p)...)
 }
 
@@ -182,10 +183,13 @@ func (r *recordResource) write(ctx context.Context, plan, prior tftypes.Value, p
 	if !r.session.ready(diags) {
 		return state, false
 	}
-	err = r.session.writer.apply(ctx, change{id: rec.id, priorName: before.id.name, prior: before.keys, plannedOn: planned.On, desired: rec.keys})
+	takenOver, err := r.session.writer.applyOrTakeOver(ctx, change{id: rec.id, priorName: before.id.name, prior: before.keys, plannedOn: planned.On, desired: rec.keys})
 	if err != nil {
 		diags.Append(writeDiagnostics(rec.id, rec.keys, err)...)
 		return state, false
+	}
+	if takenOver {
+		diags.Append(recordTakenOver(rec.id))
 	}
 	return rec.with(wireBool(r.session.plannedServing()), rec.plannedRevision()), true
 }

@@ -208,7 +208,7 @@ func TestAccRouteTaken(t *testing.T) {
 		Steps: []resource.TestStep{
 			{
 				Config:      provider + "resource \"tunnelform_route\" \"other\" {\n  name = \"other\"\n  match = { path = \"/mine\" }\n  respond = { status = 200 }\n}\n",
-				ExpectError: spaced(fmt.Sprintf("%s:4:10: route \"other\" is in the routes file already: import it (terraform import tunnelform_route.ADDRESS other), or write a moved block if the resource's address has changed", file)),
+				ExpectError: spaced(fmt.Sprintf("%s:4:10: route \"other\" is in the routes file already: import it, or write a moved block if the resource's address has changed. To import it: import { to = tunnelform_route.ADDRESS id = \"other\" }", file)),
 			},
 			{Config: provider, Check: fileIs(file, handWritten)},
 		},

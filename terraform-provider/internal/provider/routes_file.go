@@ -100,6 +100,7 @@ func (r *routesFileResource) ModifyPlan(ctx context.Context, req resource.Modify
 		return
 	}
 	r.session.probeProxies(ctx, &resp.Diagnostics)
+	r.session.checkDirectory(&resp.Diagnostics)
 	if !r.session.plan.claimWholeFile() {
 		resp.Diagnostics.Append(conflictingResources())
 		return

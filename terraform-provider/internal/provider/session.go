@@ -4,7 +4,9 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +20,9 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 	"github.com/tunnelform/tunnelform/reload/store"
@@ -27,13 +31,42 @@ import (
 
 // configuration is the provider block. Its values may be unknown at plan.
 type configuration struct {
+	File                types.String
+	Admin               types.List
+	Wait                *waitModel
+	ClashWait           types.String
+	OnUnsupportedLayout types.String
+	WriteInPlace        types.Bool
+	ContextFiles        types.List
+}
+
+// configurationModel is the provider block as Terraform gives it: wait may be unknown as
+// a whole.
+type configurationModel struct {
 	File                types.String `tfsdk:"file"`
 	Admin               types.List   `tfsdk:"admin"`
-	Wait                *waitModel   `tfsdk:"wait"`
+	Wait                types.Object `tfsdk:"wait"`
 	ClashWait           types.String `tfsdk:"clash_wait"`
 	OnUnsupportedLayout types.String `tfsdk:"on_unsupported_layout"`
 	WriteInPlace        types.Bool   `tfsdk:"write_in_place"`
 	ContextFiles        types.List   `tfsdk:"context_files"`
+}
+
+// readConfiguration returns the provider block, its null settings from the environment.
+func readConfiguration(ctx context.Context, from tfsdk.Config) (c configuration, diags diag.Diagnostics) {
+	var m configurationModel
+	diags.Append(from.Get(ctx, &m)...)
+	if diags.HasError() {
+		return c, diags
+	}
+	c = configuration{File: m.File, Admin: m.Admin, ClashWait: m.ClashWait, OnUnsupportedLayout: m.OnUnsupportedLayout,
+		WriteInPlace: m.WriteInPlace, ContextFiles: m.ContextFiles}
+	if m.Wait.IsUnknown() {
+		c.Wait = &waitModel{Timeout: types.StringUnknown(), Require: types.StringUnknown()}
+	} else if !m.Wait.IsNull() {
+		diags.Append(m.Wait.As(ctx, &c.Wait, basetypes.ObjectAsOptions{})...)
+	}
+	return c.withEnvironment(), diags
 }
 
 type waitModel struct {
@@ -99,10 +132,12 @@ type session struct {
 	plan            *planState
 	recordQueries   coalescer[servedRecords]
 	probe           sync.Once
+	directory       sync.Once
 	warnUnreachable sync.Once // a proxy that does not answer is reported once a run
 }
 
-func newSession(c configuration, diags *diag.Diagnostics) *session {
+// newSettings is a session that has its settings, and opens nothing.
+func newSettings(c configuration, diags *diag.Diagnostics) *session {
 	s := &session{
 		file:           c.File.ValueString(),
 		unknown:        c.File.IsUnknown() || listIsUnknown(c.ContextFiles),
@@ -112,6 +147,16 @@ func newSession(c configuration, diags *diag.Diagnostics) *session {
 	}
 	s.editor = routefile.Editor{Path: s.file, Reformat: reformatSetting(c.OnUnsupportedLayout, diags)}
 	s.proxies = newProxySet(c, diags)
+	return s
+}
+
+// validate reports mistakes of the settings that are known.
+func (c configuration) validate(diags *diag.Diagnostics) {
+	newSettings(c, diags)
+}
+
+func newSession(c configuration, diags *diag.Diagnostics) *session {
+	s := newSettings(c, diags)
 	if s.file != "" {
 		s.open(c.WriteInPlace.ValueBool(), diags)
 	}
@@ -143,6 +188,16 @@ func (s *session) usable(diags *diag.Diagnostics) bool {
 		return false
 	}
 	return true
+}
+
+// checkDirectory reports, once a run, that a planned write has no directory to go to.
+func (s *session) checkDirectory(diags *diag.Diagnostics) {
+	s.directory.Do(func() {
+		dir := filepath.Dir(s.file)
+		if info, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+			diags.Append(missingDirectory(dir))
+		}
+	})
 }
 
 // ready is usable for an apply, where an unknown file is an error too.

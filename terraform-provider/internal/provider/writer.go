@@ -49,11 +49,12 @@ func (e *writeError) Error() string { return paragraphs(e.summary, e.detail, pro
 // until done is closed.
 type changeRequest struct {
 	change
-	ctx      context.Context
-	deadline time.Time // to wait for a conflict to be resolved
-	existed  bool      // the record was in the file that the change was applied to
-	err      error
-	done     chan struct{}
+	ctx       context.Context
+	deadline  time.Time // to wait for a conflict to be resolved
+	existed   bool      // the record was in the file that the change was applied to
+	takenOver bool      // it was there as desired, although the change creates it
+	err       error
+	done      chan struct{}
 }
 
 // writer commits changes in batches. Safe for concurrent use. Its goroutine runs
@@ -79,6 +80,13 @@ const (
 // *writeError; the change is then not in the file, except for an update that was
 // not served in time.
 func (w *writer) apply(ctx context.Context, c change) error {
+	_, err := w.applyOrTakeOver(ctx, c)
+	return err
+}
+
+// applyOrTakeOver is apply. takenOver is true if a record to be created was in the file
+// as desired.
+func (w *writer) applyOrTakeOver(ctx context.Context, c change) (takenOver bool, err error) {
 	r := &changeRequest{change: c, ctx: ctx, deadline: time.Now().Add(w.session.clashWait), done: make(chan struct{})}
 	w.mu.Lock()
 	w.queue = append(w.queue, r)
@@ -88,7 +96,7 @@ func (w *writer) apply(ctx context.Context, c change) error {
 	}
 	w.mu.Unlock()
 	<-r.done
-	return r.err
+	return r.takenOver && r.err == nil, r.err
 }
 
 // run is the writer's goroutine: it commits batches until no request waits.
@@ -256,7 +264,7 @@ func (w *writer) confirm(ctx context.Context, base, written *document, batch []*
 		w.overdue = overdue // the rest of the run would wait as long, one group after the other
 		w.rollBack(base, written, createdBy(batch))
 		for _, r := range batch {
-			r.finish(changeNotServed(r.change, overdue))
+			r.finish(changeNotServed(r, overdue))
 		}
 		return nil
 	}
@@ -401,12 +409,12 @@ func notWritten(overdue *notServedError) *writeError {
 	}
 }
 
-func changeNotServed(c change, overdue *notServedError) *writeError {
+func changeNotServed(c *changeRequest, overdue *notServedError) *writeError {
 	e := &writeError{summary: "Not served in time", detail: overdue.Error()}
 	switch {
 	case c.desired == nil:
 		e.detail += fmt.Sprintf("\n%s was removed from the routes file; the next apply asks the proxies again", c.priorID())
-	case c.priorName == "":
+	case c.priorName == "" && !c.takenOver:
 		e.detail += fmt.Sprintf("\n%s was removed from the routes file again", c.id)
 	default:
 		e.detail += fmt.Sprintf("\n%s stays in the routes file as planned; the next apply asks the proxies again", c.id)

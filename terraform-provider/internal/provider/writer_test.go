@@ -366,3 +366,25 @@ func TestSilentProxyIsNotWaitedFor(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A record that is in the file as planned is not created again, and not taken out
+// when it is not served in time.
+func TestTakeOver(t *testing.T) {
+	const before = "version: 1\nroutes:\n  a: {match: {path: \"/a\"}, respond: {status: 204}} # before a crash\n"
+	p := newFakeProxy(t)
+	p.outcome = pending
+	s := newTestSession(t, before, withAdmin(p.address), withWait("100ms", "all"))
+	if _, err := s.writer.applyOrTakeOver(t.Context(), creation("a", "/a")); !strings.Contains(errorText(err), "Not served in time") {
+		t.Errorf("error %v, want that it is not served", err)
+	}
+	s = sessionOver(t, s.file)
+	if takenOver, err := s.writer.applyOrTakeOver(t.Context(), creation("a", "/a")); !takenOver || err != nil {
+		t.Errorf("taken over %t, error %v", takenOver, err)
+	}
+	if _, err := s.writer.applyOrTakeOver(t.Context(), creation("a", "/b")); !strings.Contains(errorText(err), "import {") {
+		t.Errorf("error %v, want the import block", err)
+	}
+	if got := readFile(t, s.file); got != before {
+		t.Errorf("the file holds\n%s\nwant\n%s", got, before)
+	}
+}
