@@ -83,15 +83,14 @@ func (l *loop) give(t *slot, d *loopDirection, p []byte) (int, syscall.Errno) {
 
 // pass passes on bytes of src's.
 func (l *loop) pass(t *slot, d *loopDirection, p []byte) {
-	switch {
-	case !t.webSocket:
+	if !t.webSocket {
 		l.send(t, d, p, 0)
-	case t.state(d).pending != 0:
-		l.inject(t, d)
-		l.walk(t, d, p)
-	default:
-		l.walk(t, d, p)
+		return
 	}
+	if t.state(d).pending != 0 {
+		l.inject(t, d)
+	}
+	l.walk(t, d, p)
 }
 
 // flush gives dst what it has not taken before. When that is done, what was read

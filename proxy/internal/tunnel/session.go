@@ -723,7 +723,7 @@ func (k *step) redial(ev event) {
 		k.look(k.now)
 	case evNext:
 		k.phase, k.leaving, k.leaveBy, k.dropped = phaseOpen, false, 0, false
-		in.heard, out.pingedAt, out.write = k.now, 0, writeOpen
+		in.heard, in.giveUpAt, out.pingedAt, out.write = k.now, 0, 0, writeOpen
 		if ev.whole {
 			k.want(fromClient, pendingFlush)
 		}

@@ -397,6 +397,9 @@ func checkStep(m, next model, e named, r result) error {
 	if next.phase.ending() && next.phase != phaseCut && r.at == never && !m.phase.ending() {
 		return fmt.Errorf("an end without a look at its deadline")
 	}
+	if e.ev.kind == evNext && next.dirs[fromBackend].giveUpAt != 0 {
+		return fmt.Errorf("the new backend is given up")
+	}
 	// A client that takes nothing any more.
 	if lost := e.ev.kind == evWriteFailed && e.ev.dir == fromBackend || e.ev.kind == evReset && e.ev.dir == fromClient && !e.ev.clean; lost {
 		if took, _ := next.byTime(); took > lingers {

@@ -23,7 +23,14 @@ const (
 // tick does what is due, and asks for the next look.
 func (k *step) tick() {
 	for i := range k.dirs {
-		k.giveUpDue(i)
+		switch d := &k.dirs[i]; {
+		case d.giveUpAt == 0:
+		case k.now < d.giveUpAt:
+			k.look(d.giveUpAt)
+		default: // its peer has refused bytes a while ago
+			d.giveUpAt = 0
+			k.do |= actGiveUp << i
+		}
 	}
 	switch k.phase {
 	case phaseOpen, phaseRedialling:
@@ -40,19 +47,6 @@ func (k *step) tick() {
 		if k.now >= k.deadline {
 			k.cut()
 		}
-	}
-}
-
-// giveUpDue gives up a source whose peer has refused bytes.
-func (k *step) giveUpDue(dir int) {
-	d := &k.dirs[dir]
-	switch {
-	case d.giveUpAt == 0:
-	case k.now < d.giveUpAt:
-		k.look(d.giveUpAt)
-	default:
-		d.giveUpAt = 0
-		k.do |= actGiveUp << dir
 	}
 }
 
