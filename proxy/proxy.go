@@ -1,21 +1,16 @@
-// Package proxy is the proxy itself: an immutable [Table] of what to serve, and
-// a [Server] that serves whatever Table is current.
+// Package proxy is the proxy as a whole: a [Server] that serves whatever [Table] is
+// current.
 //
 //	*routefile.Set -Build-> *Table -(atomic swap, by the caller)-> Server.Adopt
 //
-// Definition and instance are different types. Build reads certificates, takes
-// over what must outlive a reload (backends, counts, listening sockets) from the
-// table before, and fails without side effects; a Table never changes after.
-// The Server loads the current Table once per request, and the request keeps it.
+// The Table is package routing's, sockets are package listen's, and a request's way is
+// package handler's. The Server holds them together: it binds addresses before a Table is
+// current (server.go), has open tunnels evaluated after (Adopt), rebalances pools
+// (rebalance.go), and stops.
 //
-// A request's way: server.go (what it is, which route) -> upgrade.go when it
-// asks for a tunnel and the route allows it, package forward when it is HTTP,
-// action.go when the route answers by itself. What is wrong is answered in
-// answer.go and nowhere else.
-//
-// Who owns what: the Table belongs to whoever swaps it (the command line's
-// reload loop); open tunnels to the drain.Group; a tunnel's bytes to the tunnel
-// engine. Nothing here reads the routes file or knows where it lives.
+// Who owns what: the Table belongs to the caller that swaps it (the command line's reload
+// loop); open tunnels to the drain.Group; a tunnel's bytes to the tunnel engine. Nothing
+// here reads the routes file or knows where it lives.
 package proxy
 
 import (

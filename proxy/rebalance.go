@@ -28,8 +28,8 @@ type balancing struct {
 	joined  []string  // by an edit, which may be taken back: authorities; nil where health or a name brought them
 }
 
-// rebalance begins a pool's rebalancing, or has the one under way begin again: its time
-// counts from the last who came.
+// rebalance begins a pool's rebalancing, or starts the one under way again: its time counts
+// from the last member that has joined.
 func (s *Server) rebalance(pool string) { s.beginBalancing(pool, nil) }
 
 // beginBalancing is rebalance for those that an edit brought, too: they are given the
@@ -100,9 +100,9 @@ func (b *balancing) takenBack(pool *upstream.Pool) bool {
 	})
 }
 
-// letGo drains what is due of those who are over: so much that by the end of the
-// time all is done, spread over the step. The shares are counted anew each time:
-// the last who came may be gone again.
+// letGo drains over·step/remaining of the tunnels that backends have above their share, so
+// that the excess is gone by the deadline. It counts the shares anew each time: a member
+// that has joined may be gone again.
 func (s *Server) letGo(pool *upstream.Pool, rule *routing.RebalanceRule, under *balancing, step time.Duration) {
 	left := max(rule.Within-time.Since(under.began), step)
 	shares, _ := s.shares(pool, under.tunnels)

@@ -1,7 +1,6 @@
 package proxy
 
-// The Server: sockets, the current Table, and a request's way from one to the
-// other.
+// The Server: sockets, the current Table, and the tunnels that are open.
 
 import (
 	"context"
@@ -80,8 +79,8 @@ func NewServer(o Options) *Server {
 	return s
 }
 
-// Bind binds the addresses that t names and nobody is bound to yet, so that a
-// Table whose addresses are taken is refused before it is current. They accept
+// Bind binds the addresses of t that are not bound yet, so that a Table whose addresses
+// are in use is refused before it is current. They accept
 // from Adopt on; until then, and at the next Bind, they may be let go again.
 // The error is routefile.Errors, at the listeners' positions.
 func (s *Server) Bind(t *routing.Table, set *routefile.Set) error {
@@ -98,15 +97,15 @@ func (s *Server) Bind(t *routing.Table, set *routefile.Set) error {
 	return routefile.Merge(errs).Err()
 }
 
-// Unbind lets go what Bind has bound for a Table that is not to be adopted after
-// all: who connects there would wait for ever.
+// Unbind closes what Bind has bound for a Table that is not adopted after all: clients
+// that connect there would wait for ever.
 func (s *Server) Unbind() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dropSpareLocked(func(string) bool { return true })
 }
 
-// TryBind says what Bind would say, and binds nothing.
+// TryBind returns what Bind would return, and binds nothing.
 func (s *Server) TryBind(t *routing.Table, set *routefile.Set) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +116,7 @@ func (s *Server) TryBind(t *routing.Table, set *routefile.Set) error {
 	return routefile.Merge(errs).Err()
 }
 
-// bindLocked binds what t names and nobody is bound to.
+// bindLocked binds the addresses of t that are not bound.
 func (s *Server) bindLocked(t *routing.Table, set *routefile.Set) (bound map[string]*listen.Socket, errs routefile.Errors) {
 	bound = make(map[string]*listen.Socket)
 	for key, l := range t.Listeners() {
@@ -274,8 +273,8 @@ const socketGrace = time.Minute
 // shutdownGrace is longer than any shutdown: there the deadline decides.
 const shutdownGrace = 24 * time.Hour
 
-// retireSocketLocked closes a socket to newcomers now; its requests in flight
-// end in their own time.
+// retireSocketLocked closes a socket to new connections now; its requests in flight may
+// end within grace.
 func (s *Server) retireSocketLocked(k *listen.Socket, grace time.Duration) {
 	k.Close()
 	s.leaving.Go(func() {
@@ -327,7 +326,7 @@ func (s *Server) Addresses() map[string]string {
 const drainSlack = 2 * time.Second
 
 // Shutdown stops the Server: not ready at once, still accepting for the routes
-// file's shutdown.delay if it is to be announced, then closed to newcomers while
+// file's shutdown.delay if it is to be announced, then closed to new connections while
 // requests end and tunnels are drained over the window. When ctx ends, all that is left is cut. It returns when
 // nothing is open any more; the error is ctx's if it had to cut.
 func (s *Server) Shutdown(ctx context.Context, announce bool) error {

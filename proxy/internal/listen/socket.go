@@ -46,12 +46,16 @@ func New(c *Config, o Options) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newSocket(ln, c, o), nil
+}
+
+func newSocket(ln net.Listener, c *Config, o Options) *Socket {
 	s := &Socket{key: c.Key(), headLimits: c.Limits.Head, options: o, ln: ln, ready: make(chan net.Conn), closed: make(chan struct{})}
 	s.limiter.init()
 	s.Pending.init()
 	s.loops = newFDAcceptor(ln)
 	s.server = newHTTPServer(s)
-	return s, nil
+	return s
 }
 
 // Listen listens on "host:port" or "unix:/path". A unix socket on which no process
