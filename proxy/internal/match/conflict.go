@@ -79,23 +79,24 @@ func (j *judgement) unreachables(rules []*rule) (found []clash) {
 		if j.cancelled() {
 			return found
 		}
-		hider := t.hiderOf(r, j)
+		shadowing := t.shadowedBy(r, j)
 		if j.over() {
-			text := fmt.Sprintf("it cannot be decided whether another route takes all of its requests: to look for such routes takes more than %d steps, "+
-				"most of them for routes that match the same paths and have a higher priority; want fewer of them", HiddenSteps)
+			text := fmt.Sprintf("it cannot be decided whether another route takes all of its requests: to look for such routes "+
+				"takes more than %d steps, most of them for routes that match the same paths and have a higher priority; want fewer of them", HiddenSteps)
 			return append(found, clash{r.index, Problem{Kind: Ambiguous, Rule: r.name, Text: text}})
 		}
-		if hider != nil {
-			text := fmt.Sprintf("no request reaches it: route %q takes every one first, because %s; want a narrower %[1]q, or a priority above %[3]d here",
-				hider.name, reasonOfOrder(hider, r), hider.priority)
-			found = append(found, clash{r.index, Problem{Kind: Unreachable, Rule: r.name, Other: hider.name, Text: text}})
+		if shadowing != nil {
+			text := fmt.Sprintf("no request reaches it: route %q takes every one first, because %s; "+
+				"want a narrower %[1]q, or a priority above %[3]d here",
+				shadowing.name, reasonOfOrder(shadowing, r), shadowing.priority)
+			found = append(found, clash{r.index, Problem{Kind: Unreachable, Rule: r.name, Other: shadowing.name, Text: text}})
 		}
 	}
 	return found
 }
 
-// hiderOf returns the rule of the highest precedence that hides r, or nil.
-func (t *Tree) hiderOf(r *rule, j *judgement) *rule {
+// shadowedBy returns the rule of the highest precedence that hides r, or nil.
+func (t *Tree) shadowedBy(r *rule, j *judgement) *rule {
 	s := search{hidden: r, path: r.path.sample(), bound: r.rank, left: &j.left, tree: t}
 	s.visit(t, r.host.sample())
 	return s.best
@@ -194,9 +195,11 @@ func (c *comparison) pair(a, b *rule) bool {
 	}
 	p := Problem{Kind: Ambiguous, Rule: b.name, Other: a.name, Witness: w}
 	if d == yes {
-		p.Text = fmt.Sprintf("route %q matches the same request, and neither is more specific: %s; want a priority on one of them", a.name, w.example())
+		p.Text = fmt.Sprintf("route %q matches the same request, and neither is more specific: %s; "+
+			"want a priority on one of them", a.name, w.example())
 	} else {
-		p.Text = fmt.Sprintf("route %q may match the same requests, and neither is more specific: it cannot be decided whether %s; want a priority on one of them", a.name, undecided(a, b))
+		p.Text = fmt.Sprintf("route %q may match the same requests, and neither is more specific: "+
+			"it cannot be decided whether %s; want a priority on one of them", a.name, undecided(a, b))
 	}
 	c.found = append(c.found, clash{b.index, p})
 	return true
@@ -215,7 +218,8 @@ func (c *comparison) giveUp(rules []*rule) {
 	})
 	for _, r := range costly {
 		c.found = append(c.found, clash{r.index, Problem{Kind: Ambiguous, Rule: r.name,
-			Text: fmt.Sprintf("it cannot be decided whether it matches the same requests as others: to compare all routes takes more than %d steps, and those of this one are among the most; want a priority on it", SetSteps)}})
+			Text: fmt.Sprintf("it cannot be decided whether it matches the same requests as others: to compare all routes "+
+				"takes more than %d steps, and those of this one are among the most; want a priority on it", SetSteps)}})
 	}
 }
 
@@ -270,10 +274,10 @@ func (j *judgement) meetPaths(a, b *pattern, w *Request) (d decision) {
 	case Prefix:
 		w.Path = a.text
 	case Regex:
-		if a.outlook().apart(b.outlook()) || apart(j.outlined(&a.outline, a.text), j.outlined(&b.outline, b.text)) {
+		if a.outlook().disjoint(b.outlook()) || disjoint(j.firstRunesOf(&a.firstRunes, a.text), j.firstRunesOf(&b.firstRunes, b.text)) {
 			return no
 		}
-		w.Path, d = j.intersect(pathLanguage, a.text, b.text)
+		w.Path, d = j.intersect(pathInputs, a.text, b.text)
 		return d
 	default:
 		w.Path = "/"

@@ -39,8 +39,8 @@ type field struct {
 
 	slotName string
 	// What a judgement draws when it needs it, on rules that it alone knows.
-	look    *outlook
-	outline outline // Matches
+	look       *outlook
+	firstRunes firstRunes // Matches
 }
 
 // saidElsewhere are headers that have a condition of their own. One way to say
@@ -336,13 +336,13 @@ func (c *field) common(j *judgement, other condition) (string, decision) {
 	case c.op == Present && o.op == Present:
 		return "1", yes
 	case c.op == Present:
-		return j.intersect(o.in.language(), o.value, "")
+		return j.intersect(o.in.inputs(), o.value, "")
 	case o.op == Present:
-		return j.intersect(c.in.language(), c.value, "")
-	case c.outlook().apart(o.outlook()) || apart(j.outlined(&c.outline, c.value), j.outlined(&o.outline, o.value)):
+		return j.intersect(c.in.inputs(), c.value, "")
+	case c.outlook().disjoint(o.outlook()) || disjoint(j.firstRunesOf(&c.firstRunes, c.value), j.firstRunesOf(&o.firstRunes, o.value)):
 		return "", no
 	}
-	return j.intersect(c.in.language(), c.value, o.value)
+	return j.intersect(c.in.inputs(), c.value, o.value)
 }
 
 // outlook returns the traits of the values that c, which is not Present, accepts.

@@ -89,7 +89,7 @@ func (s *search) tryRegexes(h *hostIndex, literal string) {
 	}
 }
 
-// indexCovers fills in what hiderOf needs.
+// indexCovers fills in what shadowedBy needs.
 func (t *Tree) indexCovers() {
 	for _, r := range t.ranked {
 		if r.path.kind != Regex {

@@ -16,18 +16,18 @@ import (
 
 // Places in a program besides its instructions.
 const (
-	waiting int32 = -1 - iota // the match has not begun: regexes are not anchored
-	done                      // it is over, and whatever follows does not matter
-	dead                      // it cannot come to be
+	notBegun int32 = -1 - iota // the match has not begun: regexes are not anchored
+	matched                    // it is over, and whatever follows does not matter
+	failed                     // it cannot come to be
 )
 
 // intersect returns a shortest text of l that both regexes match; "" for b is
 // the regex that matches every text.
-func (j *judgement) intersect(l language, a, b string) (string, decision) {
+func (j *judgement) intersect(l inputAutomaton, a, b string) (string, decision) {
 	if a == b {
 		b = ""
 	}
-	p := product{language: l, a: j.machine(a), b: j.machine(b), left: &j.pair}
+	p := product{inputAutomaton: l, a: j.machine(a), b: j.machine(b), left: &j.pair}
 	if p.a == nil || p.b == nil || j.pair <= 0 {
 		return "", unknown
 	}
@@ -41,7 +41,7 @@ func (p *product) letters() []rune {
 	letters := make([]rune, 0, 32)
 	seen := make(map[[3]uint8]bool, 32)
 	a, b := p.a.classes(), p.b.classes()
-	for _, r := range p.language.alphabet {
+	for _, r := range p.inputAutomaton.alphabet {
 		class := [3]uint8{a[r], b[r], p.class[r]}
 		if !seen[class] {
 			seen[class] = true
@@ -84,10 +84,10 @@ func (p *program) classes() *[128]uint8 {
 		return p.class
 	}
 	p.class = new([128]uint8)
-	done := make(map[runeSet]bool)
+	seen := make(map[runeSet]bool)
 	for i := range p.Inst {
-		if set := p.set(int32(i)); set != nil && !done[*set] {
-			done[*set] = true
+		if set := p.set(int32(i)); set != nil && !seen[*set] {
+			seen[*set] = true
 			refine(p.class, func(r rune) uint8 { return uint8(set[r/64] >> (r % 64) & 1) })
 		}
 	}
@@ -138,17 +138,17 @@ func (m *machine) runes() (ends []rune) {
 // closure returns the places, each of which takes a rune next, that are reached
 // from at without taking one, where flags hold.
 func (m *machine) closure(at int32, flags syntax.EmptyOp) []int32 {
-	if at == done {
-		return []int32{done}
+	if at == matched {
+		return []int32{matched}
 	}
 	key := closureKey{at, flags}
 	if c, ok := m.closures[key]; ok {
 		return c
 	}
 	var c []int32
-	if at == waiting {
+	if at == notBegun {
 		if !m.anchored {
-			c = append(c, waiting)
+			c = append(c, notBegun)
 		}
 		at = int32(m.Start)
 	}
@@ -177,7 +177,7 @@ func (m *machine) expand(dst []int32, at int32, flags syntax.EmptyOp, seen map[i
 		}
 		return dst
 	case syntax.InstMatch:
-		return append(dst, done)
+		return append(dst, matched)
 	case syntax.InstFail:
 		return dst
 	}
@@ -186,13 +186,13 @@ func (m *machine) expand(dst []int32, at int32, flags syntax.EmptyOp, seen map[i
 
 // step takes r at a place that closure returned.
 func (m *machine) step(at int32, r rune) int32 {
-	if at == waiting || at == done {
+	if at == notBegun || at == matched {
 		return at
 	}
 	if inst := &m.Inst[at]; inst.MatchRune(r) {
 		return int32(inst.Out)
 	}
-	return dead
+	return failed
 }
 
 // single returns the one rune that a place takes, if it takes only one.
@@ -207,9 +207,9 @@ func (m *machine) single(at int32) (rune, bool) {
 	return inst.Rune[0], true
 }
 
-// product is the walk through two machines and a language at once.
+// product is the walk through two machines and the inputs at once.
 type product struct {
-	language
+	inputAutomaton
 	a, b     *machine
 	alphabet []rune
 
@@ -234,7 +234,7 @@ type visited struct {
 
 func (p *product) walk() (string, decision) {
 	p.seen = make(map[state]bool)
-	p.reach(visited{state: state{a: waiting, b: waiting, before: -1}, from: -1})
+	p.reach(visited{state: state{a: notBegun, b: notBegun, before: -1}, from: -1})
 	for i := 0; i < len(p.queue); i++ {
 		if p.accepts(p.queue[i].state) {
 			return p.textOf(i), yes
@@ -257,8 +257,8 @@ func (p *product) reach(v visited) {
 func (p *product) accepts(s state) bool {
 	flags := syntax.EmptyOpContext(s.before, -1)
 	return p.final(s.text) &&
-		slices.Contains(p.a.closure(s.a, flags), done) &&
-		slices.Contains(p.b.closure(s.b, flags), done)
+		slices.Contains(p.a.closure(s.a, flags), matched) &&
+		slices.Contains(p.b.closure(s.b, flags), matched)
 }
 
 // leave reaches every state that one more rune leads to. What may be passed
@@ -289,7 +289,7 @@ func (p *product) take(i int, a, b int32, class rune) {
 		}
 		text, ok := p.next(p.queue[i].text, r)
 		nextA, nextB := p.a.step(a, r), p.b.step(b, r)
-		if ok && nextA != dead && nextB != dead {
+		if ok && nextA != failed && nextB != failed {
 			p.reach(visited{state{nextA, nextB, class, text}, i, r})
 		}
 	}

@@ -7,10 +7,10 @@ import (
 )
 
 func TestIntersect(t *testing.T) {
-	anything := inQuery.language()
+	anything := inQuery.inputs()
 	for _, test := range []struct {
 		name string
-		l    language
+		l    inputAutomaton
 		a, b string
 		want decision
 		text string
@@ -31,19 +31,19 @@ func TestIntersect(t *testing.T) {
 		{"begin in the middle", anything, "a^b", "", no, ""},
 		{"what follows does not matter", anything, "^a", "b$", yes, "ab"},
 		{"too large", anything, "^([a-z]*[0-9]*){200}~~", "^([a-z]*[0-9]*){200}~q", unknown, ""},
-		{"path", pathLanguage, "^/(a|b)", "^/[bc]", yes, "/b"},
-		{"path with an escape", pathLanguage, "^/%2", "^/.*B$", yes, "/%2B"},
-		{"no such path", pathLanguage, "^/a//b", "", no, ""},
-		{"no such escape", pathLanguage, "^/%2f", "", no, ""},
-		{"decoded escape", pathLanguage, "^/%41", "", no, ""},
-		{"dots", pathLanguage, `^/\.\./`, "", no, ""},
-		{"dots at the end", pathLanguage, `^/\.\.?$`, "", no, ""},
-		{"dots and a parameter", pathLanguage, `^/\.\.(;|%3B)`, "", no, ""},
-		{"space", pathLanguage, `^/a b`, "", no, ""},
-		{"header", inHeader.language(), "^ *a *$", "", yes, "a"},
-		{"header of spaces", inHeader.language(), "^ +$", "", no, ""},
-		{"cookie", inCookie.language(), "^[;\"x]$", "", yes, "x"},
-		{"cookie of two", inCookie.language(), "a;b", "", no, ""},
+		{"path", pathInputs, "^/(a|b)", "^/[bc]", yes, "/b"},
+		{"path with an escape", pathInputs, "^/%2", "^/.*B$", yes, "/%2B"},
+		{"no such path", pathInputs, "^/a//b", "", no, ""},
+		{"no such escape", pathInputs, "^/%2f", "", no, ""},
+		{"decoded escape", pathInputs, "^/%41", "", no, ""},
+		{"dots", pathInputs, `^/\.\./`, "", no, ""},
+		{"dots at the end", pathInputs, `^/\.\.?$`, "", no, ""},
+		{"dots and a parameter", pathInputs, `^/\.\.(;|%3B)`, "", no, ""},
+		{"space", pathInputs, `^/a b`, "", no, ""},
+		{"header", inHeader.inputs(), "^ *a *$", "", yes, "a"},
+		{"header of spaces", inHeader.inputs(), "^ +$", "", no, ""},
+		{"cookie", inCookie.inputs(), "^[;\"x]$", "", yes, "x"},
+		{"cookie of two", inCookie.inputs(), "a;b", "", no, ""},
 	} {
 		text, d := intersect(test.l, test.a, test.b)
 		if text != test.text || d != test.want {
@@ -68,7 +68,7 @@ func FuzzIntersect(f *testing.F) {
 		if errA != nil || errB != nil {
 			t.Skip("not a regex")
 		}
-		shown, d := intersect(pathLanguage, a, b)
+		shown, d := intersect(pathInputs, a, b)
 		if d == yes && !(first.MatchString(shown) && second.MatchString(shown) && slowNormal(shown)) {
 			t.Errorf("intersect(%q, %q) shows %q", a, b, shown)
 		}
@@ -79,7 +79,7 @@ func FuzzIntersect(f *testing.F) {
 }
 
 // intersect is judgement's for two regexes alone.
-func intersect(l language, a, b string) (string, decision) {
+func intersect(l inputAutomaton, a, b string) (string, decision) {
 	j := newJudgement(context.Background())
 	j.begin()
 	return j.intersect(l, a, b)

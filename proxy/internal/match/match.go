@@ -36,7 +36,7 @@ type Rule struct {
 	Headers     []Field        // names are case-insensitive; every value line must satisfy the condition
 	Query       []Field        // decoded names and values; every value of the name must satisfy the condition
 	Cookies     []Field        // names are case-sensitive; every value of the name must satisfy the condition
-	Upgrade     string         // "", "any", "none" (must not upgrade), or one protocol ("websocket"), case-insensitive; h2c, h2, TLS and HTTP of any version never count
+	Upgrade     string         // "", "any", "none" (must not upgrade), or a protocol in any case; see httpsyntax.NeverTunnelled
 	Subprotocol string         // one of the offered Sec-WebSocket-Protocol tokens, case-sensitive; "" is any
 	Clients     []netip.Prefix // the client's address is in one of them; none is any
 }

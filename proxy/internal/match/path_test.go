@@ -132,15 +132,15 @@ func slowNormal(path string) bool {
 	return true
 }
 
-// runPathLanguage runs the automaton that pathLanguage is.
-func runPathLanguage(path string) bool {
+// runPathInputs runs the automaton that pathLanguage is.
+func runPathInputs(path string) bool {
 	state, ok := uint8(0), true
 	for _, r := range path {
-		if state, ok = pathLanguage.next(state, r); !ok {
+		if state, ok = pathInputs.next(state, r); !ok {
 			return false
 		}
 	}
-	return pathLanguage.final(state)
+	return pathInputs.final(state)
 }
 
 func FuzzNormalizePath(f *testing.F) {
@@ -161,8 +161,8 @@ func FuzzNormalizePath(f *testing.F) {
 		if slowNormal(raw) != (err == nil && got == raw) {
 			t.Errorf("NormalizePath(%q) = %q, %v; but is it normal: %v", raw, got, err, slowNormal(raw))
 		}
-		if slowNormal(raw) != runPathLanguage(raw) {
-			t.Errorf("pathLanguage has %q: %v, but is it normal: %v", raw, runPathLanguage(raw), slowNormal(raw))
+		if slowNormal(raw) != runPathInputs(raw) {
+			t.Errorf("pathInputs has %q: %v, but is it normal: %v", raw, runPathInputs(raw), slowNormal(raw))
 		}
 	})
 }

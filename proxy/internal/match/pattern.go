@@ -13,7 +13,7 @@ import (
 )
 
 // pattern is a compiled Path. It is immutable once it is compiled, but for look
-// and outline.
+// and firstRunes.
 type pattern struct {
 	kind     PathKind
 	text     string    // normal form, captures as {name}; a regex as written
@@ -30,8 +30,8 @@ type pattern struct {
 	size int // Regex: about how many bytes re takes
 
 	// Regex: what a judgement draws when it needs it, on rules that it alone knows.
-	look    *outlook
-	outline outline
+	look       *outlook
+	firstRunes firstRunes
 }
 
 // segment is one segment of an Exact pattern.
@@ -110,7 +110,8 @@ func (p *pattern) parseSegment(text string) (segment, error) {
 	name, ok := strings.CutPrefix(text, "{")
 	name, closed := strings.CutSuffix(name, "}")
 	if !ok || !closed || strings.ContainsAny(name, "{}") {
-		return segment{}, fmt.Errorf("path %q, segment %q: want a capture to be a whole segment, {name}; a literal brace is %%7B or %%7D", p.text, text)
+		return segment{}, fmt.Errorf("path %q, segment %q: want a capture to be a whole segment, {name}; "+
+			"a literal brace is %%7B or %%7D", p.text, text)
 	}
 	if !isName(name) {
 		return segment{}, fmt.Errorf("path %q, capture %q: want a letter or _, then letters, digits or _", p.text, text)

@@ -57,7 +57,7 @@ func (j *judgement) probe(r *rule) error {
 	if p.matchesSample() {
 		return nil
 	}
-	if _, d := j.intersect(pathLanguage, p.text, ""); d == no {
+	if _, d := j.intersect(pathInputs, p.text, ""); d == no {
 		return fmt.Errorf(errNoPath, p.text)
 	}
 	return nil
@@ -110,7 +110,7 @@ func appendSample(dst []byte, re *syntax.Regexp, long int) (sample []byte, ok bo
 	case syntax.OpLiteral:
 		return append(dst, string(re.Rune)...), true
 	case syntax.OpCharClass:
-		for _, r := range pathLanguage.alphabet {
+		for _, r := range pathInputs.alphabet {
 			if (&syntax.Inst{Op: syntax.InstRune, Rune: re.Rune}).MatchRune(r) {
 				return append(dst, byte(r)), true
 			}

@@ -291,8 +291,8 @@ func (s *segmenter) end() {
 	s.now, s.vague = traits{starts: []string{""}}, false
 }
 
-// apart reports whether no text has the traits of both.
-func (t *traits) apart(o *traits) bool {
+// disjoint reports whether no text has the traits of both.
+func (t *traits) disjoint(o *traits) bool {
 	if t.starts == nil || o.starts == nil {
 		return false
 	}
@@ -310,17 +310,17 @@ func (t *traits) apart(o *traits) bool {
 	return true
 }
 
-// apart reports whether no text has the traits of both.
-func (o *outlook) apart(p *outlook) bool {
+// disjoint reports whether no text has the traits of both.
+func (o *outlook) disjoint(p *outlook) bool {
 	return o.count >= 0 && p.count >= 0 && o.count != p.count ||
 		o.count >= 0 && p.count < 0 && len(p.segments) > o.count || p.count >= 0 && o.count < 0 && len(o.segments) > p.count ||
-		o.front.apart(&p.front) || o.back.apart(&p.back) ||
+		o.front.disjoint(&p.front) || o.back.disjoint(&p.back) ||
 		someApart(o.segments, p.segments) || someApart(o.behind, p.behind)
 }
 
 func someApart(a, b []traits) bool {
 	for i := range min(len(a), len(b)) {
-		if a[i].apart(&b[i]) {
+		if a[i].disjoint(&b[i]) {
 			return true
 		}
 	}

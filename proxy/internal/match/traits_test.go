@@ -37,8 +37,8 @@ func TestOutlooksApart(t *testing.T) {
 		{"^/(?:a|b){3}x$", "^/aaax$", false},
 	} {
 		a, b := outlookOf(test.a, true), outlookOf(test.b, true)
-		if a.apart(b) != test.want || b.apart(a) != test.want {
-			t.Errorf("%q and %q are apart: %v and %v, want %v", test.a, test.b, a.apart(b), b.apart(a), test.want)
+		if a.disjoint(b) != test.want || b.disjoint(a) != test.want {
+			t.Errorf("%q and %q are apart: %v and %v, want %v", test.a, test.b, a.disjoint(b), b.disjoint(a), test.want)
 		}
 	}
 }
@@ -60,7 +60,7 @@ func checkOutlook(t *testing.T, expr, text string) bool {
 	}
 	for _, isPath := range []bool{true, false} {
 		o, exact := outlookOf(expr, isPath), outlookOf("^"+regexp.QuoteMeta(text)+"$", isPath)
-		if o.apart(exact) {
+		if o.disjoint(exact) {
 			t.Fatalf("%q matches %q, but is apart from it: %+v, %+v", expr, text, o, exact)
 		}
 		for _, w := range wantsOf(o) {

@@ -30,7 +30,7 @@ type Tree struct {
 	wildcards map[string]*hostIndex // by suffix, dot first
 	anyHost   *hostIndex
 
-	hiders map[**rule]*hiders // of a judgement, by the first place of a list
+	shadowIndexes map[**rule]*shadowIndex // of a judgement, by the first place of a list
 }
 
 // Compile returns the tree of rules, or everything that is wrong with them one
@@ -236,7 +236,7 @@ func (s *search) visit(t *Tree, host string) {
 // path is known to match but for regexes.
 func (s *search) try(rules []*rule) {
 	if s.hidden != nil && len(rules) > fewHiders {
-		s.tree.hidersOf(rules).lists(s.hidden, s.tryEach)
+		s.tree.shadowIndexOf(rules).lists(s.hidden, s.tryEach)
 		return
 	}
 	s.tryEach(rules)

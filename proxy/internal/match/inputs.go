@@ -5,8 +5,8 @@ package match
 
 import "regexp/syntax"
 
-// language is an automaton; state 0 is its start.
-type language struct {
+// inputAutomaton is an automaton; state 0 is its start.
+type inputAutomaton struct {
 	next     func(state uint8, r rune) (uint8, bool)
 	final    func(state uint8) bool
 	alphabet string // runes to try, those first that look best in an example
@@ -17,21 +17,21 @@ type language struct {
 
 const printable = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_./,:;=+*!?@#$%&'()[]{}<>|~^`\"\\ "
 
-// language is the values of a field.
-func (in place) language() language {
+// inputs is the values of a field.
+func (in place) inputs() inputAutomaton {
 	switch in {
 	case inHeader:
-		return headerLanguage
+		return headerInputs
 	case inCookie:
-		return cookieLanguage
+		return cookieInputs
 	}
-	return anyLanguage
+	return anyInputs
 }
 
 var (
-	headerLanguage = language{next: headerNext, final: headerFinal, alphabet: printable}.classified(valueSpace)
-	cookieLanguage = language{next: cookieNext, final: headerFinal, alphabet: printable}.classified(valueSpace)
-	anyLanguage    = language{next: anyNext, final: anyFinal, alphabet: printable}.classified(0)
+	headerInputs = inputAutomaton{next: headerNext, final: headerFinal, alphabet: printable}.classified(valueSpace)
+	cookieInputs = inputAutomaton{next: cookieNext, final: headerFinal, alphabet: printable}.classified(valueSpace)
+	anyInputs    = inputAutomaton{next: anyNext, final: anyFinal, alphabet: printable}.classified(0)
 )
 
 func anyNext(uint8, rune) (uint8, bool) { return 0, true }
@@ -39,7 +39,7 @@ func anyFinal(uint8) bool               { return true }
 
 // classified fills l.class in. Words are told apart from the rest, for the
 // machines do so too.
-func (l language) classified(last uint8) language {
+func (l inputAutomaton) classified(last uint8) inputAutomaton {
 	l.class = new([128]uint8)
 	refine(l.class, func(r rune) uint8 {
 		if syntax.IsWordChar(r) {
@@ -94,8 +94,8 @@ const (
 	dotEscape  = pathEscape + 17 // behind "%" that follows a dot segment
 )
 
-// pathLanguage is the paths that NormalizePath returns.
-var pathLanguage = language{
+// pathInputs is the paths that NormalizePath returns.
+var pathInputs = inputAutomaton{
 	next:     pathNext,
 	final:    func(state uint8) bool { return state == pathSlash || state == pathText },
 	alphabet: "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_/.~,:;=+*!@$&'()%",

@@ -25,14 +25,14 @@ func TestApart(t *testing.T) {
 		{"^.*a", "^b", false},
 		{"^(x?){1000}a", "^(y?){1000}b", false},
 	} {
-		if got := apart(outlineOf(test.a), outlineOf(test.b)); got != test.want {
-			t.Errorf("apart(%q, %q) = %v, want %v", test.a, test.b, got, test.want)
+		if got := disjoint(computeFirstRunes(test.a), computeFirstRunes(test.b)); got != test.want {
+			t.Errorf("disjoint(%q, %q) = %v, want %v", test.a, test.b, got, test.want)
 		}
 	}
 }
 
-// FuzzOutline: a text that a regex matches is within its outline.
-func FuzzOutline(f *testing.F) {
+// FuzzFirstRunes: a text that a regex matches is within its first runes.
+func FuzzFirstRunes(f *testing.F) {
 	f.Add("^a(b|c)*$", "abcb")
 	f.Add("b", "ab\u00e9")
 	f.Add(`(?i)^K\b.\B`, "\u212a//")
@@ -43,7 +43,7 @@ func FuzzOutline(f *testing.F) {
 			t.Skip("no match")
 		}
 		runes := []rune(text)
-		for i, set := range outlineOf(expr) {
+		for i, set := range computeFirstRunes(expr) {
 			var at runeSet
 			switch {
 			case i >= len(runes):
@@ -52,7 +52,7 @@ func FuzzOutline(f *testing.F) {
 				at.add(int(min(runes[i], beyondASCII)))
 			}
 			if !set.meets(&at) {
-				t.Fatalf("%q matches %q, but its outline excludes rune %d", expr, text, i)
+				t.Fatalf("%q matches %q, but its first runes exclude rune %d", expr, text, i)
 			}
 		}
 	})
@@ -70,8 +70,8 @@ func BenchmarkConflictsRegexes(b *testing.B) {
 	}
 }
 
-func outlineOf(text string) outline {
+func computeFirstRunes(text string) firstRunes {
 	j := newJudgement(context.Background())
 	j.begin()
-	return j.outlineOf(text)
+	return j.computeFirstRunes(text)
 }

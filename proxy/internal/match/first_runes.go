@@ -1,18 +1,17 @@
 package match
 
-// A cheap proof that two regexes have no match in common: at some place of a
-// text, one wants a rune that the other does not. A thousand regexes that
-// differ in a name are told apart by it, where walking every pair of automata
-// would take minutes.
+// A cheap proof that two regexes have no match in common: at some place of a text,
+// each wants a rune that the other does not. It suffices for a thousand regexes that
+// differ in a name, where walking every pair of automata would take minutes.
 
 import (
 	"regexp/syntax"
 	"slices"
 )
 
-// outline says of each of the first places of a text which runes a regex admits
-// there. It says nothing of the places behind its last.
-type outline []runeSet
+// firstRunes has, for each of the first places of a text, the runes that a regex admits
+// there. Behind its last place it admits any.
+type firstRunes []runeSet
 
 // runeSet is a set of ASCII runes, one bit for all others, and one for the end
 // of the text.
@@ -24,16 +23,16 @@ const (
 )
 
 const (
-	outlineLength = 48 // places looked at
-	outlineWidth  = 64 // places in the program, beyond which it is not worth it
+	firstRunesLength = 48 // places looked at
+	firstRunesWidth  = 64 // places in the program, beyond which it is not worth it
 )
 
 func (s *runeSet) add(bit int)           { s[bit/64] |= 1 << (bit % 64) }
 func (s *runeSet) has(bit int) bool      { return s[bit/64]>>(bit%64)&1 != 0 }
 func (s *runeSet) meets(o *runeSet) bool { return s[0]&o[0]|s[1]&o[1]|s[2]&o[2] != 0 }
 
-// apart reports whether no text is within both outlines.
-func apart(a, b outline) bool {
+// disjoint reports whether no text is within both.
+func disjoint(a, b firstRunes) bool {
 	for i := range min(len(a), len(b)) {
 		if !a[i].meets(&b[i]) {
 			return true
@@ -42,11 +41,11 @@ func apart(a, b outline) bool {
 	return false
 }
 
-// outlined draws o, the outline of text, unless it is drawn already. The pair
-// that it is first drawn for pays.
-func (j *judgement) outlined(o *outline, text string) outline {
+// firstRunesOf returns o, the first runes of text, and computes it at its first use. The
+// steps count for the pair that is compared then.
+func (j *judgement) firstRunesOf(o *firstRunes, text string) firstRunes {
 	if *o == nil {
-		*o = j.outlineOf(text)
+		*o = j.computeFirstRunes(text)
 	}
 	return *o
 }
@@ -57,23 +56,23 @@ type front struct {
 	before rune // as in state
 }
 
-// outlineOf runs a regex over all texts at once.
-func (j *judgement) outlineOf(text string) outline {
+// computeFirstRunes runs a regex over all texts at once.
+func (j *judgement) computeFirstRunes(text string) firstRunes {
 	m := j.machine(text)
 	if m == nil {
-		return outline{}
+		return firstRunes{}
 	}
-	fronts := []front{{waiting, -1}}
+	fronts := []front{{notBegun, -1}}
 	ended := false
-	o := make(outline, 0, outlineLength)
-	for range outlineLength {
+	o := make(firstRunes, 0, firstRunesLength)
+	for range firstRunesLength {
 		var set runeSet
 		var next []front
 		for _, f := range fronts {
-			ended = ended || slices.Contains(m.closure(f.at, syntax.EmptyOpContext(f.before, -1)), done)
+			ended = ended || slices.Contains(m.closure(f.at, syntax.EmptyOpContext(f.before, -1)), matched)
 			next = m.advance(next, f, &set)
 		}
-		if len(next) > outlineWidth {
+		if len(next) > firstRunesWidth {
 			break
 		}
 		if ended {

@@ -75,7 +75,7 @@ func TestHidersAreAllFound(t *testing.T) {
 			want = tree.ranked[at]
 			hidden++
 		}
-		if got := tree.hiderOf(r, j); got != want {
+		if got := tree.shadowedBy(r, j); got != want {
 			t.Errorf("%s is hidden by %v, want %v", r.name, got, want)
 		}
 	}
