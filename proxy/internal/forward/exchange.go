@@ -5,6 +5,7 @@ package forward
 // that is said to either side is decided here.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,7 +90,7 @@ func (x *exchange) run() {
 		Transport:      x,
 		ModifyResponse: x.modify,
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.fail(x.reason(err)) },
-		FlushInterval:  flushDelay,
+		FlushInterval:  cmp.Or(x.forwarder.flushDelay, flushDelay),
 		BufferPool:     copyBuffers{},
 		ErrorLog:       silent,
 	}

@@ -4,6 +4,7 @@ package forward
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
@@ -16,6 +17,8 @@ type Forwarder struct {
 	// not tell the client err, which may name the backend's address. nil writes
 	// the status' text.
 	Fail func(w http.ResponseWriter, r *http.Request, status int, err error)
+
+	flushDelay time.Duration // 0 is the constant; tests wait longer
 }
 
 // Hop is where one request goes, and under what terms.

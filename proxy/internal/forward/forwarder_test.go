@@ -21,6 +21,7 @@ import (
 // front is a proxy of one backend for tests: every request takes its target
 // from the request line as it stands.
 type front struct {
+	forwarder Forwarder
 	*proxytest.Server
 	backend  *upstream.Backend
 	policy   Policy
@@ -43,7 +44,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var outcome Outcome
 	defer func() { f.outcomes <- outcome }()
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
-	(&Forwarder{}).Forward(w, r, Hop{
+	f.forwarder.Forward(w, r, Hop{
 		Backend: f.backend, Policy: &f.policy, Path: path, RawQuery: query, ID: "id",
 		Client: Client{Addr: peer, Host: r.Host}, Outcome: &outcome,
 	})

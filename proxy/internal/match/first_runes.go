@@ -28,7 +28,6 @@ const (
 )
 
 func (s *runeSet) add(bit int)           { s[bit/64] |= 1 << (bit % 64) }
-func (s *runeSet) has(bit int) bool      { return s[bit/64]>>(bit%64)&1 != 0 }
 func (s *runeSet) meets(o *runeSet) bool { return s[0]&o[0]|s[1]&o[1]|s[2]&o[2] != 0 }
 
 // disjoint reports whether no text is within both.

@@ -290,7 +290,7 @@ func TestConnTakesTheReserve(t *testing.T) {
 	for _, want := range []error{nil, unix.EMFILE} {
 		reserve.keep()
 		fd, client := accepted(t)
-		restore := func() {}
+		var restore func()
 		if want == nil {
 			restore = exhaustBelow(t, reserve.file.Fd()+1)
 		} else {
