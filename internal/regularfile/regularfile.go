@@ -130,11 +130,42 @@ func ReadAll(f *os.File, size, limit int64) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	b.Grow(int(min(size, 64<<20)) + bytes.MinRead)
-	n, err := b.ReadFrom(io.LimitReader(f, limit+1))
+	n, err := b.ReadFrom(io.LimitReader(present{f}, limit+1))
 	if err == nil && n > limit {
 		return nil, TooLarge(f.Name(), limit)
 	}
 	return b.Bytes(), err
+}
+
+// present reads what a file holds now. Some files of /proc and tracing file systems say
+// that they are regular, and have their readers wait for more as pipes do
+// (/proc/kmsg); such a read ends with an error, where os.File would wait.
+type present struct{ f *os.File }
+
+func (p present) Read(b []byte) (n int, err error) {
+	conn, err := p.f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	controlErr := conn.Read(func(fd uintptr) (done bool) {
+		for {
+			if n, err = syscall.Read(int(fd), b); err != syscall.EINTR {
+				return true
+			}
+		}
+	})
+	n = max(n, 0)
+	switch {
+	case controlErr != nil:
+		return n, controlErr
+	case err == syscall.EAGAIN:
+		return n, &Error{Path: p.f.Name(), Text: "has no end: its readers wait for more, want a regular file"}
+	case err != nil:
+		return n, &fs.PathError{Op: "read", Path: p.f.Name(), Err: err}
+	case n == 0 && len(b) > 0:
+		return 0, io.EOF
+	}
+	return n, nil
 }
 
 // TooLarge is the error for more than limit bytes.

@@ -73,3 +73,28 @@ func TestReadEndless(t *testing.T) {
 		t.Errorf("%d bytes of %s, want an error", len(data), endless)
 	}
 }
+
+// TestReadWaiting: the end of a pipe stands for a file of /proc that calls itself regular
+// and has its readers wait.
+func TestReadWaiting(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	for _, text := range []string{"", "a part"} {
+		if _, err := w.WriteString(text); err != nil {
+			t.Fatal(err)
+		}
+		_, err := ReadAll(r, 0, Named)
+		var of *Error
+		if !errors.As(err, &of) || !strings.Contains(err.Error(), "has no end") {
+			t.Errorf("with %q in it: error %v, want one that says it has no end", text, err)
+		}
+	}
+	w.Close()
+	if data, err := ReadAll(r, 0, Named); err != nil || len(data) > 0 {
+		t.Errorf("at its end: %q, %v", data, err)
+	}
+}
