@@ -1,5 +1,5 @@
 # Thin aliases only: every line is a command that may as well be typed.
-.PHONY: build run quick test soak race lint generate image ci acceptance install-provider
+.PHONY: build run quick test soak race lint generate image ci acceptance install-provider release
 
 # Take the toolchain that go.mod names when the installed one is older, also where the machine says local.
 export GOTOOLCHAIN := auto
@@ -17,3 +17,11 @@ ci:       ; .ci/run
 
 acceptance:       ; TF_ACC=1 go test -count=1 -timeout 20m ./terraform-provider/...
 install-provider: ; terraform-provider/install.sh
+
+# What a release consists of, built twice and compared: docs/releasing.md.
+#   make release VERSION=1.2.3 [PLATFORMS=linux/amd64] [DIST=dist] [SIGN_KEY=KEY]
+PLATFORMS := linux/amd64,linux/arm64,darwin/amd64,darwin/arm64
+DIST := dist
+release:
+	cd docs/deploy/release && GOTOOLCHAIN=$$(sed -n 's/^toolchain //p' "$(CURDIR)/go.mod") go run . -repo "$(CURDIR)" \
+		-version "$(VERSION)" -platforms "$(PLATFORMS)" -out "$(abspath $(DIST))" -sign "$(SIGN_KEY)"

@@ -58,6 +58,18 @@ func TestDeployedRoutes(t *testing.T) {
 	}
 }
 
+// TestPackagedRoutes checks the routes file that packages install.
+func TestPackagedRoutes(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(moduleRoot, "docs", "deploy", "package", "routes.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, mistakes := routefile.Parse("routes.yaml", data)
+	if mistakes = append(mistakes, routefile.Check(file)...); len(mistakes) > 0 || len(file.Routes) == 0 {
+		t.Errorf("%d routes, mistakes: %v", len(file.Routes), mistakes)
+	}
+}
+
 // TestDocumentedLinks follows every relative link.
 func TestDocumentedLinks(t *testing.T) {
 	t.Parallel()
@@ -84,7 +96,10 @@ func TestDocumentedLinks(t *testing.T) {
 // pages are the README and every Markdown file of docs.
 func pages(t *testing.T) []string {
 	t.Helper()
-	found := []string{filepath.Join(moduleRoot, "README.md")}
+	var found []string
+	for _, name := range []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"} {
+		found = append(found, filepath.Join(moduleRoot, name))
+	}
 	err := filepath.WalkDir(filepath.Join(moduleRoot, "docs"), func(name string, entry fs.DirEntry, err error) error {
 		if err == nil && filepath.Ext(name) == ".md" {
 			found = append(found, name)
