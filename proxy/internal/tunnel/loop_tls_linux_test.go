@@ -16,7 +16,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -95,7 +94,7 @@ func (r *tlsRig) stalls() {
 			}
 		}
 	}()
-	for waiting := 0; waiting == 0; runtime.Gosched() {
+	for waiting := 0; waiting == 0; time.Sleep(time.Millisecond) {
 		r.look(func(_ *loop, _ *slot, s *tlsSide) { waiting = len(s.raw.backlog) })
 	}
 }
@@ -172,7 +171,7 @@ func TestLoopBoundsWhatTLSOwes(t *testing.T) {
 		}
 		passed <- true
 	}()
-	for owed, waiting := false, 0; !owed; runtime.Gosched() {
+	for owed, waiting := false, 0; !owed; time.Sleep(time.Millisecond) {
 		r.look(func(l *loop, t *slot, s *tlsSide) {
 			owed, waiting = t.dirs[fromClient].owing, len(s.raw.backlog)
 		})

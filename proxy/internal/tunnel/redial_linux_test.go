@@ -7,7 +7,6 @@ import (
 	"context"
 	"io"
 	"net"
-	"runtime"
 	"testing"
 	"time"
 
@@ -60,7 +59,7 @@ func awaitHangup(t *testing.T, c net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for began, arrived := time.Now(), false; !arrived; runtime.Gosched() {
+	for began, arrived := time.Now(), false; !arrived; time.Sleep(time.Millisecond) {
 		raw.Control(func(fd uintptr) {
 			set := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 			n, _ := unix.Poll(set, 0)
