@@ -20,11 +20,14 @@ const fmtHelp = `Formats routes files: two spaces a level, keys in the order of 
 Comments and single blank lines are kept, and the meaning does not change.
 
 The result is printed on standard output. -d prints a diff instead, and exits with
-1 if there is one. -w replaces the file atomically and keeps its mode and owner.
+1 if there is one. -l prints the names of files whose layout differs, and exits with
+1 if there are any. -w replaces the file atomically and keeps its mode and owner; with
+-l it also prints the names of the files that it replaced.
 A single "-" is standard input.`
 
 type fmtFlags struct {
 	diff  bool
+	list  bool
 	write bool
 }
 
@@ -40,6 +43,7 @@ func newFmtCommand(env *Env) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&flags.diff, "diff", "d", false, "print a unified diff, and exit with 1 if there is one")
+	cmd.Flags().BoolVarP(&flags.list, "list", "l", false, "print the names of files that differ, and exit with 1 if there are any")
 	cmd.Flags().BoolVarP(&flags.write, "write", "w", false, "write the result to the file")
 	return cmd
 }
@@ -50,6 +54,9 @@ func runFmt(ctx context.Context, env *Env, flags fmtFlags, paths []string) error
 	}
 	if flags.diff && flags.write {
 		return usageErrorf("-d and -w: want only one of them")
+	}
+	if flags.diff && flags.list {
+		return usageErrorf("-d and -l: want only one of them")
 	}
 	if flags.write && paths[0] == stdinPath {
 		return usageErrorf("-w with standard input: want a file to write to")
@@ -69,7 +76,7 @@ func runFmt(ctx context.Context, env *Env, flags fmtFlags, paths []string) error
 		if err != nil {
 			return &exitError{code: exitNoRead, err: err}
 		}
-		if different && flags.diff {
+		if different && (flags.diff || flags.list && !flags.write) {
 			code = exitInvalid
 		}
 	}
@@ -107,10 +114,13 @@ func (flags fmtFlags) deliver(ctx context.Context, env *Env, d store.Document, f
 	switch {
 	case flags.diff:
 		_, err = env.Stdout.Write(diff.Diff(d.Path, d.Data, d.Path+" (formatted)", formatted))
-	case !flags.write:
+	case !flags.write && !flags.list:
 		_, err = env.Stdout.Write(formatted)
-	case different:
+	case different && flags.write:
 		err = replaceFile(ctx, d, formatted)
+	}
+	if different && flags.list && err == nil {
+		_, err = fmt.Fprintln(env.Stdout, d.Path)
 	}
 	return different, err
 }

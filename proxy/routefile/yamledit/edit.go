@@ -1,6 +1,7 @@
 package yamledit
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -134,6 +135,30 @@ func (s *Schema) edit(data []byte, ops []Op) ([]byte, error) {
 	if errors.Is(err, errUnproved) {
 		out, err = l.edit(ops, true)
 	}
+	if errors.Is(err, errUnproved) && len(data) > 0 && !l.endsInBreak() {
+		if ended, endedErr := s.editUnended(l, ops); endedErr == nil {
+			return ended, nil
+		}
+	}
+	return out, err
+}
+
+// editUnended edits a document without a final line break as if it had one: additions and
+// removals at its end would overlap, as both move the break before them.
+func (s *Schema) editUnended(unended *layout, ops []Op) ([]byte, error) {
+	l, err := s.newLayout(append(bytes.Clone(unended.data), unended.eol...))
+	if err != nil {
+		return nil, err
+	}
+	budget := maxVisited
+	if !identical(unended.root, l.root, &budget) { // such as a block scalar that keeps its last break
+		return nil, errUnproved
+	}
+	l.unended = true
+	out, err := l.edit(ops, false)
+	if errors.Is(err, errUnproved) {
+		out, err = l.edit(ops, true)
+	}
 	return out, err
 }
 
@@ -159,6 +184,9 @@ func (l *layout) edit(ops []Op, whole bool) ([]byte, error) {
 	out, ok := s.splice()
 	if !ok {
 		return nil, fmt.Errorf("%w: two changes overlap", errUnproved)
+	}
+	if l.unended {
+		out = bytes.TrimSuffix(out, []byte(l.eol))
 	}
 	if err := s.proveBytes(sections); err != nil {
 		return nil, err

@@ -217,7 +217,7 @@ func TestEditRefuses(t *testing.T) {
 		{"alias section", "pools: &p {}\nroutes: *p\n", set, "f.yaml:2:9: the section routes is an alias: write each record on a line of its own, or run format"},
 		{"list section", "routes:\n- a\n", set, "f.yaml:2:1: the section routes is not a mapping: write each record on a line of its own, or run format"},
 		{"section used again", "routes: &r\n  a: {to: x}\npools: *r\n", set, "f.yaml:1:9: the whole section is used again in line 3: write it out there first"},
-		{"anchored empty section", "routes: &r {}\n", set, "f.yaml:1:9: the section has an anchor or a tag: remove it first"},
+		{"anchored empty section used again", "routes: &r {}\npools: *r\n", set, "f.yaml:1:9: the whole section is used again in line 2: write it out there first"},
 		{"anchor used elsewhere", "routes:\n  a: {to: x, drain: &d {code: 4000}}\n  b: {to: x, drain: *d}\n", Drop("routes", "a"),
 			`f.yaml:2:21: route "a": the anchor &d is used in line 3: write its value out there first`},
 		{"anchor replaced", "routes:\n  a:\n    to: x\n    drain: &d {code: 4000}\n  b: {to: x, drain: *d}\n", Set("routes", "a", record(t, "{to: x, drain: off}")),
@@ -408,5 +408,40 @@ func BenchmarkEdit5000(b *testing.B) {
 		if _, err := testEditor.Edit(data, Set("routes", "r2500", value), Set("routes", "new", value), Drop("routes", "r17")); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// Edits at the places where two changes of bytes meet.
+func TestEditBorders(t *testing.T) {
+	set := func(name, text string) Op { return Set("routes", name, record(t, text)) }
+	for _, tt := range []struct {
+		name, in string
+		ops      []Op
+		want     string
+	}{
+		{"a key for another, without a final line break", "routes:\n  b:\n    match: {path: /b}\n    to: x", []Op{set("b", "{match: {path: /b}, respond: {status: 1}}")},
+			"routes:\n  b:\n    match: {path: /b}\n    respond: {status: 1}"},
+		{"the same with CRLF", "routes:\r\n  b:\r\n    match: {path: /b}\r\n    to: x", []Op{set("b", "{match: {path: /b}, respond: {status: 1}}")},
+			"routes:\r\n  b:\r\n    match: {path: /b}\r\n    respond: {status: 1}"},
+		{"a list becomes a mapping, without a final line break", "routes:\n  b:\n    - x\n    - y", []Op{set("b", "{to: x}")}, "routes:\n  b: {to: x}"},
+		{"nested, and a new record, without a final line break", "routes:\n  b:\n    match:\n      path: /b\n      host: h\n    to: x", []Op{set("b", "{match: {path: /c}, redirect: y}"), set("c", "{to: x}")},
+			"routes:\n  b:\n    match:\n      path: /c\n    redirect: \"y\"\n  c:\n    to: x"},
+		{"all records, with blank lines between them", "version: 1\nroutes:\n  a: {to: x}\n\n\n\n\n  b: {to: y}\n\n\n\n\n  c: {to: z}\n", []Op{Drop("routes", "a"), Drop("routes", "b"), Drop("routes", "c")},
+			"version: 1\nroutes: {}\n"},
+		{"two of three, with blank lines between them", "version: 1\nroutes:\n  a: {to: x}\n\n\n\n\n  b: {to: y}\n\n  c: {to: z}\n", []Op{Drop("routes", "a"), Drop("routes", "b")},
+			"version: 1\nroutes:\n  c: {to: z}\n"},
+		{"the last record of a section with an anchor", "routes: &x # all\n  a: {to: x}\n", []Op{Drop("routes", "a")}, "routes: &x {} # all\n"},
+		{"the last record of a section with a tag", "routes: !!map &x\n  a: {to: x}\n", []Op{Drop("routes", "a")}, "routes: !!map &x {}\n"},
+		{"the first record of a section with an anchor", "routes: &x {} # all\n", []Op{set("a", "{to: x}")}, "routes: &x # all\n  a:\n    to: x\n"},
+		{"names in quotes", "routes:\n  \"a\": {to: x}\n  'b': {to: x}\n  c: {to: x}\n  \"d\": {to: x}\n",
+			[]Op{Rename("routes", "a", "a2"), Rename("routes", "b", "b2"), Rename("routes", "c", "c2"), Rename("routes", "d", `d"2`)},
+			"routes:\n  \"a2\": {to: x}\n  'b2': {to: x}\n  c2: {to: x}\n  \"d\\\"2\": {to: x}\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := testEditor.Edit([]byte(tt.in), tt.ops...)
+			if err != nil || string(got) != tt.want {
+				t.Errorf("error %v, got\n%q\nwant\n%q", err, got, tt.want)
+			}
+		})
 	}
 }

@@ -50,6 +50,7 @@ type layout struct {
 	starts  []int  // offset of each line's first byte, and len(data) after the last
 	eol     string // the line end of the file
 	root    *Node  // the document's mapping; nil in a document without a value
+	unended bool   // the last line break is not the document's, and is left out of the result
 	endLine int    // the line after the document: that of "...", or the end of the file
 
 	records   map[*Node]bool // the values of the sections

@@ -16,7 +16,8 @@ import (
 var errUnproved = errors.New("refusing to write")
 
 // proveBytes checks that every removed byte belongs to a record that an operation names,
-// with its comments and the blank lines next to them, or to the line of a section's key.
+// with its comments and the blank lines next to them or between two that are dropped, or
+// to the line of a section's key.
 func (s *splicer) proveBytes(sections []*section) error {
 	var may []hunk // in the order of the file
 	for _, sec := range sections {
@@ -26,7 +27,10 @@ func (s *splicer) proveBytes(sections []*section) error {
 		if sec.hadRecords {
 			may[len(may)-1].end = s.starts[sec.at.line+1]
 		}
-		for _, one := range sec.edits {
+		for i, one := range sec.edits {
+			if i > 0 && one.dropped && sec.edits[i-1].dropped && s.onlyBlank(sec.edits[i-1].old.end, one.old.head) {
+				may = append(may, hunk{start: s.starts[sec.edits[i-1].old.end], end: s.starts[one.old.head]})
+			}
 			if one.old != nil && (one.dropped || one.want != nil || one.name != one.old.key.Value) {
 				may = append(may, s.mayChange(one.old))
 			}

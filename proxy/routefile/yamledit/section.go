@@ -1,6 +1,7 @@
 package yamledit
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -219,23 +220,39 @@ func (sec *section) changes() bool {
 
 // closeSection writes {} after the key of a section that loses its last record.
 func (s *splicer) closeSection(sec *section) error {
-	v := sec.at.value
-	if v.Anchor != "" || v.Style&TaggedStyle != 0 {
-		return s.errorAt(v, "the section has an anchor or a tag: remove it first")
-	}
-	colon := s.colon(sec.at.key)
-	s.replace(colon, colon, " {}")
+	after := s.afterProperties(sec.at)
+	s.replace(after, after, " {}")
 	return nil
+}
+
+// afterProperties returns the offset after a key's colon, and after the anchor and tag of
+// its value if they are on the same line.
+func (s *splicer) afterProperties(m *member) int {
+	at := s.colon(m.key)
+	if m.value.Anchor == "" && m.value.Style&TaggedStyle == 0 {
+		return at
+	}
+	for end := at; ; {
+		for end < len(s.data) && s.data[end] == ' ' {
+			end++
+		}
+		if end == len(s.data) || s.data[end] != '&' && s.data[end] != '!' {
+			return at
+		}
+		for end < len(s.data) && !bytes.ContainsRune([]byte(" \t\r\n"), rune(s.data[end])) {
+			end++
+		}
+		at = end
+	}
 }
 
 // openSection writes the first records of a section that is {} or null.
 func (s *splicer) openSection(sec *section) error {
-	v := sec.at.value
-	if v.Anchor != "" || v.Style&TaggedStyle != 0 {
-		return s.errorAt(v, "the section has an anchor or a tag: remove it first")
+	for _, alias := range s.aliases[sec.at.value] {
+		return s.errorAt(sec.at.value, "the whole section is used again in line %d: write it out there first", alias.Line)
 	}
-	at, colon := s.spans[v], s.colon(sec.at.key)
-	s.replace(colon, max(colon, at.end), "")
+	after := s.afterProperties(sec.at)
+	s.replace(after, max(after, s.spans[sec.at.value].end), "")
 	line := sec.at.inner
 	if line > sec.at.last+1 {
 		s.addLines(line, []string{""})

@@ -63,7 +63,7 @@ func (s *splicer) addLines(at int, lines []string) {
 	}
 }
 
-func (s *splicer) endsInBreak() bool { return bytes.HasSuffix(s.data, []byte("\n")) }
+func (l *layout) endsInBreak() bool { return bytes.HasSuffix(l.data, []byte("\n")) }
 
 // splice applies the hunks. Hunks at one offset keep their order, and additions precede
 // removals.
@@ -108,12 +108,22 @@ func (s *splicer) applyOne(one *keyEdit, col int) error {
 	}
 	if one.name != one.old.key.Value {
 		at := s.spans[one.old.key]
-		s.replace(at.start, at.end, keyText(one.name))
+		s.replace(at.start, at.end, s.renamedKey(one.old.key, one.name))
 	}
 	if one.want == nil || Same(one.old.value, one.want) {
 		return nil
 	}
 	return s.change(one.old, one.want, col)
+}
+
+// renamedKey is a new name in the quotes of the old one.
+func (s *splicer) renamedKey(old *Node, name string) string {
+	quote := s.data[s.spans[old].start]
+	plain := !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\'' || r == '\\' })
+	if quote == '"' && plain || quote == '\'' && plain {
+		return string(quote) + name + string(quote)
+	}
+	return keyText(name)
 }
 
 // drop removes the run of dropped keys that begins at edits[i], with one of the blank
