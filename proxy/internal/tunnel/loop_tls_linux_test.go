@@ -137,6 +137,9 @@ func TestLoopTLSHalfClosedClientGetsWhatWaits(t *testing.T) {
 // few KiB of answers; and is again when it takes them.
 func TestLoopBoundsWhatTLSOwes(t *testing.T) {
 	r := onLoopTLS(t, nil)
+	for _, c := range []net.Conn{r.client, r.backend} { // new keys by the thousand take a busy machine its time
+		c.SetDeadline(time.Now().Add(10 * patience))
+	}
 	pong, last := fromClientFrame(wsproto.OpPong, nil), fromClientFrame(wsproto.OpText, []byte("taken again"))
 	const most = 100_000 // some MiB of answers
 	enough := make(chan struct{})
