@@ -1,7 +1,8 @@
 package handler
 
-// A tunnel's lines in the log, and the giving back of all it had taken. It
-// holds what those need and nothing else: an open tunnel must not pin a Table or a request.
+// A tunnel's lines in the log, and the release of all that was reserved for it. A record
+// holds what that needs and nothing else: an open tunnel must not keep a Table or a request
+// in memory.
 
 import (
 	"context"
@@ -17,7 +18,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
-// tunnelRecord is one open tunnel as the log tells it.
+// tunnelRecord is what the log says of one open tunnel.
 type tunnelRecord struct {
 	h       *Handler
 	id      string
@@ -28,7 +29,7 @@ type tunnelRecord struct {
 	slot    listen.Slot
 
 	redials  int32 // so far
-	detached bool  // the tunnel counts with no backend: it redials
+	detached bool  // it redials, and counts at no backend
 }
 
 func (a *handshake) record() *tunnelRecord {
@@ -43,7 +44,7 @@ func (a *handshake) record() *tunnelRecord {
 	}
 }
 
-// logOpened writes the opening line. It is given all that nobody needs after it.
+// logOpened logs the opening. Its arguments have what no later line needs.
 func (s *tunnelRecord) logOpened(a *handshake, answer http.Header) {
 	attrs := []slog.Attr{
 		slog.String("host", a.r.Host),
@@ -56,8 +57,8 @@ func (s *tunnelRecord) logOpened(a *handshake, answer http.Header) {
 	s.logOf(slog.LevelInfo, "tunnel opened", a.rt.Name, attrs...)
 }
 
-// logClosed is the tunnel's Done. What the tunnel had taken is given back first: who
-// reads the line may count on it. A server that stops waits for the line.
+// logClosed is the tunnel's Done. It releases before it logs, so that a reader of the line
+// can rely on that. A Shutdown waits for the line.
 func (s *tunnelRecord) logClosed(end tunnel.Summary) {
 	s.slot.Release()
 	s.h.Counters.Ended.Add(1)
@@ -86,7 +87,7 @@ func (s *tunnelRecord) logClosed(end tunnel.Summary) {
 	s.log("tunnel closed", attrs...)
 }
 
-// log writes a line at the tunnel's present route.
+// log logs a line with the tunnel's present route.
 func (s *tunnelRecord) log(line string, attrs ...slog.Attr) { s.logAt(slog.LevelInfo, line, attrs...) }
 
 func (s *tunnelRecord) logAt(level slog.Level, line string, attrs ...slog.Attr) {

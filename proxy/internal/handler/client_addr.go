@@ -10,8 +10,8 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/routing"
 )
 
-// identify finds out who asks. The error says that trusted proxies contradict
-// themselves.
+// identify finds the client's address. The error is that trusted proxies contradict each
+// other.
 func (x *requestCtx) identify(trusted routing.Trusted) (err error) {
 	x.trusted, x.client = trusted.Contains(x.peer.Addr()), x.peer.Addr()
 	x.reported, err = trusted.Reported(x.client, x.r.Header)

@@ -138,8 +138,7 @@ func (x *requestCtx) forward() (done bool) {
 	return true
 }
 
-// giveUp answers for want of a backend's answer: err is a *refusal, or what went
-// wrong.
+// giveUp answers when there is no backend's answer. err is a *refusal, or what went wrong.
 func (x *requestCtx) giveUp(err error) {
 	var rf *refusal
 	if errors.As(err, &rf) {
@@ -149,8 +148,8 @@ func (x *requestCtx) giveUp(err error) {
 	x.fail(forward.Status(err), err)
 }
 
-// forwardTo hands the request to package forward. answer is the backend's, where it
-// has been asked already: a handshake that it answered with ordinary HTTP.
+// forwardTo has package forward carry the request. answer is not nil if the backend has
+// been asked already: a handshake that it has answered with ordinary HTTP.
 func (x *requestCtx) forwardTo(path, query string, answer *http.Response) {
 	var outcome forward.Outcome
 	defer func() {
@@ -194,8 +193,7 @@ func (x *requestCtx) forwardTo(path, query string, answer *http.Response) {
 	x.h.forwarder.Forward(x.w, r, hop)
 }
 
-// public is how the client sees what the backend calls its own. Only a prefix
-// route maps paths onto paths.
+// public is how the client sees the backend's URLs. Only a prefix route maps paths.
 func (x *requestCtx) public() forward.Public {
 	client := x.forwardedClient()
 	p := forward.Public{Scheme: client.Proto(), Host: client.PublicHost()}
@@ -210,8 +208,8 @@ func failForwarded(_ http.ResponseWriter, r *http.Request, status int, err error
 	r.Context().Value(requestKey{}).(*requestCtx).fail(status, err)
 }
 
-// fail answers for a backend that did not, in the client's words: which status
-// is package forward's to say, the details are the log's.
+// fail answers for a backend that did not answer. The client gets the status and a text
+// without details, the log gets err.
 func (x *requestCtx) fail(status int, err error) {
 	if x.gate != nil {
 		if v := x.gate.Violation(); v != nil { // the request's own body is to blame

@@ -1,7 +1,6 @@
 package handler
 
-// What a client is told when something is wrong: one place, one line, and never
-// a backend's address.
+// The proxy's own errors: one line of text, which never names a backend's address.
 
 import (
 	"encoding/json"
@@ -20,16 +19,15 @@ type refusal struct {
 	cause  error       // may be nil
 }
 
-// Error lets a refusal pass where errors do.
+// Error makes a refusal an error.
 func (rf *refusal) Error() string { return rf.text }
 
 func refuse(status int, text string, cause error) *refusal {
 	return &refusal{status: status, text: text, cause: cause}
 }
 
-// retryAfter is what clients that are over a limit, or find no backend, are
-// asked to wait. Short: a backend that starts, or a tunnel that ends, is a
-// matter of seconds.
+// retryAfterSeconds is the Retry-After of clients that are over a limit or find no backend.
+// It is short, because a backend starts, or a tunnel ends, within seconds.
 const retryAfterSeconds = 5
 
 // answer writes the refusal as one line of plain text, or as JSON where the
@@ -67,7 +65,7 @@ func (rf *refusal) json(id string) string {
 	return string(body) + "\n"
 }
 
-// wantsJSON says whether the client asks for JSON by name; */* does not.
+// wantsJSON reports whether the client asks for JSON by name; */* does not.
 func wantsJSON(r *http.Request) bool {
 	for _, line := range r.Header["Accept"] {
 		for element := range strings.SplitSeq(line, ",") {

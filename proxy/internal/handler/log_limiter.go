@@ -1,7 +1,7 @@
 package handler
 
-// Lines of the log that a stranger can have written as often as it likes: so many
-// are written in each interval, the rest is counted.
+// Lines of the log that any client can cause as often as it likes: so many are written in
+// each interval, the rest is counted.
 
 import (
 	"context"
@@ -25,8 +25,7 @@ type logKind struct{ msg, listener string }
 
 type logCount struct{ lines, left int }
 
-// log writes the line, or counts it: then the interval's end tells how many there
-// were.
+// log writes the line, or counts it: then a line at the interval's end has the number.
 func (r *logLimiter) log(to *slog.Logger, level slog.Level, kind logKind, attrs ...slog.Attr) {
 	if r.allows(to, kind) {
 		to.LogAttrs(context.Background(), level, kind.msg, attrs...)

@@ -1,7 +1,7 @@
 package handler
 
-// Backends that authenticate connections: a client's connection gets one of its
-// own to them, where it may.
+// Backends that authenticate connections (NTLM): a client's connection is pinned to one of
+// its own towards them, where that is safe.
 
 import (
 	"io"
@@ -10,7 +10,8 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
-// pins is the client's own connections to backends; nil where it cannot have any.
+// pins are the connections to backends that belong to the client's connection; nil if it
+// cannot have any.
 func (x *requestCtx) pins() *upstream.Pins {
 	if x.gate == nil || x.noLogin() != nil {
 		return nil
@@ -18,8 +19,8 @@ func (x *requestCtx) pins() *upstream.Pins {
 	return x.gate.Attach(func() io.Closer { return new(upstream.Pins) }).(*upstream.Pins)
 }
 
-// noLogin says why the client cannot log a connection to a backend in: its own
-// carries requests of many users, or many at once.
+// noLogin returns why the client cannot authenticate a connection to a backend: its own
+// carries requests of many users, or many at once. nil if it can.
 func (x *requestCtx) noLogin() error {
 	switch {
 	case x.r.ProtoMajor > 1:

@@ -1,9 +1,9 @@
 package handler
 
-// Redialling: an open tunnel whose backend goes, or is drained, gets another one of
-// its pool. The handshake is the first one again, but for its key, and must come out
-// the same; all that holds for an attempt (the pool's choice, its limits and queue, the
-// route's timeouts, retries and their budget) holds here, as the routes say now.
+// Redialling: an open tunnel whose backend is lost or drained continues with another one of
+// its pool. The handshake is the first one again with a new key, and must have the same
+// result. The current routes apply: the pool's choice, its limits and queue, the route's
+// timeouts, retries and their budget.
 
 import (
 	"context"
@@ -24,21 +24,21 @@ import (
 )
 
 const (
-	// minStay is how long a backend that was redialled must stay of itself. When two
-	// in a row do not, each redial from then on costs as much as a retry.
+	// minStay is how long a tunnel must stay with a backend after a redial. After two
+	// losses in a row that come sooner, each redial spends as much as a retry.
 	minStay = time.Second
-	// longestRedial bounds a redial where the route bounds no handshake.
+	// longestRedial is the limit of a redial where the route limits no handshake.
 	longestRedial = time.Minute
 )
 
-// mayRedial says whether the tunnel that is about to open can be moved to another
-// backend: a compression context cannot.
+// mayRedial reports whether the tunnel to be opened can move to another backend. A
+// compression context cannot.
 func (a *handshake) mayRedial(agreed wsproto.Agreed) bool {
 	return a.rt.Redials && a.isWebSocket() && agreed.Forgets()
 }
 
-// redialer finds backends for one open tunnel. It keeps what the handshake was made
-// of, and no Table. It belongs to whoever calls redial, one call at a time.
+// redialer finds backends for one open tunnel. It keeps what the handshake was made of, and
+// no Table. redial is called by one goroutine at a time.
 type redialer struct {
 	h           *Handler
 	record      *tunnelRecord
@@ -97,8 +97,8 @@ func (d *redialer) moved(b *upstream.Backend) {
 	d.h.Counters.Redialled.Add(1)
 }
 
-// logFailure says why the client is told to come back. Not when it is the client or
-// the tunnel's end that ended the search.
+// logFailure logs why the tunnel ends. It logs nothing if the client or the tunnel's end has
+// ended the search.
 func (d *redialer) logFailure(ctx context.Context, why tunnel.Reason, err error, took time.Duration) {
 	if ctx.Err() != nil || errors.Is(err, errEnding) {
 		return
@@ -109,14 +109,14 @@ func (d *redialer) logFailure(ctx context.Context, why tunnel.Reason, err error,
 		slog.Float64("duration", took.Seconds()))
 }
 
-// newBackend is a backend that takes the tunnel, and counts it.
+// newBackend is a backend that has accepted the tunnel, and counts it.
 type newBackend struct {
 	backend *upstream.Backend
 	conn    net.Conn
 	answer  *backendAnswer
 }
 
-// find finds the next backend in the time that there is, if it may be looked for.
+// find finds the next backend within the redial timeout, if the tunnel may have one.
 func (d *redialer) find(ctx context.Context, why tunnel.Reason, from *upstream.Backend) (*newBackend, error) {
 	rt := d.route(d.h.Current())
 	switch {
@@ -137,8 +137,8 @@ func (d *redialer) find(ctx context.Context, why tunnel.Reason, from *upstream.B
 	return f, err
 }
 
-// isFlapping says whether backends go as fast as they are found. One may: when two
-// servers are killed, one after the other.
+// isFlapping reports whether backends are lost as fast as they are found. One such loss is
+// allowed: two servers may be killed one after the other.
 func (d *redialer) isFlapping(why tunnel.Reason) bool {
 	if why == tunnel.ReasonDrain || time.Since(d.movedAt) >= minStay {
 		d.rapidLosses = 0
@@ -148,10 +148,9 @@ func (d *redialer) isFlapping(why tunnel.Reason) bool {
 	return d.rapidLosses > 1
 }
 
-// search asks one backend after the other, each once, until one takes the tunnel, or
-// none is left, or time is over. The route's retries have no say: they are for clients
-// that can be told to come back, and what they would bound, the gate does, and who
-// has just failed is asked last.
+// search asks one backend after the other, each once, until one accepts the tunnel, or none
+// is left, or time is over. The route's retries do not limit it: limits.Redials limits the
+// load, and backends that have just failed are asked last.
 func (d *redialer) search(ctx context.Context, limit *limits.Redials, from *upstream.Backend) (*newBackend, error) {
 	h := &backendSearch{ctx: ctx, limit: limit, tried: []*upstream.Backend{from}}
 	for {
@@ -178,7 +177,7 @@ type backendSearch struct {
 	last   error                // why the last one that was asked does not get the tunnel; nil: none was
 }
 
-// exhausted is why there is nobody left to be asked, with what came of asking.
+// exhausted is the error when no backend is left, with that of the last one asked.
 func (h *backendSearch) exhausted(err error) error {
 	if h.last == nil {
 		return err
@@ -186,7 +185,7 @@ func (h *backendSearch) exhausted(err error) error {
 	return fmt.Errorf("%w (%w)", h.last, err)
 }
 
-// try asks one backend; a is nil where there is none.
+// try asks one backend; the handshake is nil if there is none.
 func (d *redialer) try(h *backendSearch) (*newBackend, *handshake, error) {
 	for {
 		a, err := d.reserve(h)
@@ -198,7 +197,7 @@ func (d *redialer) try(h *backendSearch) (*newBackend, *handshake, error) {
 			a.backend.CloseTunnel()
 			return nil, nil, errTooMany
 		}
-		if !a.backend.Available() || a.backend.Failing() && !known { // those in front have found that out
+		if !a.backend.Available() || a.backend.Failing() && !known { // redials before this one have found that out
 			a.backend.CloseTunnel()
 			h.limit.Release()
 			continue
@@ -215,8 +214,8 @@ func (d *redialer) try(h *backendSearch) (*newBackend, *handshake, error) {
 	}
 }
 
-// redialTimeout is for a whole redial, with all its attempts and the waiting between
-// them: as long as one attempt may take, for the client waits.
+// redialTimeout is for a whole redial with all its handshakes and waits. It is as long as
+// one handshake may take, because the client waits.
 func redialTimeout(rt *routing.Route) time.Duration {
 	if rt.Policy.ConnectTimeout <= 0 || rt.HandshakeTimeout <= 0 {
 		return longestRedial
@@ -224,7 +223,7 @@ func redialTimeout(rt *routing.Route) time.Duration {
 	return rt.Policy.ConnectTimeout + rt.HandshakeTimeout
 }
 
-// route is the tunnel's, if it still leads to its pool.
+// route returns the tunnel's route, nil if it no longer leads to its pool.
 func (d *redialer) route(t *routing.Table) *routing.Route {
 	rt := t.Route(d.record.entry.Route())
 	if rt == nil || !rt.LeadsTo(d.record.entry.Backend().Pool) {
@@ -233,8 +232,8 @@ func (d *redialer) route(t *routing.Table) *routing.Route {
 	return rt
 }
 
-// reserve has the pool choose, and notes where the tunnel is going, so that no reload
-// can miss it; what it chose under routes that have changed meanwhile does not count.
+// reserve has the pool choose a backend, and notes in drain's Group where the tunnel moves
+// to, so that no reload misses it. If the routes have changed meanwhile, it chooses again.
 func (d *redialer) reserve(h *backendSearch) (*handshake, error) {
 	for {
 		t := d.h.Current()
@@ -262,15 +261,15 @@ func (d *redialer) reserve(h *backendSearch) (*handshake, error) {
 	}
 }
 
-// choice keeps the place in line for as long as the hunt takes.
+// choice keeps the ticket in the queue for the whole search.
 func (h *backendSearch) choice(a *handshake) upstream.Choice {
 	c := a.choice(true)
 	c.Exclude, c.Ticket, c.AvoidFailing = h.tried, &h.ticket, true
 	return c
 }
 
-// handshake is the handshake once more, under the routes of now. It has no client to
-// answer, and no place of its own.
+// handshake is the handshake once more, under the routes of t. It has no client to answer,
+// and reserves nothing of its own.
 func (d *redialer) handshake(ctx context.Context, t *routing.Table, rt *routing.Route) *handshake {
 	x := &requestCtx{
 		h:        d.h,
@@ -284,7 +283,7 @@ func (d *redialer) handshake(ctx context.Context, t *routing.Table, rt *routing.
 	return &handshake{requestCtx: x, protocol: websocket}
 }
 
-// ask repeats the handshake. What comes of it must be what came of the first.
+// ask repeats the handshake. Its result must be that of the first.
 func (d *redialer) ask(a *handshake) (*newBackend, error) {
 	conn, err := a.dial()
 	if err != nil {
@@ -301,7 +300,7 @@ func (d *redialer) ask(a *handshake) (*newBackend, error) {
 	return &newBackend{backend: a.backend, conn: conn, answer: answer}, nil
 }
 
-// head is the request's, with a key of its own (RFC 6455 section 4.1).
+// head is the request's head, with a key of its own (RFC 6455 section 4.1).
 func (d *redialer) head(a *handshake) []byte {
 	h := d.request.header.Clone()
 	h.Set("Sec-Websocket-Key", wsproto.NewKey())
@@ -310,8 +309,8 @@ func (d *redialer) head(a *handshake) []byte {
 	return backendRequest{target: d.request.target, header: h, policy: d.policy, names: d.request.names}.head(http.MethodGet, host)
 }
 
-// notTakenError is why a backend does not get the tunnel, which is not to its blame:
-// its answer is good, but not what the client was told.
+// notTakenError is why a backend does not get the tunnel although it has not failed: its
+// answer is valid, but not what the client was told.
 type notTakenError struct {
 	text   string
 	differ bool // another backend may well say something else
@@ -337,8 +336,8 @@ func (d *redialer) check(answer *backendAnswer) error {
 	return nil
 }
 
-// noteFailure tells the backend's health of a handshake that failed: before the next
-// redial chooses. One that time or the tunnel's end has broken off says nothing.
+// noteFailure reports a failed handshake to the backend's health, before the next redial
+// chooses. A handshake that the timeout or the tunnel's end has cut short proves nothing.
 func (d *redialer) noteFailure(a *handshake, err error) {
 	if a.r.Context().Err() == nil && mayBlame(err) {
 		a.rt.Target.Pool.Failed(a.backend, err)
@@ -350,8 +349,7 @@ func mayBlame(err error) bool {
 	return !errors.As(err, &notTaken) && blamesBackend(err)
 }
 
-// mayDiffer says that what was answered to this handshake is not the application's
-// word on it.
+// mayDiffer reports whether another backend may answer otherwise.
 func mayDiffer(err error) bool {
 	var notTaken *notTakenError
 	return errors.As(err, &notTaken) && notTaken.differ

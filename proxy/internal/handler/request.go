@@ -47,19 +47,20 @@ type requestCtx struct {
 	host      string         // normalised
 	path      string         // normalised
 	rt        *routing.Route // nil: none matches
-	prefixLen int            // bytes of path that the route's prefix took
+	prefixLen int            // bytes of path that the route's prefix has matched
 	captures  match.Captures
 
 	backend   *upstream.Backend    // picked; for the log
-	tried     []*upstream.Backend  // before that, in vain
+	tried     []*upstream.Backend  // those before that have failed
 	ticket    upstream.QueueTicket // in the queue of its pool
 	hint      string               // what may help against the backend's answer; for the log
 	err       error                // what went wrong, with all details; for the log
 	spelled   spelling.Names       // of the answer's header, as the backend spelled them
-	tunnelled bool                 // the requestCtx became a tunnel, which logs for itself
+	tunnelled bool                 // it became a tunnel, which has lines of its own
 }
 
-// newRequest begins an requestCtx; nothing may be written before w has a ResponseWriter.
+// newRequest returns the context of a request. Nothing may be written before w has a
+// ResponseWriter.
 func (h *Handler) newRequest(s *listen.Socket, r *http.Request, gate *h1.Conn, peer netip.AddrPort) *requestCtx {
 	x := &requestCtx{
 		h:        h,
@@ -75,15 +76,15 @@ func (h *Handler) newRequest(s *listen.Socket, r *http.Request, gate *h1.Conn, p
 	return x
 }
 
-// answerWhileReading lets an answer of the proxy's own go out before the body has
-// come. Otherwise net/http waits for up to 256 KiB of it first.
+// answerWhileReading lets the proxy's own answers go out before the body has come. Otherwise
+// net/http waits for up to 256 KiB of it first.
 func (x *requestCtx) answerWhileReading() {
 	if x.gate != nil && x.r.ContentLength != 0 {
 		_ = http.NewResponseController(x.w).EnableFullDuplex() // HTTP/1.1 always can
 	}
 }
 
-// finish logs, unless the requestCtx became a tunnel, which logs for itself.
+// finish ends the answer and logs the request, unless it became a tunnel.
 func (x *requestCtx) finish() {
 	if x.tunnelled {
 		return
@@ -100,15 +101,13 @@ func (x *requestCtx) finish() {
 	x.drainBody()
 }
 
-// drainTimeout is how long the rest of a request's body may take when the answer is
-// made.
+// drainTimeout is how long the rest of a request's body may take after the answer.
 const drainTimeout = 5 * time.Second
 
-// drainBody waits for the rest of a body that nobody wants any more, so that the
-// client can go on with the connection: not for ever, or it would hold it, and its
-// place among the listener's. net/http would read it too, without an end, and
-// after a handler that answers while reading not in a way that leaves the
-// connection usable.
+// drainBody reads the rest of a body that is not needed, so that the client can use the
+// connection again. It has a time limit, or a client could keep the connection and its slot
+// for ever: net/http's own reading has none, and after EnableFullDuplex it does not leave
+// the connection usable.
 func (x *requestCtx) drainBody() {
 	if x.gate == nil || !x.gate.DrainBody(drainTimeout) {
 		return
@@ -117,8 +116,8 @@ func (x *requestCtx) drainBody() {
 	_ = x.r.Body.Close()                        // an error is the gate's to remember
 }
 
-// logBug tells of a panic, which can only be a bug of ours. net/http tells of it
-// too, but among its complaints about clients, which few read.
+// logBug logs a panic, which can only be a bug of ours. net/http logs it too, but among its
+// messages about clients, which few read.
 func (h *Handler) logBug(id string, what any) {
 	h.Log.Error("bug", "id", id, "panic", fmt.Sprint(what), "stack", string(debug.Stack()))
 }
@@ -197,7 +196,7 @@ func (x *requestCtx) route(t *routing.Table) *refusal {
 	return x.checkHead()
 }
 
-// checkHTTP2 judges a request over HTTP/2, which came by no gate.
+// checkHTTP2 checks a request over HTTP/2, which has passed no gate.
 func (x *requestCtx) checkHTTP2() *refusal {
 	if x.r.ProtoMajor < 2 {
 		return nil
@@ -256,8 +255,7 @@ func (x *requestCtx) listenerName() string {
 	return "" // an old connection of a listener that has gone
 }
 
-// method is what the request is matched as: an extended CONNECT would be a GET
-// (RFC 8441, section 5).
+// method is the one to match: an extended CONNECT would be a GET (RFC 8441, section 5).
 func (x *requestCtx) method() string { return x.r.Method }
 
 // requestID is a new id, or the one that a trusted proxy gave.
@@ -271,7 +269,7 @@ func (x *requestCtx) requestID() string {
 // newID is random enough to find one request in a log.
 func newID() string { return fmt.Sprintf("%016x", rand.Uint64()) }
 
-// forwardedClient is the client in the words of package forward.
+// forwardedClient is what package forward is told of the client.
 func (x *requestCtx) forwardedClient() forward.Client {
 	c := forward.Client{Addr: x.peer, Trusted: x.trusted, Secure: x.secure, Host: x.r.Host, Reported: x.reported}
 	if x.r.TLS != nil && len(x.r.TLS.VerifiedChains) > 0 {
@@ -305,9 +303,8 @@ func (x *requestCtx) refuse(rf *refusal) {
 	rf.answer(x.w, x.r, x.id)
 }
 
-// logRequest writes the request's line. aborted is what the handler panicked
-// with: http.ErrAbortHandler is how an answer is broken off, anything else is a
-// bug of ours.
+// logRequest logs the request. aborted is what the handler has panicked with:
+// http.ErrAbortHandler cuts an answer short, anything else is a bug of ours.
 func (x *requestCtx) logRequest(aborted any) {
 	attrs := []slog.Attr{
 		slog.String("id", x.id),
@@ -371,8 +368,8 @@ func (w *recorder) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// streamPart is how much of an answer is written to a stream at a time: the client
-// is to take so much within the limit for its silence.
+// streamPart is how much of an answer is written to a stream at a time: timeouts.send is
+// for each part.
 const streamPart = 4 << 10
 
 func (w *recorder) write(p []byte) (written int, err error) {
@@ -398,8 +395,7 @@ func (w *recorder) FlushError() error {
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// end writes the head of an answer without a body, if nobody has: net/http would,
-// past the recorder.
+// end writes the head of an answer without a body: net/http would do so past the recorder.
 func (w *recorder) end() {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)

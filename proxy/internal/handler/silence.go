@@ -1,7 +1,6 @@
 package handler
 
-// Clients that are silent in the middle of something: timeouts.body and
-// timeouts.send.
+// Clients that stop sending a body or taking an answer: timeouts.body and timeouts.send.
 
 import (
 	"errors"
@@ -19,8 +18,8 @@ import (
 
 var errSendSilent = errors.New("the client has taken nothing of the answer for too long")
 
-// limitSilence holds the request's client to its route's limits: on HTTP/1.1 the
-// gate does, which sees the bytes; on HTTP/2 each stream by itself.
+// limitSilence applies the route's timeouts: on HTTP/1.1 to the gate, which sees the bytes;
+// on HTTP/2 to each stream.
 func (x *requestCtx) limitSilence() {
 	body, send := x.rt.Policy.BodyTimeout, x.rt.Policy.SendTimeout
 	if x.gate != nil {
@@ -71,12 +70,12 @@ func (b *streamBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.late = errors.Is(err, os.ErrDeadlineExceeded)
 	if err == nil {
-		_ = b.control.SetReadDeadline(time.Time{}) // while nobody reads, nobody is waited for
+		_ = b.control.SetReadDeadline(time.Time{}) // no time limit while the body is not read
 	}
 	return n, err
 }
 
-// endEcho does not let a part of a body that broke off pass for the whole.
+// endEcho marks an answer as incomplete if the request's body was cut short.
 func (x *requestCtx) endEcho() {
 	status := 0
 	if x.gate != nil && x.gate.Violation() != nil {
@@ -94,7 +93,7 @@ func (x *requestCtx) endEcho() {
 	}
 }
 
-// countReset closes the connection of a client that does nothing but reset.
+// countReset closes the connection of a client that does nothing but reset requests.
 func (x *requestCtx) countReset() {
 	if x.r.ProtoMajor < 2 {
 		return

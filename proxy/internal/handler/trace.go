@@ -1,7 +1,7 @@
 package handler
 
-// TRACE and OPTIONS, which may be about the proxy itself: with Max-Forwards: 0 it
-// is the proxy that answers (RFC 9110, section 7.6.2).
+// TRACE and OPTIONS. With Max-Forwards: 0 the proxy itself answers (RFC 9110, section
+// 7.6.2).
 
 import (
 	"net/http"
@@ -13,8 +13,8 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 )
 
-// checkTrace refuses a TRACE, unless the route names the method: a backend sends
-// back all that it was sent, and with it what the client must not see.
+// checkTrace refuses a TRACE, unless the route names the method: the answer repeats all that
+// the backend was sent, which may be secret from the client.
 func (x *requestCtx) checkTrace() *refusal {
 	switch {
 	case x.r.Method != http.MethodTrace:
@@ -39,8 +39,8 @@ func (x *requestCtx) endsHere() bool {
 	return ok && left == 0
 }
 
-// answersMaxForwards answers a request that no proxy may pass on any more, and is false for
-// any other.
+// answersMaxForwards answers a request that must not be forwarded again. It returns false,
+// and does nothing, for any other.
 func (x *requestCtx) answersMaxForwards() bool {
 	if !x.endsHere() {
 		return false
