@@ -48,7 +48,7 @@ func (r *release) writePackages(b binary) error {
 }
 
 func (r *release) writePackage(format string, b binary, contents []file, dir string) error {
-	list, err := asContents(contents, dir, r.time)
+	list, err := asContents(format, contents, dir, r.time)
 	if err != nil {
 		return err
 	}
@@ -83,8 +83,9 @@ func (r *release) writePackage(format string, b binary, contents []file, dir str
 	return r.write(packager.ConventionalFileName(info), out.Bytes())
 }
 
-// asContents writes the files below dir, from where nfpm reads them.
-func asContents(contents []file, dir string, mtime time.Time) (files.Contents, error) {
+// asContents writes the files below dir, from where nfpm reads them. Only the distributions
+// of deb have a directory of zsh for what packages bring.
+func asContents(format string, contents []file, dir string, mtime time.Time) (files.Contents, error) {
 	list := files.Contents{{Destination: "/etc/tunnelform", Type: files.TypeDir, FileInfo: &files.ContentFileInfo{Mode: 0o755, MTime: mtime}}}
 	for _, f := range contents {
 		path := filepath.Join(dir, filepath.FromSlash(f.name))
@@ -94,11 +95,15 @@ func asContents(contents []file, dir string, mtime time.Time) (files.Contents, e
 		if err := os.WriteFile(path, f.data, 0o644); err != nil {
 			return nil, err
 		}
+		destination := "/" + f.name
+		if format == "rpm" {
+			destination = strings.Replace(destination, "/zsh/vendor-completions/", "/zsh/site-functions/", 1)
+		}
 		kind := files.TypeFile
 		if strings.HasPrefix(f.name, "etc/") {
 			kind = files.TypeConfigNoReplace // an edited one survives an upgrade and a removal
 		}
-		list = append(list, &files.Content{Source: path, Destination: "/" + f.name, Type: kind,
+		list = append(list, &files.Content{Source: path, Destination: destination, Type: kind,
 			FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: os.FileMode(f.mode), MTime: mtime}})
 	}
 	return list, nil

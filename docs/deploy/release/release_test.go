@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -167,6 +168,66 @@ func TestCompareTrees(t *testing.T) {
 	write(b, "y", "1")
 	if compareTrees(a, b) == nil {
 		t.Error("one file more is the same, want an error")
+	}
+}
+
+// TestSign: every file of checksums is signed, in any directory, and the signature is good.
+func TestSign(t *testing.T) {
+	if _, err := exec.LookPath("gpg"); err != nil {
+		t.Skip(err)
+	}
+	home, dir := t.TempDir(), t.TempDir()
+	t.Setenv("GNUPGHOME", home)
+	if err := os.Chmod(home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	gpg := func(args ...string) {
+		t.Helper()
+		if output, err := exec.Command("gpg", append([]string{"--batch"}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("gpg %s: %v\n%s", args, err, output)
+		}
+	}
+	gpg("--passphrase", "", "--quick-generate-key", "releases@example.com", "rsa2048", "sign", "never")
+	t.Cleanup(func() { _ = exec.Command("gpgconf", "--kill", "all").Run() })
+	list := []string{filepath.Join(dir, "SHA256SUMS"), filepath.Join(dir, "assets", "provider_1.2.3_SHA256SUMS")}
+	for _, name := range list {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := sign(dir, "releases@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range list {
+		gpg("--verify", name+".sig", name)
+	}
+	if sign(dir, "nobody@example.com") == nil {
+		t.Error("a key that is not there signs, want an error")
+	}
+}
+
+// TestSums: the checksums name the files beside them, and not themselves.
+func TestSums(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"b", "a", "d/c"} {
+		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	for range 2 { // the second time the file is there already
+		if err := writeSums(dir, sumsName); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := string(must(os.ReadFile(filepath.Join(dir, sumsName)))), empty+"  a\n"+empty+"  b\n"; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 
