@@ -89,6 +89,7 @@ func (x *requestCtx) endEcho() {
 		x.fail(status, &forward.BodyTimeoutError{})
 	default:
 		x.err = errors.New("the request's body broke off")
+		_ = x.w.FlushError() // an answer of zero bytes would be asked for again
 		panic(http.ErrAbortHandler)
 	}
 }
