@@ -6,6 +6,7 @@
 # written yet, nor restarted at an upgrade: a restart ends tunnels, and when that may
 # happen is for the operator to say.
 set -e
+upgrade=
 
 case "$1" in
 configure) if [ -n "$2" ]; then upgrade=yes; fi ;;
