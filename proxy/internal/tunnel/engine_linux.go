@@ -1,7 +1,7 @@
 package tunnel
 
 // The event-loop engine: one loop a processor, each with an epoll of its own. A
-// tunnel's two descriptors are on one loop consolidated; loop_rebalance_linux.go says which.
+// tunnel's two descriptors are always on one loop; loop_rebalance_linux.go says on which.
 // This file is what the engine's users see: Open, and the handle that Open
 // returns; the loop itself is in loop_linux.go.
 

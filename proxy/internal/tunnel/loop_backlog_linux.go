@@ -1,6 +1,6 @@
 package tunnel
 
-// Keeping: bytes that a loop has read and cannot pass on now. Of a stalled
+// The backlog: bytes that a loop has read and cannot pass on now. Of a stalled
 // tunnel that is what one read brought, at most; of others nothing, but for the
 // beginning of a header or control frame now and then.
 

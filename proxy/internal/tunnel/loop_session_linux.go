@@ -2,7 +2,7 @@ package tunnel
 
 // What a loop does with a tunnel's session: it reports events, carries out what comes
 // of them, and closes what has been cut. Where the portable engine's goroutines wait
-// for turns, everything is done at once or stays pending.
+// for a write lock, everything is done at once or stays pending.
 
 import (
 	"runtime"

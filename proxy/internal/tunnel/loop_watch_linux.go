@@ -39,7 +39,7 @@ func Dispatch(e Engine, f func(Loop)) bool {
 // concurrent use.
 func (l Loop) Run(f func()) { l.l.post(command{do: cmdRun, run: f}) }
 
-// Scratch is memory to read into: whoever is called next on the loop uses it too.
+// Scratch is memory to read into. The next function that runs on the loop uses it too.
 func (l Loop) Scratch() []byte { return l.l.buf }
 
 // Edge is what became true of a descriptor since it was reported last, or at all.
@@ -49,8 +49,8 @@ type Edge struct {
 	Gone     bool // the peer's direction has ended, or both, or there was an error
 }
 
-// Watch is a descriptor that a loop watches. Whoever began the watch owns it, and
-// calls one of Close, Release and Loop.Open, once.
+// Watch is a descriptor that a loop watches. The caller of Loop.Watch or
+// Loop.Dial owns it, and calls one of Close, Release and Loop.Open, once.
 type Watch struct {
 	loop  *loop
 	ready func(Edge)

@@ -589,7 +589,7 @@ func (k *step) forsaken() Party {
 }
 
 // refuse ends the tunnel before a frame that may not pass. (On one that is being
-// closed it only ends the direction: who has said Close has no more to say.)
+// closed it only ends the direction: a peer that has sent Close sends nothing more.)
 func (k *step) refuse(dir int, v ending) {
 	switch d := &k.dirs[dir]; d.write {
 	case writeOpen:

@@ -51,7 +51,7 @@ type Acceptor struct {
 }
 
 // NewAcceptor returns an Acceptor for a listening socket, which stays its owner's;
-// ln itself may go on accepting, too. Whoever closes ln closes the Acceptor first.
+// ln itself may go on accepting, too. Close the Acceptor before ln.
 func NewAcceptor(ln *net.TCPListener) (*Acceptor, error) {
 	raw, err := ln.SyscallConn()
 	if err != nil {

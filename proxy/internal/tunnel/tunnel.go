@@ -4,10 +4,11 @@
 //
 // The contract is one small interface, [Engine], with two implementations: the
 // portable one ([Portable], a pair of goroutines a tunnel; portable.go) and event
-// loops for Linux ([New] chooses; engine_linux.go, loop_*_linux.go). How a tunnel ends,
-// when, and what is put between its frames is decided in one place, the state machine of
-// session.go: the engines move the bytes, report events and carry out its actions. Both
-// pass the same suite (tunneltest), and the first is the oracle of the second. An engine
+// loops for Linux ([New] chooses; engine_linux.go, loop_*_linux.go). One state machine
+// (session.go, and session_time.go for pings, limits and deadlines) decides how and when a
+// tunnel ends and what is put between its frames. The engines move the bytes, report
+// events and carry out its actions. Both engines pass the same suite (tunneltest), and
+// tests compare the event loops with the portable engine. An engine
 // is given two connections in a [Spec] and owns them from then on: nothing else reads,
 // writes or closes them. It returns a [Tunnel] to steer, and calls Spec.Done exactly
 // once, after both connections are closed.
@@ -23,10 +24,10 @@
 //     What breaks RFC 6455 ends that direction's frame-awareness, or with
 //     Limits.Strict the tunnel (1002); it never stalls.
 //   - A half-close is passed on after the bytes before it, and the other
-//     direction goes on; without a Close frame before it, on a WebSocket tunnel, for
-//     as long as that side is seen to be there (halfClosedDue).
-//   - A peer that refuses bytes, or was reset, is gone, whatever it had half-closed
-//     before: with a client that is gone the tunnel ends within a second.
+//     direction goes on. On a WebSocket tunnel, where no Close frame came before it, the
+//     other direction goes on only while that peer is seen to be there (halfClosedDue).
+//   - A peer that refuses bytes, or whose connection was reset, is gone, even if it had
+//     half-closed before. Once the client is gone, the tunnel ends within a second.
 //   - A backend that goes without having sent a Close frame (reset, or end of
 //     file) is a loss: a client whose direction stands between frames is told
 //     Close 1012, so that it comes back. A client's end is passed on to the backend as
@@ -41,7 +42,7 @@
 //     have passed, both sides are half-closed. The answer is waited for until
 //     CloseTimeout after the receiver's socket has taken the Close, longer only while
 //     the receiver sends and its peer takes that (closeDue). A drain in the
-//     meantime sends no Close frame, but makes that CloseTimeout from then.
+//     meantime sends no Close frame; the answer then has CloseTimeout from the drain.
 //   - Pings of ours (and their pongs, which go no further) are no activity: they
 //     neither reset idle limits nor count as messages or bytes. Anything heard
 //     from a peer that was pinged is a sign of life, not the pong alone; a peer
@@ -179,7 +180,7 @@ func (m *Meter) of(p Party) *atomic.Int64 {
 	return &m.FromBackend
 }
 
-// Party says who ended a tunnel.
+// Party says which side ended a tunnel.
 type Party uint8
 
 const (
