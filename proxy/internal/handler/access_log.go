@@ -2,7 +2,7 @@ package handler
 
 // A tunnel's lines in the log, and the release of all that was reserved for it. A record
 // holds what that needs and nothing else: an open tunnel must not keep a Table or a request
-// in memory.
+// in memory. The line of a request that opens no tunnel is in request.go.
 
 import (
 	"context"

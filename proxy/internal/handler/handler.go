@@ -1,13 +1,18 @@
 // Package handler carries a request from the connection on which it came to its answer or
 // its tunnel.
 //
-// A request is a requestCtx (request.go): it is routed by the current Table and dispatched
-// (dispatch.go) to the proxy's own answers, to a backend over HTTP (package forward), or to
-// a handshake (upgrade.go). A handshake reaches negotiate from net/http's handler
-// (handler.go) or from a connection's first request (first_request.go); an event loop
-// (handshake_epoll_linux.go) takes the same steps between its events. An open tunnel has a
-// tunnelRecord (access_log.go) and, where it may, a redialer (redial.go), neither of which
-// holds on to a Table. The proxy's own errors are answered in error_response.go.
+// A request is a requestCtx (request.go). The current Table routes it, and dispatch.go
+// carries out its route's action: the proxy answers, or a backend does over HTTP (package
+// forward), or a handshake begins (upgrade.go).
+//
+// The function negotiate (upgrade.go) carries out a handshake. net/http's handler
+// (handler.go) calls it, and so does the goroutine that serves a connection's first request
+// without net/http (first_request.go). An event loop (handshake_epoll_linux.go) takes the
+// same steps between its events. docs/design/floor-plan.md compares the three.
+//
+// An open tunnel has a tunnelRecord (access_log.go), which writes its lines in the log. If
+// it may redial, it has a redialer too (redial.go). Neither holds on to a Table. The lines of
+// other requests are in request.go, the proxy's own errors in error_response.go.
 package handler
 
 // The Handler: what requests share, and how they come in from a listen.Socket.

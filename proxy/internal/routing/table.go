@@ -3,11 +3,12 @@
 //
 //	*routefile.Set -Build-> *Table -(swapped by the caller)-> readers
 //
-// Definition and instance are different types. Build (build.go and, by feature, target.go,
-// health.go, sticky.go, discovery.go) reads certificates, takes over from the Table
-// before what must outlive a reload (backends, counts), and fails without side effects. A
-// Table never changes afterwards. [Compare] names what a reload has changed, and
-// [Table.Evaluate] says what that means for an open tunnel.
+// A Set is what the routes file says; a Table is what serves it. [Build] (build.go and, by
+// feature, route.go, target.go, health.go, sticky.go, discovery.go) reads certificates and
+// takes over from the previous Table what must outlive a reload: backends and counts. If it
+// fails, it has changed nothing. A Table never changes after Build. [Compare] names what a
+// reload has changed, and [Table.Evaluate] says what that means for an open tunnel
+// (changes.go).
 //
 // Nothing here listens, dials or answers a request.
 package routing

@@ -63,7 +63,7 @@ func sameHost(a, b string) bool {
 
 // report is what one family of headers says, as far as it can be believed.
 type report struct {
-	named bool         // it says who the client is, if only that it is unknown
+	named bool         // it names the client, if only as unknown
 	addrs []netip.Addr // of the hops, the nearest first
 	proto string       // http or https
 	host  string
