@@ -1,5 +1,8 @@
 package proxy
 
+// What the log says of the health of backends. The probes begin in server.go and, for
+// members found in DNS, in package discovery; package upstream/health judges.
+
 import (
 	"context"
 	"log/slog"

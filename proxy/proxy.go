@@ -5,8 +5,8 @@
 //
 // The Table is package routing's, sockets are package listen's, and a request's way is
 // package handler's. The Server holds them together: it binds addresses before a Table is
-// current (server.go), has open tunnels evaluated after (Adopt), rebalances pools
-// (rebalance.go), and stops.
+// current (server.go), has open tunnels evaluated after (Adopt), has backends probed and
+// logs their health (health_log.go), rebalances pools (rebalance.go), and stops.
 //
 // Who owns what: the Table belongs to the caller that swaps it (the command line's reload
 // loop); open tunnels to the drain.Group; a tunnel's bytes to the tunnel engine. Nothing

@@ -1,5 +1,7 @@
 package listen
 
+// The limit of a listener's open connections. accept.go takes a slot before it accepts.
+
 import "sync"
 
 // connLimiter counts a Socket's open connections, tunnels included. At the limit it

@@ -26,7 +26,8 @@ type Policy interface {
 	KeepOnly(members []Member)
 }
 
-// policies by name in the routes file.
+// policies has them by their names in the routes file, which are also the enum of the
+// key balance there (routefile/pool.go).
 var policies = map[string]func(Settings) Policy{
 	"least_tunnels": newLeastTunnels,
 	"round_robin":   newRoundRobin,

@@ -4,7 +4,7 @@
 // authority. It outlives reloads: a new table takes from the old one the backends that
 // both name, so that counts of open tunnels, and the verdict on its health, survive
 // every edit that does not touch it. A [Pool] is a choice among backends under one
-// balancing policy; each policy has a file of its own.
+// balancing policy. Each policy has a file of its own, and pool.go lists them by name.
 //
 // # A choice
 //
@@ -13,15 +13,15 @@
 // before the policy is asked, in this order:
 //
 //   - Stickiness: the backend that the client is bound to, whatever its tier.
-//   - Member.open: neither drained nor disabled in the routes file, and
+//   - Member.usable: neither drained nor disabled in the routes file, and
 //     Backend.Available.
 //   - Member.full: limits are checked and counted under the pool's lock, so that they
 //     hold exactly.
-//   - Choice.Exclude: what a retry has tried.
+//   - Choice.Exclude: the backends that a retry has tried.
 //   - Tiers, spares and standbys (tier.go).
 //
-// The policy then sees the candidates' effective weights: a backend in slow start has a
-// part of its own.
+// The policy then sees the candidates' effective weights: in slow start a backend has
+// only a part of its weight.
 //
 // # What feeds it
 //
@@ -31,5 +31,6 @@
 // package discovery has found. [Pool.Shares] says which backends have more
 // tunnels than their share (share.go).
 //
-// Every answer is read through a strict reader beneath net/http (package h1), for ordinary requests and for handshakes alike.
+// Every answer, to an ordinary request or a handshake, is read through the strict reader
+// beneath net/http (package h1).
 package upstream

@@ -23,5 +23,8 @@
 // replacements of bytes, prove.go checks the result. print.go, scalar.go,
 // comments.go and format.go are the canonical layout.
 //
+// Comments are in two files: an edit keeps those that members.go assigns to a key's lines;
+// Format, which moves keys, takes theirs along by comments.go.
+//
 // Everything here is a pure function of its arguments and safe for concurrent use.
 package yamledit

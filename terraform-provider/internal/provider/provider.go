@@ -13,7 +13,7 @@
 //	file_replacement.go replaces the whole file, for routes_file.go
 //	proxies.go          asks proxies what they serve
 //	plan_state.go       the records planned in this run; standalone_check.go checks one by itself
-//	diagnostics.go      the texts of diagnostics
+//	diagnostics.go      the texts of diagnostics about records; file_diagnostics.go has those about files
 package provider
 
 import (
