@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -48,7 +49,13 @@ func TestRedialHandshake(t *testing.T) {
 // first did does not get the tunnel, and that is no failure of its.
 func TestRedialOtherAnswer(t *testing.T) {
 	t.Parallel()
+	unfinished := proxytest.NewRawBackend(t, func(conn net.Conn) {
+		proxytest.AnswerOnce("HTTP/1.1 503 Later\r\nContent-Length: 9\r\n\r\n")(conn)
+		_ = conn.SetDeadline(time.Time{})
+		conn.Read(make([]byte, 1)) // until it is closed
+	})
 	for name, other := range map[string]string{
+		"half a 503":     "ws://" + unfinished.Addr,
 		"subprotocol":    echoBackend(t, proxytest.EchoOptions{Subprotocols: []string{"v1"}}).WS(),
 		"no subprotocol": echoBackend(t, proxytest.EchoOptions{}).WS(),
 		"extension":      echoBackend(t, proxytest.EchoOptions{Subprotocols: []string{"v2"}, Compression: true}).WS(),

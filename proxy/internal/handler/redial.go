@@ -321,7 +321,6 @@ func (e *notTakenError) Error() string { return e.text }
 func (d *redialer) check(answer *backendAnswer) error {
 	switch {
 	case answer.StatusCode != http.StatusSwitchingProtocols:
-		answer.Body.Close()
 		return &notTakenError{
 			text:   fmt.Sprintf("the backend answers %d, wanted 101", answer.StatusCode),
 			differ: answer.StatusCode >= 500,
