@@ -111,14 +111,26 @@ type backendAnswer struct {
 	*http.Response
 	rest   *bufio.Reader
 	strict *h1.HandshakeReader // beneath rest
+	begun  *bytes.Reader       // beneath strict, before the connection; nil: nothing was read before
 	agreed wsproto.Agreed      // of a WebSocket's 101
+}
+
+// unread is a copy of what was read from the connection and not from the answer yet.
+func (a *backendAnswer) unread() []byte {
+	buffered, _ := a.rest.Peek(a.rest.Buffered())
+	all := slices.Clone(buffered)
+	if a.begun != nil && a.begun.Len() > 0 {
+		at := a.begun.Size() - int64(a.begun.Len())
+		all = slices.Grow(all, a.begun.Len())[:len(all)+a.begun.Len()]
+		_, _ = a.begun.ReadAt(all[len(buffered):], at) // from memory
+	}
+	return all
 }
 
 // endpoint is the backend's end of a tunnel, with the bytes that came behind the answer.
 // The reader is not to be used again.
 func (a *backendAnswer) endpoint(conn net.Conn) tunnel.Endpoint {
-	early, _ := a.rest.Peek(a.rest.Buffered())
-	early = slices.Clone(early)
+	early := a.unread()
 	answerReaders.Put(a.rest)
 	a.rest = nil
 	return tunnel.Endpoint{Conn: conn, Early: early}
@@ -137,7 +149,12 @@ func (a *handshake) exchangeHeads(conn net.Conn, head []byte) (*backendAnswer, e
 // readRest reads an answer of which begun was read before.
 func (a *handshake) readRest(conn net.Conn, begun []byte) (*backendAnswer, error) {
 	defer a.deadline(conn)()
-	return a.readAnswer(io.MultiReader(bytes.NewReader(begun), conn))
+	first := bytes.NewReader(begun)
+	answer, err := a.readAnswer(io.MultiReader(first, conn))
+	if answer != nil {
+		answer.begun = first
+	}
+	return answer, err
 }
 
 // answerReaders are reused when a tunnel is open. Those of other answers are left to the

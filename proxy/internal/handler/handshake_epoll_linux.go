@@ -305,14 +305,15 @@ func (v *loopHandshake) handleAnswer(b []byte) {
 		v.readInGoroutine(bytes.Clone(b))
 		return
 	}
-	behind := bytes.NewReader(b)
-	answer, err := v.readAnswer(behind)
+	all := bytes.NewReader(b)
+	answer, err := v.readAnswer(all)
 	if err != nil {
 		v.backendFailed(err)
 		return
 	}
+	answer.begun = all
 	v.backend.Succeeded()
-	v.open(answer, b[len(b)-behind.Len():])
+	v.open(answer)
 }
 
 // isWhole101 reports whether b contains the whole head of a 101. Lines may end with a
@@ -322,9 +323,8 @@ func isWhole101(b []byte) bool {
 		(bytes.Contains(b, []byte("\n\r\n")) || bytes.Contains(b, []byte("\n\n")))
 }
 
-// open writes the 101 and opens the tunnel. behind is what came behind the answer and
-// what its reader has buffered.
-func (v *loopHandshake) open(answer *backendAnswer, behind []byte) {
+// open writes the 101 and opens the tunnel.
+func (v *loopHandshake) open(answer *backendAnswer) {
 	head := v.head101(answer)
 	if n, err := v.clientConn.Write(head); n < len(head) {
 		v.w.status = http.StatusSwitchingProtocols
@@ -338,7 +338,6 @@ func (v *loopHandshake) open(answer *backendAnswer, behind []byte) {
 	v.socket.Pending.Remove(v)
 	spec := v.spec(answer)
 	spec.Client.Early = v.early
-	spec.Backend.Early = append(spec.Backend.Early, behind...)
 	client, backend := v.clientConn, v.backendConn
 	v.phase, v.clientConn, v.backendConn = done, nil, nil
 	opened, entry := v.loop.Open(spec, client, backend), v.entry

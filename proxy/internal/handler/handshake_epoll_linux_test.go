@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -209,5 +210,23 @@ func TestLostHandshakeIsReleased(t *testing.T) {
 	_ = f.SetDeadline(time.Now().Add(loopPatience))
 	if n, err := f.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("the backend's connection is left open: %d, %v", n, err)
+	}
+}
+
+// TestBytesBehindInterimAnswer: what comes in one piece with an interim answer and the
+// 101 behind it is the tunnel's, however much it is.
+func TestBytesBehindInterimAnswer(t *testing.T) {
+	const size = 20000
+	frame := "\x82\x7e" + string([]byte{size >> 8, size & 0xff}) + strings.Repeat("x", size)
+	backend := proxytest.NewRawBackend(t, proxytest.AnswerOnce(
+		"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"+proxytest.Switching(proxytest.SampleKey)+frame))
+	k := listenOnLoop(t, "routes: {r: {to: \"ws://"+backend.Addr+"\"}}\n")
+	client := sendHandshake(t, k, "/")
+	if resp, _ := client.Response("GET"); resp.StatusCode != 101 {
+		t.Fatalf("answered %d, wanted 101", resp.StatusCode)
+	}
+	got := make([]byte, len(frame))
+	if n, err := io.ReadFull(client.Reader, got); err != nil || string(got) != frame {
+		t.Errorf("got %d bytes of %d, %v", n, len(frame), err)
 	}
 }

@@ -233,7 +233,7 @@ func (a *handshake) relay(conn net.Conn, answer *backendAnswer) {
 	login := a.login || h1.AsksLogin(answer.Header)
 	kept := false
 	defer func() {
-		if stop() && kept && login && answer.strict.Reusable() && answer.rest.Buffered() == 0 {
+		if stop() && kept && login && answer.strict.Reusable() && len(answer.unread()) == 0 {
 			a.pins().Give(a.backend, a.rt.Target.TLSOf(a.backend), conn)
 			return
 		}
