@@ -251,13 +251,24 @@ routes: {r: {to: "pool://p", on_backend_loss: redial}}
 	if resp, _ := client.Response("GET"); resp.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("answered %d", resp.StatusCode)
 	}
-	s.log.await(t, `msg="tunnel opened"`)
+	echoed(t, client) // the backend has the tunnel, and can cut it
 	first.Close()
 	first.CutTunnels()
 	s.log.await(t, `msg="tunnel redialled"`, second.Addr)
+	echoed(t, client)
 	second.Close()
 	second.CutTunnels()
 	s.log.await(t, `msg="tunnel not redialled"`)
 	client.Conn.Close() // or it would have the time for an answer to its Close
 	s.log.await(t, `msg="tunnel closed"`, "redials=1")
+}
+
+// echoed waits until a message has come back.
+func echoed(t *testing.T, client *proxytest.Raw) {
+	t.Helper()
+	client.Send("\x81\x82\x00\x00\x00\x00hi")
+	got := make([]byte, 4)
+	if _, err := io.ReadFull(client.Reader, got); err != nil || string(got) != "\x81\x02hi" {
+		t.Fatalf("echoed %q, %v", got, err)
+	}
 }

@@ -177,6 +177,7 @@ routes: {r: {to: "pool://p", on_backend_loss: redial}}
 		t.Fatalf("answered %d", resp.StatusCode)
 	}
 	s.log.await(t, `msg="tunnel opened"`, "subprotocol=chat")
+	echoed(t, client)
 	first.CloseClientConnections()
 	first.CutTunnels()
 	s.log.await(t, "trying another backend", "agrees to subprotocol")
