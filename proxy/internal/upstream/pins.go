@@ -24,7 +24,7 @@ import (
 // A nil *Pins pins nothing.
 type Pins struct {
 	mu     sync.Mutex // guards both
-	pins   []*pin     // one a backend
+	pins   []*pin     // one for each server and TLS settings
 	closed bool
 }
 
@@ -75,8 +75,8 @@ func (p *Pins) Pick(pool *Pool, c Choice) (*Backend, bool) {
 		return nil, false
 	}
 	for _, b := range p.pinned() {
-		if !slices.Contains(c.Exclude, b) && pool.pickThis(c, b) {
-			return b, true
+		if member := pool.pickServer(c, b); member != nil {
+			return member, true
 		}
 	}
 	return nil, false
@@ -118,12 +118,16 @@ func (p *Pins) Close() error {
 	return nil
 }
 
-// find returns the pin of a backend, made if there is none and the caller wants
-// one. Under other TLS settings a connection is another one.
+// find returns the pin of a backend's server, made if there is none and the caller
+// wants one. Routes and pools that lead to one server share it, or a login by one of
+// them would not hold for the others. Under other TLS settings a connection is another
+// one.
 func (p *Pins) find(b *Backend, t TLS, create bool) *pin {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at := slices.IndexFunc(p.pins, func(own *pin) bool { return own.backend == b })
+	at := slices.IndexFunc(p.pins, func(own *pin) bool {
+		return own.backend == b || own.key == t.Key && own.backend.sameServer(b)
+	})
 	if at >= 0 {
 		if p.pins[at].key == t.Key {
 			return p.pins[at]
@@ -234,16 +238,26 @@ func (own *pin) close() {
 	}
 }
 
-// pickThis picks a backend if it is a member that may have what is asked for.
-func (p *Pool) pickThis(c Choice, b *Backend) bool {
+// sameServer reports whether a connection to b is as good as one to other: what they
+// differ in is the route or pool that names them, or ws and http.
+func (b *Backend) sameServer(other *Backend) bool {
+	k, o := b.keyWithHost(), other.keyWithHost()
+	return k.network() == o.network() && b.id.address() == other.id.address() &&
+		k.Secure() == o.Secure() && k.Host() == o.Host()
+}
+
+// pickServer picks the member that is the same server as b, if it may have what is
+// asked for. It returns nil if it may not, or there is none.
+func (p *Pool) pickServer(c Choice, b *Backend) *Backend {
 	p.state.mu.Lock()
 	defer p.state.mu.Unlock()
 	members := p.Members()
 	for i := range members {
-		if m := &members[i]; m.Backend == b && m.usable() && !m.full(c) {
+		m := &members[i]
+		if (m.Backend == b || m.Backend.sameServer(b)) && !slices.Contains(c.Exclude, m.Backend) && m.usable() && !m.full(c) {
 			m.count(c)
-			return true
+			return m.Backend
 		}
 	}
-	return false
+	return nil
 }

@@ -244,6 +244,39 @@ func TestPinsPick(t *testing.T) {
 	}
 }
 
+// TestPinIsTheServers: a login holds for every route that leads to the server, as ws
+// and as http, and for no other server.
+func TestPinIsTheServers(t *testing.T) {
+	_, b := numbered(t)
+	site := b.Key().Authority
+	var p Pins
+	defer p.Close()
+	first := askPath(t, pinned{&p, b}, "GET", "/login", "", "")
+	for _, key := range []BackendKey{{"site", "http", site}, {"socket", "ws", site}} {
+		other := NewBackend(key)
+		defer other.Close()
+		if got := askPath(t, pinned{&p, other}, "GET", "/", "", ""); got != first {
+			t.Errorf("%v is asked by connection %s, want %s, which was logged in", key, got, first)
+		}
+		pool, err := NewPool(key.Pool, Settings{}, []Member{{Backend: other}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := p.Pick(pool, Choice{}); !ok || got != other {
+			t.Errorf("picked %v, %v, want the pool's own member", got, ok)
+		}
+	}
+	_, stranger := numbered(t)
+	if own := p.find(stranger, TLS{}, false); own != nil {
+		t.Error("another server has the login")
+	}
+	for _, key := range []BackendKey{{"p", "https", site}, {"p", "unix+http", site}} {
+		if b.sameServer(NewBackend(key)) {
+			t.Errorf("%v is taken for the same server", key)
+		}
+	}
+}
+
 // TestPinOverTLS: what is taken out of a transport's hands is still in step.
 func TestPinOverTLS(t *testing.T) {
 	authority := proxytest.NewAuthority(t)
