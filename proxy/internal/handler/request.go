@@ -157,7 +157,9 @@ func (x *requestCtx) closeUnlessReusable(h http.Header) {
 func (x *requestCtx) route(t *routing.Table) *refusal {
 	x.table, x.rt, x.backend = t, nil, nil
 	contradiction := x.identify(t.Trusted())
-	x.id = x.requestID()
+	if x.id == "" { // one that is routed again has been logged under it, and sent to backends
+		x.id = x.requestID()
+	}
 	if contradiction != nil {
 		return refuse(http.StatusBadRequest, "X-Forwarded-* and Forwarded contradict each other", contradiction)
 	}

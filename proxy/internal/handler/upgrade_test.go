@@ -37,7 +37,12 @@ func TestRoutedAgainIsChargedOnce(t *testing.T) {
 				}
 				a := &handshake{requestCtx: x, protocol: websocket}
 				defer a.release()
-				return a.reserveCurrent()
+				id := a.id
+				err := a.reserveCurrent()
+				if a.id != id {
+					t.Errorf("request %s has become %s", id, a.id)
+				}
+				return err
 			}
 			now = routingtest.Build(t, old, after)
 			if err := reserve(); err != nil {
