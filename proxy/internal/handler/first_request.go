@@ -117,6 +117,9 @@ func takeDeferred(gate *h1.Conn) *deferredResult {
 // resume delivers the result. net/http has read the same request again.
 func (l *deferredResult) resume(w http.ResponseWriter, r *http.Request) {
 	l.w.ResponseWriter, l.r = w, r
+	if l.rt != nil { // nil: the routes have changed, and none matches any more
+		l.limitSilence()
+	}
 	defer l.finish()
 	defer l.release()
 	l.deliver(l.result)

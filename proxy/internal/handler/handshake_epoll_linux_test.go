@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -228,5 +229,26 @@ func TestBytesBehindInterimAnswer(t *testing.T) {
 	got := make([]byte, len(frame))
 	if n, err := io.ReadFull(client.Reader, got); err != nil || string(got) != frame {
 		t.Errorf("got %d bytes of %d, %v", n, len(frame), err)
+	}
+}
+
+// TestRelayedAnswerIsLimited: a client that takes nothing of the answer to its handshake
+// is cut when the route says, not when the default does.
+func TestRelayedAnswerIsLimited(t *testing.T) {
+	ended := make(chan error, 1)
+	backend := proxytest.NewRawBackend(t, func(conn net.Conn) {
+		proxytest.AnswerOnce("HTTP/1.1 403 No\r\nContent-Length: 1000000000\r\n\r\n")(conn)
+		part := make([]byte, 1<<20)
+		for {
+			if _, err := conn.Write(part); err != nil {
+				ended <- err
+				return
+			}
+		}
+	})
+	k := listenOnLoop(t, "routes: {r: {to: \"ws://"+backend.Addr+"\", timeouts: {send: 100ms}}}\n")
+	sendHandshake(t, k, "/")
+	if err := <-ended; errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the client is waited for")
 	}
 }
