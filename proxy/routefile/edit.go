@@ -24,6 +24,7 @@ var sections = []Section{InListeners, InPools, InRoutes}
 // schema is what yamledit knows of routes files.
 var schema = &yamledit.Schema{
 	Sections:     []string{string(InListeners), string(InPools), string(InRoutes)},
+	Optional:     []string{string(InListeners), string(InPools)},
 	Version:      yamledit.Pair{Key: yamledit.TextNode("version"), Value: yamledit.WordNode("1")},
 	Keys:         keyOrder{&document},
 	KeepSpelling: func(section string, old, want node) node { return keepSpelling(Section(section), old, want) },

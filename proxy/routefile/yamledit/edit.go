@@ -22,6 +22,9 @@ type Schema struct {
 	// the order in which missing sections are added. A section's name is the
 	// plural of what its records are called in messages.
 	Sections []string
+	// Optional are the sections that a document need not have. An edit that drops
+	// the last record of one removes it.
+	Optional []string
 	// Version is the first key of a new document, with its value.
 	Version Pair
 	// Keys orders the keys of the canonical layout; nil keeps the written order.
@@ -74,7 +77,8 @@ func Set(section, name string, value *Node) Op {
 
 // Drop removes a record with the comments directly above and below it. A name
 // that is not there is no error. The last record of a section leaves
-// `section: {}` behind.
+// `section: {}` behind; an optional section goes with it, unless it has comments
+// of its own.
 func Drop(section, name string) Op {
 	return Op{section: section, name: name, kind: opDrop}
 }
@@ -174,6 +178,7 @@ func (l *layout) edit(ops []Op, whole bool) ([]byte, error) {
 			return nil, inSections(err, sections)
 		}
 	}
+	s.removeSections(sections)
 	s.addSections(sections)
 	if err := s.checkAnchors(); err != nil {
 		return nil, inSections(err, sections)

@@ -411,6 +411,51 @@ func BenchmarkEdit5000(b *testing.B) {
 	}
 }
 
+// An optional section goes with its last record, unless it has something of its own.
+func TestOptionalSection(t *testing.T) {
+	drop := []Op{Drop("listeners", "a"), Drop("listeners", "b")}
+	for _, tt := range []struct{ name, in, want string }{
+		{"between others", "version: 1\nlisteners:\n  a: {x: 1}\n\n  b: {x: 2}\nroutes: {}\n", "version: 1\nroutes: {}\n"},
+		{"between blank lines", "version: 1\n\nlisteners:\n  a: {x: 1}\n\nroutes: {}\n", "version: 1\n\nroutes: {}\n"},
+		{"at the end", "version: 1\n\nlisteners:\n  a: {x: 1}\n", "version: 1\n"},
+		{"at the end without a final line break", "version: 1\r\n\r\nlisteners:\r\n  a: {x: 1}", "version: 1"},
+		{"after a text that keeps its blank lines", "version: |+\n  1\n\nlisteners:\n  a: {x: 1}\n", "version: |+\n  1\n\n"},
+		{"comments of its records go", "version: 1\nlisteners:\n  # of a\n  a: {x: 1} # too\nroutes: {}\n", "version: 1\nroutes: {}\n"},
+		{"a comment above stays", "version: 1\n# mine\nlisteners:\n  a: {x: 1}\n", "version: 1\n# mine\nlisteners: {}\n"},
+		{"a comment beside stays", "version: 1\nlisteners: # mine\n  a: {x: 1}\n", "version: 1\nlisteners: {} # mine\n"},
+		{"a comment within stays", "version: 1\nlisteners:\n  # mine\n\n  a: {x: 1}\n", "version: 1\nlisteners: {}\n  # mine\n"},
+		{"an anchor stays", "version: 1\nlisteners: &x\n  a: {x: 1}\n", "version: 1\nlisteners: &x {}\n"},
+		{"the first key stays", "listeners:\n  a: {x: 1}\nroutes: {}\n", "listeners: {}\nroutes: {}\n"},
+		{"an empty one stays", "version: 1\nlisteners: {}\n", "version: 1\nlisteners: {}\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := testEditor.Edit([]byte(tt.in), drop...)
+			if err != nil || string(got) != tt.want {
+				t.Errorf("error %v, got\n%q\nwant\n%q", err, got, tt.want)
+			}
+		})
+	}
+	const before = "version: 1\nroutes: {}\n"
+	added := applyEach(t, before, Set("listeners", "a", record(t, "{x: 1}")), Drop("listeners", "a"))
+	if added != before {
+		t.Errorf("added and dropped: %q, want %q", added, before)
+	}
+}
+
+// applyEach makes one edit after the other.
+func applyEach(t *testing.T, text string, ops ...Op) string {
+	t.Helper()
+	data := []byte(text)
+	for _, op := range ops {
+		out, err := testEditor.Edit(data, op)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = out
+	}
+	return string(data)
+}
+
 // Edits at the places where two changes of bytes meet.
 func TestEditBorders(t *testing.T) {
 	set := func(name, text string) Op { return Set("routes", name, record(t, text)) }

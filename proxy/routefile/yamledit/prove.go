@@ -24,6 +24,10 @@ func (s *splicer) proveBytes(sections []*section) error {
 		if sec.at != nil {
 			may = append(may, hunk{start: s.starts[sec.at.line], end: s.starts[sec.at.last+1]})
 		}
+		if sec.removed {
+			may = append(may, s.mayChange(sec.at))
+			continue
+		}
 		if sec.hadRecords {
 			may[len(may)-1].end = s.starts[sec.at.line+1]
 		}
@@ -94,6 +98,9 @@ func (l *layout) prove(out []byte, sections []*section) error {
 			return fmt.Errorf("%w: %s would change", errUnproved, Clip(one.Key.Value))
 		}
 		if sec := edited[one.Key.Value]; sec != nil {
+			if sec.removed {
+				continue
+			}
 			if len(after) == 0 || after[0].Key.Value != one.Key.Value {
 				return fmt.Errorf("%w: %s would change", errUnproved, sec.name)
 			}

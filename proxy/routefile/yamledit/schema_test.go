@@ -30,6 +30,7 @@ func (k *testKeys) Below(name string) Keys {
 // testSchema has three sections of records, as a proxy's configuration might.
 var testSchema = &Schema{
 	Sections:  []string{"listeners", "pools", "routes"},
+	Optional:  []string{"listeners", "pools"},
 	Version:   Pair{TextNode("version"), WordNode("1")},
 	Formatter: "format",
 	Keys: &testKeys{

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -17,11 +18,14 @@ type section struct {
 	edits      []keyEdit
 	index      map[string]int // edits by current name, dropped ones included
 	hadRecords bool           // it has records before the edit
+	removed    bool           // it goes with its last record
+	before     *member        // the key above it in the document
+	final      bool           // it is the document's last key
 }
 
 // sections plans what ops do, section by section.
 func (l *layout) sections(ops []Op) ([]*section, error) {
-	top, err := l.topLevel()
+	top, list, err := l.topLevel()
 	if err != nil {
 		return nil, err
 	}
@@ -46,32 +50,38 @@ func (l *layout) sections(ops []Op) ([]*section, error) {
 			}
 		}
 		sec.finish(l.schema.KeepSpelling)
+		for i := range list {
+			if i > 0 && sec.at == &list[i] {
+				sec.before, sec.final = &list[i-1], i == len(list)-1
+				sec.removed = l.removable(sec)
+			}
+		}
 		all = append(all, sec)
 	}
 	return all, nil
 }
 
-// topLevel returns the keys of the document's mapping.
-func (l *layout) topLevel() (map[string]*member, error) {
+// topLevel returns the keys of the document's mapping, by name and in order.
+func (l *layout) topLevel() (map[string]*member, []member, error) {
 	top := map[string]*member{}
 	if l.root == nil {
-		return top, nil
+		return top, nil, nil
 	}
 	if !isBlock(l.root) {
-		return nil, l.errorAt(l.root, "the whole file is written in braces: write its keys on lines of their own, or run %s", l.schema.Formatter)
+		return nil, nil, l.errorAt(l.root, "the whole file is written in braces: write its keys on lines of their own, or run %s", l.schema.Formatter)
 	}
 	list, err := l.members(l.root, l.endLine)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for i := range list {
 		name := list[i].key.Value
 		if top[name] != nil {
-			return nil, l.errorAt(list[i].key, "the key %q is repeated, first in line %d: remove one", Clip(name), top[name].line+1)
+			return nil, nil, l.errorAt(list[i].key, "the key %q is repeated, first in line %d: remove one", Clip(name), top[name].line+1)
 		}
 		top[name] = &list[i]
 	}
-	return top, nil
+	return top, list, nil
 }
 
 // readRecords reads the records of the section.
@@ -195,6 +205,9 @@ func (s *splicer) applySection(sec *section) error {
 	case !sec.hadRecords:
 		return s.openSection(sec)
 	}
+	if sec.removed {
+		return nil
+	}
 	if sec.remaining() == 0 {
 		if err := s.closeSection(sec); err != nil {
 			return err
@@ -216,6 +229,42 @@ func (sec *section) changes() bool {
 		}
 	}
 	return false
+}
+
+// removable reports whether an optional section loses its last record and has nothing of
+// its own: no comment, anchor or tag.
+func (l *layout) removable(sec *section) bool {
+	if !sec.hadRecords || sec.remaining() > 0 || len(sec.edits) == 0 || !slices.Contains(l.schema.Optional, sec.name) {
+		return false
+	}
+	m := sec.at
+	if m.head != m.line || l.commentOn[m.line] != nil || m.value.Anchor != "" || m.value.Style&TaggedStyle != 0 {
+		return false
+	}
+	line := m.line + 1
+	for _, one := range sec.edits {
+		if one.old == nil || !l.onlyBlank(line, one.old.head) {
+			return false
+		}
+		line = one.old.end
+	}
+	return l.onlyBlank(line, m.end)
+}
+
+// removeSections removes the sections that go with their last record, each with one of
+// the blank lines around it.
+func (s *splicer) removeSections(all []*section) {
+	for _, sec := range all {
+		if !sec.removed {
+			continue
+		}
+		s.removed = append(s.removed, sec.at.value)
+		from, to := sec.at.head, sec.edits[len(sec.edits)-1].old.end
+		if from > sec.before.end && s.blankLine(from-1) && !s.keptBlank[from-1] && (sec.final || s.blankLine(to)) {
+			from--
+		}
+		s.removeLines(from, to)
+	}
 }
 
 // closeSection writes {} after the key of a section that loses its last record.

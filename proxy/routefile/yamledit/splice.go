@@ -152,9 +152,9 @@ func (s *splicer) drop(edits []keyEdit, i int) int {
 	return n
 }
 
-func (s *splicer) onlyBlank(from, to int) bool {
+func (l *layout) onlyBlank(from, to int) bool {
 	for line := from; line < to; line++ {
-		if !s.blankLine(line) {
+		if !l.blankLine(line) {
 			return false
 		}
 	}

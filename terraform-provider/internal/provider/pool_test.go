@@ -60,7 +60,7 @@ resource "tunnelform_route" "chat" {
 			},
 			{ // both go, the route first: nobody may refer to a pool that is gone
 				Config: provider,
-				Check:  fileIs(file, handWritten+"\npools: {}\n"),
+				Check:  fileIs(file, handWritten),
 			},
 		},
 	})
