@@ -13,6 +13,9 @@
 //	file_replacement.go replaces the whole file, for routes_file.go
 //	proxies.go          asks proxies what they serve
 //	plan_state.go       the records planned in this run; standalone_check.go checks one by itself
+//	exchange.go         records of a plan that take each other's places
+//	planned_private.go  what a plan tells the apply
+//	secrets.go          hides values in diagnostics
 //	diagnostics.go      the texts of diagnostics about records; file_diagnostics.go has those about files
 package provider
 
