@@ -19,6 +19,7 @@ import (
 func numbered(t *testing.T) (*proxytest.RawBackend, *Backend) {
 	t.Helper()
 	var count atomic.Int64
+	over := make(chan struct{})
 	backend := proxytest.NewRawBackend(t, func(conn net.Conn) {
 		n := fmt.Sprint(count.Add(1))
 		in := bufio.NewReader(conn)
@@ -27,9 +28,9 @@ func numbered(t *testing.T) (*proxytest.RawBackend, *Backend) {
 			if err != nil {
 				return
 			}
-			if r.URL.Path == "/early" { // the body is not read
+			if r.URL.Path == "/early" { // the body is not read, so that it cannot be all on its way
 				fmt.Fprintf(conn, "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: NTLM\r\nContent-Length: %d\r\n\r\n%s", len(n), n)
-				io.Copy(io.Discard, in)
+				<-over
 				return
 			}
 			io.Copy(io.Discard, r.Body)
@@ -53,6 +54,7 @@ func numbered(t *testing.T) (*proxytest.RawBackend, *Backend) {
 			}
 		}
 	})
+	t.Cleanup(func() { close(over) })
 	b := NewBackend(BackendKey{"p", "http", backend.Addr})
 	t.Cleanup(b.Close)
 	return backend, b
