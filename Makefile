@@ -1,5 +1,5 @@
 # Thin aliases only: every line is a command that may as well be typed.
-.PHONY: build run quick test soak race lint generate image ci acceptance install-provider release
+.PHONY: build run quick test soak fuzz race lint generate image ci acceptance install-provider release
 
 # Take the toolchain that go.mod names when the installed one is older, also where the machine says local.
 export GOTOOLCHAIN := auto
@@ -9,6 +9,7 @@ run:      ; go run . serve routes.example.yaml
 quick:    ; go test -short ./...
 test:     ; go test ./...
 soak:     ; TUNNELFORM_SOAK=$${TUNNELFORM_SOAK:-10m} go test -count=1 -timeout 2h -v -run '^Test(Soak|Spread|ThousandTunnelsThroughEdits|Trouble)$$' ./proxy/e2e
+fuzz:     ; .ci/fuzz $${FUZZ_TIME:-10s}
 race:     ; go test -race ./...
 lint:     ; gofmt -l . && go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 generate: ; go test ./proxy/routefile -update && terraform-provider/generate.sh

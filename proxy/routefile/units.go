@@ -68,7 +68,7 @@ const maxDuration = 10 * 365 * 24 * time.Hour
 // be a guess.
 func parseDuration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
-	if s == "0" || s == "-0" || strings.HasPrefix(s, "+") {
+	if s == "0" || s == "-0" || strings.HasPrefix(s, "+") || d == 0 && strings.HasPrefix(s, "-") {
 		err = errors.New("not as the routes file writes it")
 	}
 	switch {

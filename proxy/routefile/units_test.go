@@ -46,7 +46,7 @@ func TestNearest(t *testing.T) {
 
 // FuzzUnits holds the patterns of the schema to what is read.
 func FuzzUnits(f *testing.F) {
-	for _, s := range []string{"30s", "1h30m", "500ms", "1.5h", ".5s", "1.s", "5", "0", "-1s", "+1s", "2d", "64KiB", "10MB", "0B", "010", "1µs", "1μs", "99999999999999999999GiB", "1h1h"} {
+	for _, s := range []string{"30s", "1h30m", "500ms", "1.5h", ".5s", "1.s", "5", "0", "-1s", "+1s", "-0", "-0s", "-0.0h", "2d", "64KiB", "10MB", "0B", "010", "1µs", "1μs", "99999999999999999999GiB", "1h1h"} {
 		f.Add(s)
 	}
 	durations, sizes := regexp.MustCompile(durationPattern), regexp.MustCompile(sizePattern)
