@@ -2,7 +2,7 @@
 // the smallest relay that can be written in C, which is the kernel's own price;
 // and it puts Tunnelform under pressure.
 //
-//	cd proxy/bench && go run . [-quick] [-only REGEXP] [-proxies LIST] [-rounds N] [-out FILE]
+//	cd proxy/bench && go run . [-quick] [-only REGEXP] [-proxies LIST] [-rounds N] [-before PROGRAM] [-out FILE]
 //	cd proxy/bench && go run . -table FILE...
 //
 // Every proxy gets an equivalent configuration (configs.go), its access log on,
@@ -50,6 +50,7 @@ type options struct {
 	proxies []string
 	rounds  int
 	length  time.Duration // of one measurement
+	before  string        // another build of the product, measured beside this one; "" none
 	out     string        // file that every measurement is appended to; "" none
 	tables  []string      // files to print instead of measuring
 }
@@ -60,10 +61,11 @@ func parseFlags(args []string) (options, error) {
 	only := flags.String("only", "", "measure only the scenarios that match this regular expression")
 	proxies := flags.String("proxies", "", "measure only these, comma-separated: "+strings.Join(names(peers), ", "))
 	rounds := flags.Int("rounds", 0, "rounds, where a scenario does not want fewer (default 3, with -quick 2)")
+	earlier := flags.String("before", "", "measure this build of the product too, as \"before\"")
 	out := flags.String("out", "", "append every measurement to this file")
 	table := flags.Bool("table", false, "measure nothing: print what the files named hold")
 	_ = flags.Parse(args) // exits on a mistake
-	o := options{quick: *quick, rounds: 3, length: 1500 * time.Millisecond, out: *out}
+	o := options{quick: *quick, rounds: 3, length: 1500 * time.Millisecond, before: *earlier, out: *out}
 	if o.quick {
 		o.rounds, o.length = 2, 600*time.Millisecond
 	}

@@ -15,13 +15,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-const product = "tunnelform"
+const (
+	product = "tunnelform"
+	before  = "before" // another build of it, which -before names
+)
 
 // peer is one proxy. Its files stand in the run's directory, one folder a launch.
 type peer struct {
@@ -41,6 +45,9 @@ type peer struct {
 	program string // set by prepare, as is its version
 	version string
 }
+
+// isProduct says whether it is a build of ours.
+func (p peer) isProduct() bool { return p.name == product || p.name == before }
 
 // site is what a configuration needs to know. A scenario gives the second part.
 type site struct {
@@ -70,6 +77,7 @@ func (s site) write(name, text string) (string, error) {
 
 var peers = []peer{
 	{name: product, canTLS: true, build: buildProduct, configure: configureProduct, shows: []string{"version"}},
+	{name: before, canTLS: true, configure: configureProduct, shows: []string{"version"}},
 	{name: "relay", isRelay: true, build: buildRelay, configure: configureRelay},
 	{name: "nginx", canTLS: true, build: find("nginx"), configure: configureNginx, reload: signalled(syscall.SIGHUP), shows: []string{"-v"}},
 	{name: "haproxy", canTLS: true, build: find("haproxy"), configure: configureHAProxy, reload: signalled(syscall.SIGUSR2), shows: []string{"-v"}},
@@ -90,7 +98,10 @@ func prepare(dir string, o options) (installed []peer, err error) {
 		return nil, err
 	}
 	for _, p := range peers {
-		if len(o.proxies) > 0 && !strings.Contains(","+strings.Join(o.proxies, ",")+",", ","+p.name+",") {
+		switch {
+		case p.name == before && o.before != "":
+			p.build = find(o.before)
+		case p.name == before || len(o.proxies) > 0 && !slices.Contains(o.proxies, p.name):
 			continue
 		}
 		if p.program, err = p.build(dir); err != nil {

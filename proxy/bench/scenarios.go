@@ -31,7 +31,7 @@ type row struct {
 func atMost(v float64) *float64 { return &v }
 
 func (s scenario) fits(p peer) bool {
-	if len(s.proxies) > 0 && !slices.Contains(s.proxies, p.name) {
+	if len(s.proxies) > 0 && !slices.Contains(s.proxies, p.name) && !(p.name == before && slices.Contains(s.proxies, product)) {
 		return false
 	}
 	return (s.relay || !p.isRelay) && (!s.site.tls || p.canTLS)

@@ -78,7 +78,7 @@ func httpCost(s *stage) ([]float64, error) {
 // ours is asked for the last.
 func matching(s *stage) ([]float64, error) {
 	counts := []int{10, 1000}
-	if s.peer.name == product {
+	if s.peer.isProduct() {
 		counts = append(counts, 100_000)
 	}
 	proxies := []*running{s.running}
