@@ -83,3 +83,33 @@ routes:
 		}
 	}
 }
+
+// TestRewriteCookiesOfHandshakes: a cookie that a 101 sets is made public too, however the
+// handshake is made; otherwise a browser drops it. The proxy's own cookie stays as it is.
+func TestRewriteCookiesOfHandshakes(t *testing.T) {
+	t.Parallel()
+	b := newWire(t, map[string]script{"/root/": repeat(switching("Set-Cookie: id=1; Path=/root/; Domain=inside.example.com"))})
+	p := start(t, web+fill(`
+defaults: {rewrite_response: {cookie_path: {/root/: /app/, /: /elsewhere/}, cookie_domain: {inside.example.com: ""}}}
+pools:
+  direct:  {backends: {b: {url: "ws://$b"}}, sticky: {cookie: TF}}
+  waiting: {backends: {b: {url: "ws://$b"}}, sticky: {cookie: TF}, queue: {length: 10, wait: 20s}}
+routes:
+  loop:   {match: {path_prefix: /app/, host: loop.example}, to: "pool://direct/root/"}
+  kept:   {match: {path_prefix: /app/, host: kept.example}, to: "pool://direct/root/"}
+  wait:   {match: {path_prefix: /app/, host: wait.example}, to: "pool://waiting/root/"}
+  redial: {match: {path_prefix: /app/, host: redial.example}, to: "pool://direct/root/", on_backend_loss: redial}
+  greet:  {match: {path: /}, respond: {status: 200, body: ok}}
+`, map[string]string{"b": b.Addr}))
+	for _, way := range []string{"loop", "kept", "wait", "redial"} {
+		client := connect(t, p)
+		if way == "kept" {
+			ask(t, client, request("GET / HTTP/1.1", "Host: kept.example"))
+		}
+		got := ask(t, client, proxytest.Handshake{Target: "/app/ws", Host: way + ".example"}.String())
+		cookies := got.header["Set-Cookie"]
+		if got.status != 101 || len(cookies) != 2 || cookies[0] != "id=1; Path=/app/" || !strings.Contains(cookies[1], "; Path=/; ") {
+			t.Errorf("%s: %d with Set-Cookie %q, wanted the application's with the public path and no domain, and the proxy's own", way, got.status, cookies)
+		}
+	}
+}

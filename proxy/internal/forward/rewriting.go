@@ -20,6 +20,12 @@ func (rw *Rewriting) apply(h http.Header, hop Hop) {
 			}
 		}
 	}
+	rw.Cookies(h)
+}
+
+// Cookies makes public the paths and domains of the cookies that a backend's answer
+// sets. It is all of a Rewriting that a 101 has: an answer without a Location.
+func (rw *Rewriting) Cookies(h http.Header) {
 	if len(rw.CookiePath) == 0 && len(rw.CookieDomain) == 0 {
 		return
 	}

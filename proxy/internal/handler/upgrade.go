@@ -309,6 +309,7 @@ func (a *handshake) tell101(conn net.Conn, answer *backendAnswer) error {
 // head101 is the 101 as the client gets it.
 func (a *handshake) head101(answer *backendAnswer) []byte {
 	upgrade := answer.Header.Get("Upgrade")
+	a.rt.Policy.Rewriting.Cookies(answer.Header)
 	a.rt.Policy.ResponseHeader(answer.Header)
 	answer.Header.Set("Connection", "Upgrade")
 	answer.Header.Set("Upgrade", upgrade)
