@@ -268,12 +268,13 @@ func TestStickyUnavailable(t *testing.T) {
   chat: {match: {path_prefix: /chat/}, to: "pool://chat/"}
 `+statusRoute)
 				if then == "refuse" {
+					// From the first on, before its health has noticed anything.
+					page := getWith(t, p.http("/chat/"), cookies(cookie))
 					got := refused(t, p.ws("/chat/"), cookies(cookie))
-					if want := map[string]int{"drained": 503, "refuses": 502}[name]; got.StatusCode != want {
-						t.Errorf("%d, wanted %d", got.StatusCode, want)
-					}
-					if name == "drained" && got.Header.Get("Retry-After") == "" {
-						t.Error("503 does not say when to come back")
+					for _, answer := range []reply{page, {status: got.StatusCode, header: got.Header}} {
+						if answer.status != 503 || answer.header.Get("Retry-After") == "" {
+							t.Errorf("%d with Retry-After %q, wanted 503 that says when to come back", answer.status, answer.header.Get("Retry-After"))
+						}
 					}
 					return
 				}
@@ -286,6 +287,47 @@ func TestStickyUnavailable(t *testing.T) {
 					t.Errorf("the new cookie leads to %s, wanted %s", again, got)
 				}
 			})
+		}
+	}
+}
+
+// TestStickyRefusesAtOnce: the first client that a dead backend is bound to is told to come
+// back, as the later ones are, however it died and whatever retry says. A client that is not
+// bound gets the error.
+func TestStickyRefusesAtOnce(t *testing.T) {
+	t.Parallel()
+	p := start(t, web+fill(`
+defaults: {timeouts: {handshake: 100ms, response: 100ms}}
+pools:
+  one:     {sticky: {header: X-Route, on_unavailable: refuse}, health: {passive: {fails: off}}, backends: {a: {url: "ws://$closed"}}}
+  two:     {sticky: {header: X-Route, on_unavailable: refuse}, health: {passive: {fails: off}}, backends: {a: {url: "ws://$closed"}, b: {url: "ws://$silent", standby: true}}}
+  another: {sticky: {header: X-Route}, health: {passive: {fails: off}}, backends: {a: {url: "ws://$closed"}}}
+routes:
+  one:      {match: {path: /one}, to: "pool://one"}
+  two:      {match: {path: /two}, to: "pool://two"}
+  no-retry: {match: {path: /no-retry}, to: "pool://two", retry: {others: 0}}
+  another:  {match: {path: /another}, to: "pool://another"}
+`, map[string]string{"closed": proxytest.Refused(t), "silent": newWire(t, map[string]script{"/": stall("")}).Addr}))
+	for _, tt := range []struct {
+		path, route            string
+		wantTunnel, wantAnswer int
+	}{
+		{"/one", "a", 503, 503},
+		{"/one", "unknown", 502, 502},
+		{"/two", "a", 503, 503},
+		{"/two", "b", 503, 504}, // a request that was sent may have been carried out
+		{"/no-retry", "a", 503, 503},
+		{"/another", "a", 502, 502},
+	} {
+		for range 2 {
+			h := http.Header{"X-Route": {tt.route}}
+			tunnel, page := refused(t, p.ws(tt.path), h), getWith(t, p.http(tt.path), h)
+			if tunnel.StatusCode != tt.wantTunnel || page.status != tt.wantAnswer {
+				t.Errorf("%s of %q: %d, and %d for a page; want %d and %d", tt.path, tt.route, tunnel.StatusCode, page.status, tt.wantTunnel, tt.wantAnswer)
+			}
+			if (tunnel.Header.Get("Retry-After") != "") != (tt.wantTunnel == 503) {
+				t.Errorf("%s of %q: Retry-After %q", tt.path, tt.route, tunnel.Header.Get("Retry-After"))
+			}
 		}
 	}
 }

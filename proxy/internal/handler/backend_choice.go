@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
@@ -71,6 +72,18 @@ func (x *requestCtx) noBackend(err error) error {
 		return forward.ErrClientGone
 	case errors.Is(err, upstream.ErrFull):
 		return refuse(http.StatusServiceUnavailable, "all backends are at capacity", err)
+	}
+	return refuse(http.StatusServiceUnavailable, "no backend is available", err)
+}
+
+// refuseBound is the answer to a client whose backend has just failed with err, if its
+// stickiness allows no other; nil if it does. It is the answer that the client gets as
+// soon as the backend is known to be unavailable: it is to come back to the same one.
+func (x *requestCtx) refuseBound(err error) *refusal {
+	c := x.choice(false)
+	c.Exclude = append(slices.Clip(c.Exclude), x.backend)
+	if !x.rt.Target.Pool.Refuses(c) {
+		return nil
 	}
 	return refuse(http.StatusServiceUnavailable, "no backend is available", err)
 }

@@ -3,6 +3,7 @@ package handler
 // What a matched request gets: a tunnel, a backend's HTTP, or the proxy's own answer.
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -223,7 +224,12 @@ func (x *requestCtx) fail(status int, err error) {
 		x.err, x.w.status = err, status
 		panic(http.ErrAbortHandler)
 	}
-	x.refuse(refuse(status, failText(status, err), err))
+	rf := refuse(status, failText(status, err), err)
+	var dial *upstream.DialError
+	if errors.As(err, &dial) && blamesBackend(err) {
+		rf = cmp.Or(x.refuseBound(err), rf)
+	}
+	x.refuse(rf)
 }
 
 // failText never names an address.

@@ -104,6 +104,9 @@ func (a *handshake) negotiateWith(ask ask) result {
 			return result{err: err}
 		}
 		a.rt.Target.Pool.Failed(a.backend, err)
+		if rf := a.refuseBound(err); rf != nil {
+			return result{err: rf}
+		}
 		if !a.mayTryAnother() {
 			return result{err: err}
 		}

@@ -172,6 +172,13 @@ func (b *stickyIndex) pick(c Choice) (*Member, error) {
 	return nil, nil
 }
 
+// Refuses reports whether stickiness lets the client have no other backend than one that
+// it cannot have: Pick's error would be ErrBoundUnavailable.
+func (p *Pool) Refuses(c Choice) bool {
+	_, err := p.members.Load().sticky.pick(c)
+	return err != nil
+}
+
 // BindsTo reports whether the proxy's own sticky cookie allows its client no backend
 // but b. (An application's key is looked up by Pick.)
 func (p *Pool) BindsTo(b *Backend) bool {
