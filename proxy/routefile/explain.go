@@ -138,7 +138,7 @@ func (q Question) request() (*match.Request, error) {
 func verdictOf(v match.Verdict, winner string) Verdict {
 	if v.Matches {
 		return Verdict{Route: v.Rule, Matches: true, Close: true,
-			Reason: fmt.Sprintf("also matches, but %q takes precedence", winner)}
+			Reason: fmt.Sprintf("also matches, but %q takes precedence: %s", winner, v.Behind)}
 	}
 	elsewhere := strings.HasPrefix(v.Reason, "host") || strings.HasPrefix(v.Reason, "path")
 	return Verdict{Route: v.Rule, Close: !elsewhere, Reason: v.Reason}

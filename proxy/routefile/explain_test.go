@@ -3,6 +3,7 @@ package routefile
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -88,6 +89,21 @@ func TestExplainSaysWhoCameClose(t *testing.T) {
 	}
 	if len(near) != 1 || !strings.HasPrefix(near[0], "rooms: subprotocol") {
 		t.Errorf("came close: %q, want rooms for its subprotocol", near)
+	}
+}
+
+func TestExplainSaysWhyTheWinnerWins(t *testing.T) {
+	f, errs := Parse("routes.yaml", []byte(explained))
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	e, err := Explain(NewSet(f), Question{Method: "GET", URL: mustURL(t, "http://h/ws2/x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Verdict{Route: "site", Matches: true, Close: true, Reason: `also matches, but "plain" takes precedence: its path_prefix is longer`}
+	if i := slices.IndexFunc(e.Verdicts, func(v Verdict) bool { return v.Route == "site" }); i < 0 || e.Verdicts[i] != want {
+		t.Errorf("%+v, want %+v among them", e.Verdicts, want)
 	}
 }
 

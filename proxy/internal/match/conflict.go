@@ -88,7 +88,7 @@ func (j *judgement) unreachables(rules []*rule) (found []clash) {
 		if shadowing != nil {
 			text := fmt.Sprintf("no request reaches it: route %q takes every one first, because %s; "+
 				"want a narrower %[1]q, or a priority above %[3]d here",
-				shadowing.name, reasonOfOrder(shadowing, r), shadowing.priority)
+				shadowing.name, whyBefore(shadowing, r), shadowing.priority)
 			found = append(found, clash{r.index, Problem{Kind: Unreachable, Rule: r.name, Other: shadowing.name, Text: text}})
 		}
 	}
@@ -102,37 +102,17 @@ func (t *Tree) shadowedBy(r *rule, j *judgement) *rule {
 	return s.best
 }
 
-// reasonOfOrder says what puts a, which hides b, before it: of one host, only
-// paths can.
-func reasonOfOrder(a, b *rule) string {
-	switch {
-	case a.priority != b.priority:
-		return fmt.Sprintf("its priority is %d", a.priority)
-	case a.path.kind == b.path.kind:
-		// Of two exact paths or prefixes, the more specific is no wider.
-		return "its path_regex is longer"
-	case b.path.kind == AnyPath:
-		return fmt.Sprintf("%s goes before no path at all", a.path.kind.word())
-	}
-	return fmt.Sprintf("%s goes before %s", a.path.kind.word(), b.path.kind.word())
-}
-
 // groupKey is equal for rules that may be undecided and meet.
 type groupKey struct {
 	priority   int
 	host       hostPattern
 	kind       PathKind
 	shape      string // of regexes, the literal prefix
-	source     int    // of regexes, the length
 	conditions int
 }
 
 func (r *rule) groupKey() groupKey {
-	key := groupKey{r.priority, r.host, r.path.kind, r.path.shape, 0, len(r.conditions)}
-	if r.path.kind == Regex {
-		key.source = len(r.path.text)
-	}
-	return key
+	return groupKey{r.priority, r.host, r.path.kind, r.path.shape, len(r.conditions)}
 }
 
 func (j *judgement) ambiguities(rules []*rule) []clash {

@@ -9,6 +9,7 @@ type Verdict struct {
 	Matches bool   // every condition holds
 	Wins    bool   // it is the one that Lookup answers: the first that matches
 	Reason  string // the first condition that does not hold and why, in the routes file's words; "" when all do
+	Behind  string // if it matches and does not win: by which rule of precedence the winner goes before it
 }
 
 // Explain tests r against every rule, one by one, and answers in order of
@@ -16,11 +17,17 @@ type Verdict struct {
 // methods, upgrade, subprotocol, headers, query, cookies, client.
 func (t *Tree) Explain(r *Request) []Verdict {
 	verdicts := make([]Verdict, 0, len(t.ranked))
-	won := false
+	var winner *rule
 	for _, rule := range t.ranked {
 		reason := rule.why(r)
 		v := Verdict{Index: rule.index, Rule: rule.name, Matches: reason == "", Reason: reason}
-		v.Wins, won = v.Matches && !won, won || v.Matches
+		switch {
+		case !v.Matches:
+		case winner == nil:
+			v.Wins, winner = true, rule
+		default:
+			v.Behind = whyBefore(winner, rule)
+		}
 		verdicts = append(verdicts, v)
 	}
 	return verdicts

@@ -64,14 +64,41 @@ func TestExplainOrder(t *testing.T) {
 	})
 	got := ""
 	for _, v := range tree.Explain(&Request{Path: "/chat"}) {
-		got += fmt.Sprintf("%d %s matches=%v wins=%v %s\n", v.Index, v.Rule, v.Matches, v.Wins, v.Reason)
+		got += fmt.Sprintf("%d %s matches=%v wins=%v %s\n", v.Index, v.Rule, v.Matches, v.Wins, v.Reason+v.Behind)
 	}
 	want := `2 first matches=false wins=false path_prefix /x does not match /chat
 1 chat matches=true wins=true 
-3 chats matches=true wins=false 
-0 site matches=true wins=false 
+3 chats matches=true wins=false path goes before path_prefix
+0 site matches=true wins=false path goes before path_prefix
 `
 	if got != want {
 		t.Errorf("Explain:\n%swant\n%s", got, want)
+	}
+}
+
+// TestExplainNamesTheRule holds that every rule of precedence has words of its own.
+func TestExplainNamesTheRule(t *testing.T) {
+	r := &Request{Method: "GET", Host: "a.b.c", Path: "/a/b", Header: http.Header{}}
+	exact, prefix, regex := path(Exact), path(Prefix), path(Regex)
+	for _, test := range []struct {
+		winner, other Rule
+		want          string
+	}{
+		{Rule{Priority: -1}, Rule{Priority: -2, Path: exact("/a/b")}, "its priority is -1"},
+		{Rule{Host: "a.b.c"}, Rule{Host: "*.b.c", Path: exact("/a/b")}, "its host, a.b.c, is more specific"},
+		{Rule{Host: "*.b.c"}, Rule{Host: "*.c"}, "its host, *.b.c, is more specific"},
+		{Rule{Path: exact("/{x}/{y}")}, Rule{Path: regex("^/a/b$")}, "path goes before path_regex"},
+		{Rule{Path: regex("^/")}, Rule{Path: prefix("/a/b")}, "path_regex goes before path_prefix"},
+		{Rule{Path: prefix("/")}, Rule{Methods: []string{"GET"}}, "path_prefix goes before no path at all"},
+		{Rule{Path: exact("/a/{y}")}, Rule{Path: exact("/{x}/b")}, "segment 1 of its path is a literal, not a capture"},
+		{Rule{Path: exact("/{x}/b")}, Rule{Path: exact("/{x}/{y}")}, "segment 2 of its path is a literal, not a capture"},
+		{Rule{Path: regex("^/a/.")}, Rule{Path: regex("^/[a-z]/[a-z]$")}, "its path_regex begins with the longer literal, /a/"},
+		{Rule{Path: prefix("/a/")}, Rule{Path: prefix("/a")}, "its path_prefix is longer"},
+		{Rule{Path: prefix("/a"), Methods: []string{"GET"}}, Rule{Path: prefix("/a")}, "it has more conditions, 1"},
+	} {
+		verdicts := mustCompile(t, []Rule{test.other, test.winner}).Explain(r)
+		if winner, other := verdicts[0], verdicts[1]; winner.Index != 1 || !winner.Wins || winner.Behind != "" || other.Behind != test.want {
+			t.Errorf("%+v over %+v: %+v, want %q", test.winner, test.other, verdicts, test.want)
+		}
 	}
 }

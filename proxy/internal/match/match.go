@@ -5,8 +5,8 @@
 // with the index of the winning rule. Which rule wins never depends on the
 // order of the rules: higher priority first, then the more specific host,
 // then exact path over regex over prefix (exact: segment by segment, a literal
-// beats a capture; regex: the longer literal prefix, then the longer source;
-// prefix: the longer), then the rule with more conditions. What is still
+// beats a capture; regex: the longer literal beginning; prefix: the longer),
+// then the rule with more conditions. What is still
 // undecided is for [Conflicts] to refuse, with a request that proves it; with
 // [Tree.Explain] a user sees, rule by rule, why a request goes where it goes.
 //

@@ -182,11 +182,43 @@ func comparePatterns(a, b *pattern) int {
 	case Exact:
 		return strings.Compare(a.kinds, b.kinds)
 	case Regex:
-		return cmp.Or(cmp.Compare(len(b.literal), len(a.literal)), cmp.Compare(len(b.text), len(a.text)))
+		return cmp.Compare(len(b.literal), len(a.literal))
 	case Prefix:
 		return cmp.Compare(len(b.text), len(a.text))
 	}
 	return 0
+}
+
+// whyBefore says by which rule of precedence a goes before b. What it says of
+// paths supposes that some request matches both.
+func whyBefore(a, b *rule) string {
+	switch {
+	case a.priority != b.priority:
+		return fmt.Sprintf("its priority is %d", a.priority)
+	case a.host.specificity() != b.host.specificity():
+		return fmt.Sprintf("its host, %s, is more specific", string(a.host))
+	case comparePatterns(a.path, b.path) != 0:
+		return whyPathBefore(a.path, b.path)
+	}
+	return fmt.Sprintf("it has more conditions, %d", len(a.conditions))
+}
+
+func whyPathBefore(a, b *pattern) string {
+	switch {
+	case b.kind == AnyPath:
+		return a.kind.word() + " goes before no path at all"
+	case a.kind != b.kind:
+		return fmt.Sprintf("%s goes before %s", a.kind.word(), b.kind.word())
+	case a.kind == Regex:
+		return fmt.Sprintf("its path_regex begins with the longer literal, %s", a.literal)
+	case a.kind == Prefix:
+		return "its path_prefix is longer"
+	}
+	n := 0
+	for a.kinds[n] == b.kinds[n] {
+		n++
+	}
+	return fmt.Sprintf("segment %d of its path is a literal, not a capture", n+1)
 }
 
 // sortRules puts rules in order of precedence and ranks them. Undecided rules,

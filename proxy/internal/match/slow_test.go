@@ -164,7 +164,7 @@ func slowComparePaths(a, b Path) int {
 		}
 	case Regex:
 		literal := func(p Path) int { return len(slowLiterals[p.Pattern]) }
-		return cmp.Or(-cmp.Compare(literal(a), literal(b)), -cmp.Compare(len(a.Pattern), len(b.Pattern)))
+		return -cmp.Compare(literal(a), literal(b))
 	case Prefix:
 		return -cmp.Compare(len(a.Pattern), len(b.Pattern))
 	}
