@@ -40,7 +40,7 @@ could not be read.`
 type serveFlags struct {
 	logFormat  string
 	logLevel   string
-	admin      string
+	admin      adminOptions
 	statusFile string
 }
 
@@ -58,17 +58,15 @@ func newServeCommand(env *Env) *cobra.Command {
 				return err
 			}
 			defer out.flush()
-			if flags.admin != "" {
-				if err := checkAdmin(flags.admin); err != nil {
-					return err
-				}
+			if err := flags.admin.check(); err != nil {
+				return err
 			}
 			return runServe(cmd.Context(), env, log, flags, args)
 		},
 	}
 	cmd.Flags().StringVar(&flags.logFormat, "log-format", "auto", "auto, text or json; auto is text on a terminal")
 	cmd.Flags().StringVar(&flags.logLevel, "log-level", "info", "debug, info, warn or error")
-	cmd.Flags().StringVar(&flags.admin, "admin", "", "serve the admin API at host:port or unix:/path, such as "+defaultAdmin)
+	flags.admin.register(cmd.Flags())
 	cmd.Flags().StringVar(&flags.statusFile, "status-file", "", "write the status to this file")
 	return cmd
 }
@@ -121,7 +119,7 @@ func runServe(ctx context.Context, env *Env, log *slog.Logger, flags serveFlags,
 		return err
 	}
 	s := &service{log: log, source: source, statusFile: flags.statusFile, started: time.Now(), building: newBuildLock()}
-	s.records.enabled = flags.admin != ""
+	s.records.enabled = flags.admin.address != ""
 	s.loop = reload.New(reload.Options[proxy.Table]{
 		Source:    source,
 		Build:     s.build,
@@ -145,8 +143,8 @@ func runServe(ctx context.Context, env *Env, log *slog.Logger, flags serveFlags,
 	} else if err != nil {
 		return s.cannotStart(env, err)
 	}
-	if flags.admin != "" {
-		stop, err := s.startAdmin(flags.admin)
+	if flags.admin.address != "" {
+		stop, err := s.startAdmin(ctx, flags.admin)
 		if err != nil {
 			return &exitError{code: exitInvalid, err: err}
 		}

@@ -47,7 +47,7 @@ func startServing(t *testing.T, files map[string]string) *serving {
 	addresses := make(adminAddress, 1)
 	go func() {
 		env := &Env{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard}
-		flags := serveFlags{admin: "127.0.0.1:0", statusFile: s.statusFile}
+		flags := serveFlags{admin: adminOptions{address: "127.0.0.1:0"}, statusFile: s.statusFile}
 		s.ended <- runServe(ctx, env, slog.New(addresses), flags, []string{s.dir})
 	}()
 	select {

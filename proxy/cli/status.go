@@ -4,15 +4,12 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,10 +28,8 @@ The exit status is 0 when the files are served, 1 when they were refused or the
 revision that was waited for is not served, 2 for a wrong command line, 3 when the
 proxy did not answer.`
 
-const defaultAdmin = "127.0.0.1:9901"
-
 type statusFlags struct {
-	admin   string
+	ask     askFlags
 	wait    string
 	timeout time.Duration
 	json    bool
@@ -48,14 +43,11 @@ func newStatusCommand(env *Env) *cobra.Command {
 		Long:  statusHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkAdmin(flags.admin); err != nil {
-				return err
-			}
 			return runStatus(cmd.Context(), env, flags)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&flags.admin, "admin", defaultAdmin, "the admin address: host:port or unix:/path")
+	flags.ask.register(f)
 	f.StringVar(&flags.wait, "wait", "", "a revision to wait for")
 	f.DurationVar(&flags.timeout, "timeout", 30*time.Second, "how long to wait")
 	f.BoolVar(&flags.json, "json", false, "print the answer of the API as JSON")
@@ -63,13 +55,22 @@ func newStatusCommand(env *Env) *cobra.Command {
 }
 
 func runStatus(ctx context.Context, env *Env, flags statusFlags) error {
-	body, err := askStatus(ctx, flags)
+	client, err := flags.ask.client()
+	if err != nil {
+		return err
+	}
+	query, patience := url.Values{}, askTimeout
+	if flags.wait != "" {
+		query.Set("wait", flags.wait)
+		query.Set("timeout", flags.timeout.String())
+		patience = flags.timeout + 10*time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var status statusapi.Status
+	body, err := client.ask(ctx, http.MethodGet, "/v1/status", query, nil, &status)
 	if err != nil {
 		return &exitError{code: exitNoRead, err: err}
-	}
-	var status statusapi.Status
-	if err := json.Unmarshal(body, &status); err != nil {
-		return &exitError{code: exitNoRead, err: fmt.Errorf("the answer of %s: %w", flags.admin, err)}
 	}
 	if flags.json {
 		_, _ = env.Stdout.Write(body)
@@ -81,44 +82,6 @@ func runStatus(ctx context.Context, env *Env, flags statusFlags) error {
 		return &exitError{code: exitInvalid}
 	}
 	return nil
-}
-
-func askStatus(ctx context.Context, flags statusFlags) ([]byte, error) {
-	client, base := adminClient(flags.admin)
-	query := url.Values{}
-	if flags.wait != "" {
-		query.Set("wait", flags.wait)
-		query.Set("timeout", flags.timeout.String())
-	}
-	ctx, cancel := context.WithTimeout(ctx, flags.timeout+10*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v1/status?"+query.Encode(), nil)
-	if err != nil {
-		return nil, err
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s answered %s: %s", flags.admin, response.Status, body)
-	}
-	return body, err
-}
-
-// adminClient returns a client for the admin API at "host:port" or "unix:/path".
-func adminClient(address string) (client *http.Client, base string) {
-	path, isUnix := strings.CutPrefix(address, "unix:")
-	if !isUnix {
-		return &http.Client{}, "http://" + address
-	}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", path)
-	}
-	return &http.Client{Transport: &http.Transport{DialContext: dial}}, "http://localhost"
 }
 
 func printStatus(w io.Writer, s statusapi.Status) {
@@ -143,7 +106,7 @@ func printStatus(w io.Writer, s statusapi.Status) {
 	}
 	fmt.Fprintf(w, "REFUSED at %s: the files are not what is served\n", s.Refused.At.Format(time.RFC3339))
 	for _, m := range s.Refused.Mistakes {
-		fmt.Fprintf(w, "  %s\n", m)
+		fmt.Fprintf(w, "  %s\n", printable(m.String()))
 	}
 }
 

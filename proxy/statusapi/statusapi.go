@@ -100,3 +100,8 @@ func (m Mistake) String() string {
 	}
 	return fmt.Sprintf("%s:%d:%d: %s", m.File, m.Line, m.Column, m.Text)
 }
+
+// Error is the answer to a call that could not be carried out.
+type Error struct {
+	Error string `json:"error"`
+}

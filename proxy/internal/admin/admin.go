@@ -1,26 +1,18 @@
-// Package admin is the admin API, over HTTP on a listener of its own:
+// Package admin is the admin API, over HTTP on a listener of its own. The calls and what
+// each needs are the table in calls.go; docs/admin.md describes them for users.
 //
-//	GET  /livez                              200 while the process answers
-//	GET  /readyz                             200 until a shutdown begins; a bad edit does not count
-//	GET  /v1/status                          statusapi.Status
-//	GET  /v1/status?wait=REVISION&timeout=D  the same, when the outcome of REVISION is known
-//	GET  /v1/records                         statusapi.Records: the hash of each record that is served
-//	POST /v1/check?file=PATH                 statusapi.CheckResult of the body, which is not loaded
-//
-// It changes nothing in the proxy, and has no secrets. Yet it refuses what a web page in a
-// browser on the same machine could send: a foreign Host (DNS rebinding) or any Origin.
+// It has no secrets to give away. Who may call what is access.go: on a unix socket the
+// file's mode decides; on TCP every call that changes something needs a token, from
+// loopback too, and what a web page could send from a browser on the same machine is
+// refused: a foreign Host (DNS rebinding) or a foreign Origin.
 package admin
 
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
-	"mime"
-	"net"
+	"log/slog"
 	"net/http"
-	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
@@ -38,154 +30,57 @@ type Proxy interface {
 	Check(ctx context.Context, file string, data []byte) (statusapi.CheckResult, error)
 }
 
-// MaxWait bounds a long poll.
-const MaxWait = 10 * time.Minute
+// Options is what the API is made of.
+type Options struct {
+	Proxy   Proxy
+	MaxBody int64 // bytes that a check takes
+	Log     *slog.Logger
 
-// MaxChecks bounds the checks that run or wait, each with its body in memory.
-const MaxChecks = 8
+	// Tokens are the tokens that hold now; nil: there are none.
+	Tokens func() *Tokens
+	// Hosts are names that a Host header may have besides addresses and localhost.
+	Hosts []string
+	// PublicMetrics lets metrics and status be read without a token on every address.
+	PublicMetrics bool
+	// Audit is the file that gets a line for each call that changes something; "": none.
+	Audit string
+}
 
-// bodyTimeout is how long a candidate may take to arrive.
-const bodyTimeout = 30 * time.Second
-
-const defaultWait = 30 * time.Second
-
-// Handler serves the API. maxBody bounds the bytes that Check takes.
-func Handler(p Proxy, maxBody int64) http.Handler {
-	a := &api{proxy: p, maxBody: maxBody, slots: make(chan struct{}, MaxChecks)}
+// Handler serves the API.
+func Handler(o Options) http.Handler {
+	a := newAPI(o)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /readyz", a.readyz)
-	mux.HandleFunc("GET /v1/status", a.status)
-	mux.HandleFunc("GET /v1/records", a.records)
-	mux.HandleFunc("POST /v1/check", a.check)
-	return guard(mux)
+	for _, c := range a.calls() {
+		mux.HandleFunc(c.method+" "+c.path, a.admit(c))
+	}
+	return a.guard(mux)
+}
+
+func newAPI(o Options) *api {
+	if o.Tokens == nil {
+		o.Tokens = func() *Tokens { return nil }
+	}
+	return &api{
+		Options:  o,
+		slots:    make(chan struct{}, MaxChecks),
+		sessions: newSessions(),
+		audit:    &auditLog{path: o.Audit, log: o.Log},
+	}
 }
 
 type api struct {
-	proxy   Proxy
-	maxBody int64
-	slots   chan struct{} // a token for each check that runs or waits
+	Options
+	slots    chan struct{} // a token for each check that runs or waits
+	sessions *sessions
+	audit    *auditLog
 }
 
-// guard refuses browsers: a page whose name was rebound to this address sends that name as
-// Host, and every cross-site request has an Origin.
-func guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.Header.Get("Origin") != "":
-			writeError(w, http.StatusForbidden, "requests from web pages are refused")
-		case !isLocalHost(r.Host):
-			writeError(w, http.StatusForbidden, "Host must be an IP address or localhost")
-		default:
-			next.ServeHTTP(w, r)
-		}
-	})
-}
+// answerTimeout bounds the writing of one answer, or of one part of a stream.
+const answerTimeout = 30 * time.Second
 
-// isLocalHost accepts addresses and localhost, which DNS cannot rebind. A client of a unix
-// socket may send either.
-func isLocalHost(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.Trim(host, "[]")
-	if host == "localhost" {
-		return true
-	}
-	_, err := netip.ParseAddr(host)
-	return err == nil
-}
-
-func (a *api) readyz(w http.ResponseWriter, _ *http.Request) {
-	if !a.proxy.Status().Ready {
-		writeText(w, http.StatusServiceUnavailable, "stopping")
-		return
-	}
-	writeText(w, http.StatusOK, "ok")
-}
-
-func (a *api) status(w http.ResponseWriter, r *http.Request) {
-	revision := r.URL.Query().Get("wait")
-	if revision == "" {
-		writeJSON(w, http.StatusOK, a.proxy.Status())
-		return
-	}
-	timeout, err := waitTimeout(r.URL.Query().Get("timeout"))
-	if err != nil {
-		writeError(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), timeout)
-	defer cancel()
-	outcome, err := a.proxy.Wait(ctx, revision)
-	if err != nil {
-		outcome = statusapi.Pending
-	}
-	status := a.proxy.Status()
-	status.Outcome = outcome
-	writeJSON(w, http.StatusOK, status)
-}
-
-func (a *api) records(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, a.proxy.Records())
-}
-
-func waitTimeout(text string) (time.Duration, error) {
-	if text == "" {
-		return defaultWait, nil
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d <= 0 || d > MaxWait {
-		return 0, errors.New(`timeout: want a duration up to 10m, such as "30s"`)
-	}
-	return d, nil
-}
-
-func (a *api) check(w http.ResponseWriter, r *http.Request) {
-	select {
-	case a.slots <- struct{}{}:
-		defer func() { <-a.slots }()
-	default:
-		w.Header().Set("Retry-After", "1")
-		writeError(w, http.StatusServiceUnavailable, "too many checks are waiting")
-		return
-	}
-	deadline := http.NewResponseController(w)
-	_ = deadline.SetReadDeadline(time.Now().Add(bodyTimeout)) // the ResponseRecorder of tests has none
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.maxBody))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		writeError(w, http.StatusRequestEntityTooLarge, "the file is too large")
-		return
-	case err != nil:
-		writeError(w, http.StatusBadRequest, "the request body is incomplete")
-		return
-	}
-	if !isFile(r.Header.Get("Content-Type")) {
-		writeError(w, http.StatusUnsupportedMediaType, "Content-Type must be application/yaml")
-		return
-	}
-	_ = deadline.SetReadDeadline(time.Time{}) // or the server takes its expiry for the client's disconnect
-	result, err := a.proxy.Check(r.Context(), r.URL.Query().Get("file"), data)
-	if err != nil {
-		writeError(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	writeJSON(w, http.StatusOK, result)
-}
-
-// isFile accepts types that no HTML form can send.
-func isFile(contentType string) bool {
-	mediaType, _, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		return false
-	}
-	switch mediaType {
-	case "application/yaml", "application/x-yaml", "application/octet-stream":
-		return true
-	}
-	return false
+// limitWriting gives the client answerTimeout from now to take what is written next.
+func limitWriting(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // the ResponseRecorder of tests has none
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {
@@ -193,6 +88,7 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	if err != nil {
 		status, data = http.StatusInternalServerError, []byte(`{"error": "the answer cannot be encoded"}`)
 	}
+	limitWriting(w)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
@@ -200,12 +96,11 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 }
 
 func writeError(w http.ResponseWriter, status int, text string) {
-	writeJSON(w, status, struct {
-		Error string `json:"error"`
-	}{text})
+	writeJSON(w, status, statusapi.Error{Error: text})
 }
 
 func writeText(w http.ResponseWriter, status int, text string) {
+	limitWriting(w)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -35,13 +37,35 @@ func (p *fakeProxy) Check(_ context.Context, file string, data []byte) (statusap
 // ask sends a request, changed by change, and returns the answer.
 func ask(t *testing.T, p Proxy, method, target, body string, change func(*http.Request)) *httptest.ResponseRecorder {
 	t.Helper()
-	r := httptest.NewRequestWithContext(t.Context(), method, "http://127.0.0.1:9901"+target, strings.NewReader(body))
+	return askWith(t, Options{Proxy: p}, loopback, method, target, body, change)
+}
+
+var (
+	loopback = net.Addr(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9901})
+	remote   = net.Addr(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9901})
+	socket   = net.Addr(&net.UnixAddr{Net: "unix", Name: "/run/admin.sock"})
+)
+
+// askWith is ask of an API with these options, which listens at local.
+func askWith(t *testing.T, o Options, local net.Addr, method, target, body string, change func(*http.Request)) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	Handler(withDefaults(o)).ServeHTTP(w, newRequest(t, local, method, target, body, change))
+	return w
+}
+
+func withDefaults(o Options) Options {
+	o.MaxBody, o.Log = 1<<10, slog.New(slog.DiscardHandler)
+	return o
+}
+
+func newRequest(t *testing.T, local net.Addr, method, target, body string, change func(*http.Request)) *http.Request {
+	ctx := context.WithValue(t.Context(), http.LocalAddrContextKey, local)
+	r := httptest.NewRequestWithContext(ctx, method, "http://127.0.0.1:9901"+target, strings.NewReader(body))
 	if change != nil {
 		change(r)
 	}
-	w := httptest.NewRecorder()
-	Handler(p, 1<<10).ServeHTTP(w, r)
-	return w
+	return r
 }
 
 func TestBrowsersAreKeptOut(t *testing.T) {
@@ -61,7 +85,10 @@ func TestBrowsersAreKeptOut(t *testing.T) {
 		{"127.0.0.1.example", "", 403},
 		{"", "", 403},
 		{"127.0.0.1:9901", "https://evil.example", 403},
-		{"127.0.0.1:9901", "http://127.0.0.1:9901", 403},
+		{"127.0.0.1:9901", "http://127.0.0.1:9901", 200}, // a page of its own
+		{"127.0.0.1:9901", "http://127.0.0.1:9902", 403},
+		{"127.0.0.1:9901", "https://127.0.0.1:9901", 403},
+		{"rebound.example:9901", "http://rebound.example:9901", 403},
 		{"127.0.0.1:9901", "null", 403},
 	}
 	for _, tt := range tests {
@@ -212,7 +239,7 @@ func (p *heldProxy) Check(ctx context.Context, _ string, _ []byte) (statusapi.Ch
 
 func TestChecksAreBoundedAndEndWithTheirAsker(t *testing.T) {
 	p := &heldProxy{begun: make(chan struct{}, MaxChecks), ended: make(chan error, MaxChecks), letGo: make(chan struct{})}
-	server := httptest.NewServer(Handler(p, 1<<10))
+	server := httptest.NewServer(Handler(withDefaults(Options{Proxy: p})))
 	defer server.Close()
 	post := func(ctx context.Context) (status int, retry string) {
 		r, err := http.NewRequestWithContext(ctx, "POST", server.URL+"/v1/check", strings.NewReader("version: 1"))

@@ -1,0 +1,25 @@
+package admin
+
+// The calls of the API: what each one needs, and what handles it.
+
+import (
+	"net/http"
+)
+
+// call is one method on one path.
+type call struct {
+	method, path string
+	need         need
+	handle       http.HandlerFunc
+}
+
+func (a *api) calls() []call {
+	return []call{
+		{"GET", "/livez", needsNothing, a.livez},
+		{"GET", "/readyz", needsNothing, a.readyz},
+		{"GET", "/v1/status", needsPublic, a.status},
+		{"GET", "/v1/records", needsRead, a.records},
+		{"POST", "/v1/check", needsRead, a.check},
+		{"POST", "/v1/session", needsToken, a.openSession},
+	}
+}
