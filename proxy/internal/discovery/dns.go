@@ -99,10 +99,13 @@ func foundBy(records []*net.SRV) (all []Found, err error) {
 	return all, nil
 }
 
-// tidyFound sorts, drops what stands twice, and refuses an answer of nothing.
+// tidyFound sorts, drops what stands twice, and refuses an answer of nothing. Which of two
+// is kept does not depend on their order: resolvers shuffle SRV records, and an answer
+// that changes nothing must not look like a new one.
 func tidyFound(all []Found) ([]Found, error) {
-	slices.SortStableFunc(all, func(a, b Found) int {
-		return cmp.Or(cmp.Compare(a.Authority, b.Authority), cmp.Compare(a.Tier, b.Tier))
+	slices.SortFunc(all, func(a, b Found) int {
+		return cmp.Or(cmp.Compare(a.Authority, b.Authority), cmp.Compare(a.Tier, b.Tier),
+			cmp.Compare(b.Weight, a.Weight), cmp.Compare(a.Host, b.Host))
 	})
 	all = slices.CompactFunc(all, func(a, b Found) bool { return a.Authority == b.Authority })
 	switch {

@@ -3,6 +3,7 @@ package discovery
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -85,6 +86,23 @@ func TestFailedLookup(t *testing.T) {
 	}
 	if got, err := LookupAddresses(names.Addr, "10.9.9.9:1")(t.Context()); err != nil || got[0].Authority != "10.9.9.9:1" {
 		t.Errorf("got %+v, %v of an address", got, err)
+	}
+}
+
+// TestTidyFoundOrder: an answer in another order is the same answer.
+func TestTidyFoundOrder(t *testing.T) {
+	all := []Found{
+		{Authority: "10.0.0.1:1", Host: "b:1", Weight: 1},
+		{Authority: "10.0.0.1:1", Host: "b:1", Weight: 7},
+		{Authority: "10.0.0.1:1", Host: "a:1", Weight: 7},
+		{Authority: "10.0.0.1:1", Host: "a:1", Weight: 9, Tier: 1},
+	}
+	for range len(all) {
+		all = append(all[1:], all[0])
+		got, err := tidyFound(slices.Clone(all))
+		if want := []Found{{Authority: "10.0.0.1:1", Host: "a:1", Weight: 7}}; err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v becomes %+v, %v, want %+v", all, got, err, want)
+		}
 	}
 }
 
