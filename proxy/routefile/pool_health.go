@@ -64,7 +64,7 @@ func healthKeys() []*Key {
 			duration(func(h *Health) *dur { return &h.Interval }, false), byDefault("10s"), example("5s")),
 		key("timeout", "Time limit for one check.",
 			duration(func(h *Health) *dur { return &h.Timeout }, false), byDefault("3s"), example("1s")),
-		key("passes", "Consecutive successes after which an unhealthy backend is healthy. The first check counts alone.",
+		key("passes", "Consecutive successes after which an unhealthy backend is healthy. The very first one is enough.",
 			count(func(h *Health) *int { return &h.Passes }, false), byDefault("2"), example("1")),
 		key("fails", "Consecutive failures after which a backend is unhealthy and gets no new traffic. Its open tunnels stay.",
 			count(func(h *Health) *int { return &h.Fails }, false), byDefault("3"), example("2")),

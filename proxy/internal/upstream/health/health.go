@@ -7,6 +7,7 @@
 //	healthy    Fails bad probe results in a row       unhealthy
 //	healthy    Ejection.Fails failures in a row       ejected
 //	unhealthy  Passes good probe results in a row     rising
+//	unhealthy  its very first good probe result       rising
 //	ejected    the ejection's time is over            rising
 //	rising     SlowStart is over                      healthy
 //

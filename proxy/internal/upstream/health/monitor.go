@@ -19,6 +19,7 @@ type Monitor struct {
 	notify   func(Event)
 	stop     context.CancelFunc // ends the probes; nil: there are none
 	probed   bool               // a probe has had a result
+	passed   bool               // a probe has had a good one
 	contrary int                // results in a row that contradict the verdict
 	ejection ejection
 	closed   bool
@@ -81,7 +82,7 @@ func (m *Monitor) Configure(c Config, t Target, notify func(Event)) {
 		m.unejectLocked()
 	}
 	if c.Probe == nil {
-		m.probed, m.contrary = false, 0
+		m.probed, m.passed, m.contrary = false, false, 0
 		m.clearLocked(unhealthy)
 		return
 	}
@@ -162,15 +163,16 @@ func (m *Monitor) result(ctx context.Context, err error) {
 }
 
 // turnsLocked counts a result, and reports whether it turns the verdict: Fails or
-// Passes contrary ones in a row do. The very first result does at once if it is good.
+// Passes contrary ones in a row do. The very first good one does at once: a backend that
+// is just starting need not prove that it is back.
 func (m *Monitor) turnsLocked(passed bool) bool {
 	down := m.is(unhealthy)
 	needed := m.config.Fails
 	if down {
 		needed = m.config.Passes
 	}
-	if !m.probed && passed {
-		needed = 1
+	if passed && !m.passed {
+		m.passed, needed = true, 1
 	}
 	m.probed = true
 	if down != passed {

@@ -64,10 +64,12 @@ func TestVerdicts(t *testing.T) {
 		{"three in a row", "+---", false, "yyyn"},
 		{"not three in a row", "+--+--", false, "yyyyyy"},
 		{"no answer in time", "...", false, "yyn"},
-		{"two good ones bring it back", "---+-++", false, "yynnnny"},
+		{"two good ones bring it back", "+---+-++", false, "yyynnnny"},
 		{"a first good one is enough", "+", true, "y"},
-		{"a first bad one is not", "-++", true, "nny"},
-		{"and stays down", "---", true, "nnn"},
+		{"also after bad ones", "--+", true, "nny"},
+		{"also after it went down", "---+", false, "yyny"},
+		{"a second one is not", "--+---+", true, "nnyyynn"},
+		{"bad ones leave it down", "---", true, "nnn"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -129,7 +131,7 @@ func TestVerdictOutlivesEdits(t *testing.T) {
 		m := New()
 		defer m.Close()
 		var events told
-		sick := Config{Probe: scripted("-"), Interval: time.Second, Fails: 2, Key: "sick"}
+		sick := Config{Probe: scripted("+-"), Interval: time.Second, Fails: 2, Key: "sick"}
 		m.Configure(sick, nil, events.tell)
 		time.Sleep(1500 * time.Millisecond)
 		m.Configure(Config{Probe: scripted("+"), Key: "sick"}, nil, events.tell) // the same key: not taken
