@@ -1,12 +1,12 @@
 package proxy
 
-// Moving long-lived tunnels: after a backend has joined or come back, those that
-// have more than their share let go of some, a few at a time, until all are
-// within the tolerance or the time is over. Their clients come back and are
-// sent where there is room.
+// Rebalancing of pools: after a backend has joined or come back, those that have more
+// tunnels than their share let go of some, evenly over the time that the routes file
+// says. Their clients come back, and the pool sends them where there is room.
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -17,23 +17,27 @@ import (
 )
 
 const (
-	rebalanceSteps = 100                    // in which a whole rebalancing is done
-	rebalanceStep  = 100 * time.Millisecond // one of them at the least
+	rebalanceSteps   = 100                    // of a rebalancing
+	minRebalanceStep = 100 * time.Millisecond // then there are fewer of them
 )
 
-// balancing is one pool's rebalancing under way.
+// balancing is one pool's rebalancing under way. Server.judging guards it.
 type balancing struct {
 	began   time.Time // may be to come
 	tunnels int       // that were open when it was asked for
-	joined  []string  // by an edit, which may be taken back: authorities; nil where health or a name brought them
+	joined  []string  // authorities of backends that an edit has brought and may take back; nil where health or DNS has brought them
+
+	// owed is the part of a tunnel that each backend's steps have left so far: a step of
+	// a few tunnels is less than one.
+	owed map[upstream.BackendKey]float64
 }
 
 // rebalance begins a pool's rebalancing, or starts the one under way again: its time counts
-// from the last member that has joined.
+// from the last backend that has come.
 func (s *Server) rebalance(pool string) { s.beginBalancing(pool, nil) }
 
-// beginBalancing is rebalance for those that an edit brought, too: they are given the
-// grace that every drain gives an edit.
+// beginBalancing is rebalance. Where an edit has brought the backends joined, it waits for
+// the grace that every drain gives an edit.
 func (s *Server) beginBalancing(pool string, joined []string) {
 	s.judging.Lock()
 	defer s.judging.Unlock()
@@ -47,14 +51,13 @@ func (s *Server) beginBalancing(pool string, joined []string) {
 	}
 	if under := s.balancing[pool]; under != nil {
 		tunnels = max(tunnels, under.tunnels)
-		if time.Until(under.began) > 0 { // as when those that an edit brought are found well
+		if time.Until(under.began) > 0 { // health has found up what an edit has brought
 			began, joined = later(began, under.began), slices.Concat(under.joined, joined)
 		}
 	}
-	if len(s.balancing) == 0 {
-		time.AfterFunc(time.Until(began), s.stepBalancing) // which comes again by itself
-	}
-	s.balancing[pool] = &balancing{began: began, tunnels: tunnels, joined: joined}
+	under := &balancing{began: began, tunnels: tunnels, joined: joined, owed: make(map[upstream.BackendKey]float64)}
+	s.balancing[pool] = under
+	time.AfterFunc(time.Until(began), func() { s.stepBalancing(pool, under) })
 }
 
 func later(a, b time.Time) time.Time {
@@ -64,63 +67,75 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+// shares returns the shares of a pool's backends, and how many tunnels stay there.
 func (s *Server) shares(pool *upstream.Pool, least int) ([]upstream.Share, int) {
 	staying := s.tunnels.Staying(pool.Name())
 	return pool.Shares(func(b *upstream.Backend) int { return staying[b.Key()] }, least)
 }
 
-// stepBalancing does one step for every pool, and comes again while there are any.
-func (s *Server) stepBalancing() {
+// stepBalancing does one step of a pool's rebalancing, and comes again until its time is
+// over. While a slow start goes on, shares still change, and so it is not over before that.
+func (s *Server) stepBalancing(name string, under *balancing) {
 	s.judging.Lock()
 	defer s.judging.Unlock()
-	next := time.Duration(math.MaxInt64)
-	for name, under := range s.balancing {
-		rule, pool := s.adopted.RebalanceRules()[name], s.adopted.Pools()[name]
-		if rule == nil || pool == nil || s.stopping.Load() || time.Since(under.began) >= rule.Within || under.takenBack(pool) {
-			delete(s.balancing, name)
-			continue
-		}
-		if wait := time.Until(under.began); wait > 0 {
-			next = min(next, wait)
-			continue
-		}
-		step := max(rule.Within/rebalanceSteps, rebalanceStep)
-		s.letGo(pool, rule, under, step)
-		next = min(next, step)
+	if s.balancing[name] != under {
+		return // it was started again
 	}
-	if len(s.balancing) > 0 {
-		time.AfterFunc(next, s.stepBalancing)
+	rule, pool := s.adopted.RebalanceRules()[name], s.adopted.Pools()[name]
+	if rule == nil || pool == nil || s.stopping.Load() || under.takenBack(pool) {
+		delete(s.balancing, name)
+		return
 	}
+	left := max(rule.Within-time.Since(under.began), pool.RisingFor())
+	if left <= 0 {
+		delete(s.balancing, name)
+		return
+	}
+	step := max(rule.Within/rebalanceSteps, minRebalanceStep)
+	if left < 2*step { // timers are late: the last step takes all that is left
+		step = left
+	}
+	s.letGo(pool, rule, under, float64(step)/float64(left), step)
+	time.AfterFunc(step, func() { s.stepBalancing(name, under) })
 }
 
-// takenBack says that all of those that an edit brought are gone again.
+// takenBack reports whether an edit brought the backends, and all of them are gone again.
 func (b *balancing) takenBack(pool *upstream.Pool) bool {
 	return b.joined != nil && !slices.ContainsFunc(usable(pool), func(m upstream.Member) bool {
 		return slices.Contains(b.joined, m.Backend.Key().Authority)
 	})
 }
 
-// letGo drains over·step/remaining of the tunnels that backends have above their share, so
-// that the excess is gone by the deadline. It counts the shares anew each time: a member
-// that has joined may be gone again.
-func (s *Server) letGo(pool *upstream.Pool, rule *routing.RebalanceRule, under *balancing, step time.Duration) {
-	left := max(rule.Within-time.Since(under.began), step)
+// letGo drains this part of the tunnels that backends have above their share, spread over
+// the step. It counts the shares anew each time: a backend that has joined may be gone
+// again, or have more weight.
+func (s *Server) letGo(pool *upstream.Pool, rule *routing.RebalanceRule, under *balancing, part float64, step time.Duration) {
 	shares, _ := s.shares(pool, under.tunnels)
 	for _, share := range shares {
-		over := share.Over(rule.Tolerance)
+		over, key := share.Over(rule.Tolerance), share.Backend.Key()
 		if over == 0 {
 			continue
 		}
-		due := int(math.Ceil(float64(over) * float64(step) / float64(left)))
-		if n := s.tunnels.DrainSome(share.Backend.Key(), due, share.Tunnels-over, step); n > 0 {
-			s.log.Info("rebalancing", "pool", pool.Name(), "backend", share.Backend.Key().String(),
+		if _, ok := under.owed[key]; !ok {
+			under.owed[key] = rand.Float64() // backends need not be in step
+		}
+		due := int(under.owed[key] + part*float64(over))
+		if part == 1 {
+			due = over
+		}
+		under.owed[key] += part*float64(over) - float64(due)
+		if due == 0 {
+			continue
+		}
+		if n := s.tunnels.DrainSome(key, due, share.Tunnels-over, step); n > 0 {
+			s.log.Info("rebalancing", "pool", pool.Name(), "backend", key.String(),
 				"tunnels", share.Tunnels, "share", math.Round(share.Fair), "draining", n)
 		}
 	}
 }
 
-// rebalanceJoined begins the rebalancing of pools that have members which they
-// did not have in the Table before.
+// rebalanceJoined begins the rebalancing of pools with backends that the Table before did
+// not have.
 func (s *Server) rebalanceJoined(old, new *routing.Table) {
 	for name := range new.RebalanceRules() {
 		before, now := old.Pools()[name], new.Pools()[name]
@@ -140,7 +155,7 @@ func (s *Server) rebalanceJoined(old, new *routing.Table) {
 	}
 }
 
-// usable are the members that the routes file lets have tunnels.
+// usable returns the members that the routes file lets have tunnels.
 func usable(p *upstream.Pool) (members []upstream.Member) {
 	for _, m := range p.Members() {
 		if !m.Drain && !m.Disabled {

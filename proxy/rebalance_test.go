@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -73,6 +74,122 @@ pools:
 			t.Errorf("%d tunnels were let go in the end, wanted %d and nothing under way", got, over)
 		}
 	})
+}
+
+// TestRebalanceIsSpread: a few tunnels go evenly too, and no faster because another pool
+// is in more of a hurry.
+func TestRebalanceIsSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := routingtest.Build(t, nil, `
+routes:
+  slow:  {match: {path: /slow}, to: "pool://slow"}
+  quick: {match: {path: /quick}, to: "pool://quick"}
+pools:
+  slow:
+    rebalance: {within: 1h, tolerance: 1%}
+    backends: {a: {url: "ws://127.0.0.1:9001"}, b: {url: "ws://127.0.0.1:9002"}}
+  quick:
+    rebalance: {within: 10s, tolerance: 1%}
+    backends: {a: {url: "ws://127.0.0.1:9001"}, b: {url: "ws://127.0.0.1:9002"}}
+`)
+		s := &Server{tunnels: drain.NewGroup(), log: slog.New(slog.DiscardHandler), balancing: map[string]*balancing{}, adopted: now}
+		const tunnels, over = 26, 26/2 - 1 // one more than the share is not over
+		gone := map[string]*atomic.Int64{"slow": {}, "quick": {}}
+		for pool, n := range gone {
+			for range tunnels {
+				entry := s.tunnels.Reserve(drain.Facts{Route: pool, Backend: upstream.BackendKey{Pool: pool, Scheme: "ws", Authority: "127.0.0.1:9001"}})
+				entry.Opened(&movable{entry: entry, gone: n})
+			}
+			s.rebalance(pool)
+		}
+		for part := range 6 {
+			time.Sleep(10 * time.Minute)
+			synctest.Wait()
+			if got, want := gone["slow"].Load(), int64(2*(part+1)); got < want-1 || got > want+1 {
+				t.Errorf("after %d sixths %d tunnels were let go, want about %d", part+1, got, want)
+			}
+			if got := gone["quick"].Load(); got != over {
+				t.Errorf("%d tunnels of the other pool were let go, want %d", got, over)
+			}
+		}
+		if got := gone["slow"].Load(); got != over || len(s.balancing) != 0 {
+			t.Errorf("%d tunnels were let go in the end, want %d and nothing under way", got, over)
+		}
+	})
+}
+
+// regulars are clients that come back at once when they are told to go.
+type regulars struct {
+	t              *testing.T
+	tunnels        *drain.Group
+	pool           *upstream.Pool
+	told, sentBack atomic.Int64 // and sent back to where they were
+}
+
+func (r *regulars) come() *upstream.Backend {
+	backend, err := r.pool.Pick(upstream.Choice{Tunnel: true})
+	if err != nil {
+		r.t.Error(err)
+		return nil
+	}
+	entry := r.tunnels.Reserve(drain.Facts{Route: "r", Backend: backend.Key()})
+	entry.Opened(&regular{movable: movable{entry: entry, gone: &r.told}, backend: backend, all: r})
+	return backend
+}
+
+type regular struct {
+	movable
+	backend *upstream.Backend
+	all     *regulars
+}
+
+func (c *regular) Close(code uint16, reason string, why tunnel.Reason) {
+	c.movable.Close(code, reason, why)
+	c.backend.CloseTunnel()
+	if c.all.come() == c.backend {
+		c.all.sentBack.Add(1)
+	}
+}
+
+// TestRebalanceBesideSlowStart: no client is told to go for the sake of weight that a
+// backend does not have yet, and the rebalancing does not end before it has all of it.
+func TestRebalanceBesideSlowStart(t *testing.T) {
+	for _, slowStart := range []time.Duration{5 * time.Second, time.Minute, 10 * time.Minute} {
+		t.Run(slowStart.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				now := routingtest.Build(t, nil, `
+routes: {r: {match: {path: /r}, to: "pool://p"}}
+pools:
+  p:
+    rebalance: {within: 1m, tolerance: 10%}
+    health: {slow_start: `+fmt.Sprint(slowStart.Seconds())+`s, passive: {fails: 1, eject: 1s}}
+    backends: {a: {url: "ws://127.0.0.1:9001"}, b: {url: "ws://127.0.0.1:9002"}}
+`)
+				s := &Server{tunnels: drain.NewGroup(), log: slog.New(slog.DiscardHandler), balancing: map[string]*balancing{}, adopted: now}
+				now.CheckHealth(s.healthChanged)
+				defer now.Close()
+				r := &regulars{t: t, tunnels: s.tunnels, pool: now.Pools()["p"]}
+				b := now.Backend(upstream.BackendKey{Pool: "p", Scheme: "ws", Authority: "127.0.0.1:9002"})
+				r.pool.Failed(b, errors.New("refused"))
+				for range 100 {
+					r.come()
+				}
+				if b.Tunnels() != 0 {
+					t.Fatalf("%d tunnels to an ejected backend", b.Tunnels())
+				}
+				time.Sleep(time.Second + max(slowStart, time.Minute)) // the ejection, and what begins then
+				synctest.Wait()
+				if told, back := r.told.Load(), r.sentBack.Load(); told != b.Tunnels() || told < 44 || told > 46 || back != 0 {
+					t.Errorf("%d were told to go, %d are on the other backend, %d were sent back; want 45, 45 and none", told, b.Tunnels(), back)
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if len(s.balancing) != 0 {
+					t.Error("the rebalancing goes on")
+				}
+			})
+		})
+	}
 }
 
 // TestRebalanceAfterAnEdit begins when the grace of every edit is over, also when

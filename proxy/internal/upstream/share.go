@@ -3,6 +3,8 @@ package upstream
 // How far each member of a pool is from its share of the open tunnels, for
 // rebalancing.
 
+import "time"
+
 // Share is one member's part of a pool's tunnels.
 type Share struct {
 	Backend *Backend
@@ -10,11 +12,10 @@ type Share struct {
 	Fair    float64 // how many it would have by weight, within the limits
 }
 
-// Shares is the share of each member that may get new tunnels now. Weights count whole:
-// a slow start is no reason to move tunnels away and back. No share is more than the
-// member's limit: a client that is sent away for the sake of a full member comes back to
-// the one it left. Members of other tiers than the one in use have no share, and are
-// left out.
+// Shares is the share of each member that may get new tunnels now, by the weights that
+// Pick goes by at this moment: a client that left a member for the sake of another one in
+// slow start, or of one at its limit, would be sent back to it. Members of other tiers than the
+// one in use have no share, and are left out.
 //
 // count is the number of a backend's tunnels that stay. If all counts sum to less than
 // least, least is shared out: the other tunnels are on their way back.
@@ -34,7 +35,7 @@ func (p *Pool) Shares(count func(*Backend) int, least int) (all []Share, tunnels
 // its limit, and the others share the rest. When all limits are below, as after an edit,
 // they do not say which member has too many, and are ignored.
 func shareOut(members []*Member, tunnels float64) []float64 {
-	fair := byWholeWeight(members, tunnels)
+	fair := sharesByWeight(members, tunnels)
 	var others []*Member
 	left := tunnels
 	for i, m := range members {
@@ -58,13 +59,14 @@ func shareOut(members []*Member, tunnels float64) []float64 {
 	return fair
 }
 
-func byWholeWeight(members []*Member, tunnels float64) []float64 {
+func sharesByWeight(members []*Member, tunnels float64) []float64 {
 	weights, fair := 0.0, make([]float64, len(members))
-	for _, m := range members {
-		weights += float64(m.wholeWeight())
-	}
 	for i, m := range members {
-		fair[i] = tunnels * float64(m.wholeWeight()) / weights
+		fair[i] = float64(m.weight()) // once: it grows in slow start
+		weights += fair[i]
+	}
+	for i := range fair {
+		fair[i] *= tunnels / weights
 	}
 	return fair
 }
@@ -85,7 +87,14 @@ func (p *Pool) usedTier() []*Member {
 	return nil
 }
 
-func (m *Member) wholeWeight() int64 { return int64(max(m.Weight, 1)) }
+// RisingFor is how long it takes until all members that may get new tunnels now have their
+// whole weight.
+func (p *Pool) RisingFor() (longest time.Duration) {
+	for _, m := range p.usedTier() {
+		longest = max(longest, m.Backend.health.RisingFor())
+	}
+	return longest
+}
 
 // Over is how many tunnels the member has beyond its share plus the tolerance, which is
 // in percent of the share. One tunnel more than the share is never over: few shares are

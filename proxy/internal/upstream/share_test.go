@@ -112,3 +112,17 @@ func TestSharesAgainstPick(t *testing.T) {
 		}
 	}
 }
+
+// TestSharesInSlowStart: what has a tenth of its weight has a tenth of a share.
+func TestSharesInSlowStart(t *testing.T) {
+	ms := members(1, 1)
+	p := newPool(t, "", ms, nil)
+	if p.RisingFor() != 0 {
+		t.Errorf("rising for %v", p.RisingFor())
+	}
+	rise(ms[1].Backend)
+	shares, _ := p.Shares(func(*Backend) int { return 55 }, 0)
+	if math.Round(shares[0].Fair) != 100 || math.Round(shares[1].Fair) != 10 || p.RisingFor() <= 0 {
+		t.Errorf("shares %+v, rising for %v", shares, p.RisingFor())
+	}
+}

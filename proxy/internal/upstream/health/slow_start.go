@@ -37,3 +37,12 @@ func (m *Monitor) WeightScale() int64 {
 	}
 	return max(int64(FullWeight*(float64(risen)/float64(s.over))), floorWeight)
 }
+
+// RisingFor is how long it takes until the backend has its whole weight.
+func (m *Monitor) RisingFor() time.Duration {
+	s := m.verdict.rising.Load()
+	if s == nil {
+		return 0
+	}
+	return max(s.over-time.Since(s.from), 0)
+}
