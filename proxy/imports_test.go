@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -83,7 +84,7 @@ var forbidden = []arrow{
 	{from: []string{"./proxy/internal/discovery/..."}, to: "./proxy/internal/drain/...",
 		why: "what new members mean for open tunnels is for the receiver of its events"},
 	{from: []string{"./proxy/internal/listen/..."}, to: "./...", direct: true,
-		toBut: []string{"./proxy/internal/h1", "./proxy/internal/tunnel", "./internal/regularfile"},
+		toBut: []string{"./proxy/internal/h1", "./proxy/internal/tunnel", "./internal/regularfile", "./proxy/internal/histogram"},
 		why:   "it accepts connections; which routes there are, and what is done with a request, its Handler and its Config say"},
 	{from: []string{"./proxy/internal/upstream/..."}, to: "./proxy/internal/discovery/...",
 		why: "a pool is given its members; where they were found is not its business"},
@@ -91,6 +92,12 @@ var forbidden = []arrow{
 		why: "letters of names decide nothing, and need to know nothing"},
 	{from: []string{"./proxy/internal/limits/..."}, to: "./...",
 		why: "it counts; what a client is told about it is said above"},
+	{from: []string{"./proxy/internal/histogram"}, to: "./...",
+		why: "it counts values of whatever has a size"},
+	{from: []string{"./proxy/internal/metrics"}, to: "./...", toBut: []string{"./proxy/internal/histogram"},
+		why: "it publishes numbers; what they are numbers of, its sources say"},
+	{from: []string{"./..."}, but: []string{"./proxy", "./proxy/cli", "./proxy/internal/handler", "./proxy/e2e"}, to: "./proxy/internal/metrics", direct: true,
+		why: "a room counts what it does in fields of its own; those above publish it"},
 	{from: []string{"./proxy/internal/heap/..."}, to: "./...",
 		why: "it tunes the runtime, whatever runs on it"},
 	{from: []string{"./proxy/internal/wsproto/...", "./proxy/internal/match/..."}, to: "net", direct: true,
@@ -135,6 +142,9 @@ var doors = []struct {
 	{"golang.org/x/net", []string{"./proxy/internal/httpsyntax", "./proxy/internal/proxytest"}, true, "httpguts, and in tests HTTP/2, DNS messages and host names (idna, publicsuffix)"},
 	{"golang.org/x/time", []string{"./proxy/internal/limits"}, false, "the token bucket of handshake rates"},
 	{"golang.org/x/sys", []string{"./reload/store/filestore", "./proxy/internal/tunnel"}, true, "system calls behind a platform file's small interface"},
+	{"github.com/prometheus/client_golang", []string{"./proxy/internal/metrics"}, true, "one room publishes what the others count"},
+	{"github.com/prometheus/client_model", []string{"./proxy/internal/metrics"}, true, "the same"},
+	{"github.com/prometheus/common", []string{"./proxy/internal/metrics"}, true, "the text format; tests read it"},
 	{"go.uber.org/goleak", nil, true, "goroutine leaks fail a test"},
 	{"github.com/rogpeppe/go-internal", []string{"./proxy/cli", "./terraform-provider/internal/provider"}, true, "the diffs that fmt and the provider print, and scripts for what has a timeline"},
 	{"github.com/hashicorp/terraform-plugin-framework", []string{"./terraform-provider", "./terraform-provider/internal/provider", "./terraform-provider/bench/nothing"}, false, "Terraform's types are the provider's"},
@@ -193,6 +203,24 @@ func TestPlanCanBreak(t *testing.T) {
 	}
 	if wrongDoor(plan.files[4], "example.com/unheard/of") == "" {
 		t.Error("an unlisted module may enter, wanted a complaint")
+	}
+}
+
+// TestProxyLinksNoGRPC: the provider needs gRPC, and so it is in go.mod; in the proxy it
+// would be a third of the binary.
+func TestProxyLinksNoGRPC(t *testing.T) {
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", module)
+	linked, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	if !strings.Contains(string(linked), module+"/proxy/cli") {
+		t.Fatalf("go list did not list the proxy: %s", linked)
+	}
+	for pkg := range strings.Lines(string(linked)) {
+		if strings.HasPrefix(pkg, "google.golang.org/grpc") {
+			t.Errorf("the proxy links %s", strings.TrimSpace(pkg))
+		}
 	}
 }
 

@@ -166,7 +166,7 @@ pools:
     backends: {a: {url: "ws://127.0.0.1:9001"}, b: {url: "ws://127.0.0.1:9002"}}
 `)
 				s := &Server{tunnels: drain.NewGroup(), log: slog.New(slog.DiscardHandler), balancing: map[string]*balancing{}, adopted: now}
-				now.CheckHealth(s.healthChanged)
+				now.CheckHealth(s.healthChanged, nil)
 				defer now.Close()
 				r := &regulars{t: t, tunnels: s.tunnels, pool: now.Pools()["p"]}
 				b := now.Backend(upstream.BackendKey{Pool: "p", Scheme: "ws", Authority: "127.0.0.1:9002"})

@@ -45,7 +45,8 @@ type Server struct {
 	handler  *handler.Handler
 	stopping atomic.Bool
 
-	discovery *discovery.Pollers    // used by Adopt and Shutdown
+	discovery *discovery.Pollers // used by Adopt and Shutdown
+	probes    probeTimes
 	judging   sync.Mutex            // one judgement of open tunnels at a time
 	adopted   *routing.Table        // guarded by judging
 	balancing map[string]*balancing // guarded by judging; by pool
@@ -70,7 +71,7 @@ func NewServer(o Options) *Server {
 		balancing: make(map[string]*balancing),
 	}
 	s.discovery = discovery.New(discovery.Events{
-		Log: o.Log, Health: s.healthChanged, Changed: s.judgePool, Joined: s.rebalance,
+		Log: o.Log, Health: s.healthChanged, Probed: s.probes.note, Changed: s.judgePool, Joined: s.rebalance,
 	})
 	s.life, s.end = context.WithCancel(context.Background())
 	s.handler = handler.New(handler.Deps{
@@ -197,13 +198,13 @@ func (s *Server) Adopt(old, new *routing.Table) routing.Changes {
 		s.judging.Lock()
 		s.adopted = new
 		s.judging.Unlock()
-		new.CheckHealth(s.healthChanged)
+		new.CheckHealth(s.healthChanged, s.probes.note)
 		s.discovery.AwaitFirst(firstLookups)
 		s.adoptSockets(new)
 		return routing.Compare(&routing.Table{}, new)
 	}
 	s.adoptSockets(new)
-	new.CheckHealth(s.healthChanged)
+	new.CheckHealth(s.healthChanged, s.probes.note)
 	changes := routing.Compare(old, new)
 	s.judging.Lock()
 	s.adopted = new

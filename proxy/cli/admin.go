@@ -105,7 +105,7 @@ func (s *service) startAdmin(ctx context.Context, o adminOptions) (stop func(), 
 	a.server = &http.Server{
 		Handler: admin.Handler(admin.Options{
 			Proxy: s, MaxBody: routefile.MaxBytes, Log: s.log,
-			Tokens: a.tokens, Hosts: o.hosts, PublicMetrics: o.publicMetrics, Audit: o.auditLog,
+			Metrics: s.metrics, Tokens: a.tokens, Hosts: o.hosts, PublicMetrics: o.publicMetrics, Audit: o.auditLog,
 		}),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/tunnelform/tunnelform/proxy"
 	"github.com/tunnelform/tunnelform/proxy/internal/heap"
@@ -22,6 +23,7 @@ func (s *service) build(ctx context.Context, snap store.Snapshot, prev *proxy.Ta
 	if len(snap.Documents) == 0 {
 		return nil, nil, errNoFile
 	}
+	s.loads.began = time.Now()
 	unlock, err := s.building.forReload(ctx)
 	if err != nil {
 		return nil, nil, err

@@ -27,7 +27,8 @@ type logWriter struct {
 	mu      sync.Mutex
 	pending []byte        // guarded by mu
 	spare   []byte        // guarded by mu; the other buffer
-	lost    int           // guarded by mu; lines that there was no room for
+	lost    int           // guarded by mu; lines that there was no room for, and that are not reported yet
+	lostAll uint64        // guarded by mu; all of them
 	idle    chan struct{} // guarded by mu; nil while nothing is pending or being written, else closed when that is so
 
 	reportLost func(lost int) // logs it
@@ -39,6 +40,7 @@ func (l *logWriter) Write(line []byte) (int, error) {
 	defer l.mu.Unlock()
 	if len(l.pending)+len(line) > maxPending {
 		l.lost++
+		l.lostAll++
 		return len(line), nil
 	}
 	l.pending = append(l.pending, line...)
@@ -47,6 +49,13 @@ func (l *logWriter) Write(line []byte) (int, error) {
 		time.AfterFunc(batchDelay, l.writeOut)
 	}
 	return len(line), nil
+}
+
+// linesLost is how many lines were lost.
+func (l *logWriter) linesLost() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lostAll
 }
 
 // writeOut writes until nothing is pending.

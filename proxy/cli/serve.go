@@ -16,6 +16,7 @@ import (
 
 	"github.com/tunnelform/tunnelform/proxy"
 	"github.com/tunnelform/tunnelform/proxy/internal/heap"
+	"github.com/tunnelform/tunnelform/proxy/internal/metrics"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 	"github.com/tunnelform/tunnelform/reload"
 	"github.com/tunnelform/tunnelform/reload/store"
@@ -42,6 +43,7 @@ type serveFlags struct {
 	logLevel   string
 	admin      adminOptions
 	statusFile string
+	series     int
 }
 
 func newServeCommand(env *Env) *cobra.Command {
@@ -61,13 +63,17 @@ func newServeCommand(env *Env) *cobra.Command {
 			if err := flags.admin.check(); err != nil {
 				return err
 			}
-			return runServe(cmd.Context(), env, log, flags, args)
+			if flags.series < 0 {
+				return usageErrorf("--metrics-series %d: want 0 or more", flags.series)
+			}
+			return runServe(cmd.Context(), env, log, out, flags, args)
 		},
 	}
 	cmd.Flags().StringVar(&flags.logFormat, "log-format", "auto", "auto, text or json; auto is text on a terminal")
 	cmd.Flags().StringVar(&flags.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.admin.register(cmd.Flags())
 	cmd.Flags().StringVar(&flags.statusFile, "status-file", "", "write the status to this file")
+	cmd.Flags().IntVar(&flags.series, "metrics-series", 50000, "how many series with a route or a pool GET /metrics has at most")
 	return cmd
 }
 
@@ -110,15 +116,18 @@ type service struct {
 	records    servedRecords
 	statusFile string
 	started    time.Time
+	logWriter  *logWriter
+	loads      loadCounts
+	metrics    *metrics.Exporter
 }
 
 // runServe serves until a signal or ctx ends it.
-func runServe(ctx context.Context, env *Env, log *slog.Logger, flags serveFlags, paths []string) error {
+func runServe(ctx context.Context, env *Env, log *slog.Logger, out *logWriter, flags serveFlags, paths []string) error {
 	source, err := filestore.NewSource(paths, filestore.Options{MaxSize: routefile.MaxBytes, Log: log})
 	if err != nil {
 		return err
 	}
-	s := &service{log: log, source: source, statusFile: flags.statusFile, started: time.Now(), building: newBuildLock()}
+	s := &service{log: log, source: source, statusFile: flags.statusFile, started: time.Now(), building: newBuildLock(), logWriter: out}
 	s.records.enabled = flags.admin.address != ""
 	s.loop = reload.New(reload.Options[proxy.Table]{
 		Source:    source,
@@ -129,6 +138,8 @@ func runServe(ctx context.Context, env *Env, log *slog.Logger, flags serveFlags,
 		Unchanged: s.unchanged,
 	})
 	s.server = proxy.NewServer(proxy.Options{Current: s.loop.Cell().Load, Log: log, Status: func() any { return s.Status() }})
+
+	s.metrics = metrics.New(flags.series, s.server.Collect, s.collect)
 
 	signals := make(chan os.Signal, 4)
 	// Images for nginx and php-fpm are stopped with QUIT. By default Go ends the process

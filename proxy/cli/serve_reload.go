@@ -19,6 +19,7 @@ import (
 // published makes the proxy serve a new Table, and logs what has changed.
 func (s *service) published(old, new *proxy.Table, gen reload.Generation) {
 	changes := s.server.Adopt(old, new)
+	s.loads.served()
 	s.records.set(gen.Number, s.files.now)
 	s.files.commit()
 	s.log.Info("routes loaded",
@@ -61,6 +62,7 @@ func (s *service) refused(r reload.Refusal) {
 		s.log.Warn("routes not read", "error", r.Err.Error(), "serving", s.loop.Status().Revision)
 		return
 	}
+	s.loads.refused.Add(1)
 	mistakes := mistakesOf(r.Err)
 	s.log.Error("routes refused", "mistakes", len(mistakes), "revision", r.Revision,
 		"serving", s.loop.Status().Revision)

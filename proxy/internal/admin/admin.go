@@ -36,6 +36,8 @@ type Options struct {
 	MaxBody int64 // bytes that a check takes
 	Log     *slog.Logger
 
+	// Metrics answers GET /metrics.
+	Metrics http.Handler
 	// Tokens are the tokens that hold now; nil: there are none.
 	Tokens func() *Tokens
 	// Hosts are names that a Host header may have besides addresses and localhost.
@@ -73,6 +75,11 @@ type api struct {
 	slots    chan struct{} // a token for each check that runs or waits
 	sessions *sessions
 	audit    *auditLog
+}
+
+func (a *api) metrics(w http.ResponseWriter, r *http.Request) {
+	limitWriting(w)
+	a.Metrics.ServeHTTP(w, r)
 }
 
 // answerTimeout bounds the writing of one answer, or of one part of a stream.

@@ -17,6 +17,7 @@ func (a *api) calls() []call {
 	return []call{
 		{"GET", "/livez", needsNothing, a.livez},
 		{"GET", "/readyz", needsNothing, a.readyz},
+		{"GET", "/metrics", needsPublic, a.metrics},
 		{"GET", "/v1/status", needsPublic, a.status},
 		{"GET", "/v1/records", needsRead, a.records},
 		{"POST", "/v1/check", needsRead, a.check},

@@ -39,16 +39,20 @@ type Events struct {
 	Log *slog.Logger
 	// Health receives changes of members' health.
 	Health func(*upstream.Backend, health.Event)
+	// Probed is called after each probe of a member; it may be nil.
+	Probed func(took time.Duration, err error)
 	// Changed is called after a pool's members have changed.
 	Changed func(pool string)
 	// Joined is called after that if a pool that had members got new ones.
 	Joined func(pool string)
 }
 
-// Pollers keeps the members of all discovered pools up to date. Its methods are
-// called by one goroutine at a time.
+// Pollers keeps the members of all discovered pools up to date. Its methods but Succeeded
+// are called by one goroutine at a time.
 type Pollers struct {
 	events Events
+
+	mu     sync.Mutex // guards changes of byPool, which Succeeded reads
 	byPool map[string]*poller
 }
 
@@ -61,6 +65,8 @@ func New(events Events) *Pollers {
 // Backends of a pool that is discovered no longer are closed, except those for which
 // listed returns true: the routes file lists them now.
 func (p *Pollers) Adopt(rules map[string]*Rule, pools map[string]*upstream.Pool, listed func(*upstream.Backend) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for name, poller := range p.byPool {
 		if rules[name] == nil {
 			delete(p.byPool, name)
@@ -90,6 +96,22 @@ func (p *Pollers) AwaitFirst(d time.Duration) {
 	}
 }
 
+// Succeeded returns when each pool's last lookup was that has succeeded; pools of which none
+// has are not in it. Safe for concurrent use.
+func (p *Pollers) Succeeded() map[string]time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	times := make(map[string]time.Time, len(p.byPool))
+	for name, poll := range p.byPool {
+		poll.mu.Lock()
+		if !poll.succeeded.IsZero() {
+			times[name] = poll.succeeded
+		}
+		poll.mu.Unlock()
+	}
+	return times
+}
+
 // Stop ends all polling and closes the backends.
 func (p *Pollers) Stop() {
 	p.Adopt(nil, nil, func(*upstream.Backend) bool { return false })
@@ -107,6 +129,8 @@ type poller struct {
 	cancel  context.CancelFunc
 	once    sync.Once
 	failing bool
+
+	succeeded time.Time // the last lookup
 }
 
 func (p *poller) adopt(pool *upstream.Pool, rule *Rule) {
@@ -158,8 +182,10 @@ func (p *poller) stop(listed func(*upstream.Backend) bool) {
 }
 
 func (p *poller) checkHealthLocked() {
+	check := p.rule.Health
+	check.Probed = p.events.Probed
 	for _, m := range p.pool.Members() {
-		m.Backend.CheckHealth(p.rule.Health, p.events.Health)
+		m.Backend.CheckHealth(check, p.events.Health)
 	}
 }
 
@@ -208,7 +234,7 @@ func (p *poller) update(rule *Rule, found []Found) {
 		return
 	}
 	recovered := p.failing
-	p.failing = false
+	p.failing, p.succeeded = false, time.Now()
 	before := p.pool.Members()
 	members := p.membersLocked(found)
 	joined, left := difference(before, members)

@@ -99,6 +99,7 @@ func (s *Socket) Gate(conn net.Conn) net.Conn { return s.gate(conn, s.Config()) 
 func (s *Socket) gate(conn net.Conn, c *Config) net.Conn {
 	var gate net.Conn
 	gate = h1.Wrap(conn, s.HeadLimits(), func(status int, reason string) (id string) {
+		s.CountRefused(BadRequest)
 		return s.options.Handler.LogRefused(c, gate, status, reason)
 	})
 	return gate

@@ -57,6 +57,7 @@ func (s *Socket) usesLoop() bool {
 func (s *Socket) serveFD(fd int) {
 	conn, err := tunnel.Conn(fd)
 	if err != nil {
+		s.CountRefused(NoDescriptor)
 		s.options.Handler.LogLost(s.Config(), "accepted connection lost", slog.Any("error", err))
 		s.limiter.release()
 		return

@@ -13,6 +13,7 @@ type connLimiter struct {
 	mu    sync.Mutex
 	freed sync.Cond // on mu
 	open  int       // guarded by mu
+	full  bool      // guarded by mu; the accept loop waits for a slot
 	shut  bool      // guarded by mu
 }
 
@@ -36,7 +37,9 @@ func (l *connLimiter) acquire(limit func() int) bool {
 			l.open++
 			return true
 		}
+		l.full = true
 		l.freed.Wait()
+		l.full = false
 	}
 	return false
 }
@@ -56,6 +59,17 @@ func (l *connLimiter) unacquire() {
 	l.open--
 	l.mu.Unlock()
 	l.freed.Signal()
+}
+
+// connections is how many slots are taken, without the one that the accept loop holds for
+// the next connection.
+func (l *connLimiter) connections() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.full || l.shut {
+		return l.open
+	}
+	return max(l.open-1, 0)
 }
 
 func (l *connLimiter) close() {

@@ -118,6 +118,7 @@ func (s *Socket) handshakeTLS(conn net.Conn, c *Config) {
 	defer cancel()
 	tc := tls.Server(tunnel.Under(conn), c.TLS)
 	if err := tc.HandshakeContext(ctx); err != nil {
+		s.CountRefused(BadTLS)
 		s.options.Log.Debug("TLS handshake", "listener", c.Name, "client", conn.RemoteAddr().String(), "error", err)
 		answerPlaintext(err)
 		s.Dismiss(conn)

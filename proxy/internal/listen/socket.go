@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
@@ -35,6 +36,7 @@ type Socket struct {
 	closed     chan struct{}
 	once       sync.Once
 	loops      *fdAcceptor // nil where there is none
+	refused    [Causes]atomic.Uint64
 
 	life context.Context // of pending connections; ends when they are to be cut
 	end  context.CancelFunc
@@ -139,6 +141,25 @@ func (s *Socket) Context() context.Context { return s.life }
 
 // Slot is that of one accepted connection.
 func (s *Socket) Slot() Slot { return Slot{&s.limiter} }
+
+// Connections is how many are open, tunnels included.
+func (s *Socket) Connections() int { return s.limiter.connections() }
+
+// Cause is why a connection was refused.
+type Cause int
+
+const (
+	BadTLS       Cause = iota // its TLS handshake failed
+	BadRequest                // what it sent is no HTTP that the proxy reads
+	NoDescriptor              // there was none left
+	Causes                    // how many there are
+)
+
+// CountRefused counts a connection that is refused.
+func (s *Socket) CountRefused(why Cause) { s.refused[why].Add(1) }
+
+// Refused is how many connections were refused.
+func (s *Socket) Refused(why Cause) uint64 { return s.refused[why].Load() }
 
 // Reload applies a changed limit to a waiting accept loop.
 func (s *Socket) Reload() { s.limiter.recheck() }

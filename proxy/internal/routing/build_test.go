@@ -239,7 +239,7 @@ func TestHealthChecks(t *testing.T) {
 func TestRetireAndClose(t *testing.T) {
 	old := table(t, nil, baseRoutes)
 	next := table(t, old, "routes: {chat: {match: {path_prefix: /chat}, to: \"ws://127.0.0.1:9001/x\"}}\n")
-	old.CheckHealth(func(*upstream.Backend, health.Event) {})
+	old.CheckHealth(func(*upstream.Backend, health.Event) {}, nil)
 	old.Retire(next)
 	if next.Lists(old.backends[liveTunnel.Backend]) {
 		t.Error("a backend that is gone is listed")

@@ -101,9 +101,10 @@ func (t *Table) LongestClose() (longest time.Duration) {
 }
 
 // CheckHealth applies the Table's health checks to its backends. changed is called at
-// every change of a backend's health.
-func (t *Table) CheckHealth(changed func(*upstream.Backend, health.Event)) {
+// every change of a backend's health, probed after each probe.
+func (t *Table) CheckHealth(changed func(*upstream.Backend, health.Event), probed func(took time.Duration, err error)) {
 	for backend, h := range t.health {
+		h.Probed = probed
 		backend.CheckHealth(h, changed)
 	}
 }

@@ -7,7 +7,9 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/histogram"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream/health"
 )
@@ -33,6 +35,7 @@ type counts struct {
 	tunnels  atomic.Int64
 	inFlight atomic.Int64
 	http     atomic.Int64           // bytes of ordinary requests and their answers, heads included
+	connects histogram.Lazy         // how long connecting to it took, in seconds
 	queues   atomic.Pointer[queues] // of its pool; nil: it is in no pool yet
 }
 
@@ -110,6 +113,15 @@ func (b *Backend) Release() {
 		l.requests.serve()
 	}
 }
+
+// Connected counts how long a connection to the backend took to make. Dial has called it
+// for those that it returns.
+func (b *Backend) Connected(took time.Duration) {
+	b.connects.Of(histogram.Waits).Observe(took.Seconds())
+}
+
+// ConnectTimes are the times of Connected; nil if there are none.
+func (b *Backend) ConnectTimes() *histogram.Histogram { return b.connects.Get() }
 
 // InFlight is the number of requests in flight.
 func (b *Backend) InFlight() int64 { return b.inFlight.Load() }

@@ -18,12 +18,14 @@ type BackendKey struct {
 }
 
 // String is for logs and the admin API; never for a client.
-func (id BackendKey) String() string {
-	sep := "://"
+func (id BackendKey) String() string { return id.Pool + " " + id.URL() }
+
+// URL is String without the pool.
+func (id BackendKey) URL() string {
 	if id.unix() {
-		sep = ":"
+		return id.Scheme + ":" + id.Authority
 	}
-	return id.Pool + " " + id.Scheme + sep + id.Authority
+	return id.Scheme + "://" + id.Authority
 }
 
 // Host is what the Host header says by default: the authority, or localhost

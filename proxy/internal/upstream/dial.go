@@ -93,12 +93,14 @@ func (b *Backend) Dial(ctx context.Context, t TLS) (net.Conn, error) {
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
+	began := time.Now()
 	var dialer net.Dialer // TCP keepalive and TCP_NODELAY are its defaults
 	conn, err := dialer.DialContext(ctx, b.id.network(), b.id.address())
 	if err != nil {
 		return nil, &DialError{Backend: b.id, Stage: failedStage(err), Err: err}
 	}
 	if !b.id.Secure() {
+		b.Connected(time.Since(began))
 		return conn, nil
 	}
 	secured := tls.Client(tunnel.Under(conn), t.clientConfig(b.keyWithHost().hostname()))
@@ -106,6 +108,7 @@ func (b *Backend) Dial(ctx context.Context, t TLS) (net.Conn, error) {
 		conn.Close()
 		return nil, &DialError{Backend: b.id, Stage: StageTLS, Err: err}
 	}
+	b.Connected(time.Since(began))
 	return secured, nil
 }
 

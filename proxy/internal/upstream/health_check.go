@@ -7,6 +7,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream/health"
 )
@@ -15,11 +16,22 @@ import (
 type HealthCheck struct {
 	health.Config
 	TLS TLS // of the probes
+
+	// Probed is called with the result of each probe and how long it took; nil: nobody asks.
+	Probed func(took time.Duration, err error)
 }
 
 // CheckHealth has the backend probed and judged as h says, until the next CheckHealth or
 // Close, see health.Monitor.Configure. notify may be nil.
 func (b *Backend) CheckHealth(h HealthCheck, notify func(*Backend, health.Event)) {
+	if probe := h.Probe; probe != nil && h.Probed != nil {
+		h.Probe = func(ctx context.Context, t health.Target) error {
+			began := time.Now()
+			err := probe(ctx, t)
+			h.Probed(time.Since(began), err)
+			return err
+		}
+	}
 	b.health.Configure(h.Config, probeTarget{b, h.TLS}, func(e health.Event) {
 		if e.Up() {
 			b.serveQueues()
@@ -32,6 +44,9 @@ func (b *Backend) CheckHealth(h HealthCheck, notify func(*Backend, health.Event)
 
 // Available reports whether nothing is known against giving the backend new work.
 func (b *Backend) Available() bool { return b.health.Available() }
+
+// Ejected reports whether failures of its traffic are a reason why it gets nothing new.
+func (b *Backend) Ejected() bool { return b.health.Ejected() }
 
 // Failing reports whether the backend's last connection or handshake failed.
 func (b *Backend) Failing() bool { return b.health.Failing() }

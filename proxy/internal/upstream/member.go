@@ -2,7 +2,11 @@ package upstream
 
 // What the routes file says of a backend in a pool.
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/upstream/health"
+)
 
 // Member is one backend in a pool. Immutable: what changes at run time is the Backend's.
 type Member struct {
@@ -38,6 +42,15 @@ func EqualMembers(a, b []Member) bool {
 // start, and never 0, so that it can be chosen alone.
 func (m *Member) weight() int64 {
 	return max(int64(max(m.Weight, 1))*m.Backend.health.WeightScale(), 1)
+}
+
+// EffectiveWeight is the share of the load that the member has now: 0 while it gets nothing
+// new, and a part of Weight in slow start.
+func (m *Member) EffectiveWeight() float64 {
+	if !m.usable() {
+		return 0
+	}
+	return float64(m.weight()) / health.FullWeight
 }
 
 // load is the backend's tunnels and requests, whatever pools they came through.

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/histogram"
 )
 
 // Queue bounds the waiting at a pool. In the zero value no request waits.
@@ -34,6 +36,7 @@ var arrivals atomic.Uint64
 // them across generations.
 type queues struct {
 	tunnels, requests waitQueue
+	waits             histogram.Lazy // how long requests have waited, in seconds, for a backend or in vain
 }
 
 func (l *queues) serve() {
@@ -99,11 +102,21 @@ func (p *Pool) PickOrWait(ctx context.Context, c Choice) (*Backend, error) {
 	if err := l.join(w); err != nil {
 		return nil, err
 	}
+	defer p.state.queues.waits.Of(histogram.Waits).Since(time.Now())
 	return l.wait(ctx, w)
 }
 
 // HasQueue reports whether PickOrWait may wait.
 func (p *Pool) HasQueue() bool { return p.queue.Length > 0 }
+
+// QueueLength is how many requests and handshakes wait.
+func (p *Pool) QueueLength() int {
+	l := &p.state.queues
+	return int(l.tunnels.waiting.Load() + l.requests.waiting.Load())
+}
+
+// QueueWaits are the times that requests have waited, in seconds; nil if none has.
+func (p *Pool) QueueWaits() *histogram.Histogram { return p.state.queues.waits.Get() }
 
 // join puts w at the end, or where its ticket says, unless it is new and the queue is
 // full. A place may have become free since the last Pick: join serves the queue.
