@@ -32,6 +32,7 @@ func CheckContext(ctx context.Context, files ...*File) (Errors, error) {
 	c.checkListeners()
 	c.checkPools()
 	c.checkRoutes()
+	c.checkTexts()
 	if err := c.checkMatch(); err != nil {
 		return nil, err
 	}

@@ -14,8 +14,8 @@ import (
 // fullRoute says everything that a route can say.
 func fullRoute() *Route {
 	headers := HeaderEdit{
-		Set:    []Header{{"X-A", "a"}, {"X-B", "1.10"}},
-		Add:    []Header{{"X-C", "yes"}, {"X-C", "no"}},
+		Set:    []Header{{Name: "X-A", Value: "a"}, {Name: "X-B", Value: "1.10"}},
+		Add:    []Header{{Name: "X-C", Value: "yes"}, {Name: "X-C", Value: "no"}},
 		Remove: []string{"X-D"},
 	}
 	return &Route{
@@ -72,7 +72,7 @@ func TestEncodedRoutesParseEqual(t *testing.T) {
 	full := fullRoute()
 	redirect := &Route{Match: Match{Path: "/a"}, Redirect: &Redirect{To: "/b", Status: 308}}
 	secure := &Route{Match: Match{Path: "/a"}, Redirect: &Redirect{Scheme: "https", Port: 8443}}
-	respond := &Route{Match: Match{PathRegex: "^/a"}, Respond: &Respond{Status: 404, Body: "a\n b\n", Headers: []Header{{"X-A", "b"}}}}
+	respond := &Route{Match: Match{PathRegex: "^/a"}, Respond: &Respond{Status: 404, Body: "a\n b\n", Headers: []Header{{Name: "X-A", Value: "b"}}}}
 	plain := &Route{To: &Target{Raw: "internal://echo", Scheme: "internal", Host: "echo"},
 		Settings: &Settings{Upgrade: Upgrade{Mode: "any"}, Origins: Origins{Mode: "any"}, Limits: Limits{HandshakesPerSecond: -1},
 			RewriteResponse: Rewriting{Location: Off, CookiePath: map[string]string{}, CookieDomain: map[string]string{}}}}
@@ -126,7 +126,7 @@ func TestEncoderKnowsEveryKey(t *testing.T) {
 	route := InRoutes.encode(fullRoute())
 	more := []node{
 		InRoutes.encode(&Route{Match: Match{Path: "/a"}, Redirect: &Redirect{To: "/", Scheme: "https", Port: 1, Status: 301}}),
-		InRoutes.encode(&Route{Match: Match{PathRegex: "^/"}, Respond: &Respond{Status: 200, Body: "x", Headers: []Header{{"X-A", "b"}}}}),
+		InRoutes.encode(&Route{Match: Match{PathRegex: "^/"}, Respond: &Respond{Status: 200, Body: "x", Headers: []Header{{Name: "X-A", Value: "b"}}}}),
 	}
 	written := map[string]bool{}
 	for _, n := range append(more, route) {
@@ -150,8 +150,8 @@ func TestEncoderKnowsEveryKey(t *testing.T) {
 
 var fullHealth = Health{
 	TCP:       true,
-	HTTP:      &HTTPHealth{"HEAD", "/a?b", "c", []Header{{"X-A", "1"}}, []string{"200", "300-399"}, "x"},
-	WebSocket: &WebSocketHealth{"/a?b", "c", []Header{{"X-A", "1"}}, "chat"},
+	HTTP:      &HTTPHealth{"HEAD", "/a?b", "c", []Header{{Name: "X-A", Value: "1"}}, []string{"200", "300-399"}, "x"},
+	WebSocket: &WebSocketHealth{"/a?b", "c", []Header{{Name: "X-A", Value: "1"}}, "chat"},
 	Interval:  time.Second, Timeout: 2 * time.Second, Passes: 3, Fails: 4, Initial: "down", SlowStart: -1,
 	Passive: PassiveHealth{-1, 2 * time.Second, 3 * time.Second, 40},
 }

@@ -135,6 +135,18 @@ func (q Question) request() (*match.Request, error) {
 	}, nil
 }
 
+// values are what placeholders stand for, as far as the question says.
+func (q Question) values(r *match.Request, c *match.Captures) *match.Values {
+	v := &match.Values{Host: r.Host, Scheme: "http", Listener: r.Listener, Captures: c}
+	if q.URL.Scheme == "https" || q.URL.Scheme == "wss" {
+		v.Scheme = "https"
+	}
+	if r.Client.IsValid() {
+		v.Client = r.Client.String()
+	}
+	return v
+}
+
 func verdictOf(v match.Verdict, winner string) Verdict {
 	if v.Matches {
 		return Verdict{Route: v.Rule, Matches: true, Close: true,
@@ -167,7 +179,7 @@ func outcome(set *Set, route *SetRoute, q Question, r *match.Request, matched in
 		if err != nil {
 			return "", err
 		}
-		location, err := place.Make(r.Host, r.Path, r.Query, matched, c)
+		location, err := place.Make(q.values(r, c), r.Path, r.Query, matched)
 		return fmt.Sprintf("redirects (%d) to %s", rt.Redirect.Status, location), err
 	}
 	uri, err := match.NewRewrite(rt.To.Path, rt.To.Query, rt.Match.pattern())

@@ -86,7 +86,7 @@ func httpHealthKeys() []*Key {
 		key("host", "The Host header of the request, instead of the backend's own.",
 			text(func(h *HTTPHealth) *string { return &h.Host }, checkAuthority), example("chat.example.com")),
 		key("headers", "Additional headers of the request.",
-			headerValues(func(h *HTTPHealth) *[]Header { return &h.Headers }), example("{Authorization: Bearer probe}")),
+			headerValues(func(h *HTTPHealth) *[]Header { return &h.Headers }, nil), example("{Authorization: Bearer probe}")),
 		key("statuses", "Statuses of a healthy backend, each a number or a range.",
 			texts(func(h *HTTPHealth) *[]string { return &h.Statuses }, checkStatuses), filled, byDefault(`["200-299"]`), example(`["204", "300-399"]`)),
 		key("body", "An RE2 expression that must match in the first 64 KiB of the response body.",
@@ -101,7 +101,7 @@ func webSocketHealthKeys() []*Key {
 		key("host", "The Host header of the handshake, instead of the backend's own.",
 			text(func(h *WebSocketHealth) *string { return &h.Host }, checkAuthority), example("chat.example.com")),
 		key("headers", "Additional headers of the handshake.",
-			headerValues(func(h *WebSocketHealth) *[]Header { return &h.Headers }), example(`{Origin: "https://chat.example.com"}`)),
+			headerValues(func(h *WebSocketHealth) *[]Header { return &h.Headers }, nil), example(`{Origin: "https://chat.example.com"}`)),
 		key("subprotocol", "The subprotocol to offer, which the backend must select.",
 			text(func(h *WebSocketHealth) *string { return &h.Subprotocol }, checkToken), example("chat.v2")),
 	}

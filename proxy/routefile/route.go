@@ -60,7 +60,7 @@ func routeKeys() []*Key {
 
 func redirectKeys() []*Key {
 	return []*Key{
-		key("to", "The Location: a path, or an http or https URL. The path and query may use captures.",
+		key("to", "The Location: a path, or an http or https URL. Host, path and query may have placeholders, such as {host}, and path and query captures.",
 			text(func(r *Redirect) *string { return &r.To }, checkRedirect), example(`"https://example.com/{page}"`)),
 		key("scheme", "Redirects to this scheme, with the requested host, path and query, and without the port.",
 			text(func(r *Redirect) *string { return &r.Scheme }, nil), enum("http", "https"), example("https")),
@@ -75,10 +75,10 @@ func respondKeys() []*Key {
 	return []*Key{
 		key("status", "Status of the response, from 200 to 599.",
 			whole(func(r *Respond) *int { return &r.Status }, 200, 599), byDefault("200"), example("404")),
-		key("body", "Body of the response.",
-			value(func(r *Respond) *string { return &r.Body }, nil), example(`"gone fishing\n"`)),
-		key("headers", "Headers of the response.",
-			headerValues(func(r *Respond) *[]Header { return &r.Headers }), example("{Content-Type: text/plain}")),
+		key("body", "Body of the response. "+placeholderHelp,
+			value(func(r *Respond) *string { return &r.Body }, checkText), example(`"gone fishing\n"`)),
+		key("headers", "Headers of the response. "+placeholderHelp,
+			headerValues(func(r *Respond) *[]Header { return &r.Headers }, checkText), example("{Content-Type: text/plain}")),
 	}
 }
 
@@ -104,19 +104,48 @@ func finishRespond(p *parser, n node, r *Respond) {
 	}
 }
 
-// checkRedirect accepts "/path" or "http(s)://host/path", with captures in path and query.
+// checkRedirect accepts "/path" or "http(s)://host/path". The scheme may be {scheme}, the
+// host may have {host}; path and query may have placeholders and captures.
 func checkRedirect(s string) error {
+	if _, err := match.ParseText(s); err != nil {
+		return withHint(err)
+	}
 	if strings.HasPrefix(s, "//") {
 		return errors.New("begins with two slashes, which a browser reads as another host: wanted /path or https://host/path")
 	}
 	if strings.HasPrefix(s, "/") {
 		return checkTargetBytes(s)
 	}
-	t, err := parseTarget(s)
+	if err := checkOriginNames(s); err != nil {
+		return err
+	}
+	t, err := parseRedirect(s)
 	if t.Scheme != "http" && t.Scheme != "https" {
 		return errors.New("wanted /path or a URL that begins with http:// or https://")
 	}
 	return err
+}
+
+// checkOriginNames refuses misspelt placeholders in a redirect's scheme and host.
+func checkOriginNames(s string) error {
+	origin, _, _ := match.SplitLocation(s)
+	text, _ := match.ParseText(origin) // valid, as s is
+	err := match.CheckText(text, match.Path{})
+	var unknown *match.PlaceholderError
+	if errors.As(err, &unknown) && nearest(unknown.Name, match.Placeholders()) != "" {
+		return withHint(err)
+	}
+	return nil
+}
+
+// parseRedirect is parseTarget with names in the place of placeholders.
+func parseRedirect(s string) (Target, error) {
+	origin, _, _ := match.SplitLocation(s)
+	rest := s[len(origin):]
+	if after, ok := strings.CutPrefix(origin, "{scheme}://"); ok {
+		origin = "https://" + after
+	}
+	return parseTarget(strings.ReplaceAll(origin, "{host}", "host") + rest)
 }
 
 // Location compiles the redirect for requests that from has matched.
@@ -133,7 +162,7 @@ func splitRedirect(s string) (path, query string) {
 		path, query, _ = strings.Cut(s, "?")
 		return path, query
 	}
-	t, err := parseTarget(s)
+	t, err := parseRedirect(s)
 	if err != nil {
 		return "", ""
 	}

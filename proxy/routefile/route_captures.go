@@ -14,17 +14,18 @@ type templateText struct {
 	raw        string
 	path       string // its parts that are templates
 	query      string
+	parse      func(string) (*match.Template, error)
 }
 
 // templatesOf returns the texts of r that may use captures.
 func templatesOf(r *Route) []templateText {
 	var all []templateText
 	if r.To != nil {
-		all = append(all, templateText{key: "to", raw: r.To.Raw, path: r.To.Path, query: r.To.Query})
+		all = append(all, templateText{key: "to", raw: r.To.Raw, path: r.To.Path, query: r.To.Query, parse: match.ParseTemplate})
 	}
 	if r.Redirect != nil {
 		path, query := splitRedirect(r.Redirect.To)
-		all = append(all, templateText{key: "redirect", below: "to", raw: r.Redirect.To, path: path, query: query})
+		all = append(all, templateText{key: "redirect", below: "to", raw: r.Redirect.To, path: path, query: query, parse: match.ParseLocationTemplate})
 	}
 	return all
 }
@@ -32,11 +33,11 @@ func templatesOf(r *Route) []templateText {
 // check reports whether the templates are well formed and use only captures of the
 // pattern, which may not have been read if the route is invalid.
 func (w templateText) check(p match.Path, invalid bool) error {
-	path, err := match.ParseTemplate(w.path)
+	path, err := w.parse(w.path)
 	if err != nil {
 		return err
 	}
-	query, err := match.ParseTemplate(w.query)
+	query, err := w.parse(w.query)
 	if err != nil {
 		return err
 	}
@@ -48,7 +49,7 @@ func (w templateText) check(p match.Path, invalid bool) error {
 	if invalid && p.Kind == match.AnyPath {
 		return nil
 	}
-	return cmp.Or(checkRefs(path, p), checkRefs(query, p))
+	return withHint(cmp.Or(checkRefs(path, p), checkRefs(query, p)))
 }
 
 // checkRefs does not compile a pattern without need.

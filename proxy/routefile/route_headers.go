@@ -50,9 +50,9 @@ func headerEditsKeys() []*Key {
 
 func headerEditKeys() []*Key {
 	return []*Key{
-		key("set", "Headers to set, replacing existing ones.",
+		key("set", "Headers to set, replacing existing ones. "+placeholderHelp,
 			headerEdits(func(h *HeaderEdit) *[]Header { return &h.Set }), example("{X-Env: prod}")),
-		key("add", "Header lines to add to existing ones.",
+		key("add", "Header lines to add to existing ones. "+placeholderHelp,
 			headerLists(func(h *HeaderEdit) *[]Header { return &h.Add }), example("{Vary: [Origin, Cookie]}")),
 		key("remove", "Headers to remove.",
 			texts(func(h *HeaderEdit) *[]string { return &h.Remove }, checkEditedHeader), example("[X-Debug]")),
@@ -70,19 +70,21 @@ func rewriteKeys() []*Key {
 	}
 }
 
-// headerValues reads names to one value each, sorted by name.
-func headerValues[T any](field func(*T) *[]Header) *Key {
-	return headersOf(field, nil)
+// headerValues reads names to one value each, sorted by name. check is for the value,
+// beyond the grammar of headers; nil accepts any.
+func headerValues[T any](field func(*T) *[]Header, check func(string) error) *Key {
+	return headersOf(field, nil, check)
 }
 
-// headerEdits is headerValues where an empty mapping overrides the defaults.
+// headerEdits is headerValues where an empty mapping overrides the defaults. The values
+// may have placeholders.
 func headerEdits[T any](field func(*T) *[]Header) *Key {
-	return headersOf(field, []Header{})
+	return headersOf(field, []Header{}, checkText)
 }
 
-func headersOf[T any](field func(*T) *[]Header, empty []Header) *Key {
+func headersOf[T any](field func(*T) *[]Header, empty []Header, check func(string) error) *Key {
 	k := values(func(t *T) { *field(t) = empty }, func(p *parser, dst *T, key, value node) {
-		p.header(field(dst), key, value)
+		p.header(field(dst), key, value, check)
 	})
 	return sortedHeaders(k, field)
 }
@@ -91,18 +93,18 @@ func headersOf[T any](field func(*T) *[]Header, empty []Header) *Key {
 func headerLists[T any](field func(*T) *[]Header) *Key {
 	start := func(t *T) { *field(t) = []Header{} }
 	k := values(start, func(p *parser, dst *T, key, value node) {
-		p.items(&Key{Kind: "value or a list of values", Filled: true}, value, func(item node) { p.header(field(dst), key, item) })
+		p.items(&Key{Kind: "value or a list of values", Filled: true}, value, func(item node) { p.header(field(dst), key, item, checkText) })
 	})
 	k.Kind = KindValueLists
 	return sortedHeaders(k, field)
 }
 
-func (p *parser) header(list *[]Header, key, value node) {
+func (p *parser) header(list *[]Header, key, value node, check func(string) error) {
 	if err := checkEditedHeader(key.Value); err != nil {
 		p.fail(key, "%v", err)
 		return
 	}
-	if p.wantScalar(value) && p.passes(value, checkHeaderValue) {
+	if p.wantScalar(value) && p.passes(value, checkHeaderValue) && p.passes(value, check) {
 		*list = append(*list, Header{Name: key.Value, Value: value.Value})
 	}
 }

@@ -47,7 +47,7 @@ routes:
 	want.Timeouts.Connect, want.Timeouts.Idle = time.Second, 5*time.Minute
 	want.Keepalive.Ping = -1
 	want.Drain.Code, want.Drain.Reason = 4000, "bye"
-	want.Headers.Response = HeaderEdit{Set: []Header{{"X-A", "1"}}, Remove: []string{"Server"}}
+	want.Headers.Response = HeaderEdit{Set: []Header{{Name: "X-A", Value: "1"}}, Remove: []string{"Server"}}
 	want.Origins, want.Upgrade = Origins{Mode: "any"}, Upgrade{Mode: "list", Protocols: []string{"websocket", "mqtt"}}
 	want.RewriteResponse = Rewriting{Location: On, CookiePath: map[string]string{"/a": "/"}}
 	want.Limits.Tunnels = 5

@@ -276,7 +276,7 @@ func TestEarlyHints(t *testing.T) {
 func TestAnswerAsTheClientSeesIt(t *testing.T) {
 	const date = "Mon, 02 Jan 2006 15:04:05 GMT"
 	backend := proxytest.NewRawBackend(t, proxytest.Answer("HTTP/1.1 404 Gone Fishing\r\nDate: "+date+"\r\nConnection: X-Hop, Set-Cookie, Content-Length, Date\r\nX-Hop: 1\r\nKeep-Alive: timeout=1\r\nServer: s\r\nSet-Cookie: a=b\r\nContent-Length: 6\r\n\r\n<html>"))
-	policy := Policy{Response: HeaderEdit{Set: []Header{{"Server", "ours"}}}}
+	policy := Policy{Response: HeaderEdit{Set: []Header{{Name: "Server", Value: "ours"}}}}
 	f := newFront(t, "http", backend.Addr, policy)
 	client := proxytest.Dial(t, f.Addr)
 	client.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")

@@ -111,12 +111,12 @@ func TestRequestHeader(t *testing.T) {
 			client: Client{Certificate: &x509.Certificate{Raw: []byte{0xff, 0xee}}}, want: "Client-Cert: :/+4=:\nX-Request-Id: id"},
 		{name: "edits", client: stranger,
 			policy: Policy{Forwarded: ForwardedOff, Request: HeaderEdit{
-				Remove: []string{"cookie", "X-Request-ID"}, Set: []Header{{"x-a", "1"}, {"Host", "ignored here"}}, Add: []Header{{"X-A", "2"}, {"X-B", "3"}},
+				Remove: []string{"cookie", "X-Request-ID"}, Set: []Header{{Name: "x-a", Value: "1"}, {Name: "Host", Value: "ignored here"}}, Add: []Header{{Name: "X-A", Value: "2"}, {Name: "X-B", Value: "3"}},
 			}},
 			in: "Cookie: a=b\nX-A: old", want: "X-A: 1\nX-A: 2\nX-B: 3"},
 		{name: "edits and underscores", client: stranger,
 			policy: Policy{Forwarded: ForwardedOff, Request: HeaderEdit{
-				Remove: []string{"X-Role", "X-Request-Id"}, Set: []Header{{"X-User", "me"}, {"x_key", "k"}}, Add: []Header{{"X-Tag", "t"}},
+				Remove: []string{"X-Role", "X-Request-Id"}, Set: []Header{{Name: "X-User", Value: "me"}, {Name: "x_key", Value: "k"}}, Add: []Header{{Name: "X-Tag", Value: "t"}},
 			}},
 			in: "X_User: forged\nx-user: forged\nX_ROLE: admin\nX-Key: forged\nX_Tag: kept\nX_Userx: kept", want: "X-Tag: t\nX-User: me\nX_key: k\nX_tag: kept\nX_userx: kept"},
 	} {
@@ -134,7 +134,7 @@ func TestRequestHeader(t *testing.T) {
 }
 
 func TestResponseHeader(t *testing.T) {
-	p := Policy{Response: HeaderEdit{Remove: []string{"server"}, Set: []Header{{"X-Frame-Options", "DENY"}}, Add: []Header{{"Vary", "Origin"}}}}
+	p := Policy{Response: HeaderEdit{Remove: []string{"server"}, Set: []Header{{Name: "X-Frame-Options", Value: "DENY"}}, Add: []Header{{Name: "Vary", Value: "Origin"}}}}
 	h := header(t, "Connection: upgrade, X-Hop, set-cookie\nUpgrade: websocket\nX-Hop: 1\nServer: s\nVary: Accept\nX-Frame-Options: a\nX-Frame-Options: b\nSet-Cookie: a=b\nKeep-Alive: timeout=5\nProxy-Authenticate: x")
 	p.ResponseHeader(h)
 	if got, want := lines(h), "Set-Cookie: a=b\nVary: Accept\nVary: Origin\nX-Frame-Options: DENY"; got != want {
@@ -151,7 +151,7 @@ func TestRequestHost(t *testing.T) {
 		{Policy{}, "chat.example.com"},
 		{Policy{Host: HostTarget}, "10.0.0.1:9000"},
 		{Policy{Host: HostClient}, "chat.example.com"},
-		{Policy{Host: HostClient, Request: HeaderEdit{Set: []Header{{"host", "set.example"}}}}, "set.example"},
+		{Policy{Host: HostClient, Request: HeaderEdit{Set: []Header{{Name: "host", Value: "set.example"}}}}, "set.example"},
 	} {
 		if got := tt.policy.RequestHost(stranger, b); got != tt.want {
 			t.Errorf("%+v: got %q, want %q", tt.policy, got, tt.want)

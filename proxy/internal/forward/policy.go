@@ -5,10 +5,13 @@ package forward
 import (
 	"cmp"
 	"crypto/x509"
+	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
@@ -49,6 +52,59 @@ const (
 	ForwardedOff                          // not at all
 )
 
+// For returns the policy for one request: p itself, or a copy in which placeholders are
+// filled in. A header that they leave empty is not sent. The error, which is answered with
+// 400, is a control byte; values is called only if it is needed.
+func (p *Policy) For(values func() *match.Values) (*Policy, error) {
+	if !p.Request.hasTexts() && !p.Response.hasTexts() {
+		return p, nil
+	}
+	v, filled := values(), *p
+	for _, edit := range []*HeaderEdit{&filled.Request, &filled.Response} {
+		if err := edit.fill(func() *match.Values { return v }); err != nil {
+			return nil, err
+		}
+	}
+	return &filled, nil
+}
+
+func (e *HeaderEdit) hasTexts() bool {
+	return slices.ContainsFunc(e.Set, Header.hasText) || slices.ContainsFunc(e.Add, Header.hasText)
+}
+
+// fill replaces the texts of e by values, in lists of its own.
+func (e *HeaderEdit) fill(values func() *match.Values) (err error) {
+	var removed []string
+	if e.Set, removed, err = Fill(e.Set, values); err != nil {
+		return err
+	}
+	e.Remove = slices.Concat(e.Remove, removed)
+	e.Add, _, err = Fill(e.Add, values)
+	return err
+}
+
+// Fill returns lines with their placeholders filled in, and the names of those that these
+// leave empty, which are not among the lines.
+func Fill(lines []Header, values func() *match.Values) (filled []Header, empty []string, err error) {
+	if !slices.ContainsFunc(lines, Header.hasText) {
+		return lines, nil, nil
+	}
+	v := values()
+	for _, line := range lines {
+		if line.hasText() {
+			if line.Value, err = line.Text.Expand(v); err != nil {
+				return nil, nil, fmt.Errorf("header %s: %w", line.Name, err)
+			}
+			if line.Text = nil; line.Value == "" {
+				empty = append(empty, line.Name)
+				continue
+			}
+		}
+		filled = append(filled, line)
+	}
+	return filled, empty, nil
+}
+
 // HeaderEdit changes one direction's header: remove, then set, then add.
 type HeaderEdit struct {
 	Set    []Header
@@ -60,7 +116,10 @@ type HeaderEdit struct {
 type Header struct {
 	Name  string
 	Value string
+	Text  *match.Text // instead of Value, where it has placeholders; see Policy.For
 }
+
+func (h Header) hasText() bool { return h.Text != nil }
 
 // Rewriting of what a backend's answer says about itself, as ProxyPassReverse,
 // ProxyPassReverseCookiePath and -Domain do.

@@ -23,8 +23,8 @@ func spelledIn(text string) (names spelling.Names) {
 
 func TestSpellRequest(t *testing.T) {
 	edit := HeaderEdit{
-		Set:    []Header{{"X-ENV", "prod"}, {"X-Mine", "m"}, {"SOAPAction", "s"}},
-		Add:    []Header{{"X-added", "more"}},
+		Set:    []Header{{Name: "X-ENV", Value: "prod"}, {Name: "X-Mine", Value: "m"}, {Name: "SOAPAction", Value: "s"}},
+		Add:    []Header{{Name: "X-added", Value: "more"}},
 		Remove: []string{"x-secret"},
 	}
 	for _, tt := range []struct {
@@ -57,7 +57,7 @@ func TestSpellRequest(t *testing.T) {
 }
 
 func TestSpellResponse(t *testing.T) {
-	p := Policy{Response: HeaderEdit{Set: []Header{{"Server", "ours"}}, Add: []Header{{"x-added", "2"}}, Remove: []string{"x-powered-BY"}}}
+	p := Policy{Response: HeaderEdit{Set: []Header{{Name: "Server", Value: "ours"}}, Add: []Header{{Name: "x-added", Value: "2"}}, Remove: []string{"x-powered-BY"}}}
 	const in = "SERVER: theirs\nETag: e\nWWW-Authenticate: Basic\nX-POWERED-BY: p\nX-ADDED: 1\ncontent-type: t\nsec-websocket-version: 13\nconnection: X-GONE\nx-gone: 1"
 	h := header(t, in)
 	p.ResponseHeader(h)
@@ -76,7 +76,7 @@ func FuzzSpellRequest(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	policy := Policy{Request: HeaderEdit{Set: []Header{{"X-ENV", "prod"}, {"host", "set.example"}}, Add: []Header{{"dnt", "1"}}, Remove: []string{"X-Secret"}}}
+	policy := Policy{Request: HeaderEdit{Set: []Header{{Name: "X-ENV", Value: "prod"}, {Name: "host", Value: "set.example"}}, Add: []Header{{Name: "dnt", Value: "1"}}, Remove: []string{"X-Secret"}}}
 	f.Fuzz(func(t *testing.T, text string) {
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET / HTTP/1.1\r\nHost: h\r\n" + text + "\r\n\r\n")))
 		if err != nil {

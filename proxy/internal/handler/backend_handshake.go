@@ -70,7 +70,7 @@ func (a *handshake) requestHead() ([]byte, *refusal) {
 	if query != "" {
 		path += "?" + query
 	}
-	h := a.rt.Policy.RequestHeader(a.r, a.forwardedClient(), a.id)
+	h := a.policy.RequestHeader(a.r, a.forwardedClient(), a.id)
 	if a.login = h1.LogsIn(h); a.login && a.noLogin() != nil {
 		err := a.noLogin()
 		return nil, refuse(http.StatusBadGateway, err.Error(), err)
@@ -81,8 +81,8 @@ func (a *handshake) requestHead() ([]byte, *refusal) {
 		h.Set("Upgrade", websocket)
 		a.offer = wsproto.OfferOf(h, a.rt.Lenient)
 	}
-	a.request = backendRequest{target: path, header: h, policy: a.rt.Policy, names: a.names}
-	return a.request.head(a.r.Method, a.rt.Policy.RequestHost(a.forwardedClient(), a.backend)), nil
+	a.request = backendRequest{target: path, header: h, policy: a.policy, names: a.names}
+	return a.request.head(a.r.Method, a.policy.RequestHost(a.forwardedClient(), a.backend)), nil
 }
 
 // backendRequest is the request that a backend gets, without its method and Host.

@@ -7,8 +7,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"html"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/echo"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
@@ -67,30 +69,52 @@ func (x *requestCtx) upgradeRequired() *refusal {
 }
 
 func (x *requestCtx) redirect() {
-	host, err := match.NormalizeHost(x.forwardedClient().PublicHost())
-	if err != nil {
+	if _, err := match.NormalizeHost(x.forwardedClient().PublicHost()); err != nil {
 		x.refuse(refuse(http.StatusBadRequest, "bad host", err))
 		return
 	}
-	location, err := x.rt.Redirect.Make(host, x.path, x.r.URL.RawQuery, x.prefixLen, &x.captures)
+	location, err := x.rt.Redirect.Make(x.values(), x.path, x.r.URL.RawQuery, x.prefixLen)
 	if err != nil {
 		x.refuse(refuse(http.StatusBadRequest, "no place to redirect to: "+err.Error(), err))
 		return
 	}
 	x.w.Header().Set("Location", location)
-	x.rt.Policy.ResponseHeader(x.w.Header())
+	x.policy.ResponseHeader(x.w.Header())
 	x.w.WriteHeader(x.rt.Redirect.Status)
 }
 
 func (x *requestCtx) respond() {
+	headers, _, err := forward.Fill(x.rt.Respond.Headers, x.values)
+	if err != nil {
+		x.refuse(unfit(err))
+		return
+	}
 	h := x.w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
-	for _, line := range x.rt.Respond.Headers {
+	for _, line := range headers {
 		h.Set(line.Name, line.Value)
 		x.spelled.NoteText(line.Name, http.CanonicalHeaderKey(line.Name))
 	}
-	x.rt.Policy.ResponseHeader(h)
-	x.write(x.rt.Respond.Status, []byte(x.rt.Respond.Body))
+	body, err := x.bodyText(x.rt.Respond.Body, h.Get("Content-Type"))
+	if err != nil {
+		x.refuse(unfit(err))
+		return
+	}
+	x.policy.ResponseHeader(h)
+	x.write(x.rt.Respond.Status, []byte(body))
+}
+
+// bodyText is a body with its placeholders filled in: what a request says must not become
+// markup.
+func (x *requestCtx) bodyText(t match.Text, contentType string) (string, error) {
+	if text, literal := t.Literal(); literal {
+		return text, nil
+	}
+	var quote func(string) string
+	if mediaType, _, _ := strings.Cut(contentType, ";"); strings.Contains(mediaType, "html") || strings.Contains(mediaType, "xml") {
+		quote = html.EscapeString
+	}
+	return t.ExpandWith(x.values(), quote)
 }
 
 func (x *requestCtx) answerStatus() {
@@ -174,7 +198,7 @@ func (x *requestCtx) forwardTo(path, query string, answer *http.Response) {
 		TLS:      x.rt.Target.TLSOf(x.backend),
 		Path:     path,
 		RawQuery: query,
-		Policy:   x.rt.Policy,
+		Policy:   x.policy,
 		Client:   x.forwardedClient(),
 		ID:       x.id,
 		Public:   x.public(),

@@ -56,7 +56,7 @@ func (a *handshake) redialer(s *tunnelRecord, agreed wsproto.Agreed) *redialer {
 		h:        a.h,
 		record:   s,
 		request:  a.request,
-		policy:   a.rt.Policy,
+		policy:   a.policy,
 		agreed:   agreed,
 		original: &http.Request{Method: http.MethodGet, URL: a.r.URL, Header: a.r.Header, Host: a.r.Host},
 		captures: a.captures,

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,10 +45,11 @@ type requestCtx struct {
 	reported  forward.Reported // what trusted proxies say
 	client    netip.Addr       // the peer, or the one that a trusted proxy names
 	table     *routing.Table
-	host      string         // normalised
-	path      string         // normalised
-	rt        *routing.Route // nil: none matches
-	prefixLen int            // bytes of path that the route's prefix has matched
+	host      string          // normalised
+	path      string          // normalised
+	rt        *routing.Route  // nil: none matches
+	policy    *forward.Policy // rt's, with the placeholders of this request filled in
+	prefixLen int             // bytes of path that the route's prefix has matched
 	captures  match.Captures
 
 	backend   *upstream.Backend    // picked; for the log
@@ -133,8 +135,8 @@ func (x *requestCtx) beforeHead(h http.Header) {
 func (x *requestCtx) spell(h http.Header) {
 	switch {
 	case x.r.ProtoMajor != 1:
-	case x.rt != nil:
-		x.rt.Policy.SpellResponse(h, x.spelled)
+	case x.policy != nil:
+		x.policy.SpellResponse(h, x.spelled)
 	default:
 		spelling.RespellHandshake(h)
 	}
@@ -155,7 +157,7 @@ func (x *requestCtx) closeUnlessReusable(h http.Header) {
 
 // route finds the request's route in a Table.
 func (x *requestCtx) route(t *routing.Table) *refusal {
-	x.table, x.rt, x.backend = t, nil, nil
+	x.table, x.rt, x.policy, x.backend = t, nil, nil, nil
 	contradiction := x.identify(t.Trusted())
 	if x.id == "" { // one that is routed again has been logged under it, and sent to backends
 		x.id = x.requestID()
@@ -192,10 +194,37 @@ func (x *requestCtx) route(t *routing.Table) *refusal {
 	if x.rt, x.prefixLen = t.Lookup(&request, &x.captures); x.rt == nil {
 		return refuse(http.StatusNotFound, "no route matches this request", nil)
 	}
+	if x.policy, err = x.rt.Policy.For(x.values); err != nil {
+		return unfit(err)
+	}
 	if rf := x.checkTrace(); rf != nil {
 		return rf
 	}
 	return x.checkHead()
+}
+
+// values are what placeholders stand for in the route's texts.
+func (x *requestCtx) values() *match.Values {
+	client := x.forwardedClient()
+	v := &match.Values{
+		Scheme:    client.Proto(),
+		RequestID: x.id,
+		Listener:  x.listenerName(),
+		Captures:  &x.captures,
+	}
+	v.Host, _ = match.NormalizeHost(client.PublicHost()) // a host that is none is ""
+	if x.client.IsValid() {
+		v.Client = x.client.String()
+	}
+	if x.peer.IsValid() && x.client == x.peer.Addr() { // a proxy in front says no port
+		v.ClientPort = strconv.Itoa(int(x.peer.Port()))
+	}
+	return v
+}
+
+// unfit refuses a request of which a text would be made that cannot be sent.
+func unfit(err error) *refusal {
+	return refuse(http.StatusBadRequest, "the request has a control byte", err)
 }
 
 // checkHTTP2 checks a request over HTTP/2, which has passed no gate.

@@ -250,7 +250,7 @@ func (a *handshake) relay(conn net.Conn, answer *backendAnswer) {
 
 // hostHint guesses why a backend answers 403: many servers compare Origin with Host.
 func (a *handshake) hostHint(status int) string {
-	sent := a.rt.Policy.RequestHost(a.forwardedClient(), a.backend)
+	sent := a.policy.RequestHost(a.forwardedClient(), a.backend)
 	if status != http.StatusForbidden || a.r.Header.Get("Origin") == "" || httpsyntax.EqualFold(sent, a.r.Host) {
 		return ""
 	}
@@ -312,8 +312,8 @@ func (a *handshake) tell101(conn net.Conn, answer *backendAnswer) error {
 // head101 is the 101 as the client gets it.
 func (a *handshake) head101(answer *backendAnswer) []byte {
 	upgrade := answer.Header.Get("Upgrade")
-	a.rt.Policy.Rewriting.Cookies(answer.Header)
-	a.rt.Policy.ResponseHeader(answer.Header)
+	a.policy.Rewriting.Cookies(answer.Header)
+	a.policy.ResponseHeader(answer.Header)
 	answer.Header.Set("Connection", "Upgrade")
 	answer.Header.Set("Upgrade", upgrade)
 	deleteEmpty(answer.Header, "Sec-Websocket-Protocol", "Sec-Websocket-Extensions")
@@ -321,7 +321,7 @@ func (a *handshake) head101(answer *backendAnswer) []byte {
 		a.setStickyCookie(answer.Header)
 	}
 	h := maps.Clone(answer.Header) // which the log looks at
-	a.rt.Policy.SpellResponse(h, answer.strict.Names())
+	a.policy.SpellResponse(h, answer.strict.Names())
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 101 " + reason101(answer.Status) + "\r\n")
 	_ = h.Write(&b) // to memory

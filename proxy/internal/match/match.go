@@ -10,9 +10,10 @@
 // undecided is for [Conflicts] to refuse, with a request that proves it; with
 // [Tree.Explain] a user sees, rule by rule, why a request goes where it goes.
 //
-// The package also owns the two texts that patterns and targets are made of:
+// The package also owns the texts that patterns and targets are made of:
 // [NormalizePath], which every path goes through exactly once before it is
-// matched or forwarded, and [Template], which puts captures into a target.
+// matched or forwarded, [Template], which puts captures into a target, and
+// [Text], which puts them and other values of a request into headers.
 //
 // It knows nothing of YAML, of sockets or of HTTP servers. A Tree is safe for
 // concurrent use; Lookup allocates nothing but for a regex over a query value

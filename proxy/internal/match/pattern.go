@@ -251,11 +251,28 @@ func CheckRefs(t *Template, p Path) error {
 		return nil
 	}
 	for _, part := range t.parts {
-		if part.isRef() && !compiled.has(part) {
-			return fmt.Errorf("%q: %w", part.source, compiled.captureNames())
+		switch {
+		case part.of != nil && compiled.has(part):
+			return ambiguous(part.source)
+		case part.of == nil && part.isRef() && !compiled.has(part):
+			return compiled.lacks(part, t.location)
 		}
 	}
 	return nil
+}
+
+// ambiguous is the error of a name that could be two things. Which one is meant matters:
+// a capture is what a client likes.
+func ambiguous(source string) error {
+	return fmt.Errorf("%q is both a placeholder and a capture of the match: rename the capture", source)
+}
+
+// lacks is the error of a capture that p has not.
+func (p *pattern) lacks(ref part, placeholders bool) error {
+	if placeholders && isWord(ref.name) {
+		return &PlaceholderError{Source: ref.source, Name: ref.name, Known: p.namedCaptures()}
+	}
+	return fmt.Errorf("%q: %w", ref.source, p.captureNames())
 }
 
 // has reports whether p captures what part refers to. $0 is the text that a

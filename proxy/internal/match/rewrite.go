@@ -6,6 +6,7 @@ package match
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -23,14 +24,18 @@ type Rewrite struct {
 // NewRewrite returns the rewriting to a target's path and query, which are
 // templates or "", for requests that from has matched.
 func NewRewrite(path, query string, from Path) (w Rewrite, err error) {
+	return newRewrite(path, query, from, ParseTemplate)
+}
+
+func newRewrite(path, query string, from Path, parse func(string) (*Template, error)) (w Rewrite, err error) {
 	w.isPrefix, w.prefix, w.shown = from.Kind == Prefix, from.Pattern, path
 	if path != "" {
-		if w.path, err = ParseTemplate(path); err != nil {
+		if w.path, err = parse(path); err != nil {
 			return w, err
 		}
 	}
 	if query != "" {
-		w.query, err = ParseTemplate(query)
+		w.query, err = parse(query)
 	}
 	return w, err
 }
@@ -39,9 +44,13 @@ func NewRewrite(path, query string, from Path) (w Rewrite, err error) {
 // how many bytes of its path the rule's prefix took (Tree.PrefixLen). The error,
 // which a proxy answers with 400, is Template.AppendPath's.
 func (w *Rewrite) Apply(path, query string, matched int, c *Captures) (newPath, newQuery string, err error) {
+	return w.apply(path, query, matched, c, nil)
+}
+
+func (w *Rewrite) apply(path, query string, matched int, c *Captures, v *Values) (newPath, newQuery string, err error) {
 	newPath, newQuery = path, query
 	if w.path != nil {
-		made, err := w.path.AppendPath(nil, c)
+		made, err := w.path.appendPath(nil, c, v)
 		if err != nil {
 			return "", "", err
 		}
@@ -51,7 +60,7 @@ func (w *Rewrite) Apply(path, query string, matched int, c *Captures) (newPath, 
 		}
 	}
 	if w.query != nil {
-		made, err := w.query.AppendQuery(nil, c)
+		made, err := w.query.appendQuery(nil, c, v)
 		if err != nil {
 			return "", "", err
 		}
@@ -95,31 +104,36 @@ func joinQueries(target, request string) string {
 
 // Location makes the Location header of a redirect. It is immutable.
 type Location struct {
-	origin string // scheme://authority, or "" to stay on this one
+	origin Text // scheme://authority, or empty to stay on this one
 	uri    Rewrite
-	scheme string // instead of origin: the host is the request's
-	port   string // behind that host, with its colon; may be ""
 }
 
 // SameLocation returns the redirecting to what was asked for, under another scheme
 // and at port; 0 and the scheme's own port are not written.
 func SameLocation(scheme string, port int) Location {
-	l := Location{scheme: scheme}
+	authority := "{host}"
 	if port != 0 && !(scheme == "https" && port == 443) && !(scheme == "http" && port == 80) {
-		l.port = ":" + strconv.Itoa(port)
+		authority += ":" + strconv.Itoa(port)
 	}
-	return l
+	origin, _ := ParseText(scheme + "://" + authority) // valid
+	return Location{origin: origin}
 }
 
 // NewLocation returns the redirecting to a place, "https://host/path?query" or
-// "/path?query", for requests that from has matched.
+// "/path?query", for requests that from has matched. Its scheme may be {scheme}, its
+// host may have {host}, its path and query are of ParseLocationTemplate.
 func NewLocation(to string, from Path) (Location, error) {
-	origin, path, query := splitLocation(to)
-	uri, err := NewRewrite(path, query, from)
-	return Location{origin: origin, uri: uri}, err
+	origin, path, query := SplitLocation(to)
+	text, err := ParseText(origin)
+	if err != nil {
+		return Location{}, err
+	}
+	uri, err := newRewrite(path, query, from, ParseLocationTemplate)
+	return Location{origin: text, uri: uri}, err
 }
 
-func splitLocation(to string) (origin, path, query string) {
+// SplitLocation takes a redirect's place apart. The origin is "" to stay on this one.
+func SplitLocation(to string) (origin, path, query string) {
 	to, query, _ = strings.Cut(to, "?")
 	scheme := strings.Index(to, "://")
 	if scheme < 0 {
@@ -132,24 +146,41 @@ func splitLocation(to string) (origin, path, query string) {
 	return to[:scheme+3+slash], to[scheme+3+slash:], query
 }
 
-// Make returns the header's value for a request, as Rewrite.Apply does. host is
-// normalised.
-func (l *Location) Make(host, path, query string, matched int, c *Captures) (string, error) {
-	path, query, err := l.uri.Apply(path, query, matched, c)
+// Make returns the header's value for a request, as Rewrite.Apply does.
+func (l *Location) Make(v *Values, path, query string, matched int) (string, error) {
+	path, query, err := l.uri.apply(path, query, matched, v.Captures, v)
 	if err != nil {
 		return "", err
 	}
 	if query != "" {
 		path += "?" + query
 	}
-	switch {
-	case l.scheme != "" && host == "":
-		return "", errors.New("the request has no host")
-	case l.scheme != "":
-		return l.scheme + "://" + host + l.port + path, nil
-	case l.origin == "":
+	origin, err := l.expandOrigin(v)
+	if err != nil {
+		return "", err
+	}
+	if origin == "" {
 		// "//x" would be another host: a capture must not choose where to.
 		path = "/" + strings.TrimLeft(path, "/")
 	}
-	return l.origin + path, nil
+	return origin + path, nil
+}
+
+// expandOrigin has the host that was asked for, which must be there and leave a host.
+func (l *Location) expandOrigin(v *Values) (string, error) {
+	if origin, literal := l.origin.Literal(); literal {
+		return origin, nil
+	}
+	if v.Host == "" && l.origin.uses("{host}") {
+		return "", errors.New("the request has no host")
+	}
+	origin, err := l.origin.Expand(v)
+	if err != nil {
+		return "", err
+	}
+	_, authority, _ := strings.Cut(origin, "://")
+	if host, err := NormalizeHost(authority); err != nil || host == "" {
+		return "", fmt.Errorf("host %q: want the name or address of a host", authority)
+	}
+	return origin, nil
 }

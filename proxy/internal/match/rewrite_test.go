@@ -88,9 +88,9 @@ func TestSplitLocation(t *testing.T) {
 		{"/x?u=http://b/", "", "/x", "u=http://b/"},
 	}
 	for _, tt := range tests {
-		origin, path, query := splitLocation(tt.to)
+		origin, path, query := SplitLocation(tt.to)
 		if origin != tt.origin || path != tt.path || query != tt.query {
-			t.Errorf("splitLocation(%q) = %q, %q, %q, want %q, %q, %q", tt.to, origin, path, query, tt.origin, tt.path, tt.query)
+			t.Errorf("SplitLocation(%q) = %q, %q, %q, want %q, %q, %q", tt.to, origin, path, query, tt.origin, tt.path, tt.query)
 		}
 	}
 }
@@ -108,7 +108,7 @@ func TestARedirectStaysOnThisHost(t *testing.T) {
 	}
 	var captures Captures
 	tree.Lookup(&Request{Method: "GET", Path: "/go/evil.example"}, &captures)
-	if got, err := place.Make("h", "/go/evil.example", "", 0, &captures); got != "/evil.example" {
+	if got, err := place.Make(&Values{Host: "h", Captures: &captures}, "/go/evil.example", "", 0); got != "/evil.example" {
 		t.Errorf("location %q (%v), want /evil.example", got, err)
 	}
 }

@@ -15,15 +15,17 @@ import (
 
 // Template is the path or the query of a target. It is immutable.
 type Template struct {
-	parts []part
+	parts    []part
+	location bool // of a redirect: see ParseLocationTemplate
 }
 
-// part is literal text or, if the text is empty, a capture.
+// part is literal text or, if the text is empty, a capture or a placeholder.
 type part struct {
 	text   string
-	name   string // {name}
-	number int    // $1, if name is empty
-	source string // the capture as it was written
+	name   string               // {name}
+	number int                  // $1, if name is empty
+	source string               // the capture as it was written
+	of     func(*Values) string // a placeholder; nil: a capture
 }
 
 func (p part) isRef() bool { return p.text == "" }
@@ -33,8 +35,16 @@ func (p part) isRef() bool { return p.text == "" }
 // matched. All else is literal: valid in a path or query (RFC 3986), so no space,
 // no control byte, nothing beyond ASCII, no "#", no bad escape; a literal brace
 // is %7B or %7D.
-func ParseTemplate(s string) (*Template, error) {
-	t := &Template{}
+func ParseTemplate(s string) (*Template, error) { return (&Template{}).parse(s) }
+
+// ParseLocationTemplate is ParseTemplate for a redirect, which may also use placeholders,
+// and {{ for a brace, which it encodes. As in ParseText, a dollar that begins nothing is
+// itself, and what other proxies take for a variable is a *PlaceholderError.
+func ParseLocationTemplate(s string) (*Template, error) {
+	return (&Template{location: true}).parse(s)
+}
+
+func (t *Template) parse(s string) (*Template, error) {
 	for rest := s; rest != ""; {
 		var err error
 		if rest, err = t.parsePart(rest); err != nil {
@@ -46,7 +56,18 @@ func ParseTemplate(s string) (*Template, error) {
 
 // parsePart parses what s starts with and returns the rest.
 func (t *Template) parsePart(s string) (rest string, err error) {
+	if t.location {
+		if err := foreignVariable(s); err != nil {
+			return "", err
+		}
+	}
 	switch {
+	case t.location && strings.HasPrefix(s, "{{"):
+		t.addText("%7B")
+		return s[2:], nil
+	case t.location && s[0] == '$' && !startsNumber(s):
+		t.addText("$")
+		return strings.TrimPrefix(s[1:], "$"), nil
 	case strings.HasPrefix(s, "$$"):
 		t.addText("$")
 		return s[2:], nil
@@ -58,11 +79,20 @@ func (t *Template) parsePart(s string) (rest string, err error) {
 		return "", errors.New(`"}" without "{": want {name}; a literal brace is %7B or %7D`)
 	}
 	end := strings.IndexAny(s, "${}")
+	if at := strings.Index(s, "%{"); t.location && at > 0 && at < end {
+		end = at
+	}
 	if end < 0 {
 		end = len(s)
 	}
 	t.addText(s[:end])
 	return s[end:], checkLiteral(s[:end])
+}
+
+// startsNumber reports whether s, which starts with a dollar, starts with $1 or ${1}.
+func startsNumber(s string) bool {
+	s = strings.TrimPrefix(s[1:], "{")
+	return s != "" && '0' <= s[0] && s[0] <= '9'
 }
 
 // addText adds literal text to the text before, if there is any: AppendQuery
@@ -103,7 +133,11 @@ func (t *Template) parseName(s string) (rest string, err error) {
 	if !ok || !isName(name) {
 		return "", fmt.Errorf("%q: want {name}; a literal brace is %%7B or %%7D", s[:min(len(s), len(name)+2)])
 	}
-	t.parts = append(t.parts, part{name: name, source: "{" + name + "}"})
+	p := part{name: name, source: "{" + name + "}"}
+	if t.location {
+		p.of = placeholderOf(name)
+	}
+	t.parts = append(t.parts, p)
 	return rest, nil
 }
 
@@ -163,8 +197,13 @@ func (t *Template) CheckPath() error {
 // The error, which a proxy answers with 400, says that no such path can be
 // forwarded: the captures make a dot segment, or there is no capture.
 func (t *Template) AppendPath(dst []byte, c *Captures) ([]byte, error) {
+	return t.appendPath(dst, c, nil)
+}
+
+// appendPath is AppendPath with what placeholders stand for.
+func (t *Template) appendPath(dst []byte, c *Captures, v *Values) ([]byte, error) {
 	start := len(dst)
-	dst, err := t.expand(dst, c, appendToPath)
+	dst, err := t.expand(dst, c, v, appendToPath)
 	if err != nil {
 		return dst[:start], err
 	}
@@ -197,22 +236,31 @@ func startsWithDots(s string) bool {
 // AppendQuery appends the query that t makes of c to dst: of a capture, all but
 // unreserved characters, slashes and the escapes that it has is encoded.
 func (t *Template) AppendQuery(dst []byte, c *Captures) ([]byte, error) {
+	return t.appendQuery(dst, c, nil)
+}
+
+func (t *Template) appendQuery(dst []byte, c *Captures, v *Values) ([]byte, error) {
 	start := len(dst)
-	dst, err := t.expand(dst, c, appendToQuery)
+	dst, err := t.expand(dst, c, v, appendToQuery)
 	if err != nil {
 		return dst[:start], err
 	}
 	return dst, nil
 }
 
-// expand appends the parts of t, each capture by put.
-func (t *Template) expand(dst []byte, c *Captures, put func(dst []byte, capture string) []byte) ([]byte, error) {
+// expand appends the parts of t, each capture and placeholder by put.
+func (t *Template) expand(dst []byte, c *Captures, v *Values, put func(dst []byte, capture string) []byte) ([]byte, error) {
 	for _, p := range t.parts {
 		if !p.isRef() {
 			dst = append(dst, p.text...)
 			continue
 		}
-		capture, ok := p.of(c)
+		capture, ok := "", true
+		if p.of != nil {
+			capture = p.of(v)
+		} else {
+			capture, ok = p.in(c)
+		}
 		if !ok {
 			return dst, fmt.Errorf("capture %q: the matched route has none of that name", p.source)
 		}
@@ -224,7 +272,7 @@ func (t *Template) expand(dst []byte, c *Captures, put func(dst []byte, capture 
 	return dst, nil
 }
 
-func (p part) of(c *Captures) (string, bool) {
+func (p part) in(c *Captures) (string, bool) {
 	if p.name != "" {
 		return c.Get(p.name)
 	}

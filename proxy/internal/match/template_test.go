@@ -239,7 +239,7 @@ func checkExpansion(t *testing.T, tmpl *Template, c *Captures) {
 	slashes, parameters := 0, 0
 	for _, part := range tmpl.parts {
 		if part.isRef() {
-			capture, _ := part.of(c)
+			capture, _ := part.in(c)
 			slashes += strings.Count(capture, "/")
 		}
 		slashes += strings.Count(part.text, "/")

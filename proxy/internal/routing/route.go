@@ -5,6 +5,7 @@ package routing
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
@@ -14,6 +15,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/limits"
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
@@ -28,7 +30,7 @@ type Route struct {
 	// What it does: exactly one of the three.
 	Target   *Target
 	Redirect *Redirect
-	Respond  *routefile.Respond
+	Respond  *Respond
 
 	*Settings
 
@@ -71,7 +73,6 @@ func (b *builder) route(spec *routefile.SetRoute) (*Route, error) {
 	}
 	rt := &Route{
 		Name:        spec.Route.Name,
-		Respond:     spec.Route.Respond,
 		Settings:    settings,
 		AllowsTrace: slices.Contains(spec.Route.Match.Methods, http.MethodTrace),
 		clients:     spec.Route.Match.Client,
@@ -83,6 +84,8 @@ func (b *builder) route(spec *routefile.SetRoute) (*Route, error) {
 		rt.Target, err = b.target(spec)
 	case spec.Route.Redirect != nil:
 		rt.Redirect, err = newRedirect(spec)
+	case spec.Route.Respond != nil:
+		rt.Respond, err = newRespond(spec.Route.Respond)
 	}
 	return rt, err
 }
@@ -93,6 +96,10 @@ func (b *builder) settings(spec *routefile.Settings) (*Settings, error) {
 		return known, nil
 	}
 	origins, err := buildOrigins(spec.Origins)
+	if err != nil {
+		return nil, err
+	}
+	policy, err := buildPolicy(spec)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +116,7 @@ func (b *builder) settings(spec *routefile.Settings) (*Settings, error) {
 		Origins:          origins,
 		Lenient:          spec.Leniency(),
 		Drain:            buildDrainPolicy(spec.Drain),
-		Policy:           buildPolicy(spec),
+		Policy:           policy,
 		lifetimeJitter:   max(spec.Timeouts.LifetimeJitter, 0),
 		digest:           fingerprintOf(spec),
 	}
@@ -184,12 +191,17 @@ func buildDrainPolicy(d routefile.DrainPolicy) drain.Policy {
 	}
 }
 
-func buildPolicy(s *routefile.Settings) *forward.Policy {
+func buildPolicy(s *routefile.Settings) (*forward.Policy, error) {
+	request, err := buildHeaderEdit(s.Headers.Request)
+	if err != nil {
+		return nil, err
+	}
+	response, err := buildHeaderEdit(s.Headers.Response)
 	return &forward.Policy{
 		Host:            hostMode(s.PreserveHost),
 		Forwarded:       forwardedMode(s.Forwarded),
-		Request:         buildHeaderEdit(s.Headers.Request),
-		Response:        buildHeaderEdit(s.Headers.Response),
+		Request:         request,
+		Response:        response,
 		BodyBytes:       max(s.Limits.BodyBytes, 0),
 		ConnectTimeout:  max(s.Timeouts.Connect, 0),
 		ResponseTimeout: max(s.Timeouts.Response, 0),
@@ -200,7 +212,7 @@ func buildPolicy(s *routefile.Settings) *forward.Policy {
 			CookiePath:   s.RewriteResponse.CookiePath,
 			CookieDomain: s.RewriteResponse.CookieDomain,
 		},
-	}
+	}, err
 }
 
 func hostMode(preserve routefile.Switch) forward.HostMode {
@@ -223,15 +235,29 @@ func forwardedMode(mode string) forward.ForwardedMode {
 	return forward.ForwardedX
 }
 
-func buildHeaderEdit(e routefile.HeaderEdit) forward.HeaderEdit {
-	edit := forward.HeaderEdit{Remove: e.Remove}
-	for _, h := range e.Set {
-		edit.Set = append(edit.Set, forward.Header(h))
+func buildHeaderEdit(e routefile.HeaderEdit) (edit forward.HeaderEdit, err error) {
+	edit.Remove = e.Remove
+	if edit.Set, err = buildLines(e.Set); err == nil {
+		edit.Add, err = buildLines(e.Add)
 	}
-	for _, h := range e.Add {
-		edit.Add = append(edit.Add, forward.Header(h))
+	return edit, err
+}
+
+// buildLines compiles the values of headers that are sent in a request's context.
+func buildLines(list []routefile.Header) (lines []forward.Header, err error) {
+	for _, h := range list {
+		line := forward.Header{Name: h.Name}
+		text, err := match.ParseText(h.Value)
+		if err != nil {
+			return nil, fmt.Errorf("header %s: %w", h.Name, err)
+		}
+		var literal bool
+		if line.Value, literal = text.Literal(); !literal {
+			line.Text = &text
+		}
+		lines = append(lines, line)
 	}
-	return edit
+	return lines, nil
 }
 
 // allowsOrigin says whether a tunnel opened with that Origin would still be

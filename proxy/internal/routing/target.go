@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
@@ -147,6 +148,22 @@ type Redirect struct {
 func newRedirect(spec *routefile.SetRoute) (*Redirect, error) {
 	location, err := spec.Route.Redirect.Location(spec.Rule().Path)
 	return &Redirect{Location: location, Status: spec.Route.Redirect.Status}, err
+}
+
+// Respond is a compiled Respond. Immutable.
+type Respond struct {
+	Status  int
+	Headers []forward.Header
+	Body    match.Text
+}
+
+func newRespond(spec *routefile.Respond) (*Respond, error) {
+	headers, err := buildLines(spec.Headers)
+	if err != nil {
+		return nil, err
+	}
+	body, err := match.ParseText(spec.Body)
+	return &Respond{Status: spec.Status, Headers: headers, Body: body}, err
 }
 
 // TLSOf is how the route speaks TLS to a backend.
