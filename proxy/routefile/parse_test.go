@@ -168,3 +168,17 @@ func TestCancelled(t *testing.T) {
 		t.Errorf("CheckContext: %v, %v", errs, err)
 	}
 }
+
+// TestJSON: a file that an encoder wrote as JSON is read, escaped slashes and all.
+func TestJSON(t *testing.T) {
+	f := mustParse(t, "r.yaml", `{"version":1,"routes":{"a":{"match":{"path_prefix":"\/"},"to":"ws:\/\/127.0.0.1:9000"}}}`)
+	if errs := Check(f); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	if r := f.Routes["a"]; r.Match.PathPrefix != "/" || r.To.Raw != "ws://127.0.0.1:9000" {
+		t.Errorf("path_prefix %q, to %q", r.Match.PathPrefix, r.To.Raw)
+	}
+	if pos, _ := f.KeyPos("routes", "a", "to"); pos.Col != 63 {
+		t.Errorf("to is at column %d, want 63", pos.Col)
+	}
+}

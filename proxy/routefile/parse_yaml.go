@@ -90,7 +90,7 @@ func badCharacter(r rune, n int, data []byte) string {
 	case r == '\r' && (len(data) < 2 || data[1] != '\n'):
 		return "a carriage return without a line feed"
 	case r < ' ' && r != '\n' && r != '\t' && r != '\r', r >= 0x7f && r < 0xa0,
-		r == '\u2028', r == '\u2029', r == '\ufeff', r == '\ufffe', r == '\uffff':
+		r == '\u2028', r == '\u2029', r == '\ufeff', r&0xfffe == 0xfffe: // the last are noncharacters
 		return fmt.Sprintf("the character %U is not allowed in a routes file", r)
 	}
 	return ""

@@ -145,6 +145,8 @@ func (l *layout) checkBytes() error {
 			what = "a Unicode line separator: write it as an escape in double quotes"
 		case bytes.Contains(bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r")), []byte("\r")):
 			what = "a carriage return inside of a line: end lines with LF or CRLF"
+		case bytes.Contains(text, []byte(slashMark)):
+			what = "a Unicode noncharacter: remove it"
 		}
 		if what != "" {
 			return &LayoutError{Pos: Pos{Line: line + 1, Col: 1}, Text: what}

@@ -55,18 +55,25 @@ func Decode(r io.Reader) (first, second *Node, err error) {
 			err = fmt.Errorf("yaml: cannot be read: %v", v)
 		}
 	}()
-	dec := yaml.NewDecoder(r)
+	slashes := &slashReader{r: r}
+	dec := yaml.NewDecoder(slashes)
 	var a, b Node
 	if err := dec.Decode(&a); err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err
 	}
 	switch err := dec.Decode(&b); {
 	case errors.Is(err, io.EOF):
-		return &a, nil, nil
+		first, second = &a, nil
 	case err != nil:
 		return nil, nil, err
+	default:
+		first, second = &a, &b
 	}
-	return &a, &b, nil
+	if slashes.marked {
+		unmark(&a)
+		unmark(&b)
+	}
+	return first, second, nil
 }
 
 // ParseRecord reads one record from YAML: a mapping, without its name.

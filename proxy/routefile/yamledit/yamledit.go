@@ -21,10 +21,10 @@
 // every node and comment, members.go the lines of every key; section.go plans
 // what becomes of each record, change.go and splice.go turn the plan into
 // replacements of bytes, prove.go checks the result. print.go, scalar.go,
-// comments.go and format.go are the canonical layout.
+// format.go and format_comments.go are the canonical layout.
 //
 // Comments are in two files: an edit keeps those that members.go assigns to a key's lines;
-// Format, which moves keys, takes theirs along by comments.go.
+// Format, which moves keys, takes theirs along by format_comments.go.
 //
 // Everything here is a pure function of its arguments and safe for concurrent use.
 package yamledit
