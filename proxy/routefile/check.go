@@ -132,10 +132,10 @@ func (c *checker) single(key string) {
 }
 
 // checkConsent requires the key routes in some file: a set without any is more likely
-// unfinished than intended.
+// unfinished than intended. Of routes that are no mapping Parse has said what is wrong.
 func (c *checker) checkConsent() {
 	for _, f := range c.files {
-		if f.RoutesWritten || f.tree == nil {
+		if n := f.find("routes"); f.RoutesWritten || f.tree == nil || n != nil && !yamledit.IsNull(n) {
 			return
 		}
 	}

@@ -131,6 +131,9 @@ func plainOf(k *Key, n node, budget *int) any {
 	case KindValueLists:
 		return plainEntries(n, func(_ string, v node) any { return plainTexts(v) })
 	case KindList:
+		if n.Kind == yamledit.MappingNode {
+			n = yamledit.ListNode(n)
+		}
 		return plainItems(n, func(v node) any { return plainOf(k.index["[]"], v, budget) })
 	case KindTexts, KindNetworks:
 		return plainTexts(n)

@@ -60,13 +60,19 @@ func checkNotEmpty(s string) error {
 // checkAuthority accepts host[:port], with a host name, an IPv4 address or an IPv6 address in brackets.
 func checkAuthority(s string) error {
 	if strings.Count(s, ":") > 1 && !strings.HasPrefix(s, "[") {
+		if fix := bracketed(s); fix != s {
+			return fmt.Errorf("write an IPv6 address in brackets: %q", fix)
+		}
 		return errors.New("write an IPv6 address in brackets, such as [::1]:80")
 	}
 	host, port, ported := httpsyntax.CutPort(s)
 	if ported && !httpsyntax.IsPort(port) {
 		return fmt.Errorf("port %q: wanted a number from 1 to 65535", port)
 	}
-	return httpsyntax.CheckHost(host)
+	if err := httpsyntax.CheckHost(host); err != nil {
+		return err
+	}
+	return checkAddressLike(host)
 }
 
 // parseNetwork reads a CIDR, or an address as the network of that address alone.
@@ -81,13 +87,26 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(s)
 	switch {
 	case err != nil:
-		return netip.Prefix{}, errors.New("wanted a network such as 10.0.0.0/8, or an address")
+		host, bits, _ := strings.Cut(s, "/")
+		fix := networkFor(s)
+		if err := checkAddressLike(host); err != nil && fix == "" {
+			return netip.Prefix{}, err
+		}
+		if a, err := netip.ParseAddr(host); err == nil && isDigits(bits) {
+			return netip.Prefix{}, fmt.Errorf("wanted at most /%d", a.BitLen())
+		}
+		return netip.Prefix{}, fmt.Errorf("wanted a network such as 10.0.0.0/8, or an address%s", instead(fix))
 	case p.Addr().Is4In6():
 		return netip.Prefix{}, errors.New("write it as an IPv4 network")
 	case p != p.Masked():
 		return netip.Prefix{}, fmt.Errorf("has host bits set: write %s, or %s for one address", p.Masked(), p.Addr())
 	}
 	return p, nil
+}
+
+func checkNetwork(s string) error {
+	_, err := parseNetwork(s)
+	return err
 }
 
 // checkFilePath accepts any path that a file may have.

@@ -88,7 +88,7 @@ func self[T any](t *T) *T { return t }
 // text reads a text that check accepts; nil accepts any.
 func text[T any](field func(*T) *string, check func(string) error) *Key {
 	return &Key{Kind: KindText, write: writes(field, yamledit.TextNode), set: func(p *parser, k *Key, n node, dst any) {
-		if p.wantText(n) && p.wantEnum(k, n) && p.passes(n, check) {
+		if p.wantText(n, check) && p.wantEnum(k, n) && p.passes(n, check) {
 			*field(dst.(*T)) = n.Value
 		}
 	}}
@@ -97,7 +97,7 @@ func text[T any](field func(*T) *string, check func(string) error) *Key {
 // file reads the path of a file and resolves it against the routes file.
 func file[T any](field func(*T) *string) *Key {
 	return &Key{Kind: KindText, write: writes(field, yamledit.TextNode), set: func(p *parser, k *Key, n node, dst any) {
-		if p.wantText(n) && p.passes(n, checkFilePath) {
+		if p.wantText(n, nil) && p.passes(n, checkFilePath) {
 			*field(dst.(*T)) = p.file.resolve(n.Value)
 		}
 	}}
@@ -151,7 +151,7 @@ func switchOf(on bool) Switch {
 // whole reads a whole number between low and high.
 func whole[T any](field func(*T) *int, low, high int) *Key {
 	return &Key{Kind: KindWhole, Min: low, Max: high, write: writes(field, word(strconv.Itoa)), set: func(p *parser, k *Key, n node, dst any) {
-		if v, ok := p.number(n, k.Min, k.Max); ok {
+		if v, ok := p.number(k, n); ok {
 			*field(dst.(*T)) = v
 		}
 	}}
@@ -170,7 +170,7 @@ func statusKey[T any](field func(*T) *int, statuses ...int) *Key {
 				return
 			}
 		}
-		p.bad(n, "wanted %s%s", oneOf(words), unquote(n))
+		p.bad(n, "wanted %s%s", oneOf(words), k.insteadOf(n))
 	}}
 }
 
@@ -179,7 +179,7 @@ func count[T any](field func(*T) *int, zero bool) *Key {
 	return &Key{Kind: KindCount, Min: 1, Max: math.MaxInt32, Zero: zero, write: writes(field, word(FormatCount)), set: func(p *parser, k *Key, n node, dst any) {
 		if k.Zero && isOff(n) {
 			*field(dst.(*T)) = -1
-		} else if v, ok := p.number(n, k.Min, k.Max); ok {
+		} else if v, ok := p.number(k, n); ok {
 			*field(dst.(*T)) = v
 		}
 	}}
@@ -197,11 +197,19 @@ func rate[T any](field func(*T) *float64) *Key {
 		}
 		v, err := strconv.ParseFloat(n.Value, 64)
 		if err != nil || !decimal.MatchString(n.Value) || !isNumber(n) || v == 0 || v > maxRate {
-			p.bad(n, "wanted a number above 0, such as 5 or 0.5, or off")
+			p.bad(n, "wanted a number above 0, such as 5 or 0.5, or off%s", rateFor(k, n))
 			return
 		}
 		*field(dst.(*T)) = v
 	}}
+}
+
+// rateFor says what to write for n.
+func rateFor(k *Key, n node) string {
+	if decimal.MatchString(n.Value) && !isNumber(n) {
+		return ": write it without quotes"
+	}
+	return k.insteadOf(n)
 }
 
 const percentPattern = `^(100|[1-9][0-9]?)%$`
@@ -209,11 +217,7 @@ const percentPattern = `^(100|[1-9][0-9]?)%$`
 // percent reads 1% to 100%.
 func percent[T any](field func(*T) *int) *Key {
 	return &Key{Kind: KindText, Pattern: percentPattern, write: writes(field, func(n int) node { return yamledit.TextNode(strconv.Itoa(n) + "%") }), set: func(p *parser, k *Key, n node, dst any) {
-		if !p.wantText(n) {
-			return
-		}
-		if !percents.MatchString(n.Value) {
-			p.bad(n, "wanted a percentage from 1%% to 100%%")
+		if !p.wantText(n, checkPercent) || !p.passes(n, checkPercent) {
 			return
 		}
 		*field(dst.(*T)), _ = strconv.Atoi(strings.TrimSuffix(n.Value, "%")) // digits, by the pattern
@@ -221,6 +225,20 @@ func percent[T any](field func(*T) *int) *Key {
 }
 
 var percents = regexp.MustCompile(percentPattern)
+
+func checkPercent(s string) error {
+	if percents.MatchString(s) {
+		return nil
+	}
+	fix := wholeFor(strings.TrimSuffix(s, "%")) + "%"
+	if part, err := strconv.ParseFloat(s, 64); err == nil && part < 1 {
+		fix = wholeFor(strconv.FormatFloat(part*100, 'g', 10, 64)) + "%"
+	}
+	if !percents.MatchString(fix) {
+		fix = ""
+	}
+	return fmt.Errorf("wanted a percentage from 1%% to 100%%%s", instead(fix))
+}
 
 // duration reads a duration, or off where zero is set.
 func duration[T any](field func(*T) *time.Duration, zero bool) *Key {
@@ -234,6 +252,8 @@ func duration[T any](field func(*T) *time.Duration, zero bool) *Key {
 		}
 		d, err := parseDuration(n.Value)
 		switch {
+		case err != nil && offFor(k, n.Value) != "":
+			p.bad(n, "is not a duration: write off")
 		case err != nil:
 			p.bad(n, "%v", err)
 		case d == 0 && !k.Zero:
@@ -258,6 +278,8 @@ func size[T any](field func(*T) *int64, zero bool) *Key {
 		}
 		v, err := parseSize(n.Value)
 		switch {
+		case err != nil && offFor(k, n.Value) != "":
+			p.bad(n, "is not a size: write off")
 		case err != nil:
 			p.bad(n, "%v", err)
 		case v == 0 && !k.Zero:
@@ -275,7 +297,7 @@ func texts[T any](field func(*T) *[]string, check func(string) error) *Key {
 	return &Key{Kind: KindTexts, write: writes(field, textList), set: func(p *parser, k *Key, n node, dst any) {
 		list := []string{}
 		p.items(k, n, func(item node) {
-			if p.wantText(item) && p.wantEnum(k, item) && p.passes(item, check) {
+			if p.wantText(item, check) && p.wantEnum(k, item) && p.passes(item, check) {
 				list = append(list, item.Value)
 			}
 		})
@@ -288,7 +310,7 @@ func networks[T any](field func(*T) *[]netip.Prefix) *Key {
 	return &Key{Kind: KindNetworks, write: writes(field, networkList), set: func(p *parser, k *Key, n node, dst any) {
 		list := []netip.Prefix{}
 		p.items(k, n, func(item node) {
-			if !p.wantText(item) {
+			if !p.wantText(item, checkNetwork) {
 				return
 			}
 			prefix, err := parseNetwork(item.Value)

@@ -15,7 +15,7 @@ type Kind string
 const (
 	KindMapping    Kind = "mapping"          // a mapping with the keys below it
 	KindNamed      Kind = "mapping of names" // names that the writer chooses, each with the value described by "*" below
-	KindList       Kind = "list of mappings" // each with the keys below "[]"
+	KindList       Kind = "list of mappings" // each with the keys below "[]"; one mapping is a list of one
 	KindText       Kind = "text"
 	KindValue      Kind = "value" // a text that may be written as a number, true or false without quotes
 	KindSwitch     Kind = "true or false"

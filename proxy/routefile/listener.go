@@ -2,7 +2,6 @@ package routefile
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -109,7 +108,7 @@ func newCertificate(p *parser, t *ListenerTLS, item node) *CertificateFiles {
 func addressKey() *Key {
 	write := writes(func(l *Listener) *string { return &l.Address }, yamledit.TextNode)
 	return &Key{Kind: KindText, write: write, set: func(p *parser, k *Key, n node, dst any) {
-		if !p.wantText(n) || !p.passes(n, CheckAddress) {
+		if !p.wantText(n, CheckAddress) || !p.passes(n, CheckAddress) {
 			return
 		}
 		address := n.Value
@@ -127,10 +126,13 @@ func CheckAddress(s string) error {
 		return checkFilePath(path)
 	}
 	host, port, ported := httpsyntax.CutPort(s)
-	if !ported || strings.Contains(host, "/") {
-		return errors.New("wanted host:port, :port or unix:/path")
+	if !ported || strings.Contains(s, "/") || host == "*" {
+		return fmt.Errorf("wanted host:port, :port or unix:/path%s", instead(addressFor(s)))
 	}
 	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
+		if fix := addressFor(s); fix != "" {
+			return fmt.Errorf("write an IPv6 address in brackets: %s", fix)
+		}
 		return checkAuthority(s)
 	}
 	if !isService(port) {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
@@ -29,9 +30,74 @@ func (p *parser) syntax(data []byte, err error) {
 		line++ // counted from 0 by the parser, from 1 by the scanner
 	}
 	line = lastWritten(data, line)
+	if at, hint := inText(problem, data[len(firstLines(data, line-1)):]); hint != "" {
+		at += len(firstLines(data, line-1))
+		before := data[:at]
+		line = 1 + bytes.Count(before, []byte("\n"))
+		p.noteAt(line, 1+utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]), "not YAML: "+hint)
+		return
+	}
 	text := lineText(data, line)
 	indent := len(text) - len(strings.TrimLeft(text, " "))
 	p.noteAt(max(line, 1), indent+1, "not YAML: "+explain(problem, text[indent:]))
+}
+
+// inText finds a problem that is in the text of a value; data begins with the line that has
+// it. hint is "" for other problems.
+func inText(problem string, data []byte) (at int, hint string) {
+	switch {
+	case problem == "did not find expected alphabetic or numeric character":
+		return unquotedStar(data, "")
+	case strings.HasPrefix(problem, "unknown anchor"):
+		return unquotedStar(data, quotedWord(problem))
+	case problem == "found unknown escape character":
+		at, escape := badEscape(data)
+		return at, fmt.Sprintf("%s in double quotes is no escape: write a text that has backslashes in single quotes", escape)
+	case problem == "did not find expected hexdecimal number":
+		return bytes.IndexByte(data, '\\'), `\x, \u or \U without its hexadecimal digits: write a text that has backslashes in single quotes`
+	case problem == "found invalid Unicode character escape code":
+		if i := surrogate.FindIndex(data); i != nil {
+			return i[0], fmt.Sprintf("%s is half of a character, which YAML does not know: write the character itself", data[i[0]:i[1]])
+		}
+	}
+	return 0, ""
+}
+
+// starred matches what YAML may take for an alias or an anchor.
+var starred = regexp.MustCompile(`(?:^|[\s,\[{])([*&][^\s,\[\]{}"']*)`)
+
+// anchorName is what an alias or an anchor may be called.
+var anchorName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+// unquotedStar finds the alias of an unknown anchor or, with an empty name, what cannot be
+// an alias or an anchor.
+func unquotedStar(data []byte, name string) (at int, hint string) {
+	for _, m := range starred.FindAllSubmatchIndex(data, -1) {
+		switch word := string(data[m[2]:m[3]]); {
+		case name != "" && word == "*"+name:
+			return m[2], fmt.Sprintf("%s refers to an unknown anchor: put a text that begins with \"*\" in quotes", yamledit.Clip(word))
+		case name == "" && !anchorName.MatchString(word[1:]):
+			return m[2], fmt.Sprintf("%s begins with %q, which YAML reserves: put it in quotes, %q", yamledit.Clip(word), word[:1], yamledit.Clip(word))
+		}
+	}
+	return 0, ""
+}
+
+// surrogate is how JSON escapes half of a character beyond U+FFFF.
+var surrogate = regexp.MustCompile(`\\u[dD][89a-fA-F][0-9a-fA-F]{2}`)
+
+// badEscape finds the first backslash that begins no escape of double quotes (YAML 1.2, 5.7).
+func badEscape(data []byte) (at int, escape string) {
+	for i := 0; i+1 < len(data); i++ {
+		if data[i] != '\\' {
+			continue
+		}
+		if r, n := utf8.DecodeRune(data[i+1:]); !strings.ContainsRune("0abt\tnvfre \"/\\N_LPxuU\r\n'", r) {
+			return i, string(data[i : i+1+n])
+		}
+		i++
+	}
+	return 0, "a backslash"
 }
 
 // inParser are the problems that yaml.v3 reports where the surrounding block begins, far
@@ -163,6 +229,9 @@ func explain(problem, text string) string {
 	case "did not find expected ',' or ']'":
 		return `a "[" here is not closed, or a "," is missing (put text with brackets in quotes)`
 	case "did not find expected node content":
+		if strings.Contains(text, "[:") {
+			return "a value is missing here (put text with brackets in quotes)"
+		}
 		return "a value is missing here"
 	case "mapping values are not allowed in this context":
 		return `an extra ":", or wrong indentation (put text with ": " in quotes)`
@@ -170,13 +239,12 @@ func explain(problem, text string) string {
 		return `a key without ":"`
 	case "found unexpected end of stream":
 		return "a quote here is not closed"
+	case "did not find expected whitespace or line break":
+		return `a "!" begins a tag in YAML: put text that begins with one in quotes`
 	case "found character that cannot start any token":
 		return badStart(text)
 	case "exceeded max depth of 10000":
 		return fmt.Sprintf("nests deeper than %d levels", maxDepth)
-	}
-	if word := quotedWord(problem); strings.HasPrefix(problem, "unknown anchor") {
-		return fmt.Sprintf("*%s refers to an unknown anchor", yamledit.Clip(word))
 	}
 	return yamledit.Clip(problem)
 }

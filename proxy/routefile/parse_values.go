@@ -1,6 +1,7 @@
 package routefile
 
 import (
+	"cmp"
 	"regexp"
 	"strconv"
 	"strings"
@@ -42,8 +43,9 @@ func (p *parser) wantList(k *Key, n node) bool {
 }
 
 // wantText reports a mistake unless n is a text. A value that YAML reads as something else
-// is refused with the fix: nobody should need to know what `1.10` becomes.
-func (p *parser) wantText(n node) bool {
+// is refused with the fix, which quotes alone are not if check, where it is not nil, does not
+// accept the text: nobody should need to know what `1.10` becomes.
+func (p *parser) wantText(n node, check func(string) error) bool {
 	if n.Kind == yamledit.ScalarNode && n.ShortTag() == "!!str" {
 		return true
 	}
@@ -51,11 +53,29 @@ func (p *parser) wantText(n node) bool {
 		return false // inspect has reported it
 	}
 	if n.Kind == yamledit.ScalarNode && !yamledit.IsNull(n) {
-		p.fail(n, "%s, wanted a text: write %q", describe(n), yamledit.Clip(n.Value))
+		if p.passes(n, check) {
+			p.fail(n, "%s, wanted a text: write %q", describe(n), yamledit.Clip(n.Value))
+		}
+		return false
+	}
+	if text, ok := unquotedBraces(n); ok {
+		p.fail(n, "%s, wanted a text: write %q", describe(n), yamledit.Clip(text))
 		return false
 	}
 	p.fail(n, "%s, wanted a text", describe(n))
 	return false
+}
+
+// unquotedBraces returns the text of {name} or [name], which YAML takes for a mapping or a list.
+func unquotedBraces(n node) (string, bool) {
+	switch {
+	case n.Style&yamledit.FlowStyle == 0:
+	case n.Kind == yamledit.MappingNode && len(n.Content) == 2 && n.Content[1].Value == "" && yamledit.IsNull(n.Content[1]):
+		return "{" + n.Content[0].Value + "}", true
+	case n.Kind == yamledit.SequenceNode && len(n.Content) == 1 && strings.Contains(n.Content[0].Value, ":"):
+		return "[" + n.Content[0].Value + "]", true
+	}
+	return "", false
 }
 
 // wantScalar reports a mistake unless n is a single value.
@@ -110,9 +130,9 @@ func (p *parser) boolean(n node) (on, ok bool) {
 		return n.Value == "true", true
 	}
 	switch strings.ToLower(n.Value) {
-	case "yes", "on", "y", "true":
+	case "yes", "on", "y", "true", "1", "enabled":
 		p.bad(n, "wanted true or false: write true")
-	case "no", "off", "n", "false":
+	case "no", "off", "n", "false", "0", "disabled":
 		p.bad(n, "wanted true or false: write false")
 	default:
 		p.bad(n, "wanted true or false")
@@ -120,24 +140,33 @@ func (p *parser) boolean(n node) (on, ok bool) {
 	return false, false
 }
 
-// number reads a whole number in decimal between low and high.
-func (p *parser) number(n node, low, high int) (int, bool) {
+// number reads a whole number in decimal between the key's bounds.
+func (p *parser) number(k *Key, n node) (int, bool) {
 	if !p.wantScalar(n) {
 		return 0, false
 	}
 	v, err := strconv.Atoi(n.Value)
-	if err != nil || strconv.Itoa(v) != n.Value || !isNumber(n) || v < low || v > high {
-		p.bad(n, "wanted a whole number from %d to %d%s", low, high, unquote(n))
+	if err != nil || strconv.Itoa(v) != n.Value || !isNumber(n) || v < k.Min || v > k.Max {
+		off := ""
+		if k.Zero {
+			off = ", or off"
+		}
+		p.bad(n, "wanted a whole number from %d to %d%s%s", k.Min, k.Max, off, k.insteadOf(n))
 		return 0, false
 	}
 	return v, true
 }
 
-func unquote(n node) string {
+// insteadOf says what to write for n, which is not as numbers are written.
+func (k *Key) insteadOf(n node) string {
 	if isDigits(n.Value) && !isNumber(n) {
-		return ", without quotes"
+		return ": write it without quotes"
 	}
-	return ""
+	fix := cmp.Or(offFor(k, n.Value), wholeFor(n.Value))
+	if v, err := strconv.Atoi(fix); fix == n.Value || err == nil && (v < k.Min || k.Max > 0 && v > k.Max) {
+		return ""
+	}
+	return instead(fix)
 }
 
 // decimal matches numbers with a fraction, but not 010, which YAML reads as eight.

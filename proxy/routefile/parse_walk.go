@@ -227,12 +227,27 @@ func (p *parser) entry(k *Key, key, value node, dst any) {
 	below, ok := k.index[key.Value]
 	switch {
 	case !ok:
-		p.note(key, fmt.Sprintf("unknown key %q%s", yamledit.Clip(key.Value), didYouMean(key.Value, k.names())))
+		p.note(key, fmt.Sprintf("unknown key %q%s", yamledit.Clip(key.Value), k.insteadOfKey(key.Value)))
 	case below.Reserved:
 		p.note(key, fmt.Sprintf("%q is not supported yet", key.Value))
 	default:
 		p.value(below, value, dst)
 	}
+}
+
+// insteadOfKey says which key was meant by a name that k does not have: the same below a
+// key of k, the nearest one, or any of them.
+func (k *Key) insteadOfKey(name string) string {
+	for _, below := range k.keys {
+		item := below.index["[]"]
+		if below.Kind == KindMapping && below.index[name] != nil || item != nil && item.index[name] != nil {
+			return fmt.Sprintf(": it belongs in %s", below.Name)
+		}
+	}
+	if near := didYouMean(name, k.names()); near != "" {
+		return near
+	}
+	return ": wanted " + oneOf(k.names())
 }
 
 // inKey runs f with key added to the path.
@@ -284,6 +299,10 @@ type recorder interface {
 
 // list reads a list of mappings: the keys of each are those below the "[]" of k.
 func (p *parser) list(k *Key, n node, dst any) {
+	if n.Kind == yamledit.MappingNode { // one mapping is a list of one
+		p.value(k.index["[]"], n, k.each(p, dst, "", n))
+		return
+	}
 	if !p.wantList(k, n) {
 		return
 	}
@@ -347,8 +366,36 @@ func (p *parser) wantKind(k *Key, n node, kind yamledit.Kind) bool {
 	if n.Kind == kind {
 		return true
 	}
-	p.fail(n, "%s, wanted %s", describe(n), k.wantedForms())
+	p.fail(n, "%s, wanted %s%s", describe(n), k.wantedForms(), k.insteadOfKind(n))
 	return false
+}
+
+// insteadOfKind shows the value of k where n is of another kind: with n's text, where that
+// can only be one of its keys.
+func (k *Key) insteadOfKind(n node) string {
+	main := k.mainKey()
+	switch {
+	case k.Kind == KindNamed && k.Example != "":
+		return ", such as " + k.Example
+	case main != "" && n.Kind == yamledit.ScalarNode && !yamledit.IsNull(n):
+		return fmt.Sprintf(": write {%s: %q}", main, yamledit.Clip(n.Value))
+	}
+	return ""
+}
+
+// mainKey is the text that k's mapping cannot do without, "" if there is not one alone.
+func (k *Key) mainKey() string {
+	main := ""
+	for _, below := range k.keys {
+		if below.Kind != KindText || !below.Required && !(len(k.ExactlyOne) > 0 && k.ExactlyOne[0] == below.Name) {
+			continue
+		}
+		if main != "" {
+			return ""
+		}
+		main = below.Name
+	}
+	return main
 }
 
 // wantedForms describes the values of k: "off or a mapping".

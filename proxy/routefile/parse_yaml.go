@@ -37,6 +37,10 @@ func (p *parser) load(data []byte) node {
 		p.noteAt(line, col, tooManyValues(MaxValues))
 		return nil
 	}
+	if line, end, found := mergeConflict(data); found {
+		p.noteAt(line, 1, fmt.Sprintf("a merge conflict, to line %d: keep what is right of it, and remove its markers", end))
+		return nil
+	}
 	doc, second, err := yamledit.Decode(&cancelReader{p.ctx, bytes.NewReader(data)})
 	if err != nil {
 		p.syntax(data, err)
@@ -46,6 +50,22 @@ func (p *parser) load(data []byte) node {
 		p.note(second, "a second document begins here, wanted one document in a file")
 	}
 	return p.top(doc)
+}
+
+// mergeConflict finds the first conflict that a merge left in the file, as git and other
+// programs mark it. In a file that says "=======" alone it is YAML's to complain.
+func mergeConflict(data []byte) (line, end int, found bool) {
+	n := 0
+	for text := range bytes.Lines(data) {
+		n++
+		switch {
+		case line == 0 && bytes.HasPrefix(text, []byte("<<<<<<< ")):
+			line = n
+		case line > 0 && bytes.HasPrefix(text, []byte(">>>>>>> ")):
+			return line, n, true
+		}
+	}
+	return 0, 0, false
 }
 
 // cancelReader ends with ctx, so that a large file is not read for nobody.
@@ -160,7 +180,7 @@ var coreTags = map[string]bool{
 
 func (p *parser) checkTag(n node) {
 	if isCustomTag(n) {
-		p.note(n, fmt.Sprintf("unknown tag %q: remove it", yamledit.Clip(n.Tag)))
+		p.note(n, fmt.Sprintf("unknown tag %q: remove it, or put a text that begins with \"!\" in quotes", yamledit.Clip(n.Tag)))
 	}
 }
 

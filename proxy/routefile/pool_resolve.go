@@ -2,6 +2,7 @@ package routefile
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
@@ -50,7 +51,7 @@ func checkHostPort(s string) error {
 		return err
 	}
 	if _, _, ported := httpsyntax.CutPort(s); !ported {
-		return errors.New("wanted host:port")
+		return fmt.Errorf("has no port: write %q, for example", s+":9000")
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func drainKeys() []*Key {
 func closeCodeKey() *Key {
 	write := writes(func(d *DrainPolicy) *int { return &d.Code }, word(strconv.Itoa))
 	return &Key{Kind: KindWhole, Min: 1000, Max: 4999, write: write, set: func(p *parser, k *Key, n node, dst any) {
-		code, ok := p.number(n, k.Min, k.Max)
+		code, ok := p.number(k, n)
 		if !ok {
 			return
 		}

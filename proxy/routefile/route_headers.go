@@ -124,7 +124,7 @@ func sortedHeaders[T any](k *Key, field func(*T) *[]Header) *Key {
 func textMap[T any](field func(*T) *map[string]string, check func(from, to string) error) *Key {
 	start := func(t *T) { *field(t) = map[string]string{} }
 	k := values(start, func(p *parser, dst *T, key, value node) {
-		if !p.wantText(value) {
+		if !p.wantText(value, nil) {
 			return
 		}
 		if err := check(key.Value, value.Value); err != nil {

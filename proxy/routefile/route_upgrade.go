@@ -60,7 +60,7 @@ func originsKey() *Key {
 				switch {
 				case item.Value == "null" && yamledit.IsNull(item):
 					p.fail(item, `null, wanted a text: write "null"`)
-				case p.wantText(item) && p.passes(item, checkOrigin):
+				case p.wantText(item, checkOrigin) && p.passes(item, checkOrigin):
 					o.Allow = append(o.Allow, strings.ToLower(item.Value)) // as browsers send them
 				}
 			})
@@ -71,7 +71,7 @@ func originsKey() *Key {
 func (p *parser) textList(k *Key, n node, check func(string) error) []string {
 	var list []string
 	p.items(k, n, func(item node) {
-		if p.wantText(item) && p.passes(item, check) {
+		if p.wantText(item, check) && p.passes(item, check) {
 			list = append(list, item.Value)
 		}
 	})
@@ -124,7 +124,7 @@ func checkOrigin(s string) error {
 	}
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok || !isScheme(scheme) {
-		return errors.New("wanted an origin such as https://app.example.com, https://*.example.com, null, file:// or same-host")
+		return fmt.Errorf("wanted an origin such as https://app.example.com, https://*.example.com, null, file:// or same-host%s", instead(originFor(s)))
 	}
 	if strings.Contains(rest, "/") {
 		return fmt.Errorf("an origin has no path: write %s://%s", scheme, strings.SplitN(rest, "/", 2)[0])

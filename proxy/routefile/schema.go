@@ -54,7 +54,8 @@ func (k *Key) form(definitions object) []object {
 	case KindNamed:
 		return []object{k.namedSchema(definitions)}
 	case KindList:
-		return []object{listOfSchema(k.index["[]"].described(definitions), k.Filled)}
+		item := k.index["[]"].described(definitions)
+		return []object{item, listOfSchema(item, k.Filled)}
 	case KindTexts, KindNetworks:
 		return k.textsForms()
 	case KindValues:

@@ -23,7 +23,10 @@ type Target struct {
 }
 
 // targetSchemes in the order they are offered.
-var targetSchemes = []string{"ws", "wss", "http", "https", "unix+ws", "unix+http", "pool", "internal"}
+var targetSchemes = append(backendSchemes, "pool", "internal")
+
+// backendSchemes are those of servers.
+var backendSchemes = []string{"ws", "wss", "http", "https", "unix+ws", "unix+http"}
 
 // internalNames are the targets that the proxy serves itself.
 var internalNames = []string{"echo", "status"}
@@ -37,7 +40,8 @@ func targetKey[T any](parse func(string) (Target, error), get func(*T) *Target, 
 		return nil
 	}
 	return &Key{Kind: KindText, write: write, set: func(p *parser, k *Key, n node, dst any) {
-		if !p.wantText(n) {
+		checks := func(s string) error { _, err := parse(s); return err }
+		if !p.wantText(n, checks) {
 			return
 		}
 		t, err := parse(n.Value)
@@ -56,7 +60,7 @@ func parseTarget(raw string) (Target, error) {
 	t := Target{Raw: raw}
 	scheme, rest, ok := strings.Cut(raw, "://")
 	if !ok {
-		return t, fmt.Errorf("wanted scheme://host[:port][/path], the scheme %s", oneOf(targetSchemes))
+		return t, fmt.Errorf("wanted scheme://host[:port][/path], the scheme %s%s", oneOf(targetSchemes), instead(targetFor(raw, targetSchemes)))
 	}
 	t.Scheme = httpsyntax.Lower(scheme)
 	if !slices.Contains(targetSchemes, t.Scheme) {
@@ -144,14 +148,14 @@ func (t *Target) readHost(s string) error {
 		t.Host = host // names keep their case
 		return checkName(host)
 	case "internal":
-		return t.checkInternal()
+		return t.checkInternal(host)
 	}
 	return checkAuthority(host)
 }
 
-func (t *Target) checkInternal() error {
+func (t *Target) checkInternal(name string) error {
 	if !slices.Contains(internalNames, t.Host) {
-		return fmt.Errorf("unknown internal target %q: wanted internal://%s", yamledit.Clip(t.Host), strings.Join(internalNames, " or internal://"))
+		return fmt.Errorf("unknown internal target %q: wanted internal://%s", yamledit.Clip(name), strings.Join(internalNames, " or internal://"))
 	}
 	if t.Path != "" || t.Query != "" {
 		return fmt.Errorf("an internal target has no path or query: write internal://%s", t.Host)
@@ -162,15 +166,21 @@ func (t *Target) checkInternal() error {
 // parseBackendURL reads the URL of a pool's backend: a target without path,
 // query and captures, and never another pool.
 func parseBackendURL(raw string) (Target, error) {
+	scheme, _, found := strings.Cut(raw, "://")
+	switch lower := httpsyntax.Lower(scheme); {
+	case !found:
+		return Target{Raw: raw}, fmt.Errorf("wanted scheme://host[:port], the scheme %s%s", oneOf(backendSchemes), instead(targetFor(raw, backendSchemes)))
+	case lower == "pool" || lower == "internal":
+		return Target{Raw: raw}, fmt.Errorf("a backend is a server: wanted the scheme %s", oneOf(backendSchemes))
+	case !slices.Contains(backendSchemes, lower):
+		return Target{Raw: raw}, fmt.Errorf("unknown scheme %q%s", yamledit.Clip(scheme), didYouMeanOr(lower, backendSchemes))
+	}
 	t, err := parseTarget(raw)
 	if err != nil {
 		return t, err
 	}
-	if t.Scheme == "pool" || t.Scheme == "internal" {
-		return t, fmt.Errorf("a backend is a server: wanted the scheme %s", oneOf(targetSchemes[:6]))
-	}
 	if t.Path != "" || t.Query != "" {
-		return t, errors.New("a backend's URL has no path: put it in the route's target, as in pool://NAME/path")
+		return t, fmt.Errorf("a backend's URL has no path: write %q, and the path in the route's target, as in pool://NAME/path", t.Scheme+"://"+t.Host)
 	}
 	return t, nil
 }

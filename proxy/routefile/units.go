@@ -74,8 +74,8 @@ func parseDuration(s string) (time.Duration, error) {
 	switch {
 	case err != nil && isDigits(s):
 		return 0, fmt.Errorf("has no unit: write %ss", s)
-	case err != nil && strings.HasSuffix(s, "d") && isDigits(s[:len(s)-1]):
-		return 0, fmt.Errorf("has an unknown unit: write days as hours, such as 48h")
+	case err != nil && durationFor(s) != "":
+		return 0, fmt.Errorf("is not a duration: write %s", durationFor(s))
 	case err != nil:
 		return 0, fmt.Errorf("is not a duration: wanted, for example, 30s, 500ms or 1h30m")
 	case d < 0:
@@ -99,6 +99,9 @@ func parseSize(s string) (int64, error) {
 		}
 	}
 	if !isDigits(number) || number != "0" && number[0] == '0' {
+		if fix := sizeFor(s); fix != "" {
+			return 0, fmt.Errorf("is not a size: write %s", fix)
+		}
 		return 0, fmt.Errorf("is not a size: wanted bytes, such as 4096, 64KiB or 10MB")
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
