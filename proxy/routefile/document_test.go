@@ -73,6 +73,7 @@ routes:
 		{"a text that YAML would take for something else", Plain{"routes": Plain{"a": Plain{"match": Plain{"host": "1.10"}}}},
 			"version: 1\n\nroutes:\n  a:\n    match: {host: \"1.10\"}\n"},
 		{"an unknown key", Plain{"rotes": Plain{}}, "version: 1\nrotes: {}\n"},
+		{"a list instead of records, for Parse to refuse", Plain{"routes": []any{"a"}}, "version: 1\nroutes: [a]\n"},
 	}
 	for _, tt := range tests {
 		got, err := EncodeDocument(tt.p)

@@ -59,9 +59,14 @@ many() {
 resource "$1_route" "all" {
   for_each = toset([for i in range($2) : format("tenant-%05d", i)])
   name     = each.key
-  match    = { host = "\${each.key}.example.com", path_prefix = "/socket/" }
   to       = "ws://10.0.0.1:9000/\${each.key}/"
-  timeouts = { idle = "10m" }
+  match {
+    host        = "\${each.key}.example.com"
+    path_prefix = "/socket/"
+  }
+  timeouts {
+    idle = "10m"
+  }
 }
 TF
 }

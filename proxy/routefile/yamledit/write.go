@@ -44,7 +44,7 @@ func (s *Schema) Document(root *Node) ([]byte, error) {
 
 // holdsRecords reports whether a pair at the top is a section with records.
 func (s *Schema) holdsRecords(one Pair) bool {
-	return slices.Contains(s.Sections, one.Key.Value) && len(one.Value.Content) > 0
+	return slices.Contains(s.Sections, one.Key.Value) && one.Value.Kind == MappingNode && len(one.Value.Content) > 0
 }
 
 // topLines prints one pair of the top, the records of a section as blocks.

@@ -10,7 +10,7 @@ provider "tunnelform" {
   file  = "/etc/tunnelform/routes.yaml"
   admin = ["127.0.0.1:9901"] # as given to: tunnelform serve --admin 127.0.0.1:9901
 
-  wait = {
+  wait {
     timeout = "1m"
     require = "all"
   }

@@ -47,7 +47,7 @@ func newAdminFake(t *testing.T, file string) *adminFake {
 }
 
 func (a *adminFake) block() string {
-	return `admin = ["` + a.address + `"]` + "\n" + `  wait = { timeout = "2s" }`
+	return `admin = ["` + a.address + `"]` + "\n" + `  wait { timeout = "2s" }`
 }
 
 // does changes the proxy's behaviour.

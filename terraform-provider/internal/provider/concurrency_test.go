@@ -21,7 +21,7 @@ resource "tunnelform_route" %q {
   for_each = toset([for i in range(%d) : format("%s-%%03d", i)])
   %s
   name     = each.key
-  match    = { path = "/${each.key}" }
+  match { path = "/${each.key}" }
   to       = "ws://10.0.0.1:9000"
 }
 `, label, n, label, provider)
@@ -165,7 +165,7 @@ func TestAccEditBetweenPlanAndApply(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "routes.yaml")
 	writeFile(t, file, handWritten)
 	route := func(path string) string {
-		return providerBlock(file) + fmt.Sprintf("resource \"tunnelform_route\" \"a\" {\n  name = \"a\"\n  match = { path = %q }\n  respond = { status = 204 }\n}\n", path)
+		return providerBlock(file) + fmt.Sprintf("resource \"tunnelform_route\" \"a\" {\n  name = \"a\"\n  match { path = %q }\n  respond { status = 204 }\n}\n", path)
 	}
 	w.write(route("/a"))
 	w.must("apply", "-auto-approve")

@@ -1,7 +1,7 @@
 package provider
 
-// The attributes of whole files for data sources: as in schema.go, but with the
-// types of the framework's datasource package.
+// The attributes of whole files for data sources: the keys of the routes file, as
+// objects. They are computed, so no key of them is ever misspelt.
 
 import (
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
@@ -13,37 +13,36 @@ import (
 // fileKeys are the top-level keys of a document; version is not an attribute.
 var fileKeys = []string{"listeners", "trusted_proxies", "defaults", "shutdown", "pools", "routes"}
 
-// dataAttributes are attributes that the user sets, or computed ones.
-func (s *shape) dataAttributes(computed bool) map[string]schema.Attribute {
+func (s *shape) computedAttributes() map[string]schema.Attribute {
 	all := make(map[string]schema.Attribute, len(s.keys))
 	for _, k := range s.keys {
-		all[k.key.Name] = k.dataAttribute(computed)
+		all[k.key.Name] = k.computedAttribute()
 	}
 	return all
 }
 
-func (s *shape) dataAttribute(computed bool) schema.Attribute {
-	required, optional, words := s.key.Required && !computed, !s.key.Required && !computed, s.description()
+func (s *shape) computedAttribute() schema.Attribute {
+	words := s.description()
 	switch s.key.Kind {
 	case routefile.KindMapping:
-		return schema.SingleNestedAttribute{Required: required, Optional: optional, Computed: computed, MarkdownDescription: words, Attributes: s.dataAttributes(computed)}
+		return schema.SingleNestedAttribute{Computed: true, MarkdownDescription: words, Attributes: s.computedAttributes()}
 	case routefile.KindNamed:
-		object := schema.NestedAttributeObject{Attributes: s.element.dataAttributes(computed)}
-		return schema.MapNestedAttribute{Required: required, Optional: optional, Computed: computed, MarkdownDescription: words, NestedObject: object}
+		object := schema.NestedAttributeObject{Attributes: s.element.computedAttributes()}
+		return schema.MapNestedAttribute{Computed: true, MarkdownDescription: words, NestedObject: object}
 	case routefile.KindList:
-		object := schema.NestedAttributeObject{Attributes: s.element.dataAttributes(computed)}
-		return schema.ListNestedAttribute{Required: required, Optional: optional, Computed: computed, MarkdownDescription: words, NestedObject: object}
+		object := schema.NestedAttributeObject{Attributes: s.element.computedAttributes()}
+		return schema.ListNestedAttribute{Computed: true, MarkdownDescription: words, NestedObject: object}
 	case routefile.KindSwitch:
-		return schema.BoolAttribute{Required: required, Optional: optional, Computed: computed, MarkdownDescription: words}
+		return schema.BoolAttribute{Computed: true, MarkdownDescription: words}
 	case routefile.KindWhole:
-		return schema.Int64Attribute{Required: required, Optional: optional, Computed: computed, MarkdownDescription: words}
+		return schema.Int64Attribute{Computed: true, MarkdownDescription: words}
 	case routefile.KindTexts, routefile.KindNetworks:
-		return schema.ListAttribute{Required: required, Optional: optional, Computed: computed, MarkdownDescription: words, ElementType: types.StringType}
+		return schema.ListAttribute{Computed: true, MarkdownDescription: words, ElementType: types.StringType}
 	case routefile.KindValues:
-		return schema.MapAttribute{Required: required, Optional: optional, Computed: computed, MarkdownDescription: words, ElementType: types.StringType}
+		return schema.MapAttribute{Computed: true, MarkdownDescription: words, ElementType: types.StringType}
 	case routefile.KindValueLists:
 		lists := types.ListType{ElemType: types.StringType}
-		return schema.MapAttribute{Required: required, Optional: optional, Computed: computed, MarkdownDescription: words, ElementType: lists}
+		return schema.MapAttribute{Computed: true, MarkdownDescription: words, ElementType: lists}
 	}
-	return schema.StringAttribute{Required: required, Optional: optional, Computed: computed, MarkdownDescription: words}
+	return schema.StringAttribute{Computed: true, MarkdownDescription: words}
 }

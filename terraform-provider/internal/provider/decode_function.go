@@ -22,7 +22,7 @@ func (decodeFunction) Definition(_ context.Context, _ function.DefinitionRequest
 		Summary: "A routes file as an object",
 		MarkdownDescription: "Reads a routes file as the proxy reads it, where `yamldecode` would change meanings (`1.10` becomes 1.1, `on` becomes true). " +
 			"Durations, sizes and counts are strings, spelled as in the file; keys that the file does not set are absent. " +
-			"Short forms are expanded: `keepalive: off` is `{ping = \"off\"}`, a header's value is `{value = ...}`, a single string is a list of one. So each route has the attributes of `tunnelform_route`.\n\n" +
+			"Short forms are expanded: `keepalive: off` is `{ping = \"off\"}`, a header's value is `{value = ...}`, a single string is a list of one.\n\n" +
 			"A file with mistakes is an error that lists all of them. Conflicts between records or files are found by `check`.",
 		Parameters: []function.Parameter{yamlParameter()},
 		Return:     function.DynamicReturn{},

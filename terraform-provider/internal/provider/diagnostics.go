@@ -85,8 +85,8 @@ func (id recordID) concerns(c problem) bool {
 	return found && (rest == "" || rest[0] == '.') && (c.record == "" || c.record == id.String()) || c.other == id.String()
 }
 
-// attributeOf is the deepest attribute on a mistake's key. Names may contain dots, so
-// the record's own names decide where one ends.
+// attributeOf is the deepest attribute on a mistake's key that Terraform can find in a
+// configuration: not within maps and sets.
 func attributeOf(id recordID, p routefile.Plain, key string) path.Path {
 	rest, found := strings.CutPrefix(key, id.prefix()+".")
 	switch {
@@ -95,27 +95,45 @@ func attributeOf(id recordID, p routefile.Plain, key string) path.Path {
 	case rest == nameAttribute:
 		return path.Root(nameAttribute)
 	}
-	return descend(path.Empty(), shapeOf(id.section), p, rest)
+	return descend(path.Empty(), recordFields[id.section], p, rest)
 }
 
-func descend(at path.Path, s *shape, value any, rest string) path.Path {
-	m, ok := value.(routefile.Plain)
-	if rest == "" || s == nil {
-		return at
-	}
-	if s.element == nil {
-		name, deeper, _ := strings.Cut(rest, ".")
-		if below := s.child(name); below != nil {
-			return descend(at.AtName(name), below, m[name], deeper)
+func descend(at path.Path, fields []*field, p routefile.Plain, rest string) path.Path {
+	name, deeper, _ := strings.Cut(rest, ".")
+	for _, f := range fields {
+		if f.shape == nil || f.shape.key.Name != name || !f.holds(p, deeper) {
+			continue
 		}
+		if f.shape.key.Kind != routefile.KindMapping {
+			return at.AtName(f.name)
+		}
+		below, _ := p[name].(routefile.Plain)
+		return descend(at.AtName(f.name), f.below, below, deeper)
+	}
+	return firstAttribute(at, fields, p)
+}
+
+// holds reports whether a field of conditions holds the one that a key is about. All
+// other fields are the only ones of their keys.
+func (f *field) holds(p routefile.Plain, key string) bool {
+	conditions, _ := p[f.shape.key.Name].(routefile.Plain)
+	name, found := longestName(conditions, key)
+	one, _ := conditions[name].(routefile.Plain)
+	return f.part == "" || !found || one[f.part] != nil
+}
+
+// firstAttribute is the first one of a block: Terraform finds the lines of attributes,
+// but not those of blocks.
+func firstAttribute(at path.Path, fields []*field, p routefile.Plain) path.Path {
+	if len(at.Steps()) == 0 {
 		return at
 	}
-	name, found := longestName(m, rest)
-	if !ok || !found {
-		return at
+	for _, f := range fields {
+		if f.shape != nil && f.below == nil && p[f.shape.key.Name] != nil {
+			return at.AtName(f.name)
+		}
 	}
-	deeper := strings.TrimPrefix(strings.TrimPrefix(rest, name), ".")
-	return descend(at.AtMapKey(name), s.element, m[name], deeper)
+	return at
 }
 
 // longestName is the longest name that the key begins with: of "X" and "X.A" it is
@@ -134,20 +152,7 @@ func errorAt(at path.Path, summary, detail string) diag.Diagnostic {
 	if at.Equal(path.Empty()) {
 		return diag.NewErrorDiagnostic(summary, detail)
 	}
-	return diag.NewAttributeErrorDiagnostic(topLevelAttribute(at), summary, detail)
-}
-
-// topLevelAttribute shortens a path: with a path into an object, Terraform shows the
-// whole resource instead of the attribute's line.
-func topLevelAttribute(at path.Path) path.Path {
-	steps := at.Steps()
-	if len(steps) == 0 {
-		return at
-	}
-	if first, ok := steps[0].(path.PathStepAttributeName); ok {
-		return path.Root(string(first))
-	}
-	return at
+	return diag.NewAttributeErrorDiagnostic(at, summary, detail)
 }
 
 func invalidSetting(at path.Path, text string) diag.Diagnostic {
@@ -245,7 +250,7 @@ func attributeOrMatch(rec record, c problem) path.Path {
 		return at
 	}
 	if _, has := rec.keys["match"]; has {
-		return path.Root("match")
+		return attributeOf(rec.id, rec.keys, rec.id.prefix()+".match")
 	}
 	return path.Root(nameAttribute)
 }
@@ -254,7 +259,7 @@ func warningAt(at path.Path, summary, detail string) diag.Diagnostic {
 	if at.Equal(path.Empty()) {
 		return diag.NewWarningDiagnostic(summary, detail)
 	}
-	return diag.NewAttributeWarningDiagnostic(topLevelAttribute(at), summary, detail)
+	return diag.NewAttributeWarningDiagnostic(at, summary, detail)
 }
 
 func unreachableProxies(errs []error) diag.Diagnostic {

@@ -23,12 +23,15 @@ func TestAttributeOf(t *testing.T) {
 		{recordID{routefile.InRoutes, "r"}, route, "routes.r.to", "to"},
 		{recordID{routefile.InRoutes, "r"}, route, "routes.r", ""},
 		{recordID{routefile.InRoutes, "r"}, route, "routes.r2.to", ""},
-		{recordID{routefile.InRoutes, "r"}, route, "routes.r.match.headers.X.A.regex", `match.headers["X.A"].regex`},
-		{recordID{routefile.InRoutes, "r"}, route, "routes.r.match.headers.X", `match.headers["X"]`},
-		{recordID{routefile.InRoutes, "r"}, route, "routes.r.match.nonsense", "match"},
+		{recordID{routefile.InRoutes, "r"}, route, "routes.r.match.headers.X.A.regex", "match.headers_regex"},
+		{recordID{routefile.InRoutes, "r"}, route, "routes.r.match.headers.X", "match.headers"},
+		{recordID{routefile.InRoutes, "r"}, route, "routes.r.match", "match.host"},
+		{recordID{routefile.InRoutes, "r"}, route, "routes.r.match.path", "match.path"},
+		{recordID{routefile.InRoutes, "r"}, route, "routes.r.drain.code", "drain.code"},
+		{recordID{routefile.InRoutes, "r"}, route, "routes.r.match.nonsense", "match.host"},
 		{recordID{routefile.InRoutes, "r.s"}, route, "routes.r.s.to", "to"},
-		{recordID{routefile.InPools, "p"}, pool, "pools.p.backends.a.b.url", `backends["a.b"].url`},
-		{recordID{routefile.InPools, "p"}, pool, "pools.p.backends.a.url", `backends["a"].url`},
+		{recordID{routefile.InPools, "p"}, pool, "pools.p.backends.a.b.url", "backend"},
+		{recordID{routefile.InPools, "p"}, pool, "pools.p.backends.a.url", "backend"},
 	} {
 		if got := attributeOf(tt.id, tt.p, tt.key).String(); got != tt.want {
 			t.Errorf("%s: %s is at %q, want %q", tt.id, tt.key, got, tt.want)

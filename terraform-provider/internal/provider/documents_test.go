@@ -188,10 +188,10 @@ func TestPlaceInDocument(t *testing.T) {
 		"defaults": routefile.Plain{"timeouts": routefile.Plain{"connect": "x"}},
 	}
 	for key, want := range map[string]string{
-		"routes.a.to":               `routes["a"].to`,
-		"routes.b.c.match.path":     `routes["b.c"].match.path`,
+		"routes.a.to":               `routes`,
+		"routes.b.c.match.path":     `routes`,
 		"routes.other.to":           `routes`,
-		"defaults.timeouts.connect": `defaults.timeouts.connect`,
+		"defaults.timeouts.connect": `defaults`,
 		"pools.p":                   ``,
 		"":                          ``,
 	} {

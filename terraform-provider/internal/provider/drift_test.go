@@ -16,10 +16,10 @@ var driftCases = []struct {
 	gone         string // a text that is in the file as long as the record
 }{
 	{"route", noRoutes, func(key string) string {
-		return forEach("tunnelform_route", key, "  match   = { path = \"/${each.key}\" }\n  respond = { status = 204 }\n")
+		return forEach("tunnelform_route", key, "  match { path = \"/${each.key}\" }\n  respond { status = 204 }\n")
 	}, [2]string{"status: 204", "status: 201"}, "status:"},
 	{"pool", noRoutes, func(key string) string {
-		return forEach("tunnelform_pool", key, "  backends = { a = { url = \"ws://10.0.0.1:9000\" } }\n")
+		return forEach("tunnelform_pool", key, "  backend {\n    name = \"a\"\n    url = \"ws://10.0.0.1:9000\"\n  }\n")
 	}, [2]string{"10.0.0.1", "10.0.0.2"}, "10.0.0."},
 	{"routes file", noRoutes, func(key string) string {
 		if key == "" {

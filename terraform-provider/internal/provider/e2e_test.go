@@ -174,7 +174,7 @@ routes:
   by-hand: {match: {path: /kept}, to: "ws://%s"}  # whose tunnels must not notice
 `, backend))
 	proxy := startProxy(t, file)
-	provider := providerBlock(file, fmt.Sprintf("admin = [%q]", proxy.admin), `wait = { timeout = "1m" }`)
+	provider := providerBlock(file, fmt.Sprintf("admin = [%q]", proxy.admin), `wait { timeout = "1m" }`)
 	kept := proxy.tunnels("/kept", 200)
 	w := newWorkspace(t, "")
 	apply := func(config string) {
@@ -187,9 +187,9 @@ routes:
 		}
 	}
 
-	going := resourceRoute("going", fmt.Sprintf("  match = { path = \"/going\" }\n  to = \"ws://%s\"\n  drain = { window = \"100ms\" }", backend))
+	going := resourceRoute("going", fmt.Sprintf("  match { path = \"/going\" }\n  to = \"ws://%s\"\n  drain { window = \"100ms\" }", backend))
 	changing := func(status int) string {
-		return resourceRoute("changing", fmt.Sprintf("  match = { path = \"/changing\" }\n  respond = { status = %d }", status))
+		return resourceRoute("changing", fmt.Sprintf("  match { path = \"/changing\" }\n  respond { status = %d }", status))
 	}
 	proxy.want("/changing", 404)
 	apply(going + changing(201))
@@ -208,14 +208,14 @@ routes:
 	}
 
 	before := readFile(t, file)
-	w.write(provider + changing(202) + resourceRoute("bad", "  match = { host = \"a..b\" }\n  respond = { status = 200 }"))
+	w.write(provider + changing(202) + resourceRoute("bad", "  match { host = \"a..b\" }\n  respond { status = 200 }"))
 	out := w.fails(`route "bad": host "a..b": empty label`, "plan")
-	if !strings.Contains(unwrapped(out), "with tunnelform_route.bad") || !strings.Contains(out, "match = { host") {
+	if !strings.Contains(unwrapped(out), "with tunnelform_route.bad") || !strings.Contains(out, "match { host") {
 		t.Errorf("the error names neither the resource nor the line:\n%s", out)
 	}
 
 	certificate := filepath.Join(dir, "ca.pem") // that does not exist
-	w.write(provider + changing(203) + resourceRoute("secure", fmt.Sprintf("  match = { path = \"/secure\" }\n  to = \"wss://%s\"\n  backend_tls = { ca = %q }", backend, certificate)))
+	w.write(provider + changing(203) + resourceRoute("secure", fmt.Sprintf("  match { path = \"/secure\" }\n  to = \"wss://%s\"\n  backend_tls { ca = %q }", backend, certificate)))
 	out = w.fails(`ca.pem": no such file or directory`, "apply", "-auto-approve")
 	if !strings.Contains(unwrapped(out), "with tunnelform_route.secure") {
 		t.Errorf("the error does not name the resource:\n%s", out)
@@ -247,7 +247,7 @@ func TestAccCertificateDisappears(t *testing.T) {
 	text := fmt.Sprintf("version: 1\nlisteners: {web: {address: \"127.0.0.1:0\"}}\nroutes:\n  by-hand: {match: {path: /x}, to: %q, backend_tls: {ca: ca.pem}}\n", server.URL)
 	writeFile(t, file, text)
 	proxy := startProxy(t, file)
-	w := newWorkspace(t, providerBlock(file, fmt.Sprintf("admin = [%q]", proxy.admin))+resourceRoute("new", "  match = { path = \"/new\" }\n  respond = { status = 200 }"))
+	w := newWorkspace(t, providerBlock(file, fmt.Sprintf("admin = [%q]", proxy.admin))+resourceRoute("new", "  match { path = \"/new\" }\n  respond { status = 200 }"))
 	if err := os.Remove(certificate); err != nil {
 		t.Fatal(err)
 	}

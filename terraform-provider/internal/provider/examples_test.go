@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/function"
 	fwresource "github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-testing/config"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 )
 
@@ -132,8 +133,31 @@ func TestAccGuide(t *testing.T) {
 		ProtoV6ProviderFactories: factories,
 		Steps: []resource.TestStep{
 			{Config: config, Check: resource.TestCheckResourceAttr("tunnelform_route.echo", "serving", "true")},
-			{Config: strings.Replace(config, `path = "/echo"`, `path = "echo"`, 1), ExpectError: folded(`match = \{ path = "echo" \}.*"echo"`)},
+			{Config: strings.Replace(config, `path = "/echo"`, `path = "echo"`, 1), ExpectError: folded(`line \d+, in resource "tunnelform_route" "echo": \d+: path = "echo".*"echo"`)},
 			{Config: config},
+		},
+	})
+}
+
+// TestAccGuideModule applies the guide's module, with and without what it may leave out.
+func TestAccGuideModule(t *testing.T) {
+	data, err := os.ReadFile("../../../docs/terraform.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```hcl\n(variable .*?)```").FindSubmatch(data)
+	if block == nil {
+		t.Fatal("docs/terraform.md has no block that begins with a variable")
+	}
+	file, provider := routesFile(t, noRoutes)
+	backends := config.MapVariable(map[string]config.Variable{"a": config.StringVariable("ws://10.0.0.1:9000"), "b": config.StringVariable("ws://10.0.0.2:9000")})
+	resource.Test(t, resource.TestCase{
+		ProtoV6ProviderFactories: factories,
+		Steps: []resource.TestStep{
+			{Config: provider + string(block[1]), ConfigVariables: config.Variables{"backends": backends},
+				Check: resource.ComposeAggregateTestCheckFunc(fileHas(file, `to: "pool://rooms/"`), fileHas(file, `b: {url: "ws://10.0.0.2:9000"}`))},
+			{Config: provider + string(block[1]), ConfigVariables: config.Variables{"backends": backends, "redirect": config.StringVariable("/new/"), "allow": config.ListVariable(config.StringVariable("10.0.0.0/8"))},
+				Check: resource.ComposeAggregateTestCheckFunc(fileHas(file, "redirect: {to: /new/}"), fileHas(file, "client: [10.0.0.0/8]"))},
 		},
 	})
 }

@@ -171,7 +171,7 @@ func TestExchangeLimit(t *testing.T) {
 func keyedRoutes(pathOf func(i int) string, nameOf func(i int) string, n int) string {
 	var b strings.Builder
 	for i := range n {
-		fmt.Fprintf(&b, "resource \"tunnelform_route\" \"r%d\" {\n  name = %q\n  match = { path = %q }\n  respond = { status = 204 }\n}\n", i, nameOf(i), pathOf(i))
+		fmt.Fprintf(&b, "resource \"tunnelform_route\" \"r%d\" {\n  name = %q\n  match { path = %q }\n  respond { status = 204 }\n}\n", i, nameOf(i), pathOf(i))
 	}
 	return b.String()
 }
@@ -235,5 +235,5 @@ func TestAccExchange(t *testing.T) {
 
 // providerRoutes are routes by for_each whose keys begin with a prefix.
 func providerRoutes(prefix string, n int) string {
-	return fmt.Sprintf("resource \"tunnelform_route\" \"all\" {\n  for_each = { for i in range(%d) : \"%s${i}\" => i }\n  name = each.key\n  match = { path = \"/${each.value}\" }\n  to = \"internal://echo\"\n}\n", n, prefix)
+	return fmt.Sprintf("resource \"tunnelform_route\" \"all\" {\n  for_each = { for i in range(%d) : \"%s${i}\" => i }\n  name = each.key\n  match { path = \"/${each.value}\" }\n  to = \"internal://echo\"\n}\n", n, prefix)
 }

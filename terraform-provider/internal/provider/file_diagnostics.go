@@ -32,12 +32,11 @@ func withoutRenderedPosition(c problem) problem {
 
 // attributeInDocument is the attribute of a mistake's key, if the block sets it.
 func attributeInDocument(own routefile.Plain, key string) path.Path {
-	top, rest, _ := strings.Cut(key, ".")
-	value, said := own[top]
-	if !said || shapes[top] == nil {
+	top, _, _ := strings.Cut(key, ".")
+	if _, set := own[top]; !set {
 		return path.Empty()
 	}
-	return descend(path.Root(top), shapes[top], value, rest)
+	return path.Root(top)
 }
 
 func invalidDocument(at path.Path, all []problem) diag.Diagnostic {

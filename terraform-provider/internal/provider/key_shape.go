@@ -1,22 +1,20 @@
 package provider
 
-// The routes file's keys as a tree, with a Terraform type for each key: schemas
-// are generated from it, and values are converted by it.
+// The routes file's keys as a tree, of which the attributes of resources and data
+// sources are made.
 
 import (
+	"fmt"
 	"strings"
-
-	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-// shape is one key of the routes file as an attribute. Immutable.
+// shape is one key of the routes file. Immutable.
 type shape struct {
 	key     routefile.Key
 	keys    []*shape // of a mapping, in the reference's order
 	element *shape   // of a map or list; nil otherwise
-	typ     tftypes.Type
 }
 
 // shapes has every key by its path in the routes file: "routes.*.match.host".
@@ -26,8 +24,7 @@ func shapeOf(s routefile.Section) *shape { return shapes[string(s)+".*"] }
 
 func readShapes() map[string]*shape {
 	all := map[string]*shape{}
-	keys := routefile.Keys()
-	for _, k := range keys {
+	for _, k := range routefile.Keys() {
 		if k.Reserved {
 			continue
 		}
@@ -35,11 +32,6 @@ func readShapes() map[string]*shape {
 		all[k.Path] = s
 		if parent := all[k.Path[:max(0, strings.LastIndexByte(k.Path, '.'))]]; parent != nil {
 			parent.add(s)
-		}
-	}
-	for i := len(keys) - 1; i >= 0; i-- { // children before their parents
-		if s := all[keys[i].Path]; s != nil {
-			s.typ = s.terraformType()
 		}
 	}
 	return all
@@ -53,56 +45,44 @@ func (s *shape) add(below *shape) {
 		s.element = below
 		if short := below.key.Short; below.key.Kind == routefile.KindMapping && len(short) > 0 && short[0].Kind == routefile.KindValue {
 			value := routefile.Key{Name: routefile.ConditionValue, Kind: routefile.KindValue, Meaning: "The value is exactly this."}
-			below.add(&shape{key: value, typ: tftypes.String})
+			below.add(&shape{key: value})
 		}
 	default:
 		s.keys = append(s.keys, below)
 	}
 }
 
-func (s *shape) terraformType() tftypes.Type {
-	switch s.key.Kind {
-	case routefile.KindMapping:
-		return tftypes.Object{AttributeTypes: s.attributeTypes()}
-	case routefile.KindNamed:
-		return tftypes.Map{ElementType: s.element.typ}
-	case routefile.KindList:
-		return tftypes.List{ElementType: s.element.typ}
-	case routefile.KindSwitch:
-		return tftypes.Bool
-	case routefile.KindWhole:
-		return tftypes.Number
-	case routefile.KindTexts, routefile.KindNetworks:
-		return tftypes.List{ElementType: tftypes.String}
-	case routefile.KindValues:
-		return tftypes.Map{ElementType: tftypes.String}
-	case routefile.KindValueLists:
-		return tftypes.Map{ElementType: tftypes.List{ElementType: tftypes.String}}
-	}
-	return tftypes.String // for "off" and units; Terraform converts 1000 to "1000"
+// holdsConditions reports whether each value of a map is a condition: a value, or one of
+// a few keys.
+func (s *shape) holdsConditions() bool {
+	return s.element != nil && len(s.element.keys) > 0 && s.element.keys[0].key.Name == routefile.ConditionValue
 }
 
-func (s *shape) attributeTypes() map[string]tftypes.Type {
-	types := make(map[string]tftypes.Type, len(s.keys))
-	for _, k := range s.keys {
-		types[k.key.Name] = k.typ
+func (s *shape) isLeaf() bool { return len(s.keys) == 0 && s.element == nil }
+
+func (s *shape) description() string {
+	k := s.key
+	text := k.Meaning
+	if s.holdsConditions() {
+		text = s.subject() + ": each has one of the keys below."
 	}
-	return types
+	if len(k.Enum) > 0 {
+		text += " One of `" + strings.Join(k.Enum, "`, `") + "`."
+	}
+	if k.Zero {
+		text += " `off` turns it off."
+	}
+	if k.Default != "" {
+		text += fmt.Sprintf(" Default: `%s`.", k.Default)
+	}
+	if k.Example != "" && s.isLeaf() {
+		text += fmt.Sprintf(" In the routes file, for example: `%s`.", k.Example)
+	}
+	return text
 }
 
-// child is the shape of a key of a mapping, or of any name of a map; nil if there
-// is none.
-func (s *shape) child(name string) *shape {
-	if s == nil {
-		return nil
-	}
-	if s.element != nil {
-		return s.element
-	}
-	for _, k := range s.keys {
-		if k.key.Name == name {
-			return k
-		}
-	}
-	return nil
+// subject is what a key's meaning says before its colon: "Conditions on headers, by name".
+func (s *shape) subject() string {
+	subject, _, _ := strings.Cut(s.key.Meaning, ":")
+	return strings.TrimSuffix(subject, ".")
 }

@@ -2,12 +2,15 @@ package provider
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/tunnelform/tunnelform/proxy/routefile"
@@ -24,7 +27,7 @@ func schemaOf(t *testing.T, r resource.Resource) schema.Schema {
 	return resp.Schema
 }
 
-// Every key of a route and a pool is an attribute of its kind's type, and every
+// Every key of a route and a pool is an attribute or block of its kind's type, and every
 // attribute is a key or name, serving or revision.
 func TestAttributesAreTheKeys(t *testing.T) {
 	for section, r := range map[routefile.Section]resource.Resource{routefile.InRoutes: newRoute(), routefile.InPools: newPool()} {
@@ -38,12 +41,12 @@ func TestAttributesAreTheKeys(t *testing.T) {
 		want := keyTypes(section)
 		for path, kind := range want {
 			if got[path] != kind {
-				t.Errorf("%s: the key %q is an attribute of type %q, want %q", section, path, got[path], kind)
+				t.Errorf("%s: %q is of type %q, want %q", section, path, got[path], kind)
 			}
 		}
 		for path := range got {
 			if want[path] == "" {
-				t.Errorf("%s: the attribute %q is no key", section, path)
+				t.Errorf("%s: %q is no key", section, path)
 			}
 		}
 	}
@@ -52,7 +55,7 @@ func TestAttributesAreTheKeys(t *testing.T) {
 // keyTypes derives the wanted types from the keys independently, by path in a record.
 func keyTypes(s routefile.Section) map[string]string {
 	kinds := map[routefile.Kind]string{
-		routefile.KindMapping: "object", routefile.KindNamed: "map", routefile.KindList: "list",
+		routefile.KindMapping: "object", routefile.KindNamed: "set", routefile.KindList: "list",
 		routefile.KindText: "string", routefile.KindValue: "string", routefile.KindSwitch: "bool", routefile.KindWhole: "number",
 		routefile.KindCount: "string", routefile.KindRate: "string", routefile.KindDuration: "string", routefile.KindSize: "string",
 		routefile.KindTexts: "list of string", routefile.KindNetworks: "list of string",
@@ -64,19 +67,26 @@ func keyTypes(s routefile.Section) map[string]string {
 		if !below || k.Reserved {
 			continue
 		}
-		if k.Name == "*" || k.Name == "[]" {
-			if k.Kind == routefile.KindMapping && len(k.Short) > 0 {
-				types[path+"."+routefile.ConditionValue] = "string"
-			}
-			continue
+		path = strings.ReplaceAll(path, "backends.*", "backend")
+		holder, last := path[:max(0, strings.LastIndexByte(path, '.'))], k.Name
+		switch {
+		case last == "*" && k.Kind == routefile.KindMapping && len(k.Short) > 0: // conditions
+			types[holder] = "map of string"
+		case strings.HasSuffix(holder, ".*") && k.Kind == routefile.KindSwitch:
+			types[strings.TrimSuffix(holder, ".*")+"_"+last] = "set of string"
+		case strings.HasSuffix(holder, ".*"):
+			types[strings.TrimSuffix(holder, ".*")+"_"+last] = "map of string"
+		case path == "backends":
+			types["backend"] = kinds[k.Kind]
+			types["backend.name"] = "string"
+		case last != "*" && path != "backend":
+			types[path] = kinds[k.Kind]
 		}
-		types[path] = kinds[k.Kind]
 	}
 	return types
 }
 
-// attributeTypes lists an object's attributes by path, with "*" and "[]" as the
-// table of keys has them.
+// attributeTypes lists an object's attributes by path.
 func attributeTypes(at string, typ tftypes.Type) map[string]string {
 	all := map[string]string{}
 	object, _ := typ.(tftypes.Object)
@@ -85,20 +95,16 @@ func attributeTypes(at string, typ tftypes.Type) map[string]string {
 		all[path] = typeName(inner)
 		switch inner := inner.(type) {
 		case tftypes.Object:
-			merge(all, attributeTypes(path, inner))
+			maps.Copy(all, attributeTypes(path, inner))
+		case tftypes.Set:
+			maps.Copy(all, attributeTypes(path, inner.ElementType))
 		case tftypes.Map:
-			merge(all, attributeTypes(path+".*", inner.ElementType))
-		case tftypes.List:
-			merge(all, attributeTypes(path+".[]", inner.ElementType))
+			if _, objects := inner.ElementType.(tftypes.Object); objects {
+				all[path] = "map of objects, whose misspelt keys Terraform drops"
+			}
 		}
 	}
 	return all
-}
-
-func merge(all, more map[string]string) {
-	for path, name := range more {
-		all[path] = name
-	}
 }
 
 func typeName(typ tftypes.Type) string {
@@ -115,8 +121,57 @@ func typeName(typ tftypes.Type) string {
 		return of("map", typ.ElementType)
 	case tftypes.List:
 		return of("list", typ.ElementType)
+	case tftypes.Set:
+		return of("set", typ.ElementType)
 	}
 	return strings.ToLower(strings.TrimPrefix(typ.String(), "tftypes."))
+}
+
+// No input of the provider is an attribute with objects in it: Terraform silently drops
+// the misspelt keys of those.
+func TestNoObjectsInAttributes(t *testing.T) {
+	server := speak(t, nil)
+	check := func(of string, block *tfprotov6.SchemaBlock) {
+		var walk func(at string, b *tfprotov6.SchemaBlock)
+		walk = func(at string, b *tfprotov6.SchemaBlock) {
+			for _, a := range b.Attributes {
+				if !a.Computed && (a.NestedType != nil || holdsObject(a.Type)) {
+					t.Errorf("%s.%s takes objects", at, a.Name)
+				}
+			}
+			for _, nested := range b.BlockTypes {
+				walk(at+"."+nested.TypeName, nested.Block)
+			}
+		}
+		walk(of, block)
+	}
+	check("provider", server.schemas.Provider.Block)
+	for name, schema := range server.schemas.ResourceSchemas {
+		check(name, schema.Block)
+	}
+	for name, schema := range server.schemas.DataSourceSchemas {
+		check(name, schema.Block)
+	}
+	for name, schema := range server.schemas.ActionSchemas {
+		check(name, schema.Schema.Block)
+	}
+	for name, schema := range server.schemas.ListResourceSchemas {
+		check(name, schema.Block)
+	}
+}
+
+func holdsObject(typ tftypes.Type) bool {
+	switch typ := typ.(type) {
+	case tftypes.Object:
+		return true
+	case tftypes.Map:
+		return holdsObject(typ.ElementType)
+	case tftypes.List:
+		return holdsObject(typ.ElementType)
+	case tftypes.Set:
+		return holdsObject(typ.ElementType)
+	}
+	return false
 }
 
 // Each key's example goes from the file to Terraform and back, and means the same.
@@ -131,10 +186,11 @@ func TestValuesKeepMeaning(t *testing.T) {
 			text := fmt.Sprintf("version: 1\n%s:\n  r: %s\n", section, nested(strings.Split(path, "."), k.Example))
 			file, _ := routefile.Parse("-", []byte(text))
 			p := file.Plain(section, "r")
-			s := shapeOf(section)
-			back, unknown, err := decodePlain(s, toValue(s.typ, p))
-			if err != nil || len(unknown) > 0 || !reflect.DeepEqual(back, p) {
-				t.Errorf("%s: %v became %v (%v, unknown %q)", k.Path, p, back, err, unknown)
+			typ := objectType(recordFields[section])
+			var d plainDecoder
+			back, err := d.decodeRecord(section, recordValue(section, typ, p))
+			if err != nil || len(d.unknown) > 0 || len(d.repeated) > 0 || !reflect.DeepEqual(back, p) {
+				t.Errorf("%s: %v became %v (%v, unknown %q, repeated %v)", k.Path, p, back, err, d.unknown, d.repeated)
 			}
 			if len(p) == 0 {
 				t.Errorf("%s: nothing is left of %s", k.Path, text)
@@ -203,43 +259,83 @@ func saysSomething(v any) bool {
 	return false
 }
 
-// Every attribute has a description.
+// Every attribute and block has a description.
 func TestAttributesAreDescribed(t *testing.T) {
 	for _, r := range []resource.Resource{newRoute(), newPool()} {
-		described(t, "", schemaOf(t, r).Attributes)
+		s := schemaOf(t, r)
+		described(t, "", s.Attributes, s.Blocks)
 	}
 }
 
-func described(t *testing.T, at string, attributes map[string]schema.Attribute) {
+func described(t *testing.T, at string, attributes map[string]schema.Attribute, blocks map[string]schema.Block) {
 	t.Helper()
 	for name, a := range attributes {
 		if a.GetMarkdownDescription() == "" {
 			t.Errorf("%s%s has no description", at, name)
 		}
-		if nested, ok := a.(schema.SingleNestedAttribute); ok {
-			described(t, at+name+".", nested.Attributes)
+	}
+	for name, b := range blocks {
+		if b.GetMarkdownDescription() == "" {
+			t.Errorf("%s%s has no description", at, name)
 		}
-		if nested, ok := a.(schema.MapNestedAttribute); ok {
-			described(t, at+name+".*.", nested.NestedObject.Attributes)
+		switch b := b.(type) {
+		case schema.SingleNestedBlock:
+			described(t, at+name+".", b.Attributes, b.Blocks)
+		case schema.SetNestedBlock:
+			described(t, at+name+".", b.NestedObject.Attributes, b.NestedObject.Blocks)
 		}
 	}
 }
 
 func TestUnknownValues(t *testing.T) {
-	s := shapeOf(routefile.InRoutes)
-	object := s.typ.(tftypes.Object)
-	values := members(toValue(object, routefile.Plain{"match": routefile.Plain{"path": "/a"}, "to": "ws://a.example"}))
-	values["to"] = tftypes.NewValue(tftypes.String, tftypes.UnknownValue)
-	match := members(values["match"])
-	list := object.AttributeTypes["match"].(tftypes.Object).AttributeTypes["methods"]
-	match["methods"] = tftypes.NewValue(list, []tftypes.Value{tftypes.NewValue(tftypes.String, "GET"), tftypes.NewValue(tftypes.String, tftypes.UnknownValue)})
-	values["match"] = tftypes.NewValue(object.AttributeTypes["match"], match)
-	p, unknown, err := decodePlain(s, tftypes.NewValue(object, values))
-	want := routefile.Plain{"match": routefile.Plain{"path": "/a"}}
-	if err != nil || !reflect.DeepEqual(p, want) || len(unknown) != 2 {
-		t.Errorf("got %v, unknown %q, error %v; want %v and two unknown places", p, unknown, err, want)
+	object := objectType(recordFields[routefile.InRoutes])
+	unknown := tftypes.NewValue(tftypes.String, tftypes.UnknownValue)
+	match := object.AttributeTypes["match"].(tftypes.Object)
+	for _, tt := range []struct {
+		name string
+		set  map[string]tftypes.Value // in the match
+		keys routefile.Plain          // of the match
+		want []string
+	}{
+		{"a list's item", map[string]tftypes.Value{"methods": tftypes.NewValue(match.AttributeTypes["methods"], []tftypes.Value{text("GET"), unknown})}, routefile.Plain{"path": "/a"}, []string{"match.methods"}},
+		{"a condition", map[string]tftypes.Value{"headers_regex": tftypes.NewValue(match.AttributeTypes["headers_regex"], map[string]tftypes.Value{"X": unknown, "Y": text("y")})},
+			routefile.Plain{"path": "/a", "headers": routefile.Plain{"Y": routefile.Plain{"regex": "y"}}}, []string{"match.headers.X"}},
+		{"all of one kind of condition", map[string]tftypes.Value{"headers_present": tftypes.NewValue(match.AttributeTypes["headers_present"], tftypes.UnknownValue)}, routefile.Plain{"path": "/a"}, []string{"match.headers"}},
+	} {
+		values := members(recordValue(routefile.InRoutes, object, routefile.Plain{"match": routefile.Plain{"path": "/a"}, "to": "ws://a.example"}))
+		values["to"] = unknown
+		conditions := members(values["match"])
+		maps.Copy(conditions, tt.set)
+		values["match"] = tftypes.NewValue(match, conditions)
+		var d plainDecoder
+		p, err := d.decodeRecord(routefile.InRoutes, tftypes.NewValue(object, values))
+		slices.Sort(d.unknown)
+		if err != nil || !reflect.DeepEqual(p, routefile.Plain{"match": tt.keys}) || !slices.Equal(d.unknown, append(tt.want, "to")) {
+			t.Errorf("%s: got %v, unknown %q, error %v; want %v and unknown %q", tt.name, p, d.unknown, err, tt.keys, tt.want)
+		}
 	}
-	if _, unknown, _ := decodePlain(s, tftypes.NewValue(object, tftypes.UnknownValue)); len(unknown) != 1 || unknown[0] != "" {
-		t.Errorf("unknown %q of a record that is not known at all, want one place", unknown)
+	var d plainDecoder
+	if _, _ = d.decodeRecord(routefile.InRoutes, tftypes.NewValue(object, tftypes.UnknownValue)); len(d.unknown) != 1 || d.unknown[0] != "" {
+		t.Errorf("unknown %q of a record that is not known at all, want one place", d.unknown)
+	}
+}
+
+// Backends whose name is not known, or that are not known at all, are unknown together.
+func TestUnknownBackends(t *testing.T) {
+	object := objectType(recordFields[routefile.InPools])
+	set := object.AttributeTypes["backend"].(tftypes.Set)
+	values := members(recordValue(routefile.InPools, object, routefile.Plain{"backends": routefile.Plain{"a": routefile.Plain{"url": "ws://a"}, "b": routefile.Plain{"url": "ws://b"}}}))
+	var blocks []tftypes.Value
+	if err := values["backend"].As(&blocks); err != nil || len(blocks) != 2 {
+		t.Fatal(err, blocks)
+	}
+	nameless := members(blocks[1])
+	nameless[nameAttribute] = tftypes.NewValue(tftypes.String, tftypes.UnknownValue)
+	values["backend"] = tftypes.NewValue(set, []tftypes.Value{blocks[0], tftypes.NewValue(set.ElementType, nameless), tftypes.NewValue(set.ElementType, tftypes.UnknownValue)})
+	var d plainDecoder
+	p, err := d.decodeRecord(routefile.InPools, tftypes.NewValue(object, values))
+	want := routefile.Plain{"backends": routefile.Plain{"a": routefile.Plain{"url": "ws://a"}}}
+	if err != nil || !reflect.DeepEqual(p, want) || !slices.Equal(d.unknown, []string{"backends", "backends"}) {
+		t.Errorf("got %v, unknown %q, error %v; want %v and the backends twice", p, d.unknown, err, want)
 	}
 }

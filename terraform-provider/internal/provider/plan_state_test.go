@@ -14,10 +14,8 @@ import (
 // plannedRoute is a route as Terraform plans it.
 func plannedRoute(t *testing.T, r *recordResource, name string, keys routefile.Plain) record {
 	t.Helper()
-	keyTypes := shapeOf(r.section).attributeTypes()
-	keyTypes[nameAttribute], keyTypes[servingAttribute], keyTypes[revisionAttribute] = tftypes.String, tftypes.Bool, tftypes.String
-	object := tftypes.Object{AttributeTypes: keyTypes}
-	values := members(toValue(object, keys))
+	object := schemaOf(t, r).Type().TerraformType(t.Context())
+	values := members(recordValue(r.section, object, keys))
 	values[nameAttribute] = tftypes.NewValue(tftypes.String, name)
 	rec, err := r.read(tftypes.NewValue(object, values))
 	if err != nil {

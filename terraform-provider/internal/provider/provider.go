@@ -6,8 +6,8 @@
 // the file have said so. The parts:
 //
 //	provider.go         the configuration; session.go: a configured provider
-//	key_shape.go        the routes file's keys as a tree; schema.go and wire_values.go make attributes and values from it
-//	record.go           one record of the file as a resource; route.go, pool.go
+//	key_shape.go        the routes file's keys as a tree; record_fields.go and wire_values.go make attributes and values from it
+//	record.go           one record of the file as a resource; route.go, pool.go; state_upgrade.go reads older states
 //	document.go         reads the file, once for concurrent callers (coalesce.go)
 //	writer.go           commits changes in batches; compose.go applies them to the file's text
 //	file_replacement.go replaces the whole file, for routes_file.go
@@ -97,8 +97,6 @@ func (p *tunnelform) Schema(_ context.Context, _ provider.SchemaRequest, resp *p
 			"admin": schema.ListAttribute{Optional: true, ElementType: types.StringType,
 				MarkdownDescription: "Admin addresses of the proxies that serve the file: `host:port` or `unix:/path`, as given to `serve --admin`. " +
 					"If set, apply waits until they serve what was written, and reverts what they reject. Environment: `TUNNELFORM_ADMIN`, separated by commas."},
-			"wait": schema.SingleNestedAttribute{Optional: true, Attributes: waitAttributes(),
-				MarkdownDescription: "How apply waits for the proxies in `admin`."},
 			"clash_wait": schema.StringAttribute{Optional: true,
 				MarkdownDescription: "How long a write that conflicts with a record in the file waits for that record to be removed: Terraform destroys and creates in any order. " +
 					"Default: `10s`. Environment: `TUNNELFORM_CLASH_WAIT`."},
@@ -111,6 +109,10 @@ func (p *tunnelform) Schema(_ context.Context, _ provider.SchemaRequest, resp *p
 			"context_files": schema.ListAttribute{Optional: true, ElementType: types.StringType,
 				MarkdownDescription: "Other routes files that the proxies serve together with `file`. They are read for validation, never written. " +
 					"Environment: `TUNNELFORM_CONTEXT_FILES`, separated by commas."},
+		},
+		Blocks: map[string]schema.Block{
+			"wait": schema.SingleNestedBlock{Attributes: waitAttributes(), // no attribute: see record_fields.go
+				MarkdownDescription: "How apply waits for the proxies in `admin`."},
 		},
 	}
 }

@@ -46,7 +46,7 @@ func (r *recordResource) Metadata(_ context.Context, req resource.MetadataReques
 }
 
 func (r *recordResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
-	attributes := recordAttributes(r.section)
+	attributes, blocks := schemaOfFields(recordFields[r.section])
 	attributes[nameAttribute] = schema.StringAttribute{Required: true,
 		MarkdownDescription: fmt.Sprintf("The %s's key in the routes file. Changing it renames the record in place.", noun(r.section))}
 	attributes[servingAttribute] = schema.BoolAttribute{Computed: true,
@@ -54,7 +54,7 @@ func (r *recordResource) Schema(_ context.Context, _ resource.SchemaRequest, res
 			"While it is false, the plan is not empty, and apply waits for the proxies again."}
 	attributes[revisionAttribute] = schema.StringAttribute{Computed: true,
 		MarkdownDescription: "Hash of the record's meaning. It does not depend on comments, layout or the spelling of a value (`60s`, `1m`)."}
-	resp.Schema = schema.Schema{MarkdownDescription: r.description, Attributes: attributes}
+	resp.Schema = schema.Schema{Version: recordSchemaVersion, MarkdownDescription: r.description, Attributes: attributes, Blocks: blocks}
 }
 
 func (r *recordResource) IdentitySchema(_ context.Context, _ resource.IdentitySchemaRequest, resp *resource.IdentitySchemaResponse) {
@@ -72,7 +72,6 @@ func (r *recordResource) ValidateConfig(_ context.Context, req resource.Validate
 	}
 	_, all := rec.checkStandalone()
 	resp.Diagnostics.Append(invalidRecord(rec.id, rec.keys, all)...)
-	resp.Diagnostics.Append(emptyObjects(shapeOf(r.section), rec.keys, rec.unknown)...)
 }
 
 // ModifyPlan plans the computed attributes, and checks the record against the file
@@ -234,7 +233,7 @@ func (r *recordResource) refreshed(ctx context.Context, before record, doc *docu
 	if textOf(before.members[revisionAttribute]) != "" { // it is empty after an import
 		now.keys = r.section.InWordsOf(before.keys, now.keys)
 	}
-	now.members = members(toValue(before.value.Type(), now.keys))
+	now.members = members(recordValue(r.section, before.value.Type(), now.keys))
 	now.members[nameAttribute] = before.members[nameAttribute]
 	return now.with(serving, revision)
 }
@@ -268,16 +267,18 @@ func (r *recordResource) setIdentity(ctx context.Context, identity *tfsdk.Resour
 
 // record is a configuration, plan or state of a recordResource.
 type record struct {
-	id      recordID
-	keys    routefile.Plain
-	unknown []string // dotted paths of unknown values
-	value   tftypes.Value
-	members map[string]tftypes.Value
+	id       recordID
+	keys     routefile.Plain
+	unknown  []string  // dotted paths of unknown values
+	repeated []problem // names that are given twice
+	value    tftypes.Value
+	members  map[string]tftypes.Value
 }
 
 func (r *recordResource) read(v tftypes.Value) (record, error) {
-	says, unknown, err := decodePlain(shapeOf(r.section), v)
-	rec := record{keys: says, unknown: unknown, value: v, members: members(v)}
+	var d plainDecoder
+	keys, err := d.decodeRecord(r.section, v)
+	rec := record{keys: keys, unknown: d.unknown, repeated: d.repeated, value: v, members: members(v)}
 	rec.id = recordID{r.section, textOf(rec.members[nameAttribute])}
 	return rec, err
 }

@@ -100,7 +100,7 @@ func (l *recordLister) result(ctx context.Context, req list.ListRequest, doc *do
 	result.DisplayName = name
 	result.Diagnostics.Append(result.Identity.SetAttribute(ctx, attrpath.Root(nameAttribute), name)...)
 	if req.IncludeResource {
-		record := toValue(result.Resource.Raw.Type(), doc.file.Plain(l.section, name))
+		record := recordValue(l.section, result.Resource.Raw.Type(), doc.file.Plain(l.section, name))
 		result.Resource.Raw = withRecordName(record, name, doc.fingerprint(recordID{l.section, name}))
 	}
 	return result

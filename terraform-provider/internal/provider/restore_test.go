@@ -35,8 +35,11 @@ func TestAccUglyFileIsRestored(t *testing.T) {
 resource "tunnelform_route" "r" {
   count   = %d
   name    = "r${count.index}"
-  match   = { path = "/r/${count.index}" }
-  respond = { status = %d, body = "first\nsecond" }
+  match { path = "/r/${count.index}" }
+  respond {
+    status = %d
+    body   = "first\nsecond"
+  }
 }
 `, n, status)
 			}

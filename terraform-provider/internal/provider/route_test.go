@@ -84,7 +84,12 @@ func TestAccRoute(t *testing.T) {
 		return provider + `
 resource "tunnelform_route" "chat" {
   name  = "chat"
-  match = { path_prefix = "/chat/", headers = { X-Room = { value = "blue" }, X-Beta = { present = true } } }
+  match {
+    path_prefix     = "/chat/"
+    headers         = { X-Room = "blue" }
+    headers_regex   = { X-Version = "^2" }
+    headers_present = ["X-Beta"]
+  }
   to    = "ws://10.0.0.1:9000/"
 ` + more + "}\n"
 	}
@@ -98,14 +103,14 @@ resource "tunnelform_route" "chat" {
 				ConfigPlanChecks: actions(address, plancheck.ResourceActionCreate),
 				Check: resource.ComposeAggregateTestCheckFunc(
 					resource.TestCheckResourceAttr(address, "match.path_prefix", "/chat/"),
-					resource.TestCheckResourceAttr(address, "match.headers.X-Room.value", "blue"),
+					resource.TestCheckResourceAttr(address, "match.headers.X-Room", "blue"),
 					resource.TestCheckNoResourceAttr(address, "serving"),
 					resource.TestCheckResourceAttrSet(address, "revision"),
 					fileHas(file, "X-Room: blue"),
 				),
 			},
 			{ // updated in place, in Terraform's words
-				Config:           route("  timeouts = { idle = \"60s\", lifetime = \"off\" }\n  limits = { tunnels = 1000, message_size = \"1MiB\" }\n  upgrade = [\"any\"]\n"),
+				Config:           route("  timeouts {\n    idle = \"60s\"\n    lifetime = \"off\"\n  }\n  limits {\n    tunnels = 1000\n    message_size = \"1MiB\"\n  }\n  upgrade = [\"any\"]\n"),
 				ConfigPlanChecks: actions(address, plancheck.ResourceActionUpdate),
 				Check: resource.ComposeAggregateTestCheckFunc(
 					fileHas(file, "idle: 60s"), fileHas(file, "tunnels: 1000"), fileHas(file, "upgrade: any"),
@@ -118,12 +123,12 @@ resource "tunnelform_route" "chat" {
 			},
 			{ // other words for the same are no drift
 				PreConfig: func() { replaceIn(t, file, "idle: 60s", "idle: 1m") },
-				Config:    route("  timeouts = { idle = \"60s\", lifetime = \"off\" }\n  limits = { tunnels = 1000, message_size = \"1MiB\" }\n  upgrade = [\"any\"]\n"),
+				Config:    route("  timeouts {\n    idle = \"60s\"\n    lifetime = \"off\"\n  }\n  limits {\n    tunnels = 1000\n    message_size = \"1MiB\"\n  }\n  upgrade = [\"any\"]\n"),
 				PlanOnly:  true,
 			},
 			{ // a change by hand is
 				PreConfig:        func() { replaceIn(t, file, "idle: 1m", "idle: 2m") },
-				Config:           route("  timeouts = { idle = \"60s\", lifetime = \"off\" }\n  limits = { tunnels = 1000, message_size = \"1MiB\" }\n  upgrade = [\"any\"]\n"),
+				Config:           route("  timeouts {\n    idle = \"60s\"\n    lifetime = \"off\"\n  }\n  limits {\n    tunnels = 1000\n    message_size = \"1MiB\"\n  }\n  upgrade = [\"any\"]\n"),
 				ConfigPlanChecks: actions(address, plancheck.ResourceActionUpdate),
 				Check:            resource.ComposeAggregateTestCheckFunc(fileHas(file, "idle: 60s"), resource.TestCheckResourceAttr(address, "timeouts.idle", "60s")),
 			},
@@ -156,8 +161,11 @@ func TestAccRouteNewFile(t *testing.T) {
 			Config: providerBlock(file) + `
 resource "tunnelform_route" "away" {
   name     = "away"
-  match    = { host = "*.example.com" }
-  redirect = { to = "https://example.org/", status = 308 }
+  match { host = "*.example.com" }
+  redirect {
+    to     = "https://example.org/"
+    status = 308
+  }
 }`,
 			Check: fileIs(file, "version: 1\nroutes:\n  away:\n    match: {host: \"*.example.com\"}\n    redirect: {to: \"https://example.org/\", status: 308}\n"),
 		}},
@@ -170,7 +178,7 @@ func TestAccRouteRename(t *testing.T) {
 	const before = "version: 1\nroutes:\n  first: {match: {path: /first}, respond: {}}\n  # mine\n  old: # stays\n    match: {path: /x}\n    respond: {status: 204}\n  last: {match: {path: /last}, respond: {}}\n"
 	file := filepath.Join(t.TempDir(), "routes.yaml")
 	route := func(label, name, more string) string {
-		return providerBlock(file) + fmt.Sprintf("resource \"tunnelform_route\" \"it\" {\n  for_each = toset([%q])\n  name = %q\n  match = { path = \"/x\" }\n  respond = { status = 204 }\n}\n", label, name) + more
+		return providerBlock(file) + fmt.Sprintf("resource \"tunnelform_route\" \"it\" {\n  for_each = toset([%q])\n  name = %q\n  match { path = \"/x\" }\n  respond { status = 204 }\n}\n", label, name) + more
 	}
 	w := newWorkspace(t, "")
 	writeFile(t, file, before)
@@ -207,7 +215,7 @@ func TestAccRouteTaken(t *testing.T) {
 		ProtoV6ProviderFactories: factories,
 		Steps: []resource.TestStep{
 			{
-				Config:      provider + "resource \"tunnelform_route\" \"other\" {\n  name = \"other\"\n  match = { path = \"/mine\" }\n  respond = { status = 200 }\n}\n",
+				Config:      provider + "resource \"tunnelform_route\" \"other\" {\n  name = \"other\"\n  match { path = \"/mine\" }\n  respond { status = 200 }\n}\n",
 				ExpectError: spaced(fmt.Sprintf("%s:4:10: route \"other\" is in the routes file already: import it, or write a moved block if the resource's address has changed. To import it: import { to = tunnelform_route.ADDRESS id = \"other\" }", file)),
 			},
 			{Config: provider, Check: fileIs(file, handWritten)},
@@ -223,39 +231,42 @@ func TestAccRouteErrors(t *testing.T) {
 	}
 	var steps []resource.TestStep
 	for _, tt := range []struct{ config, want string }{
-		{route("a", `match = { host = "a..b" }
+		{route("a", `match { host = "a..b" }
 to = "ws://x.example"`), `route "a": host "a..b": empty label`},
-		{route("a", `match = { path = "/x" }`), `route "a": needs exactly one of to, redirect or respond, has none`},
-		{route("a", `match = { path = "/x" }
+		{route("a", `match { path = "/x" }`), `route "a": needs exactly one of to, redirect or respond, has none`},
+		{route("a", `match { path = "/x" }
 to = "ws://x.example"
-respond = { status = 200 }`), `needs exactly one of to, redirect or respond, has to and respond`},
-		{route("a", `match = { path = "/x" }
+respond { status = 200 }`), `needs exactly one of to, redirect or respond, has to and respond`},
+		{route("a", `match { path = "/x" }
 to = "ftp://x.example"`), `to "ftp://x.example"`},
-		{route("a", `match = { path = "/x" }
+		{route("a", `match { path = "/x" }
 to = "ws://x.example/$1"`), `to "ws://x.example/$1"`},
-		{route("a", `match = { path = "/x", headers = { X = { regex = "(" } } }
+		{route("a", `match { headers_regex = { X = "(" } }
 to = "ws://x.example"`), `regex "(": missing closing )`},
-		{route("a", `match = { path = "/x", headers = { X = { regex = "a", present = true } } }
-to = "ws://x.example"`), `headers.X needs exactly one of`},
-		{route("a", `match = { path = "/x" }
+		{route("a", `match {
+  headers_regex   = { X = "a" }
+  headers_present = ["X"]
+}
+to = "ws://x.example"`), `route "a": headers has two conditions on "X": one is allowed`},
+		{route("a", `match { path = "/x" }
 to = "ws://x.example"
-timeouts = { idle = "10" }`), `timeouts.idle "10": has no unit: write 10s`},
-		{route("a", `match = { path = "/x" }
+timeouts { idle = "10" }`), `timeouts.idle "10": has no unit: write 10s`},
+		{route("a", `match { path = "/x" }
 to = "ws://x.example"
-limits = { tunnels = "many" }`), `limits.tunnels "many"`},
-		{route("a", `match = { path = "/x" }
+limits { tunnels = "many" }`), `limits.tunnels "many"`},
+		{route("a", `match { path = "/x" }
 to = "ws://x.example"
-drain = { code = 1005 }`), `drain.code "1005"`},
-		{route("a", `match = { path = "/x" }
+drain { code = 1005 }`), `drain.code "1005"`},
+		{route("a", `match { path = "/x" }
 to = "ws://x.example"
-backend_tls = { certificate = "c.pem" }`), `backend_tls needs certificate and key together`},
-		{route("a b", `match = { path = "/x" }
+backend_tls { certificate = "c.pem" }`), `backend_tls needs certificate and key together`},
+		{route("a b", `match { path = "/x" }
 to = "ws://x.example"`), `name "a b" of a route`},
-		{route("a", `match = { path = "/x" }
-to = "ws://x.example"`) + route("b", `match = { path = "/x" }
+		{route("a", `match { path = "/x" }
+to = "ws://x.example"`) + route("b", `match { path = "/x" }
 to = "ws://x.example"`), "Conflicts with another route in this plan"},
-		{strings.Replace(route("a", `match = { path = "/x" }
-to = "ws://x.example"`), "a\" {", "one\" {", 1) + route("a", `match = { path = "/y" }
+		{strings.Replace(route("a", `match { path = "/x" }
+to = "ws://x.example"`), "a\" {", "one\" {", 1) + route("a", `match { path = "/y" }
 to = "ws://x.example"`), `another resource in this configuration also manages route "a": use one resource for each name`},
 	} {
 		steps = append(steps, resource.TestStep{Config: provider + tt.config, ExpectError: spaced(tt.want)})
@@ -271,9 +282,9 @@ func TestAccRouteConflictsWithFile(t *testing.T) {
 	provider = strings.Replace(provider, `"1s"`, `"100ms"`, 1)
 	var steps []resource.TestStep
 	for _, tt := range []struct{ body, want string }{
-		{"match = { path = \"/other\" }\n  respond = {}", "route \"a\" conflicts with the routes file"},
-		{"match = { path = \"/x\" }\n  to = \"pool://chatt/\"", "unknown pool \"chatt\": there are no pools"},
-		{"match = { path = \"/x\", listener = \"nope\" }\n  respond = {}", "listener \"nope\": unknown listener"},
+		{"match { path = \"/other\" }\n  respond {}", "route \"a\" conflicts with the routes file"},
+		{"match { path = \"/x\" }\n  to = \"pool://chatt/\"", "unknown pool \"chatt\": there are no pools"},
+		{"match { listener = \"nope\" }\n  respond {}", "listener \"nope\": unknown listener"},
 	} {
 		config := provider + "resource \"tunnelform_route\" \"a\" {\n  name = \"a\"\n  " + tt.body + "\n}\n"
 		steps = append(steps,
@@ -292,14 +303,17 @@ func TestAccRouteUnknown(t *testing.T) {
 resource "terraform_data" "later" { input = "10.0.0.7" }
 resource "tunnelform_route" "a" {
   name  = "a"
-  match = { path = %q, client = ["${terraform_data.later.output}/32"] }
+  match {
+    path   = %q
+    client = ["${terraform_data.later.output}/32"]
+  }
   to    = "ws://${terraform_data.later.output}:9000"
-  timeouts = { idle = %q }
+  timeouts { idle = %q }
 }
 resource "tunnelform_route" "b" {
   name    = "b-${terraform_data.later.output}"
-  match   = { path = "/b" }
-  respond = { status = 204 }
+  match { path = "/b" }
+  respond { status = 204 }
 }
 `, path, host)
 	}
@@ -330,8 +344,8 @@ resource "terraform_data" "file" { input = %q }
 provider "tunnelform" { file = terraform_data.file.output }
 resource "tunnelform_route" "a" {
   name    = "a"
-  match   = { path = "/a" }
-  respond = { status = 204 }
+  match { path = "/a" }
+  respond { status = 204 }
 }
 `, file),
 			Check: fileHas(file, "path: /a"),
@@ -342,7 +356,7 @@ resource "tunnelform_route" "a" {
 // Records in a file of invalid YAML are not planned to be created again.
 func TestAccRouteBrokenFile(t *testing.T) {
 	file, provider := routesFile(t, noRoutes)
-	config := provider + "resource \"tunnelform_route\" \"a\" {\n  name = \"a\"\n  match = { path = \"/a\" }\n  respond = { status = 204 }\n}\n"
+	config := provider + "resource \"tunnelform_route\" \"a\" {\n  name = \"a\"\n  match { path = \"/a\" }\n  respond { status = 204 }\n}\n"
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories,
 		Steps: []resource.TestStep{

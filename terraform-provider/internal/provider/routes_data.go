@@ -33,7 +33,7 @@ func (d *routesData) Schema(_ context.Context, _ datasource.SchemaRequest, resp 
 			MarkdownDescription: "The routes' names, sorted."},
 	}
 	for _, name := range fileKeys {
-		attributes[name] = shapes[name].dataAttribute(true)
+		attributes[name] = shapes[name].computedAttribute()
 	}
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Reads the provider's routes file. A file with mistakes is read as far as possible, and `mistakes` lists them.",

@@ -5,8 +5,10 @@ package provider
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
@@ -21,6 +23,8 @@ import (
 )
 
 type routesDocument struct{}
+
+var _ datasource.DataSourceWithValidateConfig = routesDocument{}
 
 func newRoutesDocument() datasource.DataSource { return routesDocument{} }
 
@@ -42,24 +46,50 @@ func (routesDocument) Schema(_ context.Context, _ datasource.SchemaRequest, resp
 			MarkdownDescription: "The revision of `yaml`, as a proxy that serves it alone reports it: its SHA-256 in hex."},
 	}
 	for _, name := range fileKeys {
-		attributes[name] = shapes[name].dataAttribute(false)
+		k := shapes[name].key
+		attributes[name] = schema.DynamicAttribute{Optional: true,
+			MarkdownDescription: k.Meaning + " As in the routes file: `" + k.Example + "`."}
 	}
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Renders a routes file as canonical YAML, and checks it as `tunnelform check` does. " +
 			"Use it with `tunnelform_routes_file`, or with another resource that delivers the file, such as `kubernetes_config_map` or an S3 object. It asks no proxy and writes no file.\n\n" +
-			"Terraform's cost of nested attributes grows faster than their number: from about a thousand routes on, the function `encode` gives the same text faster, and `yamlencode` is the fastest.",
+			"Its attributes are the keys of the file, as the function `encode` takes them: they may have any type, so that an unknown key is an error. For several thousand routes `encode` and `yamlencode` are faster.",
 		Attributes: attributes,
 	}
 }
 
-func (routesDocument) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
-	own, texts, err := readDocumentConfig(req.Config)
+// ValidateConfig finds mistakes before the whole document is known; Read judges it with
+// the texts that it is merged with.
+func (routesDocument) ValidateConfig(_ context.Context, req datasource.ValidateConfigRequest, resp *datasource.ValidateConfigResponse) {
+	d := plainDecoder{fill: true}
+	own, _, err := readDocumentConfig(&d, req.Config)
 	if err != nil {
 		resp.Diagnostics.Append(internalError(err))
 		return
 	}
-	for _, name := range fileKeys {
-		resp.Diagnostics.Append(emptyObjectsIn(name, own[name])...)
+	yaml, err := routefile.EncodeDocument(own)
+	if err != nil {
+		resp.Diagnostics.Append(invalidDocument(path.Empty(), []problem{{text: err.Error()}}))
+		return
+	}
+	_, errs := routefile.Parse(renderedFileName, yaml)
+	if len(d.unknown) > 0 {
+		errs = slices.DeleteFunc(errs, func(e *routefile.Error) bool { return !strings.HasPrefix(e.Text, "unknown key ") })
+	}
+	reportInDocument(own, errs, &resp.Diagnostics)
+}
+
+func reportInDocument(own routefile.Plain, errs routefile.Errors, diags *diag.Diagnostics) {
+	for _, c := range problemsOf(errs) {
+		diags.Append(invalidDocument(attributeInDocument(own, c.key), []problem{withoutRenderedPosition(c)}))
+	}
+}
+
+func (routesDocument) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	own, texts, err := readDocumentConfig(&plainDecoder{}, req.Config)
+	if err != nil {
+		resp.Diagnostics.Append(internalError(err))
+		return
 	}
 	m := merger{diags: &resp.Diagnostics, firstSeen: map[string]string{}}
 	m.sources(texts["source_documents"])
@@ -78,24 +108,22 @@ func (routesDocument) Read(ctx context.Context, req datasource.ReadRequest, resp
 }
 
 // readDocumentConfig separates the block's own records from the texts to merge.
-func readDocumentConfig(config tfsdk.Config) (routefile.Plain, map[string][]string, error) {
+func readDocumentConfig(d *plainDecoder, config tfsdk.Config) (routefile.Plain, map[string][]string, error) {
 	attributes := members(config.Raw)
 	own, texts := routefile.Plain{}, map[string][]string{}
 	for _, name := range fileKeys {
-		var r plainDecoder
-		value, err := r.decode(shapes[name], attributes[name])
+		value, err := d.value(attributes[name])
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
 		if value != nil {
 			own[name] = value
 		}
 	}
 	for _, name := range []string{"source_documents", "override_documents", "context_documents"} {
-		var r plainDecoder
-		value, err := r.decode(nil, attributes[name])
+		value, err := d.value(attributes[name])
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
 		list, _ := value.([]any)
 		for _, text := range list {
@@ -196,7 +224,7 @@ func recordsOf(p routefile.Plain) (all []documentEntry) {
 		named := shapes[key].key.Kind == routefile.KindNamed
 		switch {
 		case !said:
-		case !named:
+		case !named || value != nil && section == nil: // a value of the wrong kind is reported with the whole
 			all = append(all, documentEntry{key: key, value: value})
 		case len(section) == 0:
 			all = append(all, documentEntry{key: key, named: true})
@@ -236,8 +264,6 @@ func judgeDocument(ctx context.Context, merged, own routefile.Plain, others []st
 		diags.Append(invalidDocument(path.Empty(), []problem{{text: err.Error()}}))
 		return nil
 	}
-	for _, c := range problemsOf(errs) {
-		diags.Append(invalidDocument(attributeInDocument(own, c.key), []problem{withoutRenderedPosition(c)}))
-	}
+	reportInDocument(own, errs, diags)
 	return yaml
 }

@@ -11,7 +11,7 @@ const (
 	managed = `
 resource "tunnelform_route" "a" {
   name  = "a"
-  match = { path = "/a" }
+  match { path = "/a" }
   to    = "internal://echo"
 }
 `

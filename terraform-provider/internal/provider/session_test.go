@@ -50,12 +50,12 @@ func TestAccBadSettings(t *testing.T) {
 	var steps []resource.TestStep
 	for _, tt := range []struct{ block, want string }{
 		{`clash_wait = "soon"`, `"soon" is not a duration: use 30s or 2m, for example`},
-		{`wait = { timeout = "-1s" }`, `"-1s" is not a duration`},
+		{`wait { timeout = "-1s" }`, `"-1s" is not a duration`},
 		{`on_unsupported_layout = "ignore"`, `"ignore": want error or reformat`},
 		{`admin = ["localhost"]`, `"localhost": want host:port or unix:/path`},
-		{"admin = [\"127.0.0.1:1\"]\n wait = { require = \"2\" }", `"2": want all, any or a number from 1 to 1, as many as admin has`},
+		{"admin = [\"127.0.0.1:1\"]\n wait { require = \"2\" }", `"2": want all, any or a number from 1 to 1, as many as admin has`},
 	} {
-		config := providerBlock("routes.yaml", tt.block) + resourceRoute("a", "  match = { path = \"/a\" }\n  respond = { status = 200 }")
+		config := providerBlock("routes.yaml", tt.block) + resourceRoute("a", "  match { path = \"/a\" }\n  respond { status = 200 }")
 		steps = append(steps, resource.TestStep{Config: config, ExpectError: spaced(tt.want)})
 	}
 	steps = append(steps, resource.TestStep{Config: "resource \"terraform_data\" \"x\" {}"})
@@ -67,7 +67,7 @@ func TestAccNoFile(t *testing.T) {
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories,
 		Steps: []resource.TestStep{
-			{Config: resourceRoute("a", "  match = { path = \"/a\" }\n  respond = { status = 200 }"), ExpectError: spaced("no routes file is configured: set file in the provider block, or TUNNELFORM_FILE in the environment")},
+			{Config: resourceRoute("a", "  match { path = \"/a\" }\n  respond { status = 200 }"), ExpectError: spaced("no routes file is configured: set file in the provider block, or TUNNELFORM_FILE in the environment")},
 			{Config: "resource \"terraform_data\" \"x\" {}"},
 		},
 	})
@@ -105,6 +105,6 @@ routes:
 	if out := w.must("plan"); !strings.Contains(out, "No changes.") {
 		t.Errorf("after the import a plan is not empty:\n%s", out)
 	}
-	w.write(providerBlock(file) + "import {\n  to = tunnelform_route.nobody\n  id = \"nobody\"\n}\n" + resourceRoute("nobody", "  match = { path = \"/x\" }\n  respond = { status = 200 }"))
+	w.write(providerBlock(file) + "import {\n  to = tunnelform_route.nobody\n  id = \"nobody\"\n}\n" + resourceRoute("nobody", "  match { path = \"/x\" }\n  respond { status = 200 }"))
 	w.fails("Cannot import non-existent remote object", "plan")
 }

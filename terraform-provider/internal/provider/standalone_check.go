@@ -85,6 +85,10 @@ func (rec record) checkStandalone() (*routefile.File, []problem) {
 		}
 	}
 	f, all := standalone(id, rec.keys)
+	for _, c := range rec.repeated {
+		c.key, c.text = id.prefix()+"."+c.key, id.String()+": "+c.text
+		all = append(all, c)
+	}
 	if len(rec.unknown) == 0 {
 		return f, all
 	}

@@ -30,8 +30,8 @@ func TestAccTimeouts(t *testing.T) {
 	}
 	w := newWorkspace(t, "")
 	route := func(status int) {
-		w.write(providerBlock(file, fmt.Sprintf("admin = [%q]", proxy.address), `wait = { timeout = "500ms" }`) +
-			resourceRoute("a", fmt.Sprintf("  match = { path = \"/a\" }\n  respond = { status = %d }", status)))
+		w.write(providerBlock(file, fmt.Sprintf("admin = [%q]", proxy.address), `wait { timeout = "500ms" }`) +
+			resourceRoute("a", fmt.Sprintf("  match { path = \"/a\" }\n  respond { status = %d }", status)))
 	}
 	plans := func(want string) {
 		t.Helper()
@@ -89,7 +89,7 @@ func TestAccDeadProxies(t *testing.T) {
 	acceptance(t)
 	file := filepath.Join(t.TempDir(), "routes.yaml")
 	writeFile(t, file, noRoutes)
-	w := newWorkspace(t, providerBlock(file, fmt.Sprintf("admin = [%q, %q]", deadAddress(t), deadAddress(t)), `wait = { timeout = "2s" }`)+manyRoutes("r", "", 40))
+	w := newWorkspace(t, providerBlock(file, fmt.Sprintf("admin = [%q, %q]", deadAddress(t), deadAddress(t)), `wait { timeout = "2s" }`)+manyRoutes("r", "", 40))
 	if out := w.must("plan"); strings.Count(out, "A proxy does not answer") != 1 {
 		t.Errorf("want one warning of the proxies, got\n%s", out)
 	}
@@ -108,7 +108,7 @@ func TestAccStateOfAnotherRelease(t *testing.T) {
 	acceptance(t)
 	file := filepath.Join(t.TempDir(), "routes.yaml")
 	writeFile(t, file, noRoutes)
-	w := newWorkspace(t, providerBlock(file)+resourceRoute("a", "  match = { path = \"/a\" }\n  respond = { status = 204 }\n  timeouts = { idle = \"60s\" }"))
+	w := newWorkspace(t, providerBlock(file)+resourceRoute("a", "  match { path = \"/a\" }\n  respond { status = 204 }\n  timeouts { idle = \"60s\" }"))
 	w.must("apply", "-auto-approve")
 	state := filepath.Join(w.dir, "terraform.tfstate")
 	text := readFile(t, state)

@@ -3,9 +3,12 @@ resource "tunnelform_route" "all" {
     chat = { prefix = "/chat/", to = "ws://10.0.0.1:9000/" }
     news = { prefix = "/news/", to = "ws://10.0.0.2:9000/" }
   }
-  name  = each.key
-  match = { path_prefix = each.value.prefix }
-  to    = each.value.to
+  name = each.key
+  to   = each.value.to
+
+  match {
+    path_prefix = each.value.prefix
+  }
 }
 
 # Whatever else somebody puts into the file goes with the next apply.
