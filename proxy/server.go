@@ -296,6 +296,9 @@ func (s *Server) Unready() { s.stopping.Store(true) }
 // their way out.
 func (s *Server) Tunnels() (open, draining int) { return s.tunnels.Len() }
 
+// OpenTunnels is the set of open tunnels, for those who look at them and end them by hand.
+func (s *Server) OpenTunnels() *drain.Group { return s.tunnels }
+
 // Moving is the number of open tunnels that are between two backends.
 func (s *Server) Moving() int { return s.tunnels.Moving() }
 

@@ -44,7 +44,7 @@ func (o *adminOptions) register(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.tls, "admin-tls", nil, "serve the admin API over TLS: CERTIFICATE,KEY")
 	f.StringVar(&o.clientCA, "admin-client-ca", "", "let certificates of these authorities read the admin API")
 	f.BoolVar(&o.publicMetrics, "admin-public-metrics", false, "metrics and the status need no token anywhere")
-	f.StringVar(&o.auditLog, "audit-log", "", "append a line for each call of the admin API that changes something")
+	f.StringVar(&o.auditLog, "audit-log", "", "append a line for each call that changes something")
 }
 
 // check returns a usage error.
@@ -104,7 +104,7 @@ func (s *service) startAdmin(ctx context.Context, o adminOptions) (stop func(), 
 	}
 	a.server = &http.Server{
 		Handler: admin.Handler(admin.Options{
-			Proxy: s, MaxBody: routefile.MaxBytes, Log: s.log,
+			Proxy: s, Tunnels: s.server.OpenTunnels(), MaxBody: routefile.MaxBytes, Log: s.log,
 			Metrics: s.metrics, Tokens: a.tokens, Hosts: o.hosts, PublicMetrics: o.publicMetrics, Audit: o.auditLog,
 		}),
 		ReadHeaderTimeout: 10 * time.Second,

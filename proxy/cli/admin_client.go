@@ -41,7 +41,7 @@ type askFlags struct {
 }
 
 func (f *askFlags) register(flags *pflag.FlagSet) {
-	flags.StringVar(&f.admin, "admin", "", "host:port, https://host:port or unix:/path; or $"+adminVariable+", or "+defaultAdmin)
+	flags.StringVar(&f.admin, "admin", "", "host:port, https://host:port or unix:/path; or $"+adminVariable)
 	flags.StringVar(&f.tokenFile, "token-file", "", "a file with the admin token; or $"+tokenVariable)
 	flags.StringVar(&f.ca, "admin-ca", "", "who signs the admin API's certificate, in PEM")
 }
@@ -130,7 +130,11 @@ func (c *adminClient) ask(ctx context.Context, method, path string, query url.Va
 		ctx, cancel = context.WithTimeout(ctx, askTimeout)
 		defer cancel()
 	}
-	answer, err := c.open(ctx, method, path, query, body)
+	request, err := c.request(ctx, method, path, query, body)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := c.open(request)
 	if err != nil {
 		return nil, err
 	}
@@ -145,9 +149,18 @@ func (c *adminClient) ask(ctx context.Context, method, path string, query url.Va
 	return data, nil
 }
 
-// open makes one call and returns its answer's body, for a caller that reads it as it
-// comes. A body of bytes is a routes file, any other is sent as JSON.
-func (c *adminClient) open(ctx context.Context, method, path string, query url.Values, body any) (io.ReadCloser, error) {
+// stream makes a call whose answer is read as it comes, as long as ctx lasts.
+func (c *adminClient) stream(ctx context.Context, path string, query url.Values, accept string) (io.ReadCloser, error) {
+	request, err := c.request(ctx, http.MethodGet, path, query, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept", accept)
+	return c.open(request)
+}
+
+// request makes a request. A body of bytes is a routes file, any other is sent as JSON.
+func (c *adminClient) request(ctx context.Context, method, path string, query url.Values, body any) (*http.Request, error) {
 	target := c.base + path
 	if len(query) > 0 {
 		target += "?" + query.Encode()
@@ -174,6 +187,11 @@ func (c *adminClient) open(ctx context.Context, method, path string, query url.V
 	if c.token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.token)
 	}
+	return request, nil
+}
+
+// open returns the body of a good answer.
+func (c *adminClient) open(request *http.Request) (io.ReadCloser, error) {
 	answer, err := c.http.Do(request)
 	if err != nil {
 		return nil, &exitError{code: exitNoRead, err: err}

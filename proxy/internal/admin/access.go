@@ -120,6 +120,14 @@ type caller struct {
 	from   string // an address, or "unix"
 }
 
+// by is the caller for a line of the log.
+func (c caller) by() string {
+	if c.name == "" {
+		return c.from
+	}
+	return c.name
+}
+
 type callerKey struct{}
 
 // callerOf is the caller that admit has found.

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
@@ -33,6 +34,7 @@ type Proxy interface {
 // Options is what the API is made of.
 type Options struct {
 	Proxy   Proxy
+	Tunnels *drain.Group
 	MaxBody int64 // bytes that a check takes
 	Log     *slog.Logger
 
@@ -65,6 +67,7 @@ func newAPI(o Options) *api {
 	return &api{
 		Options:  o,
 		slots:    make(chan struct{}, MaxChecks),
+		lists:    make(chan struct{}, maxLists),
 		sessions: newSessions(),
 		audit:    &auditLog{path: o.Audit, log: o.Log},
 	}
@@ -73,6 +76,7 @@ func newAPI(o Options) *api {
 type api struct {
 	Options
 	slots    chan struct{} // a token for each check that runs or waits
+	lists    chan struct{} // a token for each list of tunnels that is made or written
 	sessions *sessions
 	audit    *auditLog
 }

@@ -21,6 +21,12 @@ func (a *api) calls() []call {
 		{"GET", "/v1/status", needsPublic, a.status},
 		{"GET", "/v1/records", needsRead, a.records},
 		{"POST", "/v1/check", needsRead, a.check},
+		{"GET", "/v1/tunnels", needsRead, a.listTunnels},
+		{"GET", "/v1/tunnels/{id}", needsRead, a.showTunnel},
+		{"DELETE", "/v1/tunnels/{id}", needsWrite, a.closeTunnel},
+		{"POST", "/v1/drain", needsWrite, a.startDrain},
+		{"GET", "/v1/drains", needsRead, a.listDrains},
+		{"DELETE", "/v1/drains/{id}", needsWrite, a.spareDrain},
 		{"POST", "/v1/session", needsToken, a.openSession},
 	}
 }

@@ -1,6 +1,7 @@
 package drain
 
 import (
+	"sync/atomic"
 	"time"
 	"unique"
 
@@ -11,22 +12,27 @@ import (
 // Entry is one tunnel of a Group, open or about to open. Safe for concurrent use.
 type Entry struct {
 	group  *Group
-	record // route and backend are guarded by group.mu; the rest never changes
+	serial uint64 // in the order of Reserve; constant
+	record        // route and backend are guarded by group.mu; the rest never changes
+
+	subprotocol atomic.Pointer[unique.Handle[string]] // nil for none
 
 	// Guarded by group.mu.
 	tunnel    tunnel.Tunnel // nil until Opened
+	scheduled *scheduled    // the last, unless it was cancelled
+	byHand    *scheduled    // by a drain by hand, whatever evaluations say; nil: none
+	leaveFrom time.Time     // in connectingToLeave: when it was evaluated
+	moved     int32         // times
 	state     state
-	scheduled *scheduled // the last, unless it was cancelled
 	movable   bool
-	moved     int       // times
-	leaveFrom time.Time // in connectingToLeave: when it was evaluated
 }
 
 // scheduled is a time at which a tunnel is told to move or to end. It is compared by
 // identity: a timer may fire while it is being stopped.
 type scheduled struct {
 	terms
-	timer *time.Timer
+	timer *time.Timer // nil if it was told at once
+	drain *Drain      // that has scheduled it; nil: none by hand
 }
 
 // terms is what tunnels that are told together have in common.
@@ -67,6 +73,7 @@ func (e *Entry) BeginRemove() (done func()) {
 	if e.state == removed {
 		return func() {}
 	}
+	e.leaveHandLocked()
 	e.handleLocked(isRemoved)
 	delete(g.entries, e)
 	g.removing++
@@ -154,10 +161,13 @@ func (e *Entry) scheduleLocked(after time.Duration, t terms) {
 }
 
 func (e *Entry) cancelLocked() {
-	if e.scheduled != nil {
-		e.scheduled.timer.Stop()
-		e.scheduled = nil
+	if e.scheduled == nil {
+		return
 	}
+	if e.scheduled.timer != nil {
+		e.scheduled.timer.Stop()
+	}
+	e.scheduled = nil
 }
 
 // due is s's timer.
@@ -175,7 +185,7 @@ func (e *Entry) due(s *scheduled) {
 // commandLocked returns what tells the tunnel to move or to end. It is called without the
 // lock, since a tunnel that ends at once calls Remove. Before Opened it does nothing.
 func (e *Entry) commandLocked() func() {
-	open, t, moved := e.tunnel, e.scheduled.terms, e.moved
+	open, t, moved := e.tunnel, e.scheduled.terms, int(e.moved)
 	if open == nil {
 		return func() {}
 	}

@@ -38,11 +38,14 @@ type Facts struct {
 	Route   string // the route's name, followed through renames
 	Backend upstream.BackendKey
 	Client  netip.Addr
-	Host    string // the request's host, lower case, without port: what same-host compares with; not kept where there was no Origin
+	Host    string // the request's host, lower case, without port: what same-host compares with
 	Origin  string // as sent; "" when there was none
 	Policy  Policy
 
 	CloseTimeout time.Duration // the tunnel's own limit, for LongestClose
+
+	// For those who look at open tunnels: what the log calls it, and what was asked for.
+	ID, Path, Protocol string
 }
 
 // Verdict is what a reload says of one tunnel.
@@ -81,6 +84,8 @@ type Group struct {
 	mu       sync.Mutex
 	entries  map[*Entry]struct{} // guarded by mu
 	removing int                 // guarded by mu; entries between BeginRemove and its done
+	serial   uint64              // guarded by mu; of the last entry
+	byHand   []*Drain            // guarded by mu; the latest, oldest first
 	stopping *Policy             // guarded by mu; set by Shutdown, for tunnels that come late
 	empty    chan struct{}       // guarded by mu; closed while there are neither entries nor removing ones, replaced when there are
 }
@@ -116,6 +121,8 @@ func (g *Group) Reserve(facts Facts) *Entry {
 	if g.isEmptyLocked() {
 		g.empty = make(chan struct{})
 	}
+	g.serial++
+	e.serial = g.serial
 	g.entries[e] = struct{}{}
 	if g.stopping != nil {
 		e.handleLocked(isShutdown)
@@ -142,7 +149,7 @@ func (g *Group) Evaluate(verdict func(Facts) Verdict) (kept, draining int) {
 	leaving := make(map[terms][]*Entry)
 	for e := range g.entries {
 		v := verdict(e.facts())
-		stays := e.state == staying
+		stays := e.staysLocked()
 		if !v.Unchanged {
 			e.route, e.backend = v.Route, unique.Make(v.Backend)
 			ev := v.eventLocked(e)
@@ -150,7 +157,7 @@ func (g *Group) Evaluate(verdict func(Facts) Verdict) (kept, draining int) {
 				t := e.termsLocked(ev)
 				leaving[t] = append(leaving[t], e)
 			}
-			stays = ev == mayStay && !e.state.mustEnd()
+			stays = ev == mayStay && !e.drainingLocked()
 		}
 		if stays {
 			kept++
@@ -169,7 +176,7 @@ func (g *Group) Staying(pool string) map[upstream.BackendKey]int {
 	defer g.scan()()
 	count := make(map[upstream.BackendKey]int)
 	for e := range g.entries {
-		if id := e.backend.Value(); id.Pool == pool && e.state == staying {
+		if id := e.backend.Value(); id.Pool == pool && e.staysLocked() {
 			count[id]++
 		}
 	}
@@ -183,7 +190,7 @@ func (g *Group) DrainSome(backend upstream.BackendKey, most, keep int, within ti
 	defer g.scan()()
 	count, drainable := 0, make(map[terms][]*Entry)
 	for e := range g.entries {
-		if e.backend.Value() != backend || e.state != staying {
+		if e.backend.Value() != backend || !e.staysLocked() {
 			continue
 		}
 		if count++; !e.policy().Keep && e.tunnel != nil {
@@ -260,30 +267,39 @@ func (g *Group) Wait(ctx context.Context) error {
 
 // Len is the number of open tunnels, and of those among them that are to end.
 func (g *Group) Len() (open, draining int) {
-	return g.count(state.mustEnd)
+	return g.count((*Entry).drainingLocked)
 }
 
 // Moving is how many tunnels are between two backends.
-func (g *Group) Moving() int { _, n := g.count(state.isMoving); return n }
+func (g *Group) Moving() int {
+	_, n := g.count(func(e *Entry) bool { return e.state.isMoving() })
+	return n
+}
 
-// count returns how many tunnels there are, and how many of them are in such a state.
-func (g *Group) count(such func(state) bool) (all, n int) {
+// count returns how many tunnels there are, and how many of them are such.
+func (g *Group) count(such func(*Entry) bool) (all, n int) {
 	defer g.scan()()
 	for e := range g.entries {
-		if such(e.state) {
+		if such(e) {
 			n++
 		}
 	}
 	return len(g.entries), n
 }
 
-// spreadLocked schedules each entry in a slot of its own, in random order and at a
-// random moment of the slot, so that two proxies are not in step. The slots divide the
-// window, which begins after a while, evenly.
+// spreadLocked schedules each entry over the window of the terms, which begins after a
+// while.
 func spreadLocked(entries []*Entry, after time.Duration, t terms) {
+	spread(entries, after, t.policy.Window, func(e *Entry, at time.Duration) { e.scheduleLocked(at, t) })
+}
+
+// spread gives each entry a slot of its own, in random order and at a random moment of the
+// slot, so that two proxies are not in step. The slots divide the window, which begins
+// after a while, evenly.
+func spread(entries []*Entry, after, window time.Duration, schedule func(*Entry, time.Duration)) {
 	rand.Shuffle(len(entries), func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
-	slot := float64(max(t.policy.Window, 0)) / float64(max(len(entries), 1))
+	slot := float64(max(window, 0)) / float64(max(len(entries), 1))
 	for i, e := range entries {
-		e.scheduleLocked(after+time.Duration(slot*(float64(i)+rand.Float64())), t)
+		schedule(e, after+time.Duration(slot*(float64(i)+rand.Float64())))
 	}
 }

@@ -19,7 +19,13 @@ type record struct {
 	settings unique.Handle[settings]
 	client   netip.Addr
 	site     *site // nil where there was no Origin
+	id       string
+	path     unique.Handle[string]
+	about    unique.Handle[about]
 }
+
+// about is what many tunnels of one application have in common.
+type about struct{ host, protocol string }
 
 // settings are the same for all tunnels of a route, as it was when they opened.
 type settings struct {
@@ -37,6 +43,9 @@ func recordOf(f Facts) record {
 		backend:  unique.Make(f.Backend),
 		settings: unique.Make(settings{policy: f.Policy, closeTimeout: f.CloseTimeout}),
 		client:   f.Client,
+		id:       strings.Clone(f.ID),
+		path:     unique.Make(bounded(f.Path, maxPath)),
+		about:    unique.Make(about{bounded(f.Host, maxPath), bounded(f.Protocol, maxToken)}),
 	}
 	if f.Origin != "" {
 		r.site = &site{host: strings.Clone(f.Host), origin: strings.Clone(f.Origin)}

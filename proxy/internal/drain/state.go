@@ -33,6 +33,7 @@ const (
 	startsMove    // it has left its backend
 	choosesTarget // it connects to another backend
 	hasMoved
+	isToldByHand // the time of a drain by hand has come; see hand.go
 	isRemoved
 )
 
@@ -80,6 +81,10 @@ func (s state) on(ev event) (state, actions) {
 			return moveScheduled, schedule
 		case s == moveScheduled, s.isMoving():
 			return staying, cancel
+		}
+	case isToldByHand:
+		if s != ending {
+			return ending, cancel | notify
 		}
 	case isRemoved:
 		return removed, cancel

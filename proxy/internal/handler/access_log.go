@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"strings"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/limits"
@@ -35,7 +34,7 @@ type tunnelRecord struct {
 func (a *handshake) record() *tunnelRecord {
 	return &tunnelRecord{
 		h:       a.h,
-		id:      strings.Clone(a.id), // a trusted proxy's is a part of the request's head
+		id:      a.entry.ID(),
 		client:  a.client,
 		backend: a.backend,
 		entry:   a.entry,

@@ -204,6 +204,8 @@ func (a *handshake) reserve() error {
 		Policy:  a.rt.Drain,
 
 		CloseTimeout: a.rt.Tunnel.CloseTimeout,
+
+		ID: a.id, Path: a.r.URL.Path, Protocol: a.protocol,
 	})
 	return nil
 }
@@ -356,6 +358,7 @@ func deleteEmpty(h http.Header, names ...string) {
 func (a *handshake) spec(answer *backendAnswer) tunnel.Spec {
 	a.tunnelled, a.reserved = true, false
 	a.h.Counters.Opened.Add(1)
+	a.entry.SetSubprotocol(answer.Header.Get("Sec-Websocket-Protocol"))
 	record := a.record()
 	record.logOpened(a, answer.Header)
 	spec := tunnel.Spec{

@@ -238,6 +238,7 @@ func (k *walk) special(n int, ev wsproto.Event) bool {
 	switch ev.Step {
 	case wsproto.StepPong:
 		if l.limits.at(t.limits).pings(from(int(d.index))) > 0 && answersPing(frame, &d.token) {
+			t.ponged(int(d.index), time.Duration(l.now))
 			k.flush()
 			k.begin += n
 		}

@@ -186,6 +186,7 @@ func (d *portableDirection) walk(p []byte) {
 			messages++
 		case wsproto.StepPong:
 			if d.t.limits.pings(from(d.index)) > 0 && answersPing(p[end:end+n], &d.token) {
+				d.t.ponged(d.index)
 				flush()
 				begin += n
 			}

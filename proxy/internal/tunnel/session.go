@@ -128,6 +128,7 @@ type direction struct {
 	closeCode uint16        // of the Close frame that is pending
 	pingedAt  time.Duration // when the destination was last pinged, or should have been
 	giveUpAt  time.Duration // when the source's end is no longer waited for; 0 is never
+	rtt       time.Duration // of the last ping that the source has answered; 0: none
 }
 
 // session must be made by newSession. It has no pointers, so that slabs of them cost

@@ -203,6 +203,7 @@ const (
 	ReasonDrain       Reason = "drain"        // the routes changed
 	ReasonForbidden   Reason = "forbidden"    // its client or Origin is no longer allowed
 	ReasonShutdown    Reason = "shutdown"     // the proxy is stopping
+	ReasonOperator    Reason = "operator"     // by hand, through the admin API
 )
 
 // Summary is how a tunnel ended.
