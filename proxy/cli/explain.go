@@ -24,6 +24,10 @@ The argument with a scheme (http, https, ws or wss) is the request's URL; ws and
 wss ask for a WebSocket. The others are files and directories; the default is
 routes.yaml.
 
+The URL's port says which listener receives the request. Where it depends on the
+client's address, or on a listener that the port does not tell, which route is
+taken, each of those routes is printed with its condition.
+
   tunnelform explain routes.yaml wss://chat.example.com/rooms/7/ws
   tunnelform explain -X POST -H 'X-Tenant: a' routes.d https://api.example.com/v1`
 
@@ -55,8 +59,8 @@ func newExplainCommand(env *Env) *cobra.Command {
 	f.StringVarP(&flags.method, "method", "X", "GET", "the request's method")
 	f.StringArrayVarP(&flags.headers, "header", "H", nil, "a header line, 'Name: value'; may be repeated")
 	f.StringVar(&flags.upgrade, "upgrade", "", "the protocol that the request asks to upgrade to")
-	f.StringVar(&flags.listener, "listener", "", "the listener that receives the request")
-	f.StringVar(&flags.client, "client", "", "the client's address")
+	f.StringVar(&flags.listener, "listener", "", "the listener that receives the request, where the URL's port does not say which")
+	f.StringVar(&flags.client, "client", "", "the client's address; routes that depend on it are listed without it")
 	f.BoolVar(&flags.all, "all", false, "list every route, not only those that came close")
 	return cmd
 }
@@ -130,6 +134,9 @@ func runExplain(ctx context.Context, env *Env, flags explainFlags, q routefile.Q
 	if err != nil {
 		return &exitError{code: exitInvalid, err: err}
 	}
+	if flags.listener == "" && len(set.Listeners) == 1 {
+		explanation.Listener = "" // nobody needs to be told
+	}
 	printExplanation(env, flags, q, explanation)
 	if explanation.Route == "" {
 		return &exitError{code: exitInvalid}
@@ -146,10 +153,20 @@ func printExplanation(env *Env, flags explainFlags, q routefile.Question, e *rou
 	case e.Route == "":
 		fmt.Fprintf(env.Stdout, "  matches no route: 404 Not Found\n")
 	default:
-		fmt.Fprintf(env.Stdout, "  takes route %q (%s)\n  %s\n", e.Route, e.Pattern, e.Outcome)
+		fmt.Fprintf(env.Stdout, "  takes route %q (%s) at %s\n  %s\n", e.Route, e.Pattern, lineOf(e.Pos), e.Outcome)
+	}
+	for _, x := range e.Exceptions {
+		fmt.Fprintf(env.Stdout, "  unless %s: then it takes route %q (%s) at %s, and %s\n",
+			x.Unless, x.Route, x.Pattern, lineOf(x.Pos), x.Outcome)
+	}
+	if e.Listener != "" && flags.listener == "" {
+		fmt.Fprintf(env.Stdout, "  comes in by listener %q\n", e.Listener)
 	}
 	printVerdicts(env, flags.all, e)
 }
+
+// lineOf is the place of a route, file:line.
+func lineOf(pos routefile.Pos) string { return fmt.Sprintf("%s:%d", pos.File, pos.Line) }
 
 // fewRoutes is how many routes that did not come close are printed.
 const fewRoutes = 20
@@ -180,6 +197,6 @@ func printRoutes(env *Env, heading string, verdicts []routefile.Verdict) {
 	}
 	fmt.Fprintf(env.Stdout, "\n%s\n", heading)
 	for _, v := range verdicts {
-		fmt.Fprintf(env.Stdout, "  %-16s %s\n", v.Route, v.Reason)
+		fmt.Fprintf(env.Stdout, "  %-16s %s (%s)\n", v.Route, v.Reason, lineOf(v.Pos))
 	}
 }

@@ -22,8 +22,8 @@ type Question struct {
 	Method   string
 	URL      *url.URL
 	Header   http.Header // Host is the URL's
-	Listener string      // "" is any
-	Client   netip.Addr  // the zero Addr is any
+	Listener string      // "" is that of the URL's port, if the port says which
+	Client   netip.Addr  // the zero Addr is unknown
 }
 
 // NewQuestion makes a GET of a URL whose scheme is http, https, ws or wss; the last two
@@ -61,16 +61,20 @@ func upgradeHeader(protocol string) http.Header {
 
 // Explanation is the route that a request takes, and why.
 type Explanation struct {
-	Route    string // "" if none matches, or if Refused
-	Refused  string // the response to a request that is refused before it is matched
-	Pattern  string // the part of the route's match that matched the path
-	Outcome  string // what happens: `opens a tunnel (websocket) to ws://...`
-	Verdicts []Verdict
+	Route      string // "" if none matches, or if Refused
+	Pos        Pos    // of the route
+	Listener   string // that the request comes in by; "" if that is not known
+	Refused    string // the response to a request that is refused before it is matched
+	Pattern    string // the part of the route's match that matched the path
+	Outcome    string // what happens: `opens a tunnel (websocket) to ws://...`
+	Exceptions []Exception
+	Verdicts   []Verdict
 }
 
 // Verdict is the result for one route that did not win, in order of precedence.
 type Verdict struct {
 	Route   string
+	Pos     Pos
 	Matches bool   // all its conditions hold
 	Close   bool   // it matches but another has precedence, or its host and path match
 	Reason  string // why it did not win
@@ -91,21 +95,31 @@ func Explain(set *Set, q Question) (*Explanation, error) {
 	if err != nil {
 		return &Explanation{Refused: "400 Bad Request: " + err.Error()}, nil
 	}
-	e := &Explanation{}
-	var captures match.Captures
-	index := tree.Lookup(r, &captures)
-	winner := ""
+	x := explainer{set, q, names, tree}
+	listeners := set.listenersOf(q.URL)
+	if r.Listener == "" && len(listeners) == 1 {
+		r.Listener = listeners[0]
+	}
+	return x.explain(r, listeners)
+}
+
+func (x *explainer) explain(r *match.Request, listeners []string) (*Explanation, error) {
+	e := &Explanation{Listener: r.Listener}
+	index, captures := x.lookup(r)
+	var err error
 	if index >= 0 {
-		winner = names[index]
-		route := set.Routes[winner]
-		e.Route, e.Pattern = winner, patternText(route.Route.Match)
-		if e.Outcome, err = outcome(set, route, q, r, tree.PrefixLen(index), &captures); err != nil {
+		route := x.set.Routes[x.names[index]]
+		e.Route, e.Pattern, e.Pos = x.names[index], patternText(route.Route.Match), route.Route.Pos
+		if e.Outcome, err = outcome(x.set, route, x.q, r, x.tree.PrefixLen(index), captures); err != nil {
 			return nil, err
 		}
 	}
-	for _, v := range tree.Explain(r) {
-		if v.Rule != winner {
-			e.Verdicts = append(e.Verdicts, verdictOf(v, winner))
+	if e.Exceptions, err = x.exceptions(r, listeners); err != nil {
+		return nil, err
+	}
+	for _, v := range x.tree.Explain(r) {
+		if !v.Wins {
+			e.Verdicts = append(e.Verdicts, x.verdictOf(v, e.Route))
 		}
 	}
 	return e, nil
@@ -147,13 +161,14 @@ func (q Question) values(r *match.Request, c *match.Captures) *match.Values {
 	return v
 }
 
-func verdictOf(v match.Verdict, winner string) Verdict {
+func (x *explainer) verdictOf(v match.Verdict, winner string) Verdict {
+	pos := x.set.Routes[v.Rule].Route.Pos
 	if v.Matches {
-		return Verdict{Route: v.Rule, Matches: true, Close: true,
+		return Verdict{Route: v.Rule, Pos: pos, Matches: true, Close: true,
 			Reason: fmt.Sprintf("also matches, but %q takes precedence: %s", winner, v.Behind)}
 	}
 	elsewhere := strings.HasPrefix(v.Reason, "host") || strings.HasPrefix(v.Reason, "path")
-	return Verdict{Route: v.Rule, Close: !elsewhere, Reason: v.Reason}
+	return Verdict{Route: v.Rule, Pos: pos, Close: !elsewhere, Reason: v.Reason}
 }
 
 func patternText(m Match) string {

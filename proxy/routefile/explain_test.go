@@ -1,7 +1,9 @@
 package routefile
 
 import (
+	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -101,7 +103,7 @@ func TestExplainSaysWhyTheWinnerWins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Verdict{Route: "site", Matches: true, Close: true, Reason: `also matches, but "plain" takes precedence: its path_prefix is longer`}
+	want := Verdict{Route: "site", Pos: Pos{File: "routes.yaml", Line: 14, Col: 3}, Matches: true, Close: true, Reason: `also matches, but "plain" takes precedence: its path_prefix is longer`}
 	if i := slices.IndexFunc(e.Verdicts, func(v Verdict) bool { return v.Route == "site" }); i < 0 || e.Verdicts[i] != want {
 		t.Errorf("%+v, want %+v among them", e.Verdicts, want)
 	}
@@ -144,4 +146,74 @@ func mustURL(t *testing.T, text string) *url.URL {
 		t.Fatal(err)
 	}
 	return u
+}
+
+// TestExplainListener holds which listener a URL's port says.
+func TestExplainListener(t *testing.T) {
+	f := mustParse(t, "r.yaml", `version: 1
+listeners:
+  plain: {address: ":http"}
+  secure: {address: ":8443", tls: {certificates: {certificate: a, key: b}}}
+  local: {address: "127.0.0.1:9000"}
+  other: {address: "10.0.0.1:9000"}
+  socket: {address: "unix:/run/tf.sock"}
+routes:
+  plain: {match: {path: /, listener: plain}, respond: {}}
+  secure: {match: {path: /, listener: secure}, respond: {}}
+  local: {match: {path: /, listener: local}, respond: {}}
+`)
+	for url, want := range map[string]string{
+		"http://h/": "plain", "ws://h/": "plain", "http://h:80/": "plain", "https://h:8443/": "secure",
+		"http://127.0.0.1:9000/": "local", "http://localhost:9000/": "local",
+		"http://h:9000/": "", "https://h/": "", "http://h:1234/": "",
+	} {
+		e, err := Explain(NewSet(f), Question{Method: "GET", URL: mustURL(t, url)})
+		if err != nil || e.Listener != want || e.Route != want {
+			t.Errorf("%s: listener %q, route %q (%v), want %q", url, e.Listener, e.Route, err, want)
+		}
+	}
+	e, err := Explain(NewSet(f), Question{Method: "GET", URL: mustURL(t, "http://h/"), Listener: "secure"})
+	if err != nil || e.Route != "secure" {
+		t.Errorf("route %q (%v), want that of the listener that was said", e.Route, err)
+	}
+}
+
+// TestExplainExceptions holds that a route which only an unknown keeps from the request is
+// named, with what it depends on.
+func TestExplainExceptions(t *testing.T) {
+	f := mustParse(t, "r.yaml", `version: 1
+listeners: {a: {address: ":1"}, b: {address: ":2"}}
+routes:
+  all: {match: {path_prefix: /}, respond: {}}
+  local: {match: {path: /x, client: [127.0.0.1, "::1"]}, respond: {status: 201}}
+  by-b: {match: {path: /x, listener: b, priority: 1}, respond: {status: 202}}
+  inner: {match: {path: /x, listener: b, client: 10.0.0.0/8, priority: 2}, respond: {status: 203}}
+  behind: {match: {path_prefix: /, client: 10.0.0.0/8, priority: -1}, respond: {status: 204}}
+  many: {match: {path: /many, client: [10.0.0.0/8, 11.0.0.0/8, 12.0.0.0/8, 13.0.0.0/8, 14.0.0.0/8, 15.0.0.0/8, 16.0.0.0/8]}, respond: {status: 205}}
+`)
+	client := netip.MustParseAddr("192.0.2.1")
+	for _, tt := range []struct {
+		url    string
+		client netip.Addr
+		want   string
+	}{
+		{"http://h:1/x", netip.Addr{}, "all; local if it comes from 127.0.0.1 or ::1: responds with 201 (r.yaml:5)"},
+		{"http://h:1/x", client, "all"},
+		{"http://h:2/x", netip.Addr{}, "by-b; inner if it comes from 10.0.0.0/8: responds with 203 (r.yaml:7)"},
+		{"http://h/x", client, "all; by-b if it comes by listener b: responds with 202 (r.yaml:6)"},
+		{"http://h/x", netip.Addr{}, "all; inner if it comes from 10.0.0.0/8 by listener b: responds with 203 (r.yaml:7); by-b if it comes by listener b: responds with 202 (r.yaml:6); local if it comes from 127.0.0.1 or ::1: responds with 201 (r.yaml:5)"},
+		{"http://h:1/many", netip.Addr{}, "all; many if it comes from 10.0.0.0/8, 11.0.0.0/8, 12.0.0.0/8, 13.0.0.0/8, 14.0.0.0/8 or 2 more networks: responds with 205 (r.yaml:9)"},
+	} {
+		e, err := Explain(NewSet(f), Question{Method: "GET", URL: mustURL(t, tt.url), Client: tt.client})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := e.Route
+		for _, x := range e.Exceptions {
+			got += fmt.Sprintf("; %s if %s: %s (%s:%d)", x.Route, x.Unless, x.Outcome, x.Pos.File, x.Pos.Line)
+		}
+		if got != tt.want {
+			t.Errorf("%s from %v:\n got %s\nwant %s", tt.url, tt.client, got, tt.want)
+		}
+	}
 }

@@ -29,7 +29,15 @@ type explanationObject struct {
 	Pattern  string          `tfsdk:"pattern"`
 	Refused  string          `tfsdk:"refused"`
 	Outcome  string          `tfsdk:"outcome"`
+	Unless   []unlessObject  `tfsdk:"unless"`
 	Verdicts []verdictObject `tfsdk:"verdicts"`
+}
+
+type unlessObject struct {
+	Unless  string `tfsdk:"unless"`
+	Route   string `tfsdk:"route"`
+	Pattern string `tfsdk:"pattern"`
+	Outcome string `tfsdk:"outcome"`
 }
 
 type verdictObject struct {
@@ -41,6 +49,9 @@ type verdictObject struct {
 
 var explanationTypes = map[string]attr.Type{
 	"route": types.StringType, "pattern": types.StringType, "refused": types.StringType, "outcome": types.StringType,
+	"unless": types.ListType{ElemType: types.ObjectType{AttrTypes: map[string]attr.Type{
+		"unless": types.StringType, "route": types.StringType, "pattern": types.StringType, "outcome": types.StringType,
+	}}},
 	"verdicts": types.ListType{ElemType: types.ObjectType{AttrTypes: map[string]attr.Type{
 		"route": types.StringType, "matches": types.BoolType, "close": types.BoolType, "reason": types.StringType,
 	}}},
@@ -51,7 +62,9 @@ func (explainFunction) Definition(_ context.Context, _ function.DefinitionReques
 		Summary: "Which route a request matches, and why",
 		MarkdownDescription: "Returns what `tunnelform explain` prints, for `check` blocks and `terraform test`. It opens no connections.\n\n" +
 			"The result has `route` (null if none matches), `pattern` (the condition that matched the path), `outcome` (where the request goes), " +
-			"`refused` (the answer if the request is refused before matching, else empty) and `verdicts`: for every other route, in order of precedence, " +
+			"`refused` (the answer if the request is refused before matching, else empty), `unless`: the routes that take the request if it comes " +
+			"from a client, or by a listener, of which the options say nothing, each with `unless` (such as `it comes from 10.0.0.0/8`), `route`, `pattern` and `outcome`, " +
+			"and `verdicts`: for every other route, in order of precedence, " +
 			"`route`, `matches` (whether all its conditions hold), `close` (whether it nearly matches) and `reason` (why it was not chosen).",
 		Parameters: []function.Parameter{
 			yamlParameter(),
@@ -59,7 +72,7 @@ func (explainFunction) Definition(_ context.Context, _ function.DefinitionReques
 				MarkdownDescription: "The request's URL. With `ws` and `wss` the request asks for a WebSocket upgrade."},
 		},
 		VariadicParameter: function.DynamicParameter{Name: "options",
-			MarkdownDescription: "An object with more of the request: `method` (default GET), `headers` (a map of strings), `upgrade` (the protocol), `listener` and `client` (an address). All are optional."},
+			MarkdownDescription: "An object with more of the request: `method` (default GET), `headers` (a map of strings), `upgrade` (the protocol), `listener` (by default that of the URL's port) and `client` (an address). All are optional."},
 		Return: function.ObjectReturn{AttributeTypes: explanationTypes},
 	}
 }
@@ -97,12 +110,15 @@ func (explainFunction) Run(ctx context.Context, req function.RunRequest, resp *f
 }
 
 func explanationOf(e *routefile.Explanation) explanationObject {
-	object := explanationObject{Pattern: e.Pattern, Refused: e.Refused, Outcome: e.Outcome, Verdicts: []verdictObject{}}
+	object := explanationObject{Pattern: e.Pattern, Refused: e.Refused, Outcome: e.Outcome, Unless: []unlessObject{}, Verdicts: []verdictObject{}}
 	if e.Route != "" {
 		object.Route = &e.Route
 	}
+	for _, x := range e.Exceptions {
+		object.Unless = append(object.Unless, unlessObject{x.Unless, x.Route, x.Pattern, x.Outcome})
+	}
 	for _, v := range e.Verdicts {
-		object.Verdicts = append(object.Verdicts, verdictObject(v))
+		object.Verdicts = append(object.Verdicts, verdictObject{v.Route, v.Matches, v.Close, v.Reason})
 	}
 	return object
 }
