@@ -9,6 +9,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/histogram"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 	"github.com/tunnelform/tunnelform/proxy/internal/metrics"
+	"github.com/tunnelform/tunnelform/proxy/internal/routing"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
@@ -23,12 +24,39 @@ func (p *probeTimes) note(took time.Duration, err error) {
 	of.Of(histogram.Waits).Observe(took.Seconds())
 }
 
+// served is a Table as a metrics.Keeper.
+type served struct{ *routing.Table }
+
+func (t served) HasRoute(name string) bool { return t.Route(name) != nil }
+
+func (t served) HasListener(name string) bool {
+	for _, l := range t.Listeners() {
+		if l.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (t served) HasBackend(route, url string) bool {
+	rt := t.Route(route)
+	return rt != nil && rt.HasBackendURL(url)
+}
+
+// countRebalanced counts tunnels of a pool that are told to leave a backend.
+func (s *Server) countRebalanced(pool string, tunnels int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rebalanced[pool] += uint64(tunnels)
+}
+
 // Collect is the Server's metrics.Source.
 func (s *Server) Collect(m *metrics.Scrape) {
 	t := s.current()
 	if t == nil {
 		return
 	}
+	s.metrics.Collect(m, served{t})
 	for name, pool := range t.Pools() {
 		collectPool(m, name, pool)
 	}
@@ -43,6 +71,13 @@ func (s *Server) Collect(m *metrics.Scrape) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for name, n := range s.rebalanced {
+		if t.Pools()[name] == nil {
+			delete(s.rebalanced, name)
+			continue
+		}
+		m.Counter(metrics.Rebalanced, float64(n), name)
+	}
 	for _, k := range s.sockets {
 		if c := k.Config(); c != nil {
 			collectSocket(m, c, k)
@@ -55,7 +90,7 @@ func collectPool(m *metrics.Scrape, name string, pool *upstream.Pool) {
 	for i := range members {
 		member := &members[i]
 		b := member.Backend
-		backend, weight := b.Key().URL(), member.EffectiveWeight()
+		backend, weight := b.URL(), member.EffectiveWeight()
 		m.Gauge(metrics.BackendUp, oneIf(weight > 0), name, backend)
 		m.Gauge(metrics.BackendEjected, oneIf(b.Ejected()), name, backend)
 		m.Gauge(metrics.BackendWeight, weight, name, backend)

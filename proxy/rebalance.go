@@ -128,6 +128,7 @@ func (s *Server) letGo(pool *upstream.Pool, rule *routing.RebalanceRule, under *
 			continue
 		}
 		if n := s.tunnels.DrainSome(key, due, share.Tunnels-over, step); n > 0 {
+			s.countRebalanced(pool.Name(), n)
 			s.log.Info("rebalancing", "pool", pool.Name(), "backend", key.String(),
 				"tunnels", share.Tunnels, "share", math.Round(share.Fair), "draining", n)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/handler"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
+	"github.com/tunnelform/tunnelform/proxy/internal/metrics"
 	"github.com/tunnelform/tunnelform/proxy/internal/routing"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
@@ -47,16 +48,18 @@ type Server struct {
 
 	discovery *discovery.Pollers // used by Adopt and Shutdown
 	probes    probeTimes
+	metrics   *metrics.Registry
 	judging   sync.Mutex            // one judgement of open tunnels at a time
 	adopted   *routing.Table        // guarded by judging
 	balancing map[string]*balancing // guarded by judging; by pool
 
-	mu      sync.Mutex
-	sockets map[string]*listen.Socket // guarded by mu; accepting, by key
-	spare   map[string]*listen.Socket // guarded by mu; bound, for a Table that is not adopted yet
-	leaving sync.WaitGroup            // sockets on their way out
-	life    context.Context           // ends when what is left on them is to be cut
-	end     context.CancelFunc
+	mu         sync.Mutex
+	rebalanced map[string]uint64         // guarded by mu; tunnels, by pool
+	sockets    map[string]*listen.Socket // guarded by mu; accepting, by key
+	spare      map[string]*listen.Socket // guarded by mu; bound, for a Table that is not adopted yet
+	leaving    sync.WaitGroup            // sockets on their way out
+	life       context.Context           // ends when what is left on them is to be cut
+	end        context.CancelFunc
 }
 
 // NewServer returns a Server that listens nowhere yet.
@@ -68,7 +71,9 @@ func NewServer(o Options) *Server {
 		sockets: make(map[string]*listen.Socket),
 		spare:   make(map[string]*listen.Socket),
 
-		balancing: make(map[string]*balancing),
+		balancing:  make(map[string]*balancing),
+		rebalanced: make(map[string]uint64),
+		metrics:    metrics.NewRegistry(),
 	}
 	s.discovery = discovery.New(discovery.Events{
 		Log: o.Log, Health: s.healthChanged, Probed: s.probes.note, Changed: s.judgePool, Joined: s.rebalance,
@@ -76,6 +81,7 @@ func NewServer(o Options) *Server {
 	s.life, s.end = context.WithCancel(context.Background())
 	s.handler = handler.New(handler.Deps{
 		Current: o.Current, Engine: tunnel.New(), Tunnels: s.tunnels, Log: o.Log, Status: o.Status, Counters: &s.counters,
+		Metrics: s.metrics,
 	})
 	return s
 }
@@ -206,12 +212,14 @@ func (s *Server) Adopt(old, new *routing.Table) routing.Changes {
 	s.adoptSockets(new)
 	new.CheckHealth(s.healthChanged, s.probes.note)
 	changes := routing.Compare(old, new)
+	s.metrics.Rename(changes.Renamed)
 	s.judging.Lock()
 	s.adopted = new
 	changes.Kept, changes.Draining = s.tunnels.Evaluate(func(f drain.Facts) drain.Verdict {
 		return new.Evaluate(f, changes.Renamed)
 	})
 	s.judging.Unlock()
+	s.metrics.Prune(served{new})
 	old.Retire(new)
 	s.rebalanceJoined(old, new)
 	return changes

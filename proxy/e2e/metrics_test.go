@@ -23,6 +23,20 @@ import (
 
 // movedBy names the scenario that moves each metric.
 var movedBy = map[string]string{
+	"tunnels":                       "TestMetricsTunnels",
+	"tunnels_opened_total":          "TestMetricsTunnels",
+	"tunnels_closed_total":          "TestMetricsTunnels",
+	"tunnel_duration_seconds":       "TestMetricsTunnels",
+	"dead_peers_total":              "TestMetricsDeadPeers",
+	"redials_total":                 "TestMetricsRedial",
+	"rebalanced_total":              "TestMetricsRebalance",
+	"handshake_duration_seconds":    "TestMetricsTunnels",
+	"handshakes_refused_total":      "TestMetricsHandshakes",
+	"retries_total":                 "TestMetricsHandshakes",
+	"http_requests_total":           "TestMetricsHTTP",
+	"http_request_duration_seconds": "TestMetricsHTTP",
+	"http_requests_in_flight":       "TestMetricsHTTP",
+
 	"backend_up":                               "TestMetricsBackends",
 	"backend_ejected":                          "TestMetricsEjection",
 	"backend_weight":                           "TestMetricsBackends",

@@ -13,6 +13,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/limits"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
+	"github.com/tunnelform/tunnelform/proxy/internal/metrics"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
@@ -26,6 +27,8 @@ type tunnelRecord struct {
 	entry   *drain.Entry
 	counts  *limits.Route
 	slot    listen.Slot
+	route   *metrics.Route
+	times   *metrics.Times
 
 	redials  int32 // so far
 	detached bool  // it redials, and counts at no backend
@@ -40,6 +43,8 @@ func (a *handshake) record() *tunnelRecord {
 		entry:   a.entry,
 		counts:  a.rt.Counts,
 		slot:    a.slot,
+		route:   a.counts(),
+		times:   a.times(),
 	}
 }
 
@@ -61,6 +66,7 @@ func (s *tunnelRecord) logOpened(a *handshake, answer http.Header) {
 func (s *tunnelRecord) logClosed(end tunnel.Summary) {
 	s.slot.Release()
 	s.h.Counters.Ended.Add(1)
+	s.countClosed(end)
 	if !s.detached {
 		s.backend.CloseTunnel()
 	}

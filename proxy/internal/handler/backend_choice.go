@@ -71,9 +71,9 @@ func (x *requestCtx) noBackend(err error) error {
 	case errors.Is(err, forward.ErrClientGone), x.r.Context().Err() != nil:
 		return forward.ErrClientGone
 	case errors.Is(err, upstream.ErrFull):
-		return refuse(http.StatusServiceUnavailable, "all backends are at capacity", err)
+		return refuse(http.StatusServiceUnavailable, "all backends are at capacity", err).because(whyBackendsFull)
 	}
-	return refuse(http.StatusServiceUnavailable, "no backend is available", err)
+	return refuse(http.StatusServiceUnavailable, "no backend is available", err).because(whyNoBackend)
 }
 
 // refuseBound is the answer to a client whose backend has just failed with err, if its
@@ -85,7 +85,7 @@ func (x *requestCtx) refuseBound(err error) *refusal {
 	if !x.rt.Target.Pool.Refuses(c) {
 		return nil
 	}
-	return refuse(http.StatusServiceUnavailable, "no backend is available", err)
+	return refuse(http.StatusServiceUnavailable, "no backend is available", err).because(whyNoBackend)
 }
 
 // setStickyCookie adds the cookie by which the client comes back to the backend that has

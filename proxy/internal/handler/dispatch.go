@@ -149,6 +149,9 @@ func (x *requestCtx) forward() (done bool) {
 		return true
 	}
 	x.payForRetries()
+	counts := x.counts()
+	counts.RequestBegun()
+	defer counts.RequestEnded()
 	backend, err := x.pickBackend(false)
 	if errors.Is(err, upstream.ErrReplaced) {
 		return false

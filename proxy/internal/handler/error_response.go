@@ -17,6 +17,7 @@ type refusal struct {
 	text   string
 	header http.Header // further header lines; may be nil
 	cause  error       // may be nil
+	why    string      // see because; may be ""
 }
 
 // Error makes a refusal an error.

@@ -57,6 +57,7 @@ func (h *Handler) firstHandshake(s *listen.Socket, r *http.Request, names spelli
 	if protocol == "" {
 		return nil
 	}
+	x.asksTunnel = true
 	return &handshake{requestCtx: x, protocol: protocol}
 }
 

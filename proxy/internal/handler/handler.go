@@ -27,6 +27,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
+	"github.com/tunnelform/tunnelform/proxy/internal/metrics"
 	"github.com/tunnelform/tunnelform/proxy/internal/routing"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 )
@@ -39,6 +40,7 @@ type Deps struct {
 	Log      *slog.Logger
 	Status   func() any // the answer of internal://status
 	Counters *Counters
+	Metrics  *metrics.Registry
 }
 
 // Counters count since the start.

@@ -75,6 +75,7 @@ var (
 func (d *redialer) redial(ctx context.Context, why tunnel.Reason) (tunnel.Next, error) {
 	began, from := time.Now(), d.record.backend
 	d.record.detached = true
+	d.record.countLeft(why)
 	defer from.CloseTunnel()
 	f, err := d.find(ctx, why, from)
 	if err != nil {
@@ -93,6 +94,8 @@ func (d *redialer) moved(b *upstream.Backend) {
 	d.record.backend, d.record.detached = b, false
 	d.record.redials++
 	d.movedAt = time.Now()
+	d.record.route.TunnelMoved(b.URL())
+	d.record.route.Redialled("redialled")
 	d.record.entry.EndMove()
 	d.h.Counters.Redialled.Add(1)
 }
@@ -103,6 +106,7 @@ func (d *redialer) logFailure(ctx context.Context, why tunnel.Reason, err error,
 	if ctx.Err() != nil || errors.Is(err, errEnding) {
 		return
 	}
+	d.record.route.Redialled("failed")
 	d.record.logAt(slog.LevelWarn, "tunnel not redialled",
 		slog.String("reason", string(why)),
 		slog.String("error", err.Error()),

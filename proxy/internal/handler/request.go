@@ -59,6 +59,9 @@ type requestCtx struct {
 	err       error                // what went wrong, with all details; for the log
 	spelled   spelling.Names       // of the answer's header, as the backend spelled them
 	tunnelled bool                 // it became a tunnel, which has lines of its own
+
+	asksTunnel bool   // it is a handshake
+	why        string // it was refused, if that is not plain from the status; for the metrics
 }
 
 // newRequest returns the context of a request. Nothing may be written before w has a
@@ -327,7 +330,7 @@ func rawPath(r *http.Request) string {
 
 // refuse answers in the proxy's own name.
 func (x *requestCtx) refuse(rf *refusal) {
-	x.err = rf.cause
+	x.err, x.why = rf.cause, rf.why
 	if x.err == nil {
 		x.err = fmt.Errorf("%s", rf.text)
 	}
@@ -337,6 +340,7 @@ func (x *requestCtx) refuse(rf *refusal) {
 // logRequest logs the request. aborted is what the handler has panicked with:
 // http.ErrAbortHandler cuts an answer short, anything else is a bug of ours.
 func (x *requestCtx) logRequest(aborted any) {
+	x.countRequest()
 	attrs := []slog.Attr{
 		slog.String("id", x.id),
 		slog.String("method", x.r.Method),

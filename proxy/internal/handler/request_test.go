@@ -11,6 +11,7 @@ import (
 
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
+	"github.com/tunnelform/tunnelform/proxy/internal/metrics"
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
 	"github.com/tunnelform/tunnelform/proxy/internal/routing"
 	"github.com/tunnelform/tunnelform/proxy/internal/routing/routingtest"
@@ -20,7 +21,7 @@ import (
 // newTestHandler returns a Handler whose tunnels end with the test.
 func newTestHandler(t *testing.T, current func() *routing.Table, log *slog.Logger) *Handler {
 	t.Helper()
-	h := New(Deps{Current: current, Engine: tunnel.New(), Tunnels: drain.NewGroup(), Log: log, Counters: new(Counters)})
+	h := New(Deps{Current: current, Engine: tunnel.New(), Tunnels: drain.NewGroup(), Log: log, Counters: new(Counters), Metrics: metrics.NewRegistry()})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), proxytest.Patience)
 		defer cancel()

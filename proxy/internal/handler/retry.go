@@ -64,6 +64,7 @@ func (x *requestCtx) nextBackend(err error) (*upstream.Backend, upstream.TLS, bo
 // another one answers, nothing else tells of it.
 func (x *requestCtx) noteFailedBackend(err error) {
 	x.tried = append(x.tried, x.backend)
+	x.counts().Retried()
 	x.logAnotherBackend(x.id, err)
 }
 

@@ -41,6 +41,7 @@ type handshake struct {
 
 // openTunnel answers a request for a tunnel, or ends with an open tunnel.
 func (x *requestCtx) openTunnel(protocol string) {
+	x.asksTunnel = true
 	a := &handshake{requestCtx: x, protocol: protocol}
 	if a.gate != nil {
 		a.gate.Await()
@@ -136,7 +137,7 @@ func (a *handshake) check() *refusal {
 		return &refusal{status: rf.Status, text: rf.Text, header: rf.Header}
 	}
 	if rf := wsproto.CheckOrigin(a.r.Header, a.forwardedClient().PublicHost(), a.rt.Origins); rf != nil {
-		return refuse(rf.Status, rf.Text, fmt.Errorf("%s: %s", rf.Text, rf.Hint))
+		return refuse(rf.Status, rf.Text, fmt.Errorf("%s: %s", rf.Text, rf.Hint)).because(whyOrigin)
 	}
 	return nil
 }
@@ -213,10 +214,13 @@ func (a *handshake) reserve() error {
 // overLimit is the answer to an error of limits.Tunnels.Admit. A full route is the
 // server's state (503); a client that is over its share can change that (429).
 func overLimit(err error) *refusal {
-	if errors.Is(err, limits.ErrRouteFull) {
-		return refuse(http.StatusServiceUnavailable, err.Error(), nil)
+	switch {
+	case errors.Is(err, limits.ErrRouteFull):
+		return refuse(http.StatusServiceUnavailable, err.Error(), nil).because(whyRouteFull)
+	case errors.Is(err, limits.ErrClientFull):
+		return refuse(http.StatusTooManyRequests, err.Error(), nil).because(whyClientFull)
 	}
-	return refuse(http.StatusTooManyRequests, err.Error(), nil)
+	return refuse(http.StatusTooManyRequests, err.Error(), nil).because(whyClientRate)
 }
 
 // release undoes reserve, unless an open tunnel has taken over its places.
@@ -244,6 +248,7 @@ func (a *handshake) relay(conn net.Conn, answer *backendAnswer) {
 		}
 		conn.Close()
 	}()
+	a.why = whyBackendSaid
 	a.hint = a.hostHint(answer.StatusCode)
 	a.spelled = answer.strict.Names()
 	a.forwardTo(a.path, "", answer.Response)
@@ -360,6 +365,7 @@ func (a *handshake) spec(answer *backendAnswer) tunnel.Spec {
 	a.h.Counters.Opened.Add(1)
 	a.entry.SetSubprotocol(answer.Header.Get("Sec-Websocket-Protocol"))
 	record := a.record()
+	record.countOpened(a)
 	record.logOpened(a, answer.Header)
 	spec := tunnel.Spec{
 		Backend:   answer.endpoint(nil),

@@ -132,7 +132,7 @@ func (c *seriesSet) touch(s *series) {
 func (c *seriesSet) add(m *Metric, values []string) *series {
 	s := newSeries(m, string(c.key), values)
 	s.weight = m.weight()
-	if isOther := m.route() >= 0 && values[m.route()] == otherRoute; isOther {
+	if i := m.route(); i >= 0 && (values[i] == otherRoute || values[i] == "") { // few by nature
 		s.weight = 0
 	}
 	if s.weight > 0 && c.limited+s.weight > c.limit {

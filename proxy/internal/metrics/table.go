@@ -68,6 +68,9 @@ var Table []*Metric
 type section string
 
 const (
+	ofTunnels  section = "Tunnels"
+	ofShakes   section = "Handshakes"
+	ofHTTP     section = "HTTP"
 	ofBackends section = "Backends"
 	ofRoutes   section = "The routes file"
 	ofProcess  section = "The process"
@@ -93,6 +96,35 @@ func (s section) histogram(name string, l histogram.Layout, labels, help string)
 }
 
 var (
+	Tunnels = ofTunnels.gauge("tunnels", "route backend",
+		"Open tunnels. One that is between two backends is in none of them.")
+	TunnelsOpened = ofTunnels.counter("tunnels_opened_total", "route backend protocol",
+		"Tunnels that have opened, by protocol: websocket or other. The backend is the first one.")
+	TunnelsClosed = ofTunnels.counter("tunnels_closed_total", "route backend closed_by reason code",
+		"Tunnels that have ended, as the log line `tunnel closed` says it. Codes from 3000 and from 4000 on are 3xxx and 4xxx, a protocol without Close frames has none, and any code that is not registered is other.")
+	TunnelDuration = ofTunnels.histogram("tunnel_duration_seconds", histogram.Lives, "listener route",
+		"How long tunnels were open that have ended.")
+	DeadPeers = ofTunnels.counter("dead_peers_total", "route peer",
+		"Peers that did not answer a ping: client or backend.")
+	Redials = ofTunnels.counter("redials_total", "route result",
+		"Tunnels that have lost or left their backend, by result: redialled or failed. One whose client has gone meanwhile is not counted.")
+	Rebalanced = ofTunnels.counter("rebalanced_total", "pool",
+		"Tunnels that were told to leave a backend because it had more than its share.")
+
+	HandshakeDuration = ofShakes.histogram("handshake_duration_seconds", histogram.Waits, "listener route result",
+		"How long handshakes took, from the request's head to the 101, by result: opened, refused (by the proxy), failed (no backend took it) or client_gone. They are not among the HTTP requests.")
+	HandshakesRefused = ofShakes.counter("handshakes_refused_total", "route cause",
+		"Handshakes that opened no tunnel, by cause: no_route, bad_request, origin, client_rate, client_full, route_full, backends_full, no_backend, backend_failed, backend_timeout, backend_refused (it answered, not with 101), client_gone or internal.")
+	Retries = ofShakes.counter("retries_total", "route",
+		"Backends that were tried in vain before another one, for handshakes and HTTP requests.")
+
+	HTTPRequests = ofHTTP.counter("http_requests_total", "route method code",
+		"HTTP requests, without handshakes. A status without a meaning is its class, as in 2xx; that of a request that was cut before its answer is none, and that of a client that has gone is 499. The route is empty where none matches.")
+	HTTPDuration = ofHTTP.histogram("http_request_duration_seconds", histogram.Waits, "listener route",
+		"How long HTTP requests took, from the head of the request to the end of the answer.")
+	HTTPInFlight = ofHTTP.gauge("http_requests_in_flight", "route",
+		"HTTP requests that a backend is being asked for.")
+
 	BackendUp = ofBackends.gauge("backend_up", "pool backend",
 		"1 if the backend of a pool may get something new: its probes pass, it is not ejected, and the routes file neither drains nor disables it; else 0.")
 	BackendEjected = ofBackends.gauge("backend_ejected", "pool backend",

@@ -287,6 +287,11 @@ func (rt *Route) HasBackend(id upstream.BackendKey) bool {
 	return false
 }
 
+// HasBackendURL says whether the route's target contains a backend with that URL.
+func (rt *Route) HasBackendURL(url string) bool {
+	return rt.Target != nil && rt.Target.Pool != nil && rt.Target.Pool.HasURL(url)
+}
+
 // LeadsTo says whether the route's target is that pool, of one for a target written
 // in place.
 func (rt *Route) LeadsTo(pool string) bool {

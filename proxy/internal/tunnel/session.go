@@ -164,6 +164,7 @@ func from(dir int) Party { return ByClient + Party(dir) }
 // endNote is what there is to say of a tunnel that ends, in words.
 type endNote struct {
 	why       Reason
+	silent    Party     // the peer that is not there; ByProxy: both are
 	text      string    // of the first Close frame
 	closeText [2]string // of the Close frames that are pending
 }
@@ -363,7 +364,7 @@ func (s *session) summary(note *endNote, c Counts, duration time.Duration) Summa
 	if note == nil {
 		note = &endNote{}
 	}
-	end := Summary{Counts: c, ClosedBy: s.by, Reason: note.why, Duration: duration}
+	end := Summary{Counts: c, ClosedBy: s.by, Reason: note.why, Silent: note.silent, Duration: duration}
 	switch {
 	case s.framed:
 		end.Code, end.Text = s.code, note.text
@@ -424,6 +425,9 @@ func (k *step) end(v ending) bool {
 	}
 	if k.phase.ending() {
 		return false
+	}
+	if v.abandon != ByProxy && !k.caused {
+		k.words().silent = v.abandon
 	}
 	k.cause(v.by, v.why)
 	k.ours = true

@@ -211,6 +211,7 @@ type Summary struct {
 	Counts   Counts
 	ClosedBy Party
 	Reason   Reason
+	Silent   Party // the peer that did not answer a ping, where that is the reason; else ByProxy
 	// Code is the close code of the first Close frame, of either side or the proxy: 1005
 	// when it carried none, 1006 when there was no Close frame at all, 0 on raw
 	// tunnels.

@@ -18,6 +18,7 @@ import (
 // key; then Close ends it. All methods are safe for concurrent use.
 type Backend struct {
 	id     BackendKey
+	url    string         // see URL
 	direct netip.AddrPort // see Direct; invalid if it is not
 	*counts
 
@@ -45,7 +46,7 @@ func NewBackend(id BackendKey) *Backend {
 }
 
 func newBackend(id BackendKey, c *counts, h *health.Monitor) *Backend {
-	b := &Backend{id: id, counts: c, health: h, transports: map[string]*transport{}}
+	b := &Backend{id: id, url: id.URL(), counts: c, health: h, transports: map[string]*transport{}}
 	b.direct, _ = id.direct()
 	return b
 }
@@ -58,6 +59,9 @@ func (b *Backend) Revive() *Backend {
 
 // Key identifies the backend. Immutable.
 func (b *Backend) Key() BackendKey { return b.id }
+
+// URL is Key().URL().
+func (b *Backend) URL() string { return b.url }
 
 // Direct is the address of a backend that is reached by a TCP connect alone: no name
 // to resolve, no TLS. False for any other.

@@ -93,6 +93,9 @@ func (p *Pool) Name() string { return p.name }
 // Members includes drained ones. The caller must not change it.
 func (p *Pool) Members() []Member { return p.members.Load().members }
 
+// HasURL reports whether a member has that URL.
+func (p *Pool) HasURL(url string) bool { return p.members.Load().hasURL(url) }
+
 // SetMembers replaces the members, for pools whose members are discovered.
 func (p *Pool) SetMembers(members []Member) { p.setMembers(members, members) }
 

@@ -13,7 +13,8 @@ import (
 type memberSet struct {
 	members []Member // as they were given
 	tiers   []tier
-	sticky  *stickyIndex // nil: the pool is not sticky
+	sticky  *stickyIndex    // nil: the pool is not sticky
+	urls    map[string]bool // of the members; nil: they are few
 }
 
 type tier struct {
@@ -22,10 +23,16 @@ type tier struct {
 
 func newMemberSet(members []Member, sticky *Sticky) *memberSet {
 	l := &memberSet{members: slices.Clone(members)}
+	if len(members) > fewMembers {
+		l.urls = make(map[string]bool, len(members))
+	}
 	l.sticky = sticky.index(l.members)
 	byTier := make([]*Member, len(members))
 	for i := range l.members {
 		byTier[i] = &l.members[i]
+		if l.urls != nil {
+			l.urls[byTier[i].Backend.url] = true
+		}
 		byTier[i].seed = seedOf(byTier[i].Backend.id)
 	}
 	slices.SortStableFunc(byTier, func(a, b *Member) int { return cmp.Compare(a.Tier, b.Tier) })
@@ -36,6 +43,16 @@ func newMemberSet(members []Member, sticky *Sticky) *memberSet {
 		l.tiers[len(l.tiers)-1].add(m)
 	}
 	return l
+}
+
+// fewMembers are looked through one by one.
+const fewMembers = 8
+
+func (l *memberSet) hasURL(url string) bool {
+	if l.urls != nil {
+		return l.urls[url]
+	}
+	return slices.ContainsFunc(l.members, func(m Member) bool { return m.Backend.url == url })
 }
 
 func (t *tier) add(m *Member) {
