@@ -147,6 +147,7 @@ var shownBy = map[string]string{
 	"timeouts.idle":                  "TestPingsAreNoActivity",
 	"timeouts.idle_from_client":      "TestOneSidedIdle",
 	"timeouts.idle_from_backend":     "TestOneSidedIdle",
+	"timeouts.idle_counts":           "TestIdleCounts",
 	"timeouts.lifetime":              "TestLifetime",
 	"timeouts.lifetime_jitter":       "TestLifetime",
 	"keepalive":                      "TestPings",

@@ -7,6 +7,7 @@ package e2e
 import (
 	"net"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -63,6 +64,40 @@ routes:
 			conn.Close()
 			p.waitLog("tunnel closed", fields{"route": route, "closed_by": "proxy", "reason": reason, "code": code})
 		})
+	}
+}
+
+// TestIdleCounts: where data counts, a peer's own pings keep no tunnel open.
+func TestIdleCounts(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "b")
+	p := start(t, web+fill(`
+defaults: {timeouts: {idle_counts: data}}
+routes:
+  idle:    {match: {path: /idle}, to: "$b", timeouts: {idle: 50ms}}
+  client:  {match: {path: /client}, to: "$b", timeouts: {idle_from_client: 50ms}}
+  backend: {match: {path: /backend}, to: "$b", timeouts: {idle_from_backend: 50ms}}
+  redial:  {match: {path: /redial}, to: "$b", timeouts: {idle: 50ms}, on_backend_loss: redial}
+`, map[string]string{"b": b.url("ws")}))
+	for _, route := range []string{"idle", "client", "backend", "redial"} {
+		conn := dial(t, p.ws("/"+route))
+		ended := make(chan int)
+		go func() {
+			code, _ := closeCode(t, conn)
+			ended <- code
+		}()
+		for open := true; open; { // the backend answers each with a pong
+			select {
+			case code := <-ended:
+				if open = false; code != websocket.CloseGoingAway {
+					t.Errorf("%s: closed with %d, wanted 1001", route, code)
+				}
+			case <-time.After(time.Millisecond):
+				_ = conn.WriteControl(websocket.PingMessage, []byte("p"), time.Time{}) // fails once it is closing
+			}
+		}
+		conn.Close()
+		p.waitLog("tunnel closed", fields{"route": route, "closed_by": "proxy", "reason": "idle"})
 	}
 }
 

@@ -33,7 +33,7 @@ func fullRoute() *Route {
 			HTTPFallback: Off,
 			Timeouts: Timeouts{
 				Connect: time.Second, Handshake: 1500 * time.Millisecond, Response: time.Hour + time.Minute, Body: time.Second, Send: -1, Idle: -1,
-				IdleFromClient: time.Minute, IdleFromBackend: time.Hour, Lifetime: 24 * time.Hour, LifetimeJitter: time.Nanosecond,
+				IdleFromClient: time.Minute, IdleFromBackend: time.Hour, IdleCounts: "data", Lifetime: 24 * time.Hour, LifetimeJitter: time.Nanosecond,
 			},
 			Keepalive: Keepalive{Ping: -1, Pong: time.Second, Client: On, Backend: Off},
 			Strict:    On,

@@ -82,6 +82,7 @@ type Timeouts struct {
 	Idle            time.Duration // no data in either direction
 	IdleFromClient  time.Duration
 	IdleFromBackend time.Duration
+	IdleCounts      string // "frames", "data"
 	Lifetime        time.Duration
 	LifetimeJitter  time.Duration // a tunnel's lifetime is shortened by up to this much
 }
@@ -99,12 +100,14 @@ func timeoutKeys() []*Key {
 			duration(func(t *T) *dur { return &t.Body }, true), byDefault("60s"), example("5m")),
 		key("send", "Time limit for a client that reads nothing of a response; then its connection is closed.",
 			duration(func(t *T) *dur { return &t.Send }, true), byDefault("60s"), example("5m")),
-		key("idle", "Closes a tunnel without data in either direction. Pings and pongs are not data.",
+		key("idle", "Closes a tunnel in which nothing passes in either direction. The proxy's own pings and their pongs do not count; those of the peers do, see idle_counts.",
 			duration(func(t *T) *dur { return &t.Idle }, true), byDefault("off"), example("10m")),
-		key("idle_from_client", "Closes a tunnel without data from the client.",
+		key("idle_from_client", "Closes a tunnel in which nothing passes from the client.",
 			duration(func(t *T) *dur { return &t.IdleFromClient }, true), byDefault("off"), example("30m")),
-		key("idle_from_backend", "Closes a tunnel without data from the backend.",
+		key("idle_from_backend", "Closes a tunnel in which nothing passes from the backend.",
 			duration(func(t *T) *dur { return &t.IdleFromBackend }, true), byDefault("off"), example("30m")),
+		key("idle_counts", "What keeps a tunnel open for the three idle limits: frames counts the peers' own pings and pongs too, data counts messages only. Other protocols than WebSocket have no frames: all their bytes count.",
+			text(func(t *T) *string { return &t.IdleCounts }, nil), enum("frames", "data"), byDefault("frames"), example("data")),
 		key("lifetime", "Maximum lifetime of a tunnel.",
 			duration(func(t *T) *dur { return &t.Lifetime }, true), byDefault("off"), example("24h")),
 		key("lifetime_jitter", "Shortens each tunnel's lifetime by a random time up to this.",

@@ -147,6 +147,7 @@ func buildTunnelLimits(s *routefile.Settings) tunnel.Limits {
 		Idle:            max(s.Timeouts.Idle, 0),
 		IdleFromClient:  max(s.Timeouts.IdleFromClient, 0),
 		IdleFromBackend: max(s.Timeouts.IdleFromBackend, 0),
+		IdleCountsData:  s.Timeouts.IdleCounts == "data",
 		Lifetime:        max(s.Timeouts.Lifetime, 0),
 		Pong:            max(s.Keepalive.Pong, 0),
 		CloseTimeout:    max(s.Drain.CloseTimeout, time.Millisecond), // zero would mean the engine's default

@@ -103,7 +103,8 @@ func (l *loop) flush(t *slot, d *loopDirection) {
 	one := l.backlogs.at(d.backlog)
 	n, errno := writeFD(t.other(d).fd, one.buf[one.off:one.walked])
 	one.off += n
-	if !one.own {
+	if n > 0 && !one.own {
+		t.state(d).data = time.Duration(l.now)
 		l.count(t, d, n)
 	}
 	switch {
@@ -121,7 +122,7 @@ func (l *loop) flushTLS(t *slot, d *loopDirection, s *tlsSide) {
 	n, ok := s.raw.flush()
 	t.setOwed(int(t.other(d).index), s.raw.owed)
 	if n > 0 {
-		t.state(d).moved = time.Duration(l.now)
+		t.state(d).moved, t.state(d).data = time.Duration(l.now), time.Duration(l.now)
 	}
 	switch {
 	case !ok:
@@ -197,6 +198,7 @@ type walk struct {
 	p          []byte
 	begin, end int   // p[begin:end] is still to be sent
 	messages   int64 // that end in there
+	data       bool  // there are bytes of data frames in there
 }
 
 func (l *loop) walk(t *slot, d *loopDirection, p []byte) {
@@ -211,8 +213,11 @@ func (l *loop) walk(t *slot, d *loopDirection, p []byte) {
 }
 
 func (k *walk) flush() {
+	if k.data {
+		k.t.state(k.d).data = time.Duration(k.l.now)
+	}
 	k.l.send(k.t, k.d, k.p[k.begin:k.end], k.messages)
-	k.begin, k.messages = k.end, 0
+	k.begin, k.messages, k.data = k.end, 0, false
 }
 
 // step takes one step, and reports whether there may be another.
@@ -222,8 +227,11 @@ func (k *walk) step() bool {
 	case wsproto.StepMore:
 		k.flush()
 		return false
+	case wsproto.StepPart, wsproto.StepFrame:
+		k.data = true
 	case wsproto.StepMessage:
 		k.messages++
+		k.data = true
 	case wsproto.StepPong, wsproto.StepClose, wsproto.StepTooBig, wsproto.StepViolation:
 		return k.special(n, ev)
 	}

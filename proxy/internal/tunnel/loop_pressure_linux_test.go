@@ -82,6 +82,59 @@ func (r *loopRig) ends() Summary {
 	}
 }
 
+// look runs f on the tunnel's loop, with the client's side if that is TLS.
+func (r *loopRig) look(f func(l *loop, t *slot, s *tlsSide)) {
+	done := make(chan struct{})
+	l := r.tunnel.loop.Load()
+	l.post(command{do: cmdRun, run: func() {
+		defer close(done)
+		// A busy loop may have given the tunnel away meanwhile.
+		if t := r.tunnel.slot.Load(); t != nil && r.tunnel.loop.Load() == l {
+			f(l, t, l.side(t, &t.io[fromClient]))
+		}
+	}})
+	<-done
+}
+
+// TestLoopNotesData: of the times for idle limits, one leaves out control frames.
+func TestLoopNotesData(t *testing.T) {
+	r := onLoop(t, New(), nil)
+	ping, text := fromClientFrame(wsproto.OpPing, []byte("p")), fromClientFrame(wsproto.OpText, []byte("t"))
+	begun := fromClientFrame(wsproto.OpText, nil)
+	begun[0] &^= 0x80 // its message goes on
+	big := fromClientFrame(wsproto.OpBinary, make([]byte, 8<<20))
+	for _, tt := range []struct {
+		name  string
+		bytes []byte
+		data  bool
+	}{
+		{"message", text, true},
+		{"ping", ping, false},
+		{"pong", fromClientFrame(wsproto.OpPong, nil), false},
+		{"message and ping", slices.Concat(text, ping), true},
+		{"another ping", ping, false},
+		{"frame of a message", begun, true},
+		{"ping in between", ping, false},
+		{"end of the message", fromClientFrame(wsproto.OpContinuation, nil), true},
+		{"part of a frame", big[:100], true},
+		{"all of it but the end, through the pipe and the backlog", big[100 : len(big)-1], true},
+		{"the end", big[len(big)-1:], true},
+		{"a last ping", ping, false},
+		{"nothing known", []byte{0xff, 0xff, 0xff}, true},
+	} {
+		go r.client.Write(tt.bytes)
+		if _, err := io.ReadFull(r.backend, make([]byte, len(tt.bytes))); err != nil {
+			t.Fatal(err)
+		}
+		r.look(func(_ *loop, s *slot, _ *tlsSide) {
+			d := &s.dirs[fromClient]
+			if got := d.active(&Limits{IdleCountsData: true}) == d.moved; got != tt.data {
+				t.Errorf("%s: noted as data: %t, want %t", tt.name, got, tt.data)
+			}
+		})
+	}
+}
+
 // A message that passes allocates nothing.
 func TestLoopAllocatesNothing(t *testing.T) {
 	r := onLoop(t, New(), func(s *Spec) { s.Meter = new(Meter) })

@@ -92,6 +92,7 @@ func (l *loop) spliceOut(t *slot, d *loopDirection, n int64) {
 	if d.walker.Remaining() > 0 && d.walker.Skip(n).Step == wsproto.StepMessage {
 		messages = 1
 	}
+	t.state(d).data = time.Duration(l.now)
 	left := n
 	var errno syscall.Errno
 	for left > 0 && errno == 0 {

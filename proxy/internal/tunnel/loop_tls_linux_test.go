@@ -70,20 +70,6 @@ func onLoopTLS(t *testing.T, change func(*Spec)) *tlsRig {
 	return r
 }
 
-// look runs f on the tunnel's loop, with the client's side.
-func (r *tlsRig) look(f func(l *loop, t *slot, s *tlsSide)) {
-	done := make(chan struct{})
-	l := r.tunnel.loop.Load()
-	l.post(command{do: cmdRun, run: func() {
-		defer close(done)
-		// A busy loop may have given the tunnel away meanwhile.
-		if t := r.tunnel.slot.Load(); t != nil && r.tunnel.loop.Load() == l {
-			f(l, t, l.side(t, &t.io[fromClient]))
-		}
-	}})
-	<-done
-}
-
 // stalls has the backend stream until records wait for the client.
 func (r *tlsRig) stalls() {
 	r.t.Helper()

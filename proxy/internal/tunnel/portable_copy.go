@@ -27,6 +27,7 @@ type portableDirection struct {
 	bytes, messages atomic.Int64
 	heard           atomic.Int64  // when src was last heard, since t.start
 	moved           atomic.Int64  // when dst last took bytes of src
+	data            atomic.Int64  // when bytes of a data frame were among those
 	passing         atomic.Bool   // bytes are being passed on, and src is not read
 	pending         atomic.Uint32 // the session's
 
@@ -85,6 +86,7 @@ func (d *portableDirection) stampLocked() {
 	s := d.state()
 	s.heard = max(s.heard, time.Duration(d.heard.Load()))
 	s.moved = time.Duration(d.moved.Load())
+	s.data = time.Duration(d.data.Load())
 	s.setWaiting(d.passing.Load())
 }
 
@@ -157,7 +159,7 @@ func (d *portableDirection) pass(p []byte) {
 		d.passing.Store(false)
 	}()
 	if !d.t.session.webSocket {
-		d.write(p, 0)
+		d.write(p, 0, true)
 		return
 	}
 	if d.pending.Load() != 0 {
@@ -171,9 +173,10 @@ func (d *portableDirection) pass(p []byte) {
 func (d *portableDirection) walk(p []byte) {
 	var begin, end int // p[begin:end] is still to be written
 	var messages int64 // that end in there
+	var data bool      // there are bytes of data frames in there
 	flush := func() {
-		d.write(p[begin:end], messages)
-		begin, messages = end, 0
+		d.write(p[begin:end], messages, data)
+		begin, messages, data = end, 0, false
 	}
 	for {
 		n, ev := d.walker.Next(p[end:])
@@ -182,8 +185,10 @@ func (d *portableDirection) walk(p []byte) {
 			flush()
 			d.held = append(d.held[:0], p[end:]...)
 			return
+		case wsproto.StepPart, wsproto.StepFrame:
+			data = true
 		case wsproto.StepMessage:
-			messages++
+			messages, data = messages+1, true
 		case wsproto.StepPong:
 			if d.t.limits.pings(from(d.index)) > 0 && answersPing(p[end:end+n], &d.token) {
 				d.t.ponged(d.index)
@@ -216,9 +221,9 @@ func (d *portableDirection) walk(p []byte) {
 	}
 }
 
-// write gives dst bytes of src's, with so many messages ending in them, unless
-// the direction discards them.
-func (d *portableDirection) write(p []byte, messages int64) {
+// write gives dst bytes of src's, with so many messages ending in them and perhaps data
+// frames among them, unless the direction discards them.
+func (d *portableDirection) write(p []byte, messages int64, data bool) {
 	switch {
 	case len(p) == 0 || d.state().write.discards():
 		return
@@ -228,7 +233,11 @@ func (d *portableDirection) write(p []byte, messages int64) {
 	}
 	n, err := d.dst.Write(p)
 	if n > 0 {
-		d.moved.Store(int64(d.t.since()))
+		now := int64(d.t.since())
+		d.moved.Store(now)
+		if data {
+			d.data.Store(now)
+		}
 	}
 	d.counted(int64(n))
 	if err != nil {
@@ -267,7 +276,7 @@ func (d *portableDirection) violation(ev wsproto.Event, rest []byte) int {
 	}
 	frame := rest[:wsproto.ControlLen(rest)]
 	d.t.apply(closeEvent(d.index, frame))
-	d.write(frame, 0)
+	d.write(frame, 0, false)
 	d.handed()
 	return len(frame)
 }

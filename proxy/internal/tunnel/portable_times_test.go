@@ -142,6 +142,53 @@ func TestIdleCountsFromTheLastBytes(t *testing.T) {
 	})
 }
 
+// TestIdleCountsData: an idle limit that counts data takes each of its frames, whole or
+// not, and no control frame.
+func TestIdleCountsData(t *testing.T) {
+	first := fromClientFrame(wsproto.OpText, nil)
+	first[0] &^= 0x80 // its message goes on
+	for name, busy := range map[string][]byte{
+		"a message":            fromClientFrame(wsproto.OpText, nil),
+		"a frame of a message": first,
+		"half a frame":         fromClientFrame(wsproto.OpBinary, make([]byte, 100))[:50],
+		"a message and a ping": append(fromClientFrame(wsproto.OpText, nil), fromClientFrame(wsproto.OpPing, nil)...),
+		"nothing known":        {0xff, 0xff, 0xff},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, Limits{Idle: 10 * time.Second, IdleCountsData: true}, nil)
+				go io.Copy(io.Discard, b.client)
+				go io.Copy(io.Discard, b.backend)
+				ping, pong := fromClientFrame(wsproto.OpPing, []byte("p")), fromBackendFrame(wsproto.OpPong, []byte("p"))
+				time.Sleep(8 * time.Second)
+				b.client.Write(ping)
+				b.client.Write(busy)
+				wrote := make(chan struct{})
+				go func() {
+					defer close(wrote)
+					var err error
+					for err == nil {
+						time.Sleep(time.Second)
+						_, err = b.backend.Write(pong)
+						if busy[len(busy)-1] == 0 && len(busy) < 50 && err == nil { // between two frames
+							_, err = b.client.Write(ping)
+						}
+					}
+				}()
+				if s := <-b.done; s.Reason != ReasonIdle {
+					t.Errorf("ended for %s", s.Reason)
+				}
+				gone := 24 * time.Second // 10s after it, the replies' 5s, and 1s to go
+				if name == "nothing known" {
+					gone -= time.Second // half-closed at once, as no Close frame can be put in
+				}
+				b.at(gone, "gone")
+				<-wrote
+			})
+		})
+	}
+}
+
 func TestWaitingForTheReaderIsIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, Limits{Idle: 10 * time.Second}, nil)

@@ -143,7 +143,7 @@ func (d *portableDirection) flushWaiting() {
 	if d.hungUp() != nil { // so soon: the direction that comes from it will find out
 		d.detach()
 	}
-	d.write(p, messages)
+	d.write(p, messages, true) // control frames that have waited with it count as data
 }
 
 // noteRoom has the reader pause when what it reads next might be too much to wait.

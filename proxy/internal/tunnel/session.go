@@ -118,6 +118,7 @@ const (
 type direction struct {
 	heard   time.Duration // when the source was last heard
 	moved   time.Duration // when the destination last took bytes of the source's
+	data    time.Duration // when bytes of a data frame, or bytes that had waited, were among those; see active
 	waiting bool          // bytes wait for the destination; see setWaiting
 	owing   bool          // the source takes no answers of TLS's; see setOwed
 
@@ -172,7 +173,7 @@ type endNote struct {
 func newSession(s *Spec, now time.Duration) session {
 	n := session{start: now, lifetime: s.Limits.Lifetime, webSocket: s.WebSocket}
 	for i := range n.dirs {
-		n.dirs[i] = direction{heard: now, moved: now, pingedAt: now, opaque: !s.WebSocket}
+		n.dirs[i] = direction{heard: now, moved: now, data: now, pingedAt: now, opaque: !s.WebSocket}
 	}
 	return n
 }

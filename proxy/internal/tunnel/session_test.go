@@ -29,7 +29,7 @@ func newModel(webSocket, redials bool) model {
 	m := model{session: newSession(&Spec{WebSocket: webSocket}, 0), now: time.Minute}
 	m.redials = redials
 	for i := range m.dirs {
-		m.dirs[i].heard, m.dirs[i].moved = m.now, m.now
+		m.dirs[i].heard, m.dirs[i].moved, m.dirs[i].data = m.now, m.now, m.now
 	}
 	return m
 }
@@ -210,6 +210,10 @@ Every reachable state is held by TestSessionInvariants to these rules:
 - What has gone to a destination, and whether the frames for it are known, is changed by
   events of that direction alone.
 - What a peer has ended stays ended, and what was said stays said.
+
+TestSessionIdle holds the idle limits, of which the table has nothing: each counts from the
+last bytes that a destination has taken, or with ` + "`idle_counts: data`" + ` from the last of a data
+frame. All bytes are data where frames cannot be told apart. Pings of the proxy's own and their pongs never count.
 `
 
 var (
@@ -267,7 +271,7 @@ func (m model) key() session {
 	k.leaveBy = min(k.leaveBy, 1)
 	for i := range k.dirs {
 		d := &k.dirs[i]
-		d.heard, d.moved, d.pingedAt, d.giveUpAt, d.closeCode = 0, 0, 0, min(d.giveUpAt, 1), 0
+		d.heard, d.moved, d.data, d.pingedAt, d.giveUpAt, d.closeCode = 0, 0, 0, 0, min(d.giveUpAt, 1), 0
 	}
 	k.by, k.code, k.caused, k.framed = 0, 0, false, false // which only Summary tells
 	return k
@@ -429,6 +433,54 @@ func checkDeadline(m, next model, e named) error {
 func (m model) closeDueNow() time.Duration {
 	k := step{session: &m.session, env: env{now: m.now, limits: &Limits{CloseTimeout: closeTime}}}
 	return k.closeDue()
+}
+
+// TestSessionIdle: what counts for which idle limit, 30 s after a direction has moved data
+// and 5 s after it has moved anything.
+func TestSessionIdle(t *testing.T) {
+	const second = time.Second
+	limit := func(dir int, data bool) Limits {
+		l := Limits{Idle: 20 * second, IdleCountsData: data}
+		switch dir {
+		case fromClient:
+			l.Idle, l.IdleFromClient = 0, 20*second
+		case fromBackend:
+			l.Idle, l.IdleFromBackend = 0, 20*second
+		}
+		return l
+	}
+	const either = 2
+	for _, tt := range []struct {
+		name   string
+		limits Limits
+		change func(m *model)
+		idle   bool
+	}{
+		{"either way, frames", limit(either, false), nil, false},
+		{"either way, data", limit(either, true), nil, true},
+		{"from the client, frames", limit(fromClient, false), nil, false},
+		{"from the client, data", limit(fromClient, true), nil, true},
+		{"from the backend, frames", limit(fromBackend, false), nil, false},
+		{"from the backend, data", limit(fromBackend, true), nil, true},
+		{"data the other way", limit(either, true), func(m *model) { m.dirs[fromBackend].data = m.now }, false},
+		{"data the other way only", limit(fromClient, true), func(m *model) { m.dirs[fromBackend].data = m.now }, true},
+		{"frames that cannot be told apart", limit(fromClient, true), func(m *model) { m.dirs[fromClient].opaque = true }, false},
+		{"a direction that has ended", limit(fromClient, true), func(m *model) { m.dirs[fromClient].read = readEOF }, false},
+		{"silence", limit(either, false), func(m *model) { m.dirs[fromClient].moved, m.dirs[fromBackend].moved = 0, 0 }, true},
+	} {
+		m := newModel(true, false).after(30 * second)
+		for i := range m.dirs {
+			m.dirs[i].heard, m.dirs[i].moved = m.now-5*second, m.now-5*second
+		}
+		if tt.change != nil {
+			tt.change(&m)
+		}
+		note := m.note
+		r := m.apply(event{kind: evTick}, env{now: m.now, limits: &tt.limits, note: &note})
+		if idle := m.phase == phaseClosing && note.why == ReasonIdle; idle != tt.idle {
+			t.Errorf("%s: %s, look at %v; want idle %t", tt.name, m, r.at, tt.idle)
+		}
+	}
 }
 
 // TestSessionCloseFlood: the sender of a Close that says it again and again, and sends

@@ -80,9 +80,9 @@ func (k *step) openDue() {
 		why         Reason
 	}{
 		{k.lifetime, k.start, ReasonLifetime},
-		{k.limits.Idle, max(c.moved, b.moved), ReasonIdle},
-		{c.idle(k.limits.IdleFromClient), c.moved, ReasonIdle},
-		{b.idle(k.limits.IdleFromBackend), b.moved, ReasonIdle},
+		{k.limits.Idle, max(c.active(k.limits), b.active(k.limits)), ReasonIdle},
+		{c.idle(k.limits.IdleFromClient), c.active(k.limits), ReasonIdle},
+		{b.idle(k.limits.IdleFromBackend), b.active(k.limits), ReasonIdle},
 	} {
 		if limit.after <= 0 {
 			continue
@@ -106,6 +106,15 @@ func (d *direction) idle(limit time.Duration) time.Duration {
 		return 0
 	}
 	return limit
+}
+
+// active is when the destination last took bytes of the source's that idle limits count.
+// Where frames cannot be told apart, all are.
+func (d *direction) active(l *Limits) time.Duration {
+	if !l.IdleCountsData || d.opaque {
+		return d.moved
+	}
+	return d.data
 }
 
 // heardAt is when the source was last heard. A direction that waits for its

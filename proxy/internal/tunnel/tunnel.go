@@ -47,7 +47,8 @@
 //     neither reset idle limits nor count as messages or bytes. Anything heard
 //     from a peer that was pinged is a sign of life, not the pong alone; a peer
 //     that is not being listened to, because the other side does not take its
-//     bytes, is not silent. The peers' own pings and pongs pass like any bytes.
+//     bytes, is not silent. The peers' own pings and pongs pass like any bytes, and
+//     reset idle limits unless Limits.IdleCountsData is set.
 //   - Headers and control frames are passed on whole: one that its sender never
 //     finishes is not passed on, and the direction is still between two frames.
 //   - The Close frame that a limit puts in carries 1001 for time, 1009 for size and
@@ -144,9 +145,10 @@ type Endpoint struct {
 
 // Limits of one tunnel. Zero is no limit, except where a default is named.
 type Limits struct {
-	Idle            time.Duration // no data either way
-	IdleFromClient  time.Duration // no data from the client
-	IdleFromBackend time.Duration // no data from the backend
+	Idle            time.Duration // nothing either way
+	IdleFromClient  time.Duration // nothing from the client
+	IdleFromBackend time.Duration // nothing from the backend
+	IdleCountsData  bool          // these three count data frames, not the peers' control frames
 	Lifetime        time.Duration // since Open
 	PingClient      time.Duration // nothing heard from the client for so long: ping it
 	PingBackend     time.Duration

@@ -12,6 +12,7 @@ import (
 var limits = []scenario{
 	{"idle", idle},
 	{"idle from one side", idleFrom},
+	{"idle where data counts", idleCountsData},
 	{"lifetime", lifetime},
 	{"idle, raw", idleRaw},
 	{"ping and pong", pingPong},
@@ -61,6 +62,32 @@ func idleFrom(t *testing.T, e env) {
 		for op := wsproto.OpText; op != wsproto.OpClose; {
 			busy.send(f)
 			op, _ = listener.getsFrame()
+		}
+		listener.send(listener.closeFrame(1001, ""))
+		busy.answersClose(1001, "idle")
+		r.client.leaves()
+		r.backend.leaves()
+		r.ends(tunnel.ByProxy, tunnel.ReasonIdle, 1001, "idle")
+	}
+}
+
+// idleCountsData keeps a tunnel busy with frames, none of which is data.
+func idleCountsData(t *testing.T, e env) {
+	for name, limit := range map[string]tunnel.Limits{
+		"either":       {Idle: soon, IdleCountsData: true},
+		"from client":  {IdleFromClient: soon, IdleCountsData: true},
+		"from backend": {IdleFromBackend: soon, IdleCountsData: true},
+	} {
+		r := e.open(t, func(s *tunnel.Spec) { s.Limits = limit })
+		busy, listener := r.client, r.backend
+		if name == "from backend" {
+			busy, listener = listener, busy
+		}
+		for op := wsproto.OpText; op != wsproto.OpClose; {
+			busy.send(busy.frame(wsproto.OpPing, "I am here"), busy.frame(wsproto.OpPong, "and say so unasked"))
+			if op, _ = listener.getsFrame(); op != wsproto.OpClose {
+				op, _ = listener.getsFrame()
+			}
 		}
 		listener.send(listener.closeFrame(1001, ""))
 		busy.answersClose(1001, "idle")
