@@ -8,6 +8,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 	"github.com/tunnelform/tunnelform/reload/store"
@@ -61,7 +62,7 @@ func (d *document) unlocatedProblems() []problem {
 type reader struct {
 	session *session
 	reads   coalescer[*document]
-	last    *document // of the last read; reads runs one at a time
+	last    atomic.Pointer[document] // as last read or written; nil before
 }
 
 // read returns the file's content as of some time after the call. A file that does
@@ -78,8 +79,10 @@ func (r *reader) load(ctx context.Context) (*document, error) {
 	case err != nil:
 		return nil, err
 	}
-	if r.last == nil || r.last.revision != found.Revision {
-		r.last = newDocument(r.session.file, found.Data, found.Revision)
+	last := r.last.Load()
+	if last == nil || last.revision != found.Revision {
+		last = newDocument(r.session.file, found.Data, found.Revision)
+		r.last.Store(last)
 	}
-	return r.last, nil
+	return last, nil
 }

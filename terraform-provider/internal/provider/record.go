@@ -144,7 +144,8 @@ func (r *recordResource) planRecord(ctx context.Context, rec record, priorName s
 		diags.Append(conflictingResources())
 		return
 	}
-	if unchanged {
+	// An apply plans every record once more, just before it writes it; the write checks it.
+	if unchanged || r.session.writer.applying.Load() {
 		return
 	}
 	r.session.checkDirectory(diags)

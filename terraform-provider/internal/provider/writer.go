@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/routefile"
@@ -60,7 +61,8 @@ type changeRequest struct {
 // writer commits changes in batches. Safe for concurrent use. Its goroutine runs
 // while requests wait.
 type writer struct {
-	session *session
+	session  *session
+	applying atomic.Bool // a change has been asked for: this run is an apply
 
 	mu      sync.Mutex
 	queue   []*changeRequest // guarded by mu
@@ -88,6 +90,7 @@ func (w *writer) apply(ctx context.Context, c change) error {
 // as desired.
 func (w *writer) applyOrTakeOver(ctx context.Context, c change) (takenOver bool, err error) {
 	r := &changeRequest{change: c, ctx: ctx, deadline: time.Now().Add(w.session.clashWait), done: make(chan struct{})}
+	w.applying.Store(true)
 	w.mu.Lock()
 	w.queue = append(w.queue, r)
 	if !w.running {
@@ -237,6 +240,7 @@ func (w *writer) write(ctx context.Context, base, candidate *document) (*documen
 	}
 	candidate.revision = revision
 	w.last = candidate
+	w.session.reader.last.Store(candidate)
 	return candidate, nil
 }
 
