@@ -178,6 +178,7 @@ var shownBy = map[string]string{
 	"headers.response.remove":        "TestResponseHeaders",
 	"on_backend_loss":                "TestRedialOff",
 	"retry.others":                   "TestRetry",
+	"metrics.histograms":             "TestMetricsHistograms",
 	"retry.budget":                   "TestRetry",
 	"preserve_host":                  "TestHostOfPlainBackends",
 	"forwarded":                      "TestForwarded",

@@ -193,3 +193,23 @@ routes:
 	p.edit(routes(`, b: {url: "ws://$b"}`))
 	m.awaitSome("rebalanced_total", labels{"pool": "p"})
 }
+
+// TestMetricsHistograms: a route with histograms of its own is in no other's.
+func TestMetricsHistograms(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "b")
+	p, m := startMetered(t, web+fill(`
+routes:
+  own:    {match: {path: /own}, to: "ws://$b", metrics: {histograms: true}}
+  shared: {match: {path: /shared}, to: "ws://$b"}
+`, map[string]string{"b": b.authority()}))
+	for _, path := range []string{"/own", "/shared", "/shared"} {
+		dial(t, p.ws(path)).Close()
+		get(t, p.http(path))
+	}
+	for _, name := range []string{"handshake_duration_seconds", "http_request_duration_seconds", "tunnel_duration_seconds"} {
+		m.await(name, labels{"listener": "web"}, 3)
+		m.await(name, labels{"listener": "web", "route": "own"}, 1)
+		m.awaitNone(name, labels{"route": "shared"})
+	}
+}

@@ -50,6 +50,7 @@ func fullRoute() *Route {
 			BackendTLS:      TLSSettings{CA: "/ca.pem", ServerName: "b.test", Certificate: "/c.pem", Key: "/k.pem", Insecure: On},
 			Retry:           Retry{1, 30},
 			NTLM:            "pin_through_proxy",
+			Metrics:         Metrics{On},
 		},
 	}
 }

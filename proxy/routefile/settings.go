@@ -29,6 +29,7 @@ type Settings struct {
 	BackendTLS      TLSSettings
 	Retry           Retry
 	NTLM            string // "pin", "pin_through_proxy"
+	Metrics         Metrics
 }
 
 func settingsKeys() []*Key {
@@ -66,9 +67,21 @@ func settingsKeys() []*Key {
 			mapping(func(s *Settings) *Retry { return &s.Retry }, retryKeys()...), example("{others: 1}")),
 		key("ntlm", "Connection authentication of backends (NTLM, Negotiate): pin gives each client connection that authenticates a backend connection of its own, except through trusted_proxies; pin_through_proxy does so there too, for proxies that keep one connection for each client.",
 			text(func(s *Settings) *string { return &s.NTLM }, nil), enum("pin", "pin_through_proxy"), byDefault("pin"), example("pin_through_proxy")),
+		key("metrics", "What GET /metrics says of the route besides its counts.",
+			mapping(func(s *Settings) *Metrics { return &s.Metrics }, metricsKeys()...), example("{histograms: true}")),
 		reserved("auth", "Authentication of clients."),
 		key("on_backend_loss", "What happens to a WebSocket tunnel when its backend is lost or drained: close sends 1012 to the client, so that it reconnects; redial repeats the handshake on another backend of the pool without the client noticing. redial is for applications that keep no state in a connection beyond its handshake.",
 			text(func(s *Settings) *string { return &s.OnBackendLoss }, nil), enum("close", "redial"), byDefault("close"), example("redial")),
+	}
+}
+
+// Metrics is what GET /metrics says of a route besides its counts.
+type Metrics struct{ Histograms Switch }
+
+func metricsKeys() []*Key {
+	return []*Key{
+		key("histograms", "Histograms of the route's own: how long its handshakes, tunnels and requests took, and how large its messages were. They are some 160 series for each listener. Without them the route is in the histograms of its listener.",
+			toggle(func(m *Metrics) *Switch { return &m.Histograms }), byDefault("false"), example("true")),
 	}
 }
 

@@ -250,7 +250,7 @@ func TestDefaults(t *testing.T) {
 		Origins:   Origins{Mode: "same-host"},
 		Drain:     DrainPolicy{Window: 30 * time.Second, Code: 1012, CloseTimeout: 5 * time.Second, Keep: Off},
 		Forwarded: "x", RewriteResponse: Rewriting{Location: Off}, BackendTLS: TLSSettings{Insecure: Off},
-		Retry: Retry{2, 20}, OnBackendLoss: "close", NTLM: "pin",
+		Retry: Retry{2, 20}, OnBackendLoss: "close", NTLM: "pin", Metrics: Metrics{Off},
 	}
 	if got := builtIn.settings; !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -45,8 +45,13 @@ func (x *requestCtx) counts() *metrics.Route {
 	return x.h.Metrics.Route(x.rt.Name)
 }
 
-// times are those of the request's listener.
-func (x *requestCtx) times() *metrics.Times { return x.h.Metrics.Times(x.listenerName(), "") }
+// times are the histograms of the request's route, if it has its own, or of its listener.
+func (x *requestCtx) times() *metrics.Times {
+	if x.rt != nil && x.rt.Histograms {
+		return x.h.Metrics.Times(x.listenerName(), x.rt.Name)
+	}
+	return x.h.Metrics.Times(x.listenerName(), "")
+}
 
 // countRequest counts a request that opened no tunnel.
 func (x *requestCtx) countRequest() {

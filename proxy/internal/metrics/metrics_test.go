@@ -59,6 +59,8 @@ OpenMetrics where it is asked for. The metrics of the Go runtime and of the proc
 
 Labels come from the routes file (` + "`route`, `pool`, `backend`, `listener`" + `) and from small fixed sets.
 No label is a client's address, a path, a user or a tunnel's id. ` + "`backend`" + ` is its URL.
+Histograms have a listener and an empty route. A route with ` + "`metrics: {histograms: true}`" + ` has its
+own, and is not in those of the empty route, so that the sum is still all of them.
 A series with a route exists from its first request on, and ends when the route is gone and its
 last tunnel has ended; that of a pool or a listener ends with it. A counter begins at 0 when the
 process does.

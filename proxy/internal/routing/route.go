@@ -57,6 +57,7 @@ type Settings struct {
 	Redials          bool  // on_backend_loss
 	HeaderBytes      int64 // of a request's head; 0 is no limit
 	PinThroughProxy  bool  // ntlm
+	Histograms       bool  // metrics.histograms
 	Origins          wsproto.OriginRules
 	Lenient          wsproto.Lenient
 	Drain            drain.Policy
@@ -113,6 +114,7 @@ func (b *builder) settings(spec *routefile.Settings) (*Settings, error) {
 		Redials:          spec.OnBackendLoss == "redial",
 		HeaderBytes:      max(spec.Limits.HeaderBytes, 0),
 		PinThroughProxy:  spec.NTLM == "pin_through_proxy",
+		Histograms:       spec.Metrics.Histograms == routefile.On,
 		Origins:          origins,
 		Lenient:          spec.Leniency(),
 		Drain:            buildDrainPolicy(spec.Drain),
