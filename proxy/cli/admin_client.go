@@ -21,6 +21,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/tunnelform/tunnelform/internal/printable"
 	"github.com/tunnelform/tunnelform/internal/regularfile"
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
@@ -211,7 +212,7 @@ func (c *adminClient) refused(answer *http.Response) error {
 	if json.Unmarshal(text, &said) != nil || said.Error == "" {
 		said.Error = strings.TrimSpace(string(text))
 	}
-	err := fmt.Errorf("%s answered %s: %s", c.admin, answer.Status, printable(said.Error))
+	err := fmt.Errorf("%s answered %s: %s", c.admin, answer.Status, printable.Line(said.Error))
 	switch answer.StatusCode {
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge:
 		return &exitError{code: exitInvalid, err: err}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 
+	"github.com/tunnelform/tunnelform/internal/printable"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 	"github.com/tunnelform/tunnelform/reload"
@@ -60,7 +61,7 @@ func (s *service) noteStatus() {
 	}
 	data, err := json.MarshalIndent(s.Status(), "", "  ")
 	if err == nil {
-		err = filestore.Replace(s.statusFile, append(data, '\n'))
+		err = filestore.Replace(s.statusFile, append(printable.Bytes(data), '\n'))
 	}
 	if err != nil {
 		s.log.Error("cannot write the status file", "file", s.statusFile, "error", err)

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/tunnelform/tunnelform/internal/printable"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
@@ -25,6 +26,18 @@ type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	IsTerminal     bool // Stderr is a terminal: print for people, not for logs
+
+	// rawStdout and rawStderr are for the bytes of a file, and for a terminal's controls. What
+	// a command writes to Stdout and Stderr is made printable: it has names from outside.
+	rawStdout, rawStderr io.Writer
+}
+
+// guarded returns env for a command.
+func (env *Env) guarded() *Env {
+	guarded := *env
+	guarded.rawStdout, guarded.Stdout = env.Stdout, printable.NewWriter(env.Stdout)
+	guarded.rawStderr, guarded.Stderr = env.Stderr, printable.NewWriter(env.Stderr)
+	return &guarded
 }
 
 const (
@@ -37,6 +50,7 @@ const (
 type exitError struct {
 	code int
 	err  error
+	hint string // if not empty, a line behind it
 }
 
 func (e *exitError) Error() string {
@@ -59,6 +73,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 }
 
 func execute(ctx context.Context, env *Env, args []string) int {
+	env = env.guarded()
 	root := newRoot(env)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
@@ -78,11 +93,14 @@ func report(env *Env, cmd *cobra.Command, err error) int {
 	}
 	var exit *exitError
 	if !errors.As(err, &exit) {
-		fmt.Fprintf(env.Stderr, "tunnelform: %v\nsee %s --help\n", err, cmd.CommandPath())
-		return exitUsage
+		exit = &exitError{code: exitUsage, err: err, hint: "see " + cmd.CommandPath() + " --help"}
 	}
-	if exit.err != nil {
-		fmt.Fprintf(env.Stderr, "tunnelform: %v\n", exit.err)
+	switch {
+	case exit.err == nil:
+	case exit.hint != "": // cobra quotes what it repeats, and suggests commands on lines of their own
+		fmt.Fprintf(env.Stderr, "tunnelform: %v\n%s\n", exit.err, exit.hint)
+	default:
+		fmt.Fprintf(env.Stderr, "tunnelform: %s\n", printable.Line(exit.err.Error()))
 	}
 	return exit.code
 }
@@ -132,7 +150,7 @@ func newHelpCommand(root *cobra.Command) *cobra.Command {
 				err = fmt.Errorf("unknown command %q for %q", rest[0], cmd.CommandPath())
 			}
 			if err != nil {
-				return usageErrorf("%w\nsee %s --help", err, root.CommandPath())
+				return &exitError{code: exitUsage, err: err, hint: "see " + root.CommandPath() + " --help"}
 			}
 			cmd.InitDefaultHelpFlag() // or the help does not list it
 			return cmd.Help()

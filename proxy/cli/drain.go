@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tunnelform/tunnelform/internal/printable"
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
@@ -111,7 +112,7 @@ func runDrain(ctx context.Context, env *Env, flags *drainFlags) error {
 func watchDrain(ctx context.Context, env *Env, client *adminClient, d statusapi.Drain) (statusapi.Drain, error) {
 	for !d.Over {
 		if env.IsTerminal {
-			fmt.Fprintf(env.Stderr, "\r\x1b[K%s", drainText(d))
+			fmt.Fprintf(env.rawStderr, "\r\x1b[K%s", printable.Line(drainText(d)))
 		}
 		select {
 		case <-ctx.Done():
@@ -132,7 +133,7 @@ func watchDrain(ctx context.Context, env *Env, client *adminClient, d statusapi.
 		d = list.Drains[i]
 	}
 	if env.IsTerminal {
-		fmt.Fprint(env.Stderr, "\r\x1b[K")
+		fmt.Fprint(env.rawStderr, "\r\x1b[K")
 	}
 	return d, nil
 }
@@ -157,7 +158,7 @@ func printDrain(env *Env, output outputFlag, body []byte, d statusapi.Drain, err
 	case d.Request.DryRun:
 		fmt.Fprintf(env.Stdout, "%s would be told to go\n", plural(d.Tunnels, "tunnel"))
 		for _, route := range slices.Sorted(maps.Keys(d.Routes)) {
-			fmt.Fprintf(env.Stdout, "  %s  %d\n", printable(route), d.Routes[route])
+			fmt.Fprintf(env.Stdout, "  %s  %d\n", printable.Line(route), d.Routes[route])
 		}
 	case d.ID == "":
 		fmt.Fprintln(env.Stdout, "no open tunnel matches")
@@ -181,7 +182,7 @@ func listDrains(ctx context.Context, env *Env, client *adminClient, output outpu
 	defer table.Flush()
 	fmt.Fprintln(table, "ID\tBEGAN\tWHICH\tPROGRESS")
 	for _, d := range list.Drains {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", d.ID, d.Began.Format(time.RFC3339), printable(whichText(d.Request)), drainText(d))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", d.ID, d.Began.Format(time.RFC3339), printable.Line(whichText(d.Request)), drainText(d))
 	}
 	return nil
 }

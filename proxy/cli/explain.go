@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tunnelform/tunnelform/internal/printable"
 	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
@@ -145,24 +146,30 @@ func runExplain(ctx context.Context, env *Env, flags explainFlags, q routefile.Q
 }
 
 func printExplanation(env *Env, flags explainFlags, q routefile.Question, e *routefile.Explanation) {
-	fmt.Fprintf(env.Stdout, "%s %s\n", q.Method, q.URL)
+	printLine(env, "%s %s", q.Method, q.URL)
 	switch {
 	case e.Refused != "":
-		fmt.Fprintf(env.Stdout, "  is refused before it is matched: %s\n", e.Refused)
+		printLine(env, "  is refused before it is matched: %s", e.Refused)
 		return
 	case e.Route == "":
-		fmt.Fprintf(env.Stdout, "  matches no route: 404 Not Found\n")
+		printLine(env, "  matches no route: 404 Not Found")
 	default:
-		fmt.Fprintf(env.Stdout, "  takes route %q (%s) at %s\n  %s\n", e.Route, e.Pattern, lineOf(e.Pos), e.Outcome)
+		printLine(env, "  takes route %q (%s) at %s", e.Route, e.Pattern, lineOf(e.Pos))
+		printLine(env, "  %s", e.Outcome)
 	}
 	for _, x := range e.Exceptions {
-		fmt.Fprintf(env.Stdout, "  unless %s: then it takes route %q (%s) at %s, and %s\n",
+		printLine(env, "  unless %s: then it takes route %q (%s) at %s, and %s",
 			x.Unless, x.Route, x.Pattern, lineOf(x.Pos), x.Outcome)
 	}
 	if e.Listener != "" && flags.listener == "" {
-		fmt.Fprintf(env.Stdout, "  comes in by listener %q\n", e.Listener)
+		printLine(env, "  comes in by listener %q", e.Listener)
 	}
 	printVerdicts(env, flags.all, e)
+}
+
+// printLine prints one line, whatever is in the names and values.
+func printLine(env *Env, format string, args ...any) {
+	fmt.Fprintln(env.Stdout, printable.Line(fmt.Sprintf(format, args...)))
 }
 
 // lineOf is the place of a route, file:line.
@@ -187,7 +194,8 @@ func printVerdicts(env *Env, all bool, e *routefile.Explanation) {
 	case all || e.Route == "" && len(far) <= fewRoutes:
 		printRoutes(env, "do not match:", far)
 	case e.Route == "":
-		fmt.Fprintf(env.Stdout, "\n%d routes do not match; --all lists them\n", len(far))
+		fmt.Fprintln(env.Stdout)
+		printLine(env, "%d routes do not match; --all lists them", len(far))
 	}
 }
 
@@ -195,8 +203,9 @@ func printRoutes(env *Env, heading string, verdicts []routefile.Verdict) {
 	if len(verdicts) == 0 {
 		return
 	}
-	fmt.Fprintf(env.Stdout, "\n%s\n", heading)
+	fmt.Fprintln(env.Stdout)
+	printLine(env, "%s", heading)
 	for _, v := range verdicts {
-		fmt.Fprintf(env.Stdout, "  %-16s %s (%s)\n", v.Route, v.Reason, lineOf(v.Pos))
+		printLine(env, "  %-16s %s (%s)", v.Route, v.Reason, lineOf(v.Pos))
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
+	"github.com/tunnelform/tunnelform/internal/printable"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 	"github.com/tunnelform/tunnelform/reload/store"
 	"github.com/tunnelform/tunnelform/reload/store/filestore"
@@ -104,7 +105,7 @@ func formatOne(env *Env, d store.Document) ([]byte, bool) {
 		printMistakes(env, mistakes, sourcesOf([]store.Document{d}))
 		return nil, false
 	}
-	fmt.Fprintf(env.Stderr, "tunnelform: %s: %v\n", d.Path, err)
+	fmt.Fprintf(env.Stderr, "tunnelform: %s: %v\n", printable.Line(d.Path), err)
 	return nil, false
 }
 
@@ -113,14 +114,15 @@ func (flags fmtFlags) deliver(ctx context.Context, env *Env, d store.Document, f
 	different = !bytes.Equal(d.Data, formatted)
 	switch {
 	case flags.diff:
-		_, err = env.Stdout.Write(diff.Diff(d.Path, d.Data, d.Path+" (formatted)", formatted))
+		name := printable.Line(d.Path)
+		_, err = env.rawStdout.Write(diff.Diff(name, d.Data, name+" (formatted)", formatted))
 	case !flags.write && !flags.list:
-		_, err = env.Stdout.Write(formatted)
+		_, err = env.rawStdout.Write(formatted)
 	case different && flags.write:
 		err = replaceFile(ctx, d, formatted)
 	}
 	if different && flags.list && err == nil {
-		_, err = fmt.Fprintln(env.Stdout, d.Path)
+		_, err = fmt.Fprintln(env.Stdout, printable.Line(d.Path))
 	}
 	return different, err
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tunnelform/tunnelform/internal/printable"
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
@@ -92,7 +93,7 @@ func printStatus(w io.Writer, s statusapi.Status) {
 	fmt.Fprintf(w, "tunnelform %s, up since %s, %s\n", s.Version, s.StartedAt.Format(time.RFC3339), ready)
 	fmt.Fprintf(w, "generation %d with %d routes, loaded %s\n", s.Generation, s.Routes, s.LoadedAt.Format(time.RFC3339))
 	for _, f := range s.Files {
-		fmt.Fprintf(w, "  %s  %s\n", f.Revision, f.Path)
+		fmt.Fprintf(w, "  %s  %s\n", f.Revision, printable.Line(f.Path))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Listeners)) {
 		fmt.Fprintf(w, "listener %s at %s\n", name, s.Listeners[name])
@@ -106,7 +107,7 @@ func printStatus(w io.Writer, s statusapi.Status) {
 	}
 	fmt.Fprintf(w, "REFUSED at %s: the files are not what is served\n", s.Refused.At.Format(time.RFC3339))
 	for _, m := range s.Refused.Mistakes {
-		fmt.Fprintf(w, "  %s\n", printable(m.String()))
+		fmt.Fprintf(w, "  %s\n", printable.Line(m.String()))
 	}
 }
 

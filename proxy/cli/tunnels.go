@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/tunnelform/tunnelform/internal/printable"
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
@@ -166,9 +167,9 @@ func (t *tunnelTable) add(u *statusapi.Tunnel) {
 		fmt.Fprintln(t.tabs, "ID\tROUTE\tBACKEND\tCLIENT\tSTATE\tAGE\tIDLE\tIN\tOUT\tMSG IN\tMSG OUT\tPATH")
 	}
 	fmt.Fprintf(t.tabs, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n",
-		printable(u.ID), printable(u.Route), printable(u.Backend), printable(u.Client), u.State,
+		printable.Line(u.ID), printable.Line(u.Route), printable.Line(u.Backend), printable.Line(u.Client), u.State,
 		briefly(u.Age), briefly(u.Idle), bytesText(u.BytesFromClient), bytesText(u.BytesFromBackend),
-		u.MessagesFromClient, u.MessagesFromBackend, printable(u.Path))
+		u.MessagesFromClient, u.MessagesFromBackend, printable.Line(u.Path))
 	if t.rows++; t.rows%1000 == 0 {
 		t.tabs.Flush()
 	}

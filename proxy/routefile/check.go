@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tunnelform/tunnelform/internal/printable"
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
@@ -107,7 +108,7 @@ func gather[T interface{ pos() Pos }](c *checker, what string, section func(*Fil
 func recordOf(what, name string) string { return fmt.Sprintf("%s %q", what, yamledit.Clip(name)) }
 
 func (c *checker) note(pos Pos, key, record, format string, args ...any) {
-	c.errs = append(c.errs, &Error{Pos: pos, Key: key, Record: record, Text: fmt.Sprintf(format, args...)})
+	c.errs = append(c.errs, &Error{Pos: pos, Key: key, Record: record, Text: printable.Line(fmt.Sprintf(format, args...))})
 }
 
 // at reports a mistake at a key of a file, or at its nearest parent that is there.

@@ -5,7 +5,10 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
+
+	"github.com/tunnelform/tunnelform/internal/printable"
 )
 
 // Mistakes: how they are described, sorted, printed and limited.
@@ -19,12 +22,12 @@ type Error struct {
 	Text   string // what is wrong, then what was wanted; one line, lower case, no full stop
 }
 
-// Error returns the mistake on one line: `routes.yaml:12:7: route "chat": host "a..b": empty label`.
+// Error returns the mistake on one line, all of it printable: `routes.yaml:12:7: route "chat": host "a..b": empty label`.
 func (e *Error) Error() string {
 	if e.Record == "" {
-		return e.Pos.String() + ": " + e.Text
+		return printable.Line(e.Pos.String() + ": " + e.Text)
 	}
-	return e.Pos.String() + ": " + e.Record + ": " + e.Text
+	return printable.Line(e.Pos.String() + ": " + e.Record + ": " + e.Text)
 }
 
 // Errors is every mistake of a file or a set of files, sorted by position, without
@@ -102,7 +105,7 @@ func excerpt(runes []rune, col int) string {
 	var b strings.Builder
 	b.WriteString("    ")
 	for _, r := range shown {
-		b.WriteRune(printable(r))
+		b.WriteRune(shownRune(r))
 	}
 	b.WriteString("\n    ")
 	for _, r := range runes[from:at] {
@@ -112,9 +115,10 @@ func excerpt(runes []rune, col int) string {
 	return b.String()
 }
 
-// printable keeps control bytes of a hostile file out of the terminal.
-func printable(r rune) rune {
-	if r == '\t' || r >= ' ' && r != 0x7f && !(r >= 0x80 && r < 0xa0) {
+// shownRune keeps the control characters of a hostile file out of the terminal, those too
+// that turn the direction of writing. The caret needs one character for one.
+func shownRune(r rune) rune {
+	if r == '\t' || unicode.IsGraphic(r) {
 		return r
 	}
 	return utf8.RuneError

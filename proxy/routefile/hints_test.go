@@ -1,8 +1,11 @@
 package routefile
 
 import (
+	"bytes"
 	"reflect"
+	"strings"
 	"testing"
+	"unicode"
 )
 
 // TestHints has a line for each mistake that says what to write instead. The text is of one
@@ -186,5 +189,28 @@ func TestOneCertificate(t *testing.T) {
 	same := InListeners.Set("web", InListeners.FromPlain(list.Plain(InListeners, "web")))
 	if got, err := (Editor{}).Edit(one.data, same); err != nil || string(got) != string(one.data) {
 		t.Errorf("setting it to what it is: %v\n%s", err, got)
+	}
+}
+
+// TestMistakesArePrintable: nothing of a file, of its name or of its keys reaches a terminal
+// as a control, and the line with the caret keeps its width.
+func TestMistakesArePrintable(t *testing.T) {
+	const name = "\x1b[31m\u202e.yaml"
+	data := []byte("version: 1\nroutes: {a: {match: {headers: {\"\\e[0m\\u2066\": {regx: \u202ex\u202c}}}}}\n")
+	f, errs := Parse(name, data)
+	if errs = Merge(errs, Check(f)); len(errs) < 2 {
+		t.Fatal(errs)
+	}
+	var b bytes.Buffer
+	if err := errs.Print(&b, map[string][]byte{name: data}); err != nil {
+		t.Fatal(err)
+	}
+	for what, text := range map[string]string{"Print": b.String(), "Error": errs.Error(), "Text": errs[0].Text + errs[len(errs)-1].Text} {
+		if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsGraphic(r) }); i >= 0 {
+			t.Errorf("%s has %q: %q", what, text[i:i+1], text)
+		}
+	}
+	if !strings.Contains(b.String(), "regx: \ufffdx\ufffd") {
+		t.Errorf("the line is not shown:\n%s", b.String())
 	}
 }

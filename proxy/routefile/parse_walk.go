@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/tunnelform/tunnelform/internal/printable"
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
@@ -63,7 +64,7 @@ func (p *parser) note(n node, text string) {
 		return
 	}
 	p.errs = append(p.errs, &Error{
-		Pos: p.file.pos(n), Key: strings.Join(p.path, "."), Record: p.record, Text: text,
+		Pos: p.file.pos(n), Key: strings.Join(p.path, "."), Record: p.record, Text: printable.Line(text),
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tunnelform/tunnelform/internal/printable"
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
@@ -96,6 +97,7 @@ func limitWriting(w http.ResponseWriter) {
 
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	data, err := json.MarshalIndent(body, "", "  ")
+	data = printable.Bytes(data)
 	if err != nil {
 		status, data = http.StatusInternalServerError, []byte(`{"error": "the answer cannot be encoded"}`)
 	}

@@ -13,6 +13,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/tunnelform/tunnelform/internal/printable"
 )
 
 // auditLog opens its file for every line, so that the file may be renamed at any time.
@@ -116,7 +118,7 @@ func (l *auditLog) write(file *os.File, line auditLine) {
 	text, err := json.Marshal(line)
 	if err == nil {
 		l.mu.Lock()
-		_, err = file.Write(append(text, '\n'))
+		_, err = file.Write(append(printable.Bytes(text), '\n'))
 		l.mu.Unlock()
 	}
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tunnelform/tunnelform/internal/printable"
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
@@ -273,7 +274,7 @@ func (a *api) streamTunnels(ctx context.Context, w http.ResponseWriter, l *listi
 			_ = encoder.Encode(r.Tunnel) // to memory
 		}
 		limitWriting(w)
-		_, err := w.Write(lines.Bytes())
+		_, err := w.Write(printable.Bytes(lines.Bytes()))
 		return err == nil
 	})
 }

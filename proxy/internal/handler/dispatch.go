@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tunnelform/tunnelform/internal/printable"
 	"github.com/tunnelform/tunnelform/proxy/internal/echo"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
@@ -119,6 +120,7 @@ func (x *requestCtx) bodyText(t match.Text, contentType string) (string, error) 
 
 func (x *requestCtx) answerStatus() {
 	body, err := json.MarshalIndent(x.h.Status(), "", "  ")
+	body = printable.Bytes(body)
 	if err != nil {
 		x.refuse(refuse(http.StatusInternalServerError, "no status", err))
 		return

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 
+	"github.com/tunnelform/tunnelform/internal/printable"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
@@ -25,9 +26,9 @@ type problem struct {
 
 func (c problem) String() string {
 	if c.pos == "" {
-		return c.text
+		return printable.Line(c.text)
 	}
-	return c.pos + ": " + c.text
+	return printable.Line(c.pos + ": " + c.text)
 }
 
 func problemsOf(errs routefile.Errors) []problem {
