@@ -109,6 +109,13 @@ func (b *logbook) wakeLocked() {
 	b.more = make(chan struct{})
 }
 
+// all are the lines so far.
+func (b *logbook) all() []line {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.lines)
+}
+
 // mark is a place in the log: what stands before it is not looked at.
 type mark int
 

@@ -44,6 +44,9 @@ func CheckFilesContext(ctx context.Context, files ...*File) (Errors, error) {
 				break
 			}
 			c.secret(f.Pools[name].Sticky, name)
+			for _, named := range f.Pools[name].Health.headerLists() {
+				c.headers(named.list, recordOf("pool", name), append([]string{"pools", name}, named.keys...)...)
+			}
 			for _, b := range sortedNames(f.Pools[name].Backends) {
 				c.tls(&f.Pools[name].Backends[b].TLS, recordOf("pool", name), "pools", name, "backends", b, "tls")
 			}
@@ -56,6 +59,9 @@ func CheckFilesContext(ctx context.Context, files ...*File) (Errors, error) {
 				break
 			}
 			c.settings(f.Routes[name].Settings, recordOf("route", name), "routes", name)
+			if r := f.Routes[name].Respond; r != nil {
+				c.headers(r.Headers, recordOf("route", name), "routes", name, "respond", "headers")
+			}
 		}
 	}
 	if ctx.Err() != nil {
@@ -146,8 +152,28 @@ func checkDirectory(dir string) error {
 }
 
 func (c *fileChecker) settings(s *Settings, record string, keys ...string) {
-	if s != nil {
-		c.tls(&s.BackendTLS, record, append(keys, "backend_tls")...)
+	if s == nil {
+		return
+	}
+	c.tls(&s.BackendTLS, record, append(slices.Clone(keys), "backend_tls")...)
+	for _, named := range s.headerLists() {
+		c.headers(named.list, record, append(slices.Clone(keys), named.keys...)...)
+	}
+}
+
+// headers checks the files of headers; keys lead to the mapping of their names.
+func (c *fileChecker) headers(list []Header, record string, keys ...string) {
+	for _, h := range list {
+		if h.File == "" {
+			continue
+		}
+		data, err := c.content(h.File)
+		if err == nil {
+			_, err = HeaderValue(data)
+		}
+		if err != nil {
+			c.note(record, append(slices.Clone(keys), h.Name, "file"), h.File, err)
+		}
 	}
 }
 
@@ -224,6 +250,11 @@ func Inputs(s *Set) []string {
 	var all []string
 	add := func(paths ...string) { all = append(all, paths...) }
 	addTLS := func(t *TLSSettings) { add(t.CA, t.Certificate, t.Key) }
+	addHeaders := func(list []Header) {
+		for _, h := range list {
+			add(h.File)
+		}
+	}
 	for _, l := range s.Listeners {
 		if l.TLS == nil {
 			continue
@@ -240,12 +271,26 @@ func Inputs(s *Set) []string {
 		for _, b := range p.Backends {
 			addTLS(&b.TLS)
 		}
+		for _, named := range p.Health.headerLists() {
+			addHeaders(named.list)
+		}
 		if p.Resolve != nil {
 			addTLS(&p.Resolve.TLS)
 		}
 	}
+	seen := map[*Settings]bool{} // routes share them
 	for _, r := range s.Routes {
+		if r.Route.Respond != nil {
+			addHeaders(r.Route.Respond.Headers)
+		}
+		if seen[r.Resolved] {
+			continue
+		}
+		seen[r.Resolved] = true
 		addTLS(&r.Resolved.BackendTLS)
+		for _, named := range r.Resolved.headerLists() {
+			addHeaders(named.list)
+		}
 	}
 	slices.Sort(all)
 	return slices.DeleteFunc(slices.Compact(all), func(path string) bool { return path == "" })

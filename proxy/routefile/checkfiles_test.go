@@ -49,6 +49,10 @@ func TestCheckFiles(t *testing.T) {
 	writePair(t, dir, "b")
 	write(t, filepath.Join(dir, "empty.pem"), nil)
 	write(t, filepath.Join(dir, "secret"), []byte("0123456789abcdef\n"))
+	write(t, filepath.Join(dir, "lines"), []byte("hidden\nX-Evil: 1\n"))
+	write(t, filepath.Join(dir, "blank"), []byte("hidden \n"))
+	write(t, filepath.Join(dir, "crlf"), []byte("$http_x {client}\r\n"))
+	write(t, filepath.Join(dir, "long"), []byte(strings.Repeat("x", 8193)+"\n"))
 	write(t, filepath.Join(dir, "short"), []byte("\n 0123456789abcde \n"))
 	write(t, filepath.Join(dir, "big.pem"), make([]byte, regularfile.Named+1))
 	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
@@ -71,6 +75,18 @@ pools:
 routes: {}`, []string{
 			`5:35: pool "q": secret "$DIR/short": has 15 bytes, wanted at least 16`,
 			`6:35: pool "r": secret "$DIR/no": no such file or directory`,
+		}},
+		{"header values", `
+defaults: {headers: {request: {set: {A: {file: secret}, B: {file: no}}}}}
+pools: {p: {backends: {x: {url: "ws://h"}}, health: {http: {headers: {A: {file: secret}, B: {file: lines}}}}}}
+routes:
+  r: {match: {path: /r}, respond: {headers: {A: {file: empty.pem}}}}
+  s: {match: {path: /s}, to: "ws://h", headers: {response: {default: {A: {file: blank}}, add: {A: [a, {file: long}], B: {file: crlf}}}}}`, []string{
+			`3:67: file "$DIR/no": no such file or directory`,
+			`4:100: pool "p": file "$DIR/lines": byte 0x0a is not allowed in a header`,
+			`6:56: route "r": file "$DIR/empty.pem": is empty`,
+			`7:81: route "s": file "$DIR/blank": wanted no leading or trailing blanks`,
+			`7:99: route "s": file "$DIR/long": has 8193 bytes, wanted at most 8192`,
 		}},
 		{"missing", `
 listeners: {s: {address: ":1", tls: {certificates: [{certificate: a.crt, key: no.key}, {certificate: no.crt, key: a.key}], client_ca: no.pem}}}

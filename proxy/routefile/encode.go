@@ -130,15 +130,24 @@ func headerMapping(headers []Header) node {
 	var m yamledit.Mapping
 	for i := 0; i < len(headers); {
 		name := headers[i].Name
-		var values []string
+		values := yamledit.ListNode()
 		for ; i < len(headers) && headers[i].Name == name; i++ {
-			values = append(values, headers[i].Value)
+			values.Content = append(values.Content, headers[i].node())
 		}
-		if len(values) == 1 {
-			m.Add(name, yamledit.TextNode(values[0]))
+		if len(values.Content) == 1 {
+			m.Add(name, values.Content[0])
 		} else {
-			m.Add(name, textList(values))
+			m.Add(name, values)
 		}
 	}
+	return m.Node()
+}
+
+func (h Header) node() node {
+	if h.File == "" {
+		return yamledit.TextNode(h.Value)
+	}
+	var m yamledit.Mapping
+	m.Add("file", yamledit.TextNode(h.File))
 	return m.Node()
 }

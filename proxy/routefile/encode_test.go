@@ -14,9 +14,10 @@ import (
 // fullRoute says everything that a route can say.
 func fullRoute() *Route {
 	headers := HeaderEdit{
-		Set:    []Header{{Name: "X-A", Value: "a"}, {Name: "X-B", Value: "1.10"}},
-		Add:    []Header{{Name: "X-C", Value: "yes"}, {Name: "X-C", Value: "no"}},
-		Remove: []string{"X-D"},
+		Set:     []Header{{Name: "X-A", Value: "a"}, {Name: "X-B", Value: "1.10"}},
+		Add:     []Header{{Name: "X-C", Value: "yes"}, {Name: "X-C", File: "/no"}},
+		Default: []Header{{Name: "X-E", File: "/e"}, {Name: "X-F", Value: "{{x}"}},
+		Remove:  []string{"X-D"},
 	}
 	return &Route{
 		Match: Match{

@@ -19,8 +19,8 @@ import (
 //	mapping, mapping of names     map[string]any
 //	list of mappings              []any
 //	lists of texts and networks   []any of string
-//	mapping of values             map[string]any of string
-//	mapping of lists              map[string]any of []any of string
+//	mapping of values             map[string]any of string, or of {"file": PATH}
+//	mapping of lists              map[string]any of []any of the same
 //	true or false                 bool
 //	whole number                  int64
 //	everything else               string: "30s", "64KiB", "off", "2"
@@ -127,9 +127,9 @@ func plainOf(k *Key, n node, budget *int) any {
 	case KindNamed:
 		return plainEntries(n, func(_ string, v node) any { return plainOf(k.index["*"], v, budget) })
 	case KindValues:
-		return plainEntries(n, func(_ string, v node) any { return plainWord(v) })
+		return plainEntries(n, func(_ string, v node) any { return plainValue(k, v) })
 	case KindValueLists:
-		return plainEntries(n, func(_ string, v node) any { return plainTexts(v) })
+		return plainEntries(n, func(_ string, v node) any { return plainValues(k, v) })
 	case KindList:
 		if n.Kind == yamledit.MappingNode {
 			n = yamledit.ListNode(n)
@@ -197,6 +197,18 @@ func plainItems(n node, value func(node) any) any {
 	return all
 }
 
+// plainValues returns a list of values; one is a list of one.
+func plainValues(k *Key, n node) any {
+	n = yamledit.Deref(n)
+	if n.Kind == yamledit.SequenceNode {
+		return plainItems(n, func(item node) any { return plainValue(k, item) })
+	}
+	if one := plainValue(k, n); one != nil {
+		return []any{one}
+	}
+	return nil
+}
+
 // plainTexts returns a list of texts; one text is a list of one.
 func plainTexts(n node) any {
 	n = yamledit.Deref(n)
@@ -204,6 +216,15 @@ func plainTexts(n node) any {
 		return []any{n.Value}
 	}
 	return plainItems(n, plainWord)
+}
+
+// plainValue returns a value of a mapping of values: a text, or {file: PATH}.
+func plainValue(k *Key, n node) any {
+	n = yamledit.Deref(n)
+	if n.Kind == yamledit.MappingNode && k.Files {
+		return plainEntries(n, func(_ string, v node) any { return plainWord(v) })
+	}
+	return plainWord(n)
 }
 
 func plainWord(n node) any {

@@ -46,6 +46,7 @@ type Key struct {
 	Min, Max int      // bounds of a whole number or count; both 0: none
 	Zero     bool     // "off" and 0 are allowed
 	Filled   bool     // an empty list is a mistake
+	Files    bool     // KindValues, KindValueLists: a value may be {file: PATH}
 	Short    []Short  // other forms of the value
 
 	// Of the keys below a mapping:

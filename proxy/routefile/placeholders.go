@@ -108,12 +108,8 @@ func (s *Settings) sentTexts() (all []sentText) {
 	if s == nil {
 		return nil
 	}
-	for _, direction := range []struct {
-		key  string
-		edit *HeaderEdit
-	}{{"request", &s.Headers.Request}, {"response", &s.Headers.Response}} {
-		all = appendHeaderTexts(all, direction.edit.Set, "headers", direction.key, "set")
-		all = appendHeaderTexts(all, direction.edit.Add, "headers", direction.key, "add")
+	for _, named := range s.headerLists() {
+		all = appendHeaderTexts(all, named.list, named.keys...)
 	}
 	return all
 }

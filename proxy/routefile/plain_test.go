@@ -65,7 +65,7 @@ routes:
     timeouts: {<<: *t, connect: 3s}
     limits: {tunnels: 10, message_size: 64KiB}
     backend_tls: {ca: ./ca.pem}
-    headers: {request: {set: {X-On: yes}, add: {Vary: [a, b], V: c}}}
+    headers: {request: {set: {X-On: yes}, add: {Vary: [a, {file: x}], V: c, W: {file: y}}, default: {D: {file: z}}}}
 `))
 	if len(errs) > 0 {
 		t.Fatal(errs)
@@ -80,7 +80,8 @@ routes:
 		"timeouts":         Plain{"idle": "60s", "lifetime": "off", "connect": "3s"},
 		"limits":           Plain{"tunnels": "10", "message_size": "64KiB"},
 		"backend_tls":      Plain{"ca": "./ca.pem"},
-		"headers":          Plain{"request": Plain{"set": Plain{"X-On": "yes"}, "add": Plain{"Vary": []any{"a", "b"}, "V": []any{"c"}}}},
+		"headers": Plain{"request": Plain{"set": Plain{"X-On": "yes"}, "add": Plain{"Vary": []any{"a", Plain{"file": "x"}}, "V": []any{"c"}, "W": []any{Plain{"file": "y"}}},
+			"default": Plain{"D": Plain{"file": "z"}}}},
 	}
 	if got := f.Plain(InRoutes, "a"); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %#v\nwant %#v", got, want)

@@ -52,6 +52,16 @@ type PassiveHealth struct {
 	AtMost int // percent of the pool's backends
 }
 
+func (h *Health) headerLists() (all []namedHeaders) {
+	if h.HTTP != nil {
+		all = append(all, namedHeaders{[]string{"health", "http", "headers"}, h.HTTP.Headers})
+	}
+	if h.WebSocket != nil {
+		all = append(all, namedHeaders{[]string{"health", "websocket", "headers"}, h.WebSocket.Headers})
+	}
+	return all
+}
+
 func healthKeys() []*Key {
 	return []*Key{
 		key("tcp", "Checks that a connection can be opened, with TLS if the backend's URL uses it. Only true is allowed.",

@@ -87,6 +87,9 @@ func (k *Key) forms() string {
 	if k.Zero {
 		text += " or " + code("off")
 	}
+	if k.Files {
+		text += " or " + code("{file: PATH}")
+	}
 	for _, s := range k.Short {
 		if s.Enum != nil {
 			text += ", or " + codes(s.Enum) + ": " + s.Meaning

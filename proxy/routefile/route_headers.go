@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/routefile/yamledit"
 )
 
@@ -16,10 +17,11 @@ import (
 type Header struct {
 	Name  string
 	Value string
+	File  string // instead of Value: the file that holds it; see HeaderValue
 }
 
 // HeaderEdits changes headers of requests to the backend and of responses to the client
-// (the 101 too): remove, then set, then add.
+// (the 101 too): remove, then set, then add, then default.
 type HeaderEdits struct {
 	Request  HeaderEdit
 	Response HeaderEdit
@@ -27,9 +29,10 @@ type HeaderEdits struct {
 
 // HeaderEdit is one direction of HeaderEdits.
 type HeaderEdit struct {
-	Set    []Header
-	Add    []Header
-	Remove []string
+	Set     []Header
+	Add     []Header
+	Default []Header // where there is none of the name
+	Remove  []string
 }
 
 // Rewriting replaces the backend's own address in its responses, as ProxyPassReverse does.
@@ -42,20 +45,40 @@ type Rewriting struct {
 func headerEditsKeys() []*Key {
 	return []*Key{
 		key("request", "Headers of requests to the backend, upgrades included.",
-			mapping(func(h *HeaderEdits) *HeaderEdit { return &h.Request }, headerEditKeys()...), example("{remove: [X-Debug]}")),
+			mapping(func(h *HeaderEdits) *HeaderEdit { return &h.Request }, headerEditKeys("Headers to set, replacing existing ones. Host is the requested host, whatever preserve_host says.", settableInRequest)...), example("{remove: [X-Debug]}")),
 		key("response", "Headers of responses to the client, the 101 included.",
-			mapping(func(h *HeaderEdits) *HeaderEdit { return &h.Response }, headerEditKeys()...), example("{set: {X-Frame-Options: DENY}}")),
+			mapping(func(h *HeaderEdits) *HeaderEdit { return &h.Response }, headerEditKeys("Headers to set, replacing existing ones.", checkEditedHeader)...), example("{set: {X-Frame-Options: DENY}}")),
 	}
 }
 
-func headerEditKeys() []*Key {
+func headerEditKeys(set string, checkSet func(string) error) []*Key {
 	return []*Key{
-		key("set", "Headers to set, replacing existing ones. "+placeholderHelp,
-			headerEdits(func(h *HeaderEdit) *[]Header { return &h.Set }), example("{X-Env: prod}")),
+		key("set", set+" "+placeholderHelp,
+			headerEdits(func(h *HeaderEdit) *[]Header { return &h.Set }, checkSet), example("{X-Env: prod}")),
 		key("add", "Header lines to add to existing ones. "+placeholderHelp,
 			headerLists(func(h *HeaderEdit) *[]Header { return &h.Add }), example("{Vary: [Origin, Cookie]}")),
+		key("default", "Headers to set where there are none of that name. "+placeholderHelp,
+			headerEdits(func(h *HeaderEdit) *[]Header { return &h.Default }, checkEditedHeader), example("{Cache-Control: no-store}")),
 		key("remove", "Headers to remove.",
 			texts(func(h *HeaderEdit) *[]string { return &h.Remove }, checkEditedHeader), example("[X-Debug]")),
+	}
+}
+
+// namedHeaders is a list of headers with the keys that lead to it.
+type namedHeaders struct {
+	keys []string
+	list []Header
+}
+
+func (s *Settings) headerLists() []namedHeaders {
+	request, response := &s.Headers.Request, &s.Headers.Response
+	return []namedHeaders{
+		{[]string{"headers", "request", "set"}, request.Set},
+		{[]string{"headers", "request", "add"}, request.Add},
+		{[]string{"headers", "request", "default"}, request.Default},
+		{[]string{"headers", "response", "set"}, response.Set},
+		{[]string{"headers", "response", "add"}, response.Add},
+		{[]string{"headers", "response", "default"}, response.Default},
 	}
 }
 
@@ -73,18 +96,18 @@ func rewriteKeys() []*Key {
 // headerValues reads names to one value each, sorted by name. check is for the value,
 // beyond the grammar of headers; nil accepts any.
 func headerValues[T any](field func(*T) *[]Header, check func(string) error) *Key {
-	return headersOf(field, nil, check)
+	return headersOf(field, nil, headerRule{checkEditedHeader, check})
 }
 
 // headerEdits is headerValues where an empty mapping overrides the defaults. The values
 // may have placeholders.
-func headerEdits[T any](field func(*T) *[]Header) *Key {
-	return headersOf(field, []Header{}, checkText)
+func headerEdits[T any](field func(*T) *[]Header, checkName func(string) error) *Key {
+	return headersOf(field, []Header{}, headerRule{checkName, checkText})
 }
 
-func headersOf[T any](field func(*T) *[]Header, empty []Header, check func(string) error) *Key {
+func headersOf[T any](field func(*T) *[]Header, empty []Header, rule headerRule) *Key {
 	k := values(func(t *T) { *field(t) = empty }, func(p *parser, dst *T, key, value node) {
-		p.header(field(dst), key, value, check)
+		p.header(field(dst), key, value, rule)
 	})
 	return sortedHeaders(k, field)
 }
@@ -92,26 +115,84 @@ func headersOf[T any](field func(*T) *[]Header, empty []Header, check func(strin
 // headerLists reads names to one value or a list of values.
 func headerLists[T any](field func(*T) *[]Header) *Key {
 	start := func(t *T) { *field(t) = []Header{} }
+	rule := headerRule{checkEditedHeader, checkText}
 	k := values(start, func(p *parser, dst *T, key, value node) {
-		p.items(&Key{Kind: "value or a list of values", Filled: true}, value, func(item node) { p.header(field(dst), key, item, checkText) })
+		if value.Kind == yamledit.MappingNode {
+			p.header(field(dst), key, value, rule)
+			return
+		}
+		p.items(&Key{Kind: "value, {file: PATH} or a list of them", Filled: true}, value, func(item node) { p.header(field(dst), key, item, rule) })
 	})
 	k.Kind = KindValueLists
 	return sortedHeaders(k, field)
 }
 
-func (p *parser) header(list *[]Header, key, value node, check func(string) error) {
-	if err := checkEditedHeader(key.Value); err != nil {
+// headerRule is what the names and values of a key's headers may be.
+type headerRule struct {
+	name, value func(string) error
+}
+
+func (p *parser) header(list *[]Header, key, value node, rule headerRule) {
+	if err := rule.name(key.Value); err != nil {
 		p.fail(key, "%v", err)
 		return
 	}
-	if p.wantScalar(value) && p.passes(value, checkHeaderValue) && p.passes(value, check) {
-		*list = append(*list, Header{Name: key.Value, Value: value.Value})
+	h := Header{Name: key.Value}
+	switch {
+	case value.Kind == yamledit.MappingNode && isHost(h.Name):
+		p.fail(value, "cannot be read from a file")
+	case value.Kind == yamledit.MappingNode:
+		if p.headerFile(value, &h); h.File != "" {
+			*list = append(*list, h)
+		}
+	case p.wantScalar(value) && p.passes(value, checkHeaderValue) && p.passes(value, rule.value) && (!isHost(h.Name) || p.passes(value, checkHostValue)):
+		h.Value = value.Value
+		*list = append(*list, h)
 	}
 }
+
+// headerFileKey reads {file: PATH}.
+var headerFileKey = mapping(self[Header], key("file", "", file(func(h *Header) *string { return &h.File }), required))
+
+func init() { headerFileKey.finish("") }
+
+func (p *parser) headerFile(n node, h *Header) { p.mapping(headerFileKey, n, h) }
+
+func isHost(name string) bool { return strings.EqualFold(name, "host") }
+
+// checkHostValue accepts a host with an optional port. With placeholders, only a request
+// shows it.
+func checkHostValue(s string) error {
+	text, err := match.ParseText(s)
+	if err != nil {
+		return err
+	}
+	if literal, ok := text.Literal(); ok {
+		return checkAuthority(literal)
+	}
+	return nil
+}
+
+// HeaderValue is the value that a file holds for a header: its text, without the newline at
+// its end. The error says nothing of the text.
+func HeaderValue(data []byte) (string, error) {
+	value := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	switch {
+	case value == "":
+		return "", errors.New("is empty")
+	case len(value) > maxHeaderFile:
+		return "", fmt.Errorf("has %d bytes, wanted at most %d", len(value), maxHeaderFile)
+	}
+	return value, checkHeaderValue(value)
+}
+
+// maxHeaderFile is as much as most servers accept of a line.
+const maxHeaderFile = 8 << 10
 
 // sortedHeaders sorts what k read by name, keeping the values of one name in order.
 func sortedHeaders[T any](k *Key, field func(*T) *[]Header) *Key {
 	set := k.set
+	k.Files = true
 	k.write = writes(field, headerMapping)
 	k.set = func(p *parser, k *Key, n node, dst any) {
 		set(p, k, n, dst)
@@ -172,7 +253,7 @@ var ownedHeaders = map[string]string{
 	"proxy-authorization": "belongs to one connection", "te": "belongs to one connection",
 	"trailer": "belongs to one connection", "upgrade": "belongs to one connection",
 	"http2-settings": "belongs to one connection", "transfer-encoding": "frames the message",
-	"content-length": "frames the message", "host": "is set by the proxy: see preserve_host",
+	"content-length": "frames the message", "host": "is always sent, and once: see headers.request.set and preserve_host",
 	"sec-websocket-key": "belongs to the handshake", "sec-websocket-accept": "belongs to the handshake",
 	"sec-websocket-version": "belongs to the handshake", "sec-websocket-extensions": "belongs to the handshake",
 	"sec-websocket-protocol": "belongs to the handshake",
@@ -187,6 +268,14 @@ func checkEditedHeader(s string) error {
 		return fmt.Errorf("cannot be changed: it %s", why)
 	}
 	return nil
+}
+
+// settableInRequest is checkEditedHeader for headers that replace those of a request.
+func settableInRequest(s string) error {
+	if isHost(s) {
+		return nil
+	}
+	return checkEditedHeader(s)
 }
 
 // checkHeaderValue is RFC 9110 section 5.5: no control byte but a tab, no blanks at the ends.

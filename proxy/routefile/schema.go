@@ -59,9 +59,10 @@ func (k *Key) form(definitions object) []object {
 	case KindTexts, KindNetworks:
 		return k.textsForms()
 	case KindValues:
-		return []object{{"type": "object", "additionalProperties": anyValue()}}
+		return []object{{"type": "object", "additionalProperties": k.headerForm()}}
 	case KindValueLists:
-		either := object{"oneOf": []object{anyValue(), listOfSchema(anyValue(), true)}}
+		one := anyHeaderValue()
+		either := object{"oneOf": append(one, listOfSchema(object{"oneOf": one}, true))}
 		return []object{{"type": "object", "additionalProperties": either}}
 	}
 	return k.scalarForms()
@@ -143,6 +144,16 @@ func listOfSchema(item object, filled bool) object {
 }
 
 func anyValue() object { return object{"type": []string{"string", "number", "boolean"}} }
+
+// headerForm is a value of a mapping of values: of headers it may come from a file.
+func (k *Key) headerForm() object {
+	if !k.Files {
+		return anyValue()
+	}
+	return object{"oneOf": anyHeaderValue()}
+}
+
+func anyHeaderValue() []object { return []object{anyValue(), headerFileKey.schema(nil)} }
 
 // namedSchema is for a mapping of names. The sections at the top may be empty.
 func (k *Key) namedSchema(definitions object) object {

@@ -52,7 +52,7 @@ func settingsKeys() []*Key {
 			originsKey(), filled, byDefault("same-host"), example(`["https://app.example.com", same-host]`)),
 		key("drain", "Drain policy: how tunnels are closed.",
 			mapping(func(s *Settings) *DrainPolicy { return &s.Drain }, drainKeys()...), example("{window: 1m}")),
-		key("headers", "Changes to headers: remove, then set, then add.",
+		key("headers", "Changes to headers: remove, then set, then add, then default.",
 			mapping(func(s *Settings) *HeaderEdits { return &s.Headers }, headerEditsKeys()...),
 			example("{request: {set: {X-Env: prod}}}")),
 		key("preserve_host", "Sends the client's Host header to the backend instead of the target's. Defaults to true for backends without TLS and to false for backends with TLS.",

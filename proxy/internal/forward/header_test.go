@@ -3,6 +3,7 @@ package forward
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/x509"
 	"maps"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
@@ -114,6 +116,12 @@ func TestRequestHeader(t *testing.T) {
 				Remove: []string{"cookie", "X-Request-ID"}, Set: []Header{{Name: "x-a", Value: "1"}, {Name: "Host", Value: "ignored here"}}, Add: []Header{{Name: "X-A", Value: "2"}, {Name: "X-B", Value: "3"}},
 			}},
 			in: "Cookie: a=b\nX-A: old", want: "X-A: 1\nX-A: 2\nX-B: 3"},
+		{name: "defaults", client: stranger,
+			policy: Policy{Forwarded: ForwardedOff, Request: HeaderEdit{
+				Remove: []string{"X-Request-Id", "x-c"}, Set: []Header{{Name: "X-B", Value: "set"}},
+				Default: []Header{{Name: "x-a", Value: "1"}, {Name: "X-B", Value: "1"}, {Name: "X-C", Value: "1"}, {Name: "X-D", Value: "1"}, {Name: "X-E", Value: "1"}},
+			}},
+			in: "X-A: theirs\nX-C: removed\nX_D: an alias\nX-E:", want: "X-A: theirs\nX-B: set\nX-C: 1\nX-D: 1\nX-E: "},
 		{name: "edits and underscores", client: stranger,
 			policy: Policy{Forwarded: ForwardedOff, Request: HeaderEdit{
 				Remove: []string{"X-Role", "X-Request-Id"}, Set: []Header{{Name: "X-User", Value: "me"}, {Name: "x_key", Value: "k"}}, Add: []Header{{Name: "X-Tag", Value: "t"}},
@@ -139,6 +147,62 @@ func TestResponseHeader(t *testing.T) {
 	p.ResponseHeader(h)
 	if got, want := lines(h), "Set-Cookie: a=b\nVary: Accept\nVary: Origin\nX-Frame-Options: DENY"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// text is the compiled form of a header's value.
+func text(t *testing.T, source string) *match.Text {
+	t.Helper()
+	parsed, err := match.ParseText(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &parsed
+}
+
+func TestPolicyFor(t *testing.T) {
+	plain := &Policy{Request: HeaderEdit{Set: []Header{{Name: "A", Value: "b"}}}}
+	if p, err := plain.For(func() *match.Values { t.Error("values are asked for"); return nil }); p != plain || err != nil {
+		t.Errorf("a policy without placeholders becomes another one (%v)", err)
+	}
+	filled := &Policy{
+		Request: HeaderEdit{
+			Set:     []Header{{Name: "A", Text: text(t, "{client}")}, {Name: "B", Text: text(t, "{user}")}, {Name: "C", Value: "c"}},
+			Add:     []Header{{Name: "D", Text: text(t, "{user}")}, {Name: "E", Text: text(t, "<{user}>")}},
+			Default: []Header{{Name: "F", Text: text(t, "{host}")}, {Name: "G", Text: text(t, "{user}")}},
+		},
+		Response: HeaderEdit{Set: []Header{{Name: "H", Text: text(t, "{scheme}")}}},
+	}
+	p, err := filled.For(func() *match.Values { return &match.Values{Client: "192.0.2.7", Host: "h", Scheme: "http"} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := p.RequestHeader(&http.Request{Header: header(t, "A: forged\nB: forged\nb: too\nD: theirs\nG: theirs")}, Client{}, "")
+	h.Del("X-Forwarded-Proto")
+	if got, want := lines(h), "A: 192.0.2.7\nC: c\nD: theirs\nE: <>\nF: h\nG: theirs"; got != want {
+		t.Errorf("the request has\n%s\nwant\n%s", got, want)
+	}
+	back := http.Header{}
+	if p.ResponseHeader(back); lines(back) != "H: http" {
+		t.Errorf("the response has %v", back)
+	}
+	if filled.Request.Set[0].Value != "" || len(filled.Request.Remove) > 0 {
+		t.Error("the route's own policy was changed")
+	}
+}
+
+// A Host that placeholders have made no host is the client's mistake.
+func TestPolicyForHost(t *testing.T) {
+	for host, good := range map[string]bool{"inner.example": true, "[::1]": true, "a b": false, "a:b:c": false, "a/b": false, "": true} {
+		p := &Policy{Request: HeaderEdit{Set: []Header{{Name: "host", Text: text(t, "{host}")}}}}
+		got, err := p.For(func() *match.Values { return &match.Values{Host: host} })
+		if (err == nil) != good {
+			t.Errorf("%q: %v", host, err)
+		}
+		b := upstream.NewBackend(upstream.BackendKey{Pool: "p", Scheme: "ws", Authority: "10.0.0.1:9000"})
+		if want := cmp.Or(host, "10.0.0.1:9000"); good && got.RequestHost(Client{}, b) != want {
+			t.Errorf("%q: the backend gets %q", host, got.RequestHost(Client{}, b))
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
@@ -65,11 +66,23 @@ func (p *Policy) For(values func() *match.Values) (*Policy, error) {
 			return nil, err
 		}
 	}
-	return &filled, nil
+	return &filled, filled.checkHost()
+}
+
+// checkHost refuses a Host header that placeholders have made no host.
+func (p *Policy) checkHost() error {
+	host, port, ported := httpsyntax.CutPort(p.setHost())
+	if host == "" && !ported {
+		return nil
+	}
+	if ported && !httpsyntax.IsPort(port) {
+		return fmt.Errorf("header Host: %q is no port", port)
+	}
+	return httpsyntax.CheckHost(host)
 }
 
 func (e *HeaderEdit) hasTexts() bool {
-	return slices.ContainsFunc(e.Set, Header.hasText) || slices.ContainsFunc(e.Add, Header.hasText)
+	return slices.ContainsFunc(e.Set, Header.hasText) || slices.ContainsFunc(e.Add, Header.hasText) || slices.ContainsFunc(e.Default, Header.hasText)
 }
 
 // fill replaces the texts of e by values, in lists of its own.
@@ -79,7 +92,10 @@ func (e *HeaderEdit) fill(values func() *match.Values) (err error) {
 		return err
 	}
 	e.Remove = slices.Concat(e.Remove, removed)
-	e.Add, _, err = Fill(e.Add, values)
+	if e.Add, _, err = Fill(e.Add, values); err != nil {
+		return err
+	}
+	e.Default, _, err = Fill(e.Default, values)
 	return err
 }
 
@@ -105,11 +121,12 @@ func Fill(lines []Header, values func() *match.Values) (filled []Header, empty [
 	return filled, empty, nil
 }
 
-// HeaderEdit changes one direction's header: remove, then set, then add.
+// HeaderEdit changes one direction's header: remove, then set, then add, then default.
 type HeaderEdit struct {
-	Set    []Header
-	Add    []Header
-	Remove []string
+	Set     []Header
+	Add     []Header
+	Default []Header // where there is none of that name
+	Remove  []string
 }
 
 // Header is one line. The name Host, in a request's Set, is the Host header.
@@ -156,15 +173,23 @@ func (c Client) PublicHost() string { return cmp.Or(c.Reported.Host, c.Host) }
 // RequestHost is the Host header for this backend: what the route sets, else by
 // the Policy's HostMode. A request that goes on to another backend asks again.
 func (p *Policy) RequestHost(c Client, b *upstream.Backend) string {
-	for _, h := range p.Request.Set {
-		if http.CanonicalHeaderKey(h.Name) == "Host" {
-			return h.Value
-		}
+	if host := p.setHost(); host != "" {
+		return host
 	}
 	if c.Host != "" && p.preservesHost(b) {
 		return c.Host
 	}
 	return b.Host()
+}
+
+// setHost is the Host header that the route sets, "" if it sets none.
+func (p *Policy) setHost() string {
+	for _, h := range p.Request.Set {
+		if http.CanonicalHeaderKey(h.Name) == "Host" {
+			return h.Value
+		}
+	}
+	return ""
 }
 
 func (p *Policy) preservesHost(b *upstream.Backend) bool {
@@ -177,7 +202,7 @@ func (p *Policy) preservesHost(b *upstream.Backend) bool {
 // dropAliases removes what a backend may mistake for a header that the edit
 // decides, see dropAliases in header.go.
 func (e *HeaderEdit) dropAliases(h http.Header) {
-	if len(e.Remove)+len(e.Set) == 0 {
+	if len(e.Remove)+len(e.Set)+len(e.Default) == 0 {
 		return
 	}
 	for name := range h {
@@ -188,19 +213,15 @@ func (e *HeaderEdit) dropAliases(h http.Header) {
 }
 
 // meansOneOf says whether name is another spelling of a header that the edit sets
-// or removes.
+// or removes, or of which it has a default.
 func (e *HeaderEdit) meansOneOf(name string) bool {
 	for _, decided := range e.Remove {
 		if isAlias(name, decided) {
 			return true
 		}
 	}
-	for _, line := range e.Set {
-		if isAlias(name, line.Name) {
-			return true
-		}
-	}
-	return false
+	alias := func(line Header) bool { return isAlias(name, line.Name) }
+	return slices.ContainsFunc(e.Set, alias) || slices.ContainsFunc(e.Default, alias)
 }
 
 func (e *HeaderEdit) apply(h http.Header) {
@@ -212,5 +233,10 @@ func (e *HeaderEdit) apply(h http.Header) {
 	}
 	for _, line := range e.Add {
 		h.Add(line.Name, line.Value)
+	}
+	for _, line := range e.Default {
+		if name := http.CanonicalHeaderKey(line.Name); h[name] == nil {
+			h[name] = []string{line.Value}
+		}
 	}
 }

@@ -22,6 +22,7 @@ func (p *Policy) SpellRequest(h http.Header, client spelling.Names) {
 			spelling.Respell(h, name)
 		}
 	}
+	p.Request.spellDefaults(h)
 	spelling.RespellHandshake(h)
 }
 
@@ -33,7 +34,15 @@ func (p *Policy) SpellResponse(h http.Header, backend spelling.Names) {
 			spelling.Respell(h, name)
 		}
 	}
+	p.Response.spellDefaults(h)
 	spelling.RespellHandshake(h)
+}
+
+// spellDefaults comes after the names that were sent: those are not the route's.
+func (e *HeaderEdit) spellDefaults(h http.Header) {
+	for _, line := range e.Default {
+		spelling.Respell(h, line.Name)
+	}
 }
 
 func (e *HeaderEdit) spell(h http.Header) {

@@ -27,6 +27,7 @@ func TestSpellRequest(t *testing.T) {
 		Add:    []Header{{Name: "X-added", Value: "more"}},
 		Remove: []string{"x-secret"},
 	}
+	fallback := HeaderEdit{Default: []Header{{Name: "X-dflt", Value: "d"}}}
 	for _, tt := range []struct {
 		name     string
 		policy   Policy
@@ -45,6 +46,8 @@ func TestSpellRequest(t *testing.T) {
 			"SOAPAction: s\nX-ENV: prod\nX-Mine: m\nX-Request-Id: id\nX-added: more"},
 		{"rules", Policy{Forwarded: ForwardedOff, Request: edit}, stranger, "x-env: 1\nX-MINE: 2\nX-ADDED: 3\nX-SECRET: 4\nsoapaction: 5",
 			"SOAPAction: s\nX-ENV: prod\nX-Mine: m\nX-Request-Id: id\nX-added: 3\nX-added: more"},
+		{"default", Policy{Forwarded: ForwardedOff, Request: fallback}, stranger, "", "X-Request-Id: id\nX-dflt: d"},
+		{"no default", Policy{Forwarded: ForwardedOff, Request: fallback}, stranger, "x-DFLT: theirs", "X-Request-Id: id\nx-DFLT: theirs"},
 		{"handshake", Policy{Forwarded: ForwardedOff}, stranger, "sec-websocket-key: k\nSEC-WEBSOCKET-version: 13\nSec-Websocket-Protocol: p\nsec-webSocket-Other: o",
 			"Sec-WebSocket-Key: k\nSec-WebSocket-Protocol: p\nSec-WebSocket-Version: 13\nX-Request-Id: id\nsec-webSocket-Other: o"},
 	} {

@@ -35,7 +35,8 @@ func BuildContext(ctx context.Context, set *routefile.Set, prev *Table) (*Table,
 		prev: prev,
 		tls:  make(map[upstream.TLSFiles]loadedTLS),
 
-		built: make(map[*routefile.Settings]*Settings),
+		built:    make(map[*routefile.Settings]*Settings),
+		contents: make(map[string][]byte),
 		table: &Table{
 			byName:    make(map[string]*Route, len(set.Routes)),
 			listeners: make(map[string]*listen.Config, len(set.Listeners)),
@@ -84,7 +85,9 @@ type builder struct {
 	table *Table
 	tls   map[upstream.TLSFiles]loadedTLS   // each set of files is read once
 	built map[*routefile.Settings]*Settings // each is compiled once
-	errs  routefile.Errors
+
+	contents map[string][]byte // of files that hold texts to be sent, by path
+	errs     routefile.Errors
 }
 
 type loadedTLS struct {

@@ -174,6 +174,8 @@ func TestBuildMistakes(t *testing.T) {
 	for want, body := range map[string]string{
 		"3:13: listener \"w\": certificate": "routes: {}\nlisteners: {w: {address: \"127.0.0.1:1\", tls: {certificates: [{certificate: none.pem, key: none.key}]}}}\n",
 		"3:9: pool \"p\": secret":           "routes: {}\npools: {p: {sticky: {cookie: A, secret: none}, backends: {a: {url: \"ws://127.0.0.1:1\"}}}}\n",
+		"2:10: route \"r\": header A":       "routes: {r: {to: \"ws://127.0.0.1:1\", headers: {request: {set: {A: {file: none}}}}}}\n",
+		"3:9: pool \"p\": header A":         "routes: {}\npools: {p: {health: {http: {headers: {A: {file: none}}}}, backends: {a: {url: \"ws://127.0.0.1:1\"}}}}\n",
 		"2:10: route \"r\": backend CA":     "routes: {r: {to: \"wss://127.0.0.1:1\", backend_tls: {ca: none.pem}}}\n",
 	} {
 		file, errs := routefile.Parse("routes.yaml", []byte("version: 1\n"+body))

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"regexp"
 
-	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream/health"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
@@ -23,7 +22,7 @@ func (b *builder) healthChecks() {
 		}
 		spec := b.set.Pools[name].Health
 		for _, m := range pool.Members() {
-			h, err := buildHealthCheck(spec, tls[m.Backend])
+			h, err := b.healthCheck(spec, tls[m.Backend])
 			if err != nil {
 				b.fail(b.set.Pools[name].Pos, "pools."+name+".health", fmt.Sprintf("pool %q", name), err)
 				break
@@ -50,12 +49,13 @@ func (b *builder) probeTLS() map[*upstream.Backend]upstream.TLS {
 	return first
 }
 
-func buildHealthCheck(spec routefile.Health, t upstream.TLS) (upstream.HealthCheck, error) {
-	probe, err := buildProbe(&spec)
+func (b *builder) healthCheck(spec routefile.Health, t upstream.TLS) (upstream.HealthCheck, error) {
+	probe, header, err := b.probe(&spec)
 	digest := fingerprintOf(struct {
-		Spec routefile.Health
-		TLS  string
-	}{spec, t.Key})
+		Spec   routefile.Health
+		Header http.Header // of which files may hold values
+		TLS    string
+	}{spec, header, t.Key})
 	return upstream.HealthCheck{TLS: t, Config: health.Config{
 		Probe:     probe,
 		Interval:  spec.Interval,
@@ -74,22 +74,28 @@ func buildHealthCheck(spec routefile.Health, t upstream.TLS) (upstream.HealthChe
 	}}, err
 }
 
-// buildProbe is nil where nothing is probed.
-func buildProbe(spec *routefile.Health) (health.Probe, error) {
+// probe is nil where nothing is probed. It returns the header that it sends, too.
+func (b *builder) probe(spec *routefile.Health) (health.Probe, http.Header, error) {
 	switch {
 	case spec.TCP:
-		return health.TCP, nil
+		return health.TCP, nil, nil
 	case spec.WebSocket != nil:
 		ws := spec.WebSocket
-		return (&health.WebSocket{Target: ws.Path, Host: ws.Host, Header: buildHeader(ws.Headers), Subprotocol: ws.Subprotocol}).Probe, nil
+		header, err := b.probeHeader(ws.Headers)
+		return (&health.WebSocket{Target: ws.Path, Host: ws.Host, Header: header, Subprotocol: ws.Subprotocol}).Probe, header, err
 	case spec.HTTP != nil:
-		return buildHTTPProbe(spec.HTTP)
+		header, err := b.probeHeader(spec.HTTP.Headers)
+		if err != nil {
+			return nil, nil, err
+		}
+		probe, err := buildHTTPProbe(spec.HTTP, header)
+		return probe, header, err
 	}
-	return nil, nil
+	return nil, nil, nil
 }
 
-func buildHTTPProbe(spec *routefile.HTTPHealth) (health.Probe, error) {
-	probe := &health.HTTP{Method: spec.Method, Target: spec.Path, Host: spec.Host, Header: buildHeader(spec.Headers)}
+func buildHTTPProbe(spec *routefile.HTTPHealth, header http.Header) (health.Probe, error) {
+	probe := &health.HTTP{Method: spec.Method, Target: spec.Path, Host: spec.Host, Header: header}
 	for _, text := range spec.Statuses {
 		first, last, _ := routefile.StatusRange(text)
 		probe.Statuses = append(probe.Statuses, health.StatusRange{First: first, Last: last})
@@ -101,15 +107,4 @@ func buildHTTPProbe(spec *routefile.HTTPHealth) (health.Probe, error) {
 		}
 	}
 	return probe.Probe, nil
-}
-
-func buildHeader(list []routefile.Header) http.Header {
-	h := make(http.Header, len(list))
-	for _, line := range list {
-		h.Add(line.Name, line.Value)
-	}
-	for _, line := range list { // in the spelling of the file
-		spelling.Respell(h, line.Name)
-	}
-	return h
 }

@@ -5,7 +5,6 @@ package routing
 import (
 	"crypto/sha256"
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
@@ -15,7 +14,6 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/limits"
-	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
@@ -79,15 +77,15 @@ func (b *builder) route(spec *routefile.SetRoute) (*Route, error) {
 		clients:     spec.Route.Match.Client,
 		Counts:      b.counts(spec.Route.Name),
 	}
-	rt.digest, rt.shape = fingerprints(spec, settings)
 	switch {
 	case spec.Route.To != nil:
 		rt.Target, err = b.target(spec)
 	case spec.Route.Redirect != nil:
 		rt.Redirect, err = newRedirect(spec)
 	case spec.Route.Respond != nil:
-		rt.Respond, err = newRespond(spec.Route.Respond)
+		rt.Respond, err = b.newRespond(spec.Route.Respond)
 	}
+	rt.digest, rt.shape = b.fingerprints(spec, settings)
 	return rt, err
 }
 
@@ -100,7 +98,7 @@ func (b *builder) settings(spec *routefile.Settings) (*Settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	policy, err := buildPolicy(spec)
+	policy, err := b.policy(spec)
 	if err != nil {
 		return nil, err
 	}
@@ -120,10 +118,15 @@ func (b *builder) settings(spec *routefile.Settings) (*Settings, error) {
 		Drain:            buildDrainPolicy(spec.Drain),
 		Policy:           policy,
 		lifetimeJitter:   max(spec.Timeouts.LifetimeJitter, 0),
-		digest:           fingerprintOf(spec),
+		digest:           fingerprintOf([]any{spec, b.digestOf(headersOf(spec)...)}),
 	}
 	b.built[spec] = s
 	return s, nil
+}
+
+func headersOf(s *routefile.Settings) [][]routefile.Header {
+	in, out := &s.Headers.Request, &s.Headers.Response
+	return [][]routefile.Header{in.Set, in.Add, in.Default, out.Set, out.Add, out.Default}
 }
 
 // counts returns the counts of the route of that name in earlier Tables.
@@ -194,12 +197,12 @@ func buildDrainPolicy(d routefile.DrainPolicy) drain.Policy {
 	}
 }
 
-func buildPolicy(s *routefile.Settings) (*forward.Policy, error) {
-	request, err := buildHeaderEdit(s.Headers.Request)
+func (b *builder) policy(s *routefile.Settings) (*forward.Policy, error) {
+	request, err := b.headerEdit(s.Headers.Request)
 	if err != nil {
 		return nil, err
 	}
-	response, err := buildHeaderEdit(s.Headers.Response)
+	response, err := b.headerEdit(s.Headers.Response)
 	return &forward.Policy{
 		Host:            hostMode(s.PreserveHost),
 		Forwarded:       forwardedMode(s.Forwarded),
@@ -236,31 +239,6 @@ func forwardedMode(mode string) forward.ForwardedMode {
 		return forward.ForwardedOff
 	}
 	return forward.ForwardedX
-}
-
-func buildHeaderEdit(e routefile.HeaderEdit) (edit forward.HeaderEdit, err error) {
-	edit.Remove = e.Remove
-	if edit.Set, err = buildLines(e.Set); err == nil {
-		edit.Add, err = buildLines(e.Add)
-	}
-	return edit, err
-}
-
-// buildLines compiles the values of headers that are sent in a request's context.
-func buildLines(list []routefile.Header) (lines []forward.Header, err error) {
-	for _, h := range list {
-		line := forward.Header{Name: h.Name}
-		text, err := match.ParseText(h.Value)
-		if err != nil {
-			return nil, fmt.Errorf("header %s: %w", h.Name, err)
-		}
-		var literal bool
-		if line.Value, literal = text.Literal(); !literal {
-			line.Text = &text
-		}
-		lines = append(lines, line)
-	}
-	return lines, nil
 }
 
 // allowsOrigin says whether a tunnel opened with that Origin would still be
@@ -302,7 +280,7 @@ func (rt *Route) LeadsTo(pool string) bool {
 }
 
 // fingerprints hashes a route, without its positions in the file.
-func fingerprints(spec *routefile.SetRoute, settings *Settings) (digest, shape fingerprint) {
+func (b *builder) fingerprints(spec *routefile.SetRoute, settings *Settings) (digest, shape fingerprint) {
 	s := struct {
 		Match    routefile.Match
 		To       string
@@ -313,8 +291,12 @@ func fingerprints(spec *routefile.SetRoute, settings *Settings) (digest, shape f
 		s.To = spec.Route.To.Raw
 	}
 	shape = fingerprintOf(s)
-	digest = sha256.Sum256(append(shape[:], settings.digest[:]...))
-	return digest, shape
+	all := append(shape[:], settings.digest[:]...)
+	if s.Respond != nil {
+		files := b.digestOf(s.Respond.Headers)
+		all = append(all, files[:]...)
+	}
+	return sha256.Sum256(all), shape
 }
 
 // fingerprintOf hashes plain data; JSON sorts maps, so equal data hash alike.

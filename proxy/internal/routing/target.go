@@ -157,8 +157,8 @@ type Respond struct {
 	Body    match.Text
 }
 
-func newRespond(spec *routefile.Respond) (*Respond, error) {
-	headers, err := buildLines(spec.Headers)
+func (b *builder) newRespond(spec *routefile.Respond) (*Respond, error) {
+	headers, err := b.headerLines(spec.Headers)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,9 @@ func (s *shape) computedAttributes() map[string]schema.Attribute {
 	all := make(map[string]schema.Attribute, len(s.keys))
 	for _, k := range s.keys {
 		all[k.key.Name] = k.computedAttribute()
+		if k.key.Files {
+			all[k.key.Name+filesSuffix] = k.computedLeaf(k.descriptionOfFiles())
+		}
 	}
 	return all
 }
@@ -32,6 +35,12 @@ func (s *shape) computedAttribute() schema.Attribute {
 	case routefile.KindList:
 		object := schema.NestedAttributeObject{Attributes: s.element.computedAttributes()}
 		return schema.ListNestedAttribute{Computed: true, MarkdownDescription: words, NestedObject: object}
+	}
+	return s.computedLeaf(words)
+}
+
+func (s *shape) computedLeaf(words string) schema.Attribute {
+	switch s.key.Kind {
 	case routefile.KindSwitch:
 		return schema.BoolAttribute{Computed: true, MarkdownDescription: words}
 	case routefile.KindWhole:

@@ -81,6 +81,9 @@ func keyTypes(s routefile.Section) map[string]string {
 			types["backend.name"] = "string"
 		case last != "*" && path != "backend":
 			types[path] = kinds[k.Kind]
+			if k.Files {
+				types[path+"_file"] = kinds[k.Kind]
+			}
 		}
 	}
 	return types
@@ -200,6 +203,39 @@ func TestValuesKeepMeaning(t *testing.T) {
 	}
 	if seen < 80 {
 		t.Errorf("%d keys seen, want all of the table's", seen)
+	}
+}
+
+// Values that come from files are maps of their own, in resources and in data sources.
+func TestFilesOfHeaders(t *testing.T) {
+	for _, text := range []string{
+		`{request: {set: {A: a}}}`, `{request: {set: {A: {file: x}}}}`, `{request: {set: {A: a, B: {file: x}}, default: {C: {file: y}}}}`,
+		`{response: {add: {A: [a, {file: x}], B: [{file: y}], C: [c]}}}`, `{request: {set: {}, add: {}}}`,
+	} {
+		file, errs := routefile.Parse("-", fmt.Appendf(nil, "version: 1\nroutes: {r: {to: 'ws://h', headers: %s}}\n", text))
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		p, typ := file.Plain(routefile.InRoutes, "r"), objectType(recordFields[routefile.InRoutes])
+		var d plainDecoder
+		back, err := d.decodeRecord(routefile.InRoutes, recordValue(routefile.InRoutes, typ, p))
+		if err != nil || len(d.unknown) > 0 || !reflect.DeepEqual(back, p) {
+			t.Errorf("%s: %v became %v (%v, unknown %q)", text, p, back, err, d.unknown)
+		}
+	}
+	both := routefile.Plain{"set": routefile.Plain{"A": "a"}}
+	joinFiles(both, "set", routefile.Plain{"A": "x"})
+	if got, want := fmt.Sprint(both), "map[set:map[A:[a map[file:x]]]]"; got != want {
+		t.Errorf("a header in both becomes %s, want %s", got, want)
+	}
+	headers := tftypes.Map{ElementType: tftypes.String}
+	data := tftypes.Object{AttributeTypes: map[string]tftypes.Type{"set": headers, "set_file": headers, "down_file": tftypes.String}}
+	got := toValue(data, routefile.Plain{"set": routefile.Plain{"A": "a", "B": routefile.Plain{"file": "x"}}, "down_file": "y"})
+	want := tftypes.NewValue(data, map[string]tftypes.Value{
+		"set": tftypes.NewValue(headers, map[string]tftypes.Value{"A": text("a")}), "set_file": tftypes.NewValue(headers, map[string]tftypes.Value{"B": text("x")}), "down_file": text("y"),
+	})
+	if !got.Equal(want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

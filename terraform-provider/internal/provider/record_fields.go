@@ -21,6 +21,7 @@ type field struct {
 	name  string
 	shape *shape   // the key that it holds; nil for the name of a block's record
 	part  string   // the key of each condition that it holds; "" for all other fields
+	files bool     // it holds the values of its key that are {file: PATH}
 	below []*field // of a block
 	typ   tftypes.Type
 }
@@ -46,6 +47,9 @@ func fieldsOf(s *shape) (all []*field) {
 			all = append(all, &field{name: k.one(), shape: k, below: below, typ: tftypes.List{ElementType: objectType(below)}})
 		default:
 			all = append(all, &field{name: k.key.Name, shape: k, typ: k.leafType()})
+			if k.key.Files { // beside the map: all values of one have one type
+				all = append(all, &field{name: k.key.Name + filesSuffix, shape: k, files: true, typ: k.leafType()})
+			}
 		}
 	}
 	return all
@@ -148,6 +152,8 @@ func (f *field) attribute() schema.Attribute {
 
 func (f *field) description() string {
 	switch _, set := f.typ.(tftypes.Set); {
+	case f.files:
+		return f.shape.descriptionOfFiles()
 	case f.part == "":
 		return f.shape.description()
 	case set:

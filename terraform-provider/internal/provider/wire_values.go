@@ -74,7 +74,11 @@ func (d *plainDecoder) field(f *field, v tftypes.Value, to routefile.Plain) erro
 		return d.conditions(f, v, to)
 	}
 	value, err := d.fieldValue(f, v)
-	if value != nil {
+	switch {
+	case f.files:
+		paths, _ := value.(routefile.Plain)
+		joinFiles(to, f.shape.key.Name, paths)
+	case value != nil:
 		to[f.shape.key.Name] = value
 	}
 	return err
@@ -281,8 +285,11 @@ func (f *field) value(p any) tftypes.Value {
 			return f.listBlocks(typ.ElementType, list)
 		}
 	}
-	if f.part != "" {
+	switch {
+	case f.part != "":
 		return toValue(f.typ, f.partOf(m))
+	case f.shape.key.Files:
+		return toValue(f.typ, splitFiles(p, f.files))
 	}
 	return toValue(f.typ, p)
 }
@@ -353,7 +360,15 @@ func toValue(t tftypes.Type, p any) tftypes.Value {
 func objectValue(t tftypes.Object, m routefile.Plain) tftypes.Value {
 	members := make(map[string]tftypes.Value, len(t.AttributeTypes))
 	for name, typ := range t.AttributeTypes {
-		members[name] = toValue(typ, m[name])
+		base, ofFiles := strings.CutSuffix(name, filesSuffix)
+		switch {
+		case ofFiles && t.AttributeTypes[base] != nil:
+			members[name] = toValue(typ, splitFiles(m[base], true))
+		case t.AttributeTypes[name+filesSuffix] != nil:
+			members[name] = toValue(typ, splitFiles(m[name], false))
+		default:
+			members[name] = toValue(typ, m[name])
+		}
 	}
 	return tftypes.NewValue(t, members)
 }
