@@ -23,6 +23,7 @@ type Entry struct {
 	byHand    *scheduled    // by a drain by hand, whatever evaluations say; nil: none
 	leaveFrom time.Time     // in connectingToLeave: when it was evaluated
 	moved     int32         // times
+	lost      func()        // the Facts', until Opened
 	state     state
 	movable   bool
 }
@@ -52,7 +53,7 @@ func (t terms) grace() time.Duration {
 // Opened hands the entry its tunnel.
 func (e *Entry) Opened(t tunnel.Tunnel) {
 	e.group.mu.Lock()
-	e.tunnel = t
+	e.tunnel, e.lost = t, nil
 	command := func() {}
 	if e.state == moveNotified || e.state == ending {
 		command = e.commandLocked()

@@ -46,6 +46,11 @@ type Facts struct {
 
 	// For those who look at open tunnels: what the log calls it, and what was asked for.
 	ID, Path, Protocol string
+
+	// Lost is called by each evaluation before Entry.Opened that finds that the handshake
+	// should be routed again: its client or Origin is no longer allowed, or its route no
+	// longer leads where it is. It must not block, or call the Group. nil is nothing.
+	Lost func()
 }
 
 // Verdict is what a reload says of one tunnel.
@@ -112,10 +117,11 @@ func (g *Group) scan() (end func()) {
 func (g *Group) Busy() bool { return g.scans.Load() > 0 }
 
 // Reserve adds a tunnel that is about to open, so that no reload can miss it: an
-// evaluation between Reserve and Entry.Opened is carried out when the tunnel is there.
+// evaluation between Reserve and Entry.Opened is carried out when the tunnel is there, if
+// the handshake goes on.
 // The caller calls Remove when the tunnel has ended, or when it never opened.
 func (g *Group) Reserve(facts Facts) *Entry {
-	e := &Entry{group: g, record: recordOf(facts)}
+	e := &Entry{group: g, record: recordOf(facts), lost: facts.Lost}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.isEmptyLocked() {
@@ -151,6 +157,9 @@ func (g *Group) Evaluate(verdict func(Facts) Verdict) (kept, draining int) {
 		v := verdict(e.facts())
 		stays := e.staysLocked()
 		if !v.Unchanged {
+			if e.lost != nil && v.Drain && !v.Move {
+				e.lost()
+			}
 			e.route, e.backend = v.Route, unique.Make(v.Backend)
 			ev := v.eventLocked(e)
 			if e.handleLocked(ev)&schedule != 0 {

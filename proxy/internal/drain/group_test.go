@@ -342,6 +342,37 @@ func TestEvaluateDuringHandshake(t *testing.T) {
 }
 
 // TestLongestClose: only open tunnels count.
+// TestLost: a handshake under way is told of an evaluation that its tunnel would have to
+// end by, and of none by which it would stay or move, nor once the tunnel is open.
+func TestLost(t *testing.T) {
+	for name, tt := range map[string]struct {
+		verdict Verdict
+		open    bool
+		want    int
+	}{
+		"its route has gone":           {Verdict{Drain: true}, false, 1},
+		"its client is forbidden":      {Verdict{Drain: true, Forbidden: true}, false, 1},
+		"its backend has gone":         {Verdict{Drain: true, Move: true}, false, 0},
+		"it stays":                     {Verdict{}, false, 0},
+		"nothing is said of it":        {Verdict{Drain: true, Unchanged: true}, false, 0},
+		"its route has gone, but late": {Verdict{Drain: true}, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g, told := NewGroup(), 0
+				e := g.Reserve(Facts{Route: "r", Policy: Policy{Keep: true}, Lost: func() { told++ }})
+				defer e.Remove()
+				if tt.open {
+					e.Opened(newFakeTunnel())
+				}
+				if g.Evaluate(func(Facts) Verdict { return tt.verdict }); told != tt.want {
+					t.Errorf("told %d times, want %d", told, tt.want)
+				}
+			})
+		})
+	}
+}
+
 func TestLongestClose(t *testing.T) {
 	g := NewGroup()
 	if got := g.LongestClose(); got != 0 {

@@ -1,5 +1,0 @@
-package listen
-
-import "github.com/tunnelform/tunnelform/proxy/internal/tunnel"
-
-func init() { connOf = tunnel.Conn }
