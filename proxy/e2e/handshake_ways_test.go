@@ -1,9 +1,8 @@
 package e2e
 
-// A handshake can be made in three ways: on an event loop (a plain listener, a
-// backend named by its address), by a goroutine where the backend may have to be
-// waited for, and by net/http where it is not a connection's first request.
-// Neither side can tell which.
+// A handshake can be made in two ways: on an event loop, with a goroutine's help where the
+// backend may have to be waited for, and by net/http where it is not a connection's first
+// request. Neither side can tell which.
 
 import (
 	"maps"
@@ -49,8 +48,10 @@ func TestWaysOfHandshakesAgree(t *testing.T) {
 		"/half-silent": stall(head),
 	}
 	b := newWire(t, scripts)
+	_, port, _ := strings.Cut(b.Addr, ":")
 	const pools = `
 pools:
+  named:   {backends: {b: {url: "ws://localhost:$port"}}, health: {passive: {fails: 1000}}}
   direct:  {backends: {b: {url: "ws://$b"}}, health: {passive: {fails: 1000}}}
   waiting: {backends: {b: {url: "ws://$b"}}, health: {passive: {fails: 1000}}, queue: {length: 100, wait: 20s}}
   away:    {backends: {b: {url: "ws://$closed"}}, health: {passive: {fails: 1000}}}
@@ -63,15 +64,16 @@ routes:
 `
 	direct := map[string]string{"name": "loop", "pool": "direct", "away": "away"}
 	waiting := map[string]string{"name": "wait", "pool": "waiting", "away": "away-2"}
+	named := map[string]string{"name": "name", "pool": "named", "away": "away"}
 	kept := map[string]string{"name": "kept", "pool": "direct", "away": "away"}
-	p := start(t, web+fill(pools, map[string]string{"b": b.Addr, "closed": proxytest.Refused(t)})+
-		fill(routes, direct)+fill(routes, waiting)+fill(routes, kept))
+	p := start(t, web+fill(pools, map[string]string{"b": b.Addr, "port": port, "closed": proxytest.Refused(t)})+
+		fill(routes, direct)+fill(routes, waiting)+fill(routes, named)+fill(routes, kept))
 	scripts["/refused"] = nil
 	for path := range scripts {
 		t.Run(path[1:], func(t *testing.T) {
 			t.Parallel()
 			loop := tellHandshake(t, p, "loop", path)
-			for _, way := range []string{"wait", "kept"} {
+			for _, way := range []string{"wait", "name", "kept"} {
 				if got := tellHandshake(t, p, way, path); got != loop {
 					t.Errorf("%s:\n%s\nloop:\n%s", way, got, loop)
 				}

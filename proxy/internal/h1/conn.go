@@ -70,6 +70,8 @@ type Conn struct {
 	eof      bool           // the client's end of file was read, behind early
 	deadline time.Time
 	headBy   time.Time     // the gate's own deadline while a head is read
+	endBy    time.Time     // see EndBy
+	begun    bool          // the first head has come
 	bodyBy   time.Time     // its own for the rest of a body whose request is answered
 	wake     chan struct{} // closed to end a pause; nil when none waits
 	linger   bool          // close slowly, so that the client can read the answer

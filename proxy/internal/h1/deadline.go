@@ -1,5 +1,6 @@
-// Three clocks on one connection: net/http's read deadline (idle, or none), and
-// the gate's own for a request head and for a body behind its answer.
+// The clocks on one connection: net/http's read deadline (idle, or none), and the
+// gate's own for a request head, for a body behind its answer, and for the first head of
+// a connection whose listener has closed.
 
 package h1
 
@@ -27,7 +28,17 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 }
 
 func (c *Conn) setReadDeadlineLocked() error {
-	return c.Conn.SetReadDeadline(earlier(earlier(c.deadline, c.headBy), earlier(c.bodyBy, c.silentBy)))
+	return c.Conn.SetReadDeadline(earlier(earlier(c.deadline, c.endBy), earlier(c.headBy, earlier(c.bodyBy, c.silentBy))))
+}
+
+// EndBy ends the connection, without an answer, if its first head has not come by then.
+func (c *Conn) EndBy(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.begun {
+		c.endBy = t
+		_ = c.setReadDeadlineLocked()
+	}
 }
 
 // earlier treats the zero time as never.
@@ -48,7 +59,7 @@ func (c *Conn) startHeadClock() {
 	defer c.mu.Unlock()
 	if c.headBy.IsZero() {
 		c.headBy = time.Now().Add(timeout)
-		c.Conn.SetReadDeadline(c.headBy)
+		c.Conn.SetReadDeadline(earlier(c.headBy, c.endBy))
 	}
 }
 

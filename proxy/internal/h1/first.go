@@ -15,67 +15,23 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 )
 
-// FirstRequest is the request of a connection from which nothing was read before.
-// It belongs to one goroutine, and ends before the connection's first Read.
-type FirstRequest struct {
-	Conn *Conn
-	Head string // the text of its head; "" if net/http must read the request
-}
-
-// FirstRequest waits for the head of the connection's first request. Head is set only
-// where net/http is not needed to understand it: a GET over HTTP/1.1 in origin-form
-// that asks for an upgrade, without any header that frames a body or announces one.
-// For anything else, bad requests included, Reads deliver all that came, as if
-// FirstRequest had not been called. The error says that nothing came at all: there is
-// no request to answer, and the connection is to be closed.
-func (c *Conn) FirstRequest() (FirstRequest, error) {
-	c.startHeadClock()
-	var scan headScan
-	for {
-		end, err := scan.scan(c.early.bytes(), c.limits.HeadBytes, c.limits.Fields)
-		switch {
-		case err == nil && c.isPlainUpgrade(c.early.bytes()[:end]):
-			return FirstRequest{c, string(c.early.bytes()[:end])}, nil
-		case err != ErrIncomplete:
-			return FirstRequest{Conn: c}, nil // Read judges it
-		}
-		if err := c.fillFirst(); err != nil {
-			if c.early != nil {
-				err = nil // the next Read meets it again
-			}
-			return FirstRequest{Conn: c}, err
-		}
-	}
-}
-
-// fillFirst reads into pooled memory: heads are larger than any scratch on the
-// stack should be.
-func (c *Conn) fillFirst() error {
-	if c.early == nil {
-		c.mu.Lock()
-		c.early = newBuffer()
-		c.mu.Unlock()
-	}
-	err := c.fill(nil, c.limits.HeadBytes+1)
-	if err != nil && c.early.len() == 0 {
-		c.mu.Lock()
-		c.early.release()
-		c.early = nil
-		c.mu.Unlock()
-	}
-	return err
-}
-
-func (c *Conn) isPlainUpgrade(b []byte) bool {
+// PlainUpgrade returns the length of the head at the beginning of buf if net/http is not
+// needed to understand it: a GET over HTTP/1.1 in origin-form that asks for an upgrade,
+// without any header that frames a body or announces one. It returns 0 if not, or if the
+// head is not complete.
+func PlainUpgrade(buf []byte, limits Limits) int {
 	scratch := fieldSlices.Get().(*[]Field)
 	defer fieldSlices.Put(scratch)
-	h, err := parseHead(b, *scratch)
+	h, n, err := ParseHead(buf, *scratch, limits)
 	if err != nil {
-		return false
+		return 0
 	}
 	defer clear(h.Fields)
 	*scratch = h.Fields[:0]
-	return h.isPlainUpgrade()
+	if !h.isPlainUpgrade() {
+		return 0
+	}
+	return n
 }
 
 func (h *Head) isPlainUpgrade() bool {
@@ -100,37 +56,20 @@ func framesBody(name []byte) bool {
 		httpsyntax.EqualFold(name, "trailer") || httpsyntax.EqualFold(name, "expect")
 }
 
-// PlainUpgrade returns the length of the head at the beginning of buf if
-// [Conn.FirstRequest] would return it, and 0 if not, or if it is not complete.
-func PlainUpgrade(buf []byte, limits Limits) int {
-	scratch := fieldSlices.Get().(*[]Field)
-	defer fieldSlices.Put(scratch)
-	h, n, err := ParseHead(buf, *scratch, limits)
-	if err != nil {
-		return 0
-	}
-	defer clear(h.Fields)
-	*scratch = h.Fields[:0]
-	if !h.isPlainUpgrade() {
-		return 0
-	}
-	return n
-}
-
-// AdoptState tells the Conn what is known of a connection that an event loop has had
-// since its beginning: the peer, which the kernel forgets when the peer resets it; the
-// deadline of its first head, zero if it has none; and the bytes that were read. It must
-// be called before FirstRequest, and before others know the Conn.
-func (c *Conn) AdoptState(peer net.Addr, headBy time.Time, read []byte) {
-	c.peer = peer
+// AdoptState tells the Conn what is known of a connection that something else has had
+// since its beginning: the peer, which the kernel forgets when the peer resets it, nil if
+// the connection knows it; the deadline of its first head, zero if it has none; the bytes
+// that were read; and what was found out about the request in them, see TakeHandoff. It
+// must be called before others know the Conn.
+func (c *Conn) AdoptState(peer net.Addr, headBy time.Time, read []byte, handoff any) {
+	c.peer, c.handoff = peer, handoff
 	c.keep(read)
-	if headBy.IsZero() {
-		return
+	if !headBy.IsZero() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.headBy = headBy
+		c.setReadDeadlineLocked()
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.headBy = headBy
-	_ = c.Conn.SetReadDeadline(headBy)
 }
 
 // RemoteAddr returns the peer's address.
@@ -141,39 +80,8 @@ func (c *Conn) RemoteAddr() net.Addr {
 	return c.Conn.RemoteAddr()
 }
 
-// Consume takes the head out of what Reads deliver. What follows it is held, as behind
-// every request for an upgrade, until Detach; a Read of one byte ends when the client
-// leaves, see [Conn.Await], and with a deadline.
-func (f FirstRequest) Consume() {
-	c := f.Conn
-	c.stopHeadClock()
-	c.take(len(f.Head))
-	c.heads++
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.upgrade, c.awaited, c.state = true, true, holding
-}
-
-// Return undoes Consume: Reads deliver the head after all, with what has come behind
-// it. handoff is for the handler of the request, see [Conn.TakeHandoff].
-func (f FirstRequest) Return(handoff any) {
-	c := f.Conn
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	behind := c.early
-	c.early = newBuffer()
-	c.early.append([]byte(f.Head))
-	c.early.append(behind.bytes())
-	if behind != nil {
-		behind.release()
-	}
-	c.heads--
-	c.upgrade, c.awaited, c.state = false, false, inHead
-	c.handoff = handoff
-}
-
-// TakeHandoff returns what was found out about the request before it was returned,
-// once; nil if nothing was.
+// TakeHandoff returns what was found out about the first request before the Conn was
+// made, once; nil if nothing was.
 func (c *Conn) TakeHandoff() any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -182,7 +90,7 @@ func (c *Conn) TakeHandoff() any {
 	return handoff
 }
 
-// NewRequest returns the request of a [FirstRequest]'s head, as net/http's server would
+// NewRequest returns the request of a [PlainUpgrade]'s head, as net/http's server would
 // have made it, but for what is not in the head: RemoteAddr, TLS and
 // the context are the caller's to set. names is how the names of its header are
 // spelled. The error is of a target that net/url does not understand.

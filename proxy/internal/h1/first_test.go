@@ -2,9 +2,11 @@ package h1
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -32,9 +34,8 @@ var firstSeeds = []string{
 	"GET / HTTP/1.1\r\nHost: a\r\nupgrade: x\r\nX-A: 1\r\nx-a: 2\r\nDNT: 1\r\ndnt: 2\r\napi_key: k\r\n\r\n",
 }
 
-// FuzzFirst: a request that FirstRequest returns is the one that net/http would have
-// read, with the same bytes behind it; and any other, or one that is returned, is read
-// as if FirstRequest had not been called.
+// FuzzFirst: a request that PlainUpgrade finds is the one that net/http would have read;
+// and any other, or one that is given back, is read as if nobody had looked.
 func FuzzFirst(f *testing.F) {
 	for _, seeds := range [][]string{firstSeeds, seeds} {
 		for _, s := range seeds {
@@ -50,39 +51,23 @@ func FuzzFirst(f *testing.F) {
 		if size < 0 || len(data) > 64<<10 {
 			return
 		}
-		checkTaken(t, data, size)
+		checkTaken(t, data)
 		want := throughGate(t, data, pieces(size))
-		got := throughGateAfter(t, data, pieces(size), func(g *Conn) {
-			if first, err := g.FirstRequest(); first.Head != "" {
-				first.Consume()
-				first.Return(nil)
-			} else if err != nil && len(data) > 0 {
-				t.Errorf("FirstRequest: %v, though bytes came", err)
-			}
-		})
+		read := min(len(data), size)
+		got := throughGateAfter(t, data[read:], pieces(size), func(g *Conn) { g.AdoptState(nil, time.Time{}, data[:read], nil) })
 		if !reflect.DeepEqual(got, want) {
-			t.Errorf("after FirstRequest:\n%+v\nwithout:\n%+v", got, want)
+			t.Errorf("after %d bytes were read:\n%+v\nwithout:\n%+v", read, got, want)
 		}
 	})
 }
 
 // checkTaken compares the request that is taken with net/http's.
-func checkTaken(t *testing.T, data []byte, size int) {
-	client := &scripted{rest: data, piece: pieces(size)}
-	g := Wrap(client, testLimits, nil).(*Conn)
-	first, _ := g.FirstRequest()
-	head := first.Head
-	if head == "" {
+func checkTaken(t *testing.T, data []byte) {
+	n := PlainUpgrade(data, testLimits)
+	if n == 0 {
 		return
 	}
-	if !strings.HasPrefix(string(data), head) {
-		t.Fatalf("the head %q is not how the bytes begin", head)
-	}
-	first.Consume()
-	_, early, _ := g.Detach()
-	if behind := string(early) + string(client.rest); behind != string(data[len(head):]) {
-		t.Errorf("behind the head: %q, want %q", behind, data[len(head):])
-	}
+	head := string(data[:n])
 	want, wantErr := http.ReadRequest(bufio.NewReader(strings.NewReader(head)))
 	got, names, err := NewRequest(head)
 	if (err == nil) != (wantErr == nil) {
@@ -108,54 +93,79 @@ func checkTaken(t *testing.T, data []byte, size int) {
 	}
 }
 
-func TestFirstTakesPlainUpgradesOnly(t *testing.T) {
+func TestPlainUpgradesOnly(t *testing.T) {
 	for i, s := range firstSeeds {
-		g := Wrap(&scripted{rest: []byte(s), piece: pieces(0)}, testLimits, nil).(*Conn)
-		first, err := g.FirstRequest()
-		if want := i == 0 || i == 1 || 3 <= i && i <= 5 || i == 13; (first.Head != "") != want || err != nil {
-			t.Errorf("%q: taken %q, %v; want %v", s, first.Head, err, want)
+		if want := i <= 1 || 3 <= i && i <= 5 || i == 13; (PlainUpgrade([]byte(s), testLimits) > 0) != want {
+			t.Errorf("%q: taken %v, want %v", s, !want, want)
 		}
 	}
-}
-
-// TestFirstOfNobody: a connection without a byte has nobody to answer.
-func TestFirstOfNobody(t *testing.T) {
-	g := Wrap(&scripted{piece: pieces(0)}, testLimits, nil).(*Conn)
-	if first, err := g.FirstRequest(); first.Head != "" || err != io.EOF {
-		t.Errorf("FirstRequest: %q, %v; want an end of file", first.Head, err)
-	}
-	if g.early != nil {
-		t.Error("a buffer is held for nothing")
+	if n := PlainUpgrade([]byte(handshakeHead[:len(handshakeHead)-1]), testLimits); n != 0 {
+		t.Errorf("%d bytes of a head that is not complete are taken", n)
 	}
 }
 
 func BenchmarkFirst(b *testing.B) {
-	client := &scripted{piece: pieces(0)}
 	b.ReportAllocs()
 	for b.Loop() {
-		client.rest = []byte(handshakeHead)
-		g := Wrap(client, wideLimits, nil).(*Conn)
-		first, _ := g.FirstRequest()
-		first.Consume()
-		if _, _, err := NewRequest(first.Head); err != nil {
+		n := PlainUpgrade([]byte(handshakeHead), wideLimits)
+		if _, _, err := NewRequest(handshakeHead[:n]); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
-// TestAdoptState: the deadline that is given counts, and the peer is known even if the
-// connection does not know it.
+// TestAdoptState: the deadline that is given counts, the peer is known even if the
+// connection does not know it, and what was found out is told once.
 func TestAdoptState(t *testing.T) {
 	client, server := net.Pipe()
 	defer client.Close()
 	g := Wrap(server, withTimeout(time.Hour), nil).(*Conn)
 	defer g.Close()
 	peer := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}
-	g.AdoptState(peer, time.Now().Add(-time.Second), []byte("GET /"))
-	if first, err := g.FirstRequest(); first.Head != "" || err != nil { // not in an hour
-		t.Errorf("FirstRequest: %q, %v", first.Head, err)
+	g.AdoptState(peer, time.Now().Add(-time.Second), []byte("GET /"), "found")
+	go io.Copy(io.Discard, client)                                // the answer
+	if n, err := g.Read(make([]byte, 100)); n > 0 || err == nil { // not in an hour
+		t.Errorf("read %d, %v", n, err)
 	}
 	if got := g.RemoteAddr(); got != peer {
 		t.Errorf("the peer is %v, want %v", got, peer)
+	}
+	if got := g.TakeHandoff(); got != "found" || g.TakeHandoff() != nil {
+		t.Errorf("found %v, then something again", got)
+	}
+}
+
+// TestEndBy: it ends a connection whose first head has not come, whatever deadlines
+// net/http sets, and no other.
+func TestEndBy(t *testing.T) {
+	for _, sent := range []string{"", "GET / HT", "\r\n"} {
+		client, server := net.Pipe()
+		g := Wrap(server, withTimeout(time.Hour), nil).(*Conn)
+		g.AdoptState(nil, time.Time{}, []byte(sent), nil)
+		g.EndBy(time.Now().Add(-time.Second))
+		_ = g.SetReadDeadline(time.Time{})
+		if n, err := g.Read(make([]byte, 100)); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("behind %q: read %d, %v", sent, n, err)
+		}
+		client.Close()
+		g.Close()
+	}
+	for _, first := range []bool{false, true} {
+		client, server := net.Pipe()
+		g := Wrap(server, withTimeout(time.Hour), nil).(*Conn)
+		g.AdoptState(nil, time.Time{}, []byte("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"), nil)
+		if first {
+			g.EndBy(time.Now().Add(time.Hour))
+		}
+		if _, err := g.Read(make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+		g.EndBy(time.Now().Add(-time.Second))
+		go client.Write([]byte("body"))
+		if n, err := g.Read(make([]byte, 100)); n == 0 || err != nil {
+			t.Errorf("the body: read %d, %v", n, err)
+		}
+		client.Close()
+		g.Close()
 	}
 }

@@ -34,8 +34,9 @@
 // later head is still incomplete, net/http takes its connection for idle, so that
 // Server.Shutdown closes it.
 //
-// A server that can serve some requests without net/http looks at the first one of
-// each connection before net/http does: [Conn.FirstRequest].
+// A server that can serve some requests without net/http looks at what a connection
+// brings first before there is a Conn: [PlainUpgrade]. Otherwise it gives the Conn what it
+// has read ([Conn.AdoptState]).
 //
 // Towards a backend, a [BackendConn] is to http.Transport what a Conn is to
 // http.Server: it follows each answer's framing and passes nothing on that is not the

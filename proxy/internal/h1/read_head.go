@@ -5,6 +5,7 @@ package h1
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
@@ -131,6 +132,11 @@ func (c *Conn) begin(h Head, names spelling.Names) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.upgrade, c.awaited, c.names = h.Upgrade, false, names
+	c.begun = true
+	if !c.endBy.IsZero() {
+		c.endBy = time.Time{}
+		_ = c.setReadDeadlineLocked()
+	}
 	switch {
 	case h.Length == Chunked:
 		c.state = inChunks

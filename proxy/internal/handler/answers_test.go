@@ -23,6 +23,7 @@ import (
 
 // site is a Handler behind a socket of its own.
 type site struct {
+	noStatus atomic.Bool // internal://status has no JSON
 	*listen.Socket
 	h   *Handler
 	now atomic.Pointer[routing.Table]
@@ -81,7 +82,12 @@ func newSiteOf(t *testing.T, routes string) *site {
 	s.now.Store(routingtest.Build(t, nil, routes))
 	log := slog.New(slog.NewTextHandler(&s.log, nil))
 	s.h = newTestHandler(t, s.now.Load, log)
-	s.h.Status = func() any { return map[string]int{"tunnels": 7} }
+	s.h.Status = func() any {
+		if s.noStatus.Load() {
+			return make(chan int)
+		}
+		return map[string]int{"tunnels": 7}
+	}
 	for _, l := range s.now.Load().Listeners() {
 		var err error
 		s.Socket, err = listen.New(l, listen.Options{

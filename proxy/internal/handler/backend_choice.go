@@ -21,14 +21,14 @@ func (x *requestCtx) choice(tunnel bool) upstream.Choice {
 
 // pickBackend has the route's pool choose a backend. It waits in the pool's queue, unless
 // other backends were tried before: then the client has waited enough.
-func (x *requestCtx) pickBackend(tunnel bool) (*upstream.Backend, error) {
+func (x *requestCtx) pickBackend(ctx context.Context, tunnel bool) (*upstream.Backend, error) {
 	if b, ok := x.pins().Pick(x.rt.Target.Pool, x.choice(tunnel)); ok {
 		return b, nil
 	}
 	if len(x.tried) > 0 {
 		return x.rt.Target.Pool.Pick(x.choice(tunnel))
 	}
-	ctx, cancel := context.WithCancel(x.r.Context())
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if !tunnel && x.gate != nil && x.rt.Target.Pool.HasQueue() {
 		go x.watchQueue(ctx, cancel)

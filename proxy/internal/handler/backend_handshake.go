@@ -30,23 +30,13 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 )
 
-// askBackend makes the handshake: dial, write, read, verify. The caller closes the
-// connection.
-func (a *handshake) askBackend() (net.Conn, *backendAnswer, error) {
-	head, rf := a.requestHead()
-	if rf != nil {
-		return nil, nil, rf
+// connect connects to the backend.
+func (a *handshake) connect() (err error) {
+	if rf := a.makeHead(); rf != nil {
+		return rf
 	}
-	conn, err := a.dial()
-	if err != nil {
-		return nil, nil, err
-	}
-	answer, err := a.exchangeHeads(conn, head)
-	if err != nil {
-		conn.Close()
-		return nil, nil, err
-	}
-	return conn, answer, nil
+	a.result.conn, err = a.dial()
+	return err
 }
 
 func (a *handshake) dial() (net.Conn, error) {
@@ -57,15 +47,15 @@ func (a *handshake) dial() (net.Conn, error) {
 		a.login = true
 		return conn, nil
 	}
-	ctx := upstream.WithConnectTimeout(a.r.Context(), a.rt.Policy.ConnectTimeout)
+	ctx := upstream.WithConnectTimeout(a.ctx, a.rt.Policy.ConnectTimeout)
 	return a.backend.Dial(ctx, a.rt.Target.TLSOf(a.backend))
 }
 
-// requestHead is the request as the backend gets it.
-func (a *handshake) requestHead() ([]byte, *refusal) {
+// makeHead makes the request as the backend gets it.
+func (a *handshake) makeHead() *refusal {
 	path, query, err := a.rt.Target.Rewrite.Apply(a.path, a.r.URL.RawQuery, a.prefixLen, &a.captures)
 	if err != nil {
-		return nil, refuse(http.StatusBadRequest, "bad path: "+err.Error(), err)
+		return refuse(http.StatusBadRequest, "bad path: "+err.Error(), err)
 	}
 	if query != "" {
 		path += "?" + query
@@ -73,7 +63,7 @@ func (a *handshake) requestHead() ([]byte, *refusal) {
 	h := a.policy.RequestHeader(a.r, a.forwardedClient(), a.id)
 	if a.login = h1.LogsIn(h); a.login && a.noLogin() != nil {
 		err := a.noLogin()
-		return nil, refuse(http.StatusBadGateway, err.Error(), err)
+		return refuse(http.StatusBadGateway, err.Error(), err)
 	}
 	h.Set("Connection", "Upgrade")
 	h.Set("Upgrade", a.protocol)
@@ -82,7 +72,9 @@ func (a *handshake) requestHead() ([]byte, *refusal) {
 		a.offer = wsproto.OfferOf(h, a.rt.Lenient)
 	}
 	a.request = backendRequest{target: path, header: h, policy: a.policy, names: a.names}
-	return a.request.head(a.r.Method, a.policy.RequestHost(a.forwardedClient(), a.backend)), nil
+	a.head = a.request.head(a.r.Method, a.policy.RequestHost(a.forwardedClient(), a.backend))
+	a.begun = nil
+	return nil
 }
 
 // backendRequest is the request that a backend gets, without its method and Host.
@@ -129,37 +121,37 @@ func (a *backendAnswer) unread() []byte {
 
 // endpoint is the backend's end of a tunnel, with the bytes that came behind the answer.
 // The reader is not to be used again.
-func (a *backendAnswer) endpoint(conn net.Conn) tunnel.Endpoint {
+func (a *backendAnswer) endpoint() tunnel.Endpoint {
 	early := a.unread()
-	answerReaders.Put(a.rest)
+	putAnswerReader(a.rest)
 	a.rest = nil
-	return tunnel.Endpoint{Conn: conn, Early: early}
+	return tunnel.Endpoint{Early: early}
 }
 
-// exchangeHeads sends the request and reads the answer, after interim ones. A 101 that
-// it returns is verified.
-func (a *handshake) exchangeHeads(conn net.Conn, head []byte) (*backendAnswer, error) {
+// exchangeHeads sends the request and reads the answer, after interim ones. A 101 is
+// verified. Where an event loop has begun to read, it reads the rest.
+func (a *handshake) exchangeHeads() (err error) {
+	conn := a.result.conn
 	defer a.deadline(conn)()
-	if _, err := conn.Write(head); err != nil {
-		return nil, a.orClientGone(fmt.Errorf("sending the handshake: %w", err))
+	from := io.Reader(conn)
+	if a.begun != nil {
+		from = io.MultiReader(a.begun, conn)
+	} else if _, err := conn.Write(a.head); err != nil {
+		return fmt.Errorf("sending the handshake: %w", err)
 	}
-	return a.readAnswer(conn)
-}
-
-// readRest reads an answer of which begun was read before.
-func (a *handshake) readRest(conn net.Conn, begun []byte) (*backendAnswer, error) {
-	defer a.deadline(conn)()
-	first := bytes.NewReader(begun)
-	answer, err := a.readAnswer(io.MultiReader(first, conn))
-	if answer != nil {
-		answer.begun = first
-	}
-	return answer, err
+	a.result.answer, err = a.readAnswer(from)
+	return err
 }
 
 // answerReaders are reused when a tunnel is open. Those of other answers are left to the
 // garbage collector.
 var answerReaders = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
+
+// putAnswerReader gives one back, which must not keep the connection in memory.
+func putAnswerReader(r *bufio.Reader) {
+	r.Reset(nil)
+	answerReaders.Put(r)
+}
 
 func (a *handshake) readAnswer(from io.Reader) (*backendAnswer, error) {
 	rest := answerReaders.Get().(*bufio.Reader)
@@ -168,12 +160,12 @@ func (a *handshake) readAnswer(from io.Reader) (*backendAnswer, error) {
 	for {
 		resp, err := readResponse(rest, a.r.Method)
 		if err != nil {
-			answerReaders.Put(rest)
-			return nil, a.orClientGone(fmt.Errorf("reading the handshake's answer: %w", describeEOF(err)))
+			putAnswerReader(rest)
+			return nil, fmt.Errorf("reading the handshake's answer: %w", describeEOF(err))
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
 			agreed, err := a.verify(resp)
-			return &backendAnswer{Response: resp, rest: rest, strict: strict, agreed: agreed}, err
+			return &backendAnswer{Response: resp, rest: rest, strict: strict, begun: a.begun, agreed: agreed}, err
 		}
 	}
 }
@@ -215,26 +207,17 @@ func describeEOF(err error) error {
 }
 
 // deadline limits reads and writes by the route's handshake timeout, and ends them when
-// the client goes. lift removes both.
+// the client goes or the routes change. lift removes both.
 func (a *handshake) deadline(conn net.Conn) (lift func()) {
 	if a.rt.HandshakeTimeout > 0 {
 		_ = conn.SetDeadline(time.Now().Add(a.rt.HandshakeTimeout))
 	}
-	stop := context.AfterFunc(a.r.Context(), func() { _ = conn.SetDeadline(listen.ALongTimeAgo) })
+	stop := context.AfterFunc(a.ctx, func() { _ = conn.SetDeadline(listen.ALongTimeAgo) })
 	return func() {
 		if stop() {
 			_ = conn.SetDeadline(time.Time{})
 		}
 	}
-}
-
-// orClientGone returns forward.ErrClientGone instead of an error that the end of the
-// client's connection has caused.
-func (a *handshake) orClientGone(err error) error {
-	if a.r.Context().Err() != nil {
-		return forward.ErrClientGone
-	}
-	return err
 }
 
 func (a *handshake) verify(resp *http.Response) (none wsproto.Agreed, err error) {

@@ -154,7 +154,7 @@ func (x *requestCtx) forward() (done bool) {
 	counts := x.counts()
 	counts.RequestBegun()
 	defer counts.RequestEnded()
-	backend, err := x.pickBackend(false)
+	backend, err := x.pickBackend(x.r.Context(), false)
 	if errors.Is(err, upstream.ErrReplaced) {
 		return false
 	}

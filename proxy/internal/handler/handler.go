@@ -5,10 +5,11 @@
 // carries out its route's action: the proxy answers, or a backend does over HTTP (package
 // forward), or a handshake begins (upgrade.go).
 //
-// The function negotiate (upgrade.go) carries out a handshake. net/http's handler
-// (handler.go) calls it, and so does the goroutine that serves a connection's first request
-// without net/http (first_request.go). An event loop (handshake_epoll_linux.go) takes the
-// same steps between its events. docs/design/floor-plan.md compares the three.
+// The steps of a handshake are in handshake.go, what the backend is asked and answers in
+// backend_handshake.go, what the client gets of it in upgrade.go. A connection's first
+// request is served by an event loop where there is one (handshake_epoll_linux.go), which
+// takes the steps between its events; for all others net/http's handler (handler.go) waits
+// for each. docs/design/floor-plan.md compares the two.
 //
 // An open tunnel has a tunnelRecord (access_log.go), which writes its lines in the log. If
 // it may redial, it has a redialer too (redial.go). Neither holds on to a Table. The lines of
@@ -66,8 +67,8 @@ func New(d Deps) *Handler {
 // ServeHTTP implements listen.Handler.
 func (h *Handler) ServeHTTP(s *listen.Socket, w http.ResponseWriter, r *http.Request) {
 	gate := h1.FromContext(r.Context())
-	if left := takeDeferred(gate); left != nil {
-		left.resume(w, r)
+	if a := takeDeferred(gate); a != nil {
+		a.resume(gate, w, r)
 		return
 	}
 	x := h.newRequest(s, r, gate, peerAddr(r.RemoteAddr))

@@ -1,21 +1,18 @@
 package handler
 
-// A handshake on an event loop: a plain connection's first request and the backend's
-// answer, on the loop where the tunnel will live, without a goroutine and without Go's
-// poller. It uses the steps of every handshake (upgrade.go), between events:
+// A handshake on an event loop: a connection's first request and the backend's answer, on
+// the loop where the tunnel will live, without a goroutine and without Go's poller. It
+// takes the steps of every handshake (handshake.go) between events.
 //
-//	awaitRequest -> connecting -> awaitAnswer -> done, with an open tunnel
-//	     |              |             |
-//	     +--------------+-------------+-> done, continued in a goroutine or dismissed
-//
-// Nothing on a loop may block. Whatever needs to wait, from half a head to a backend that
-// refuses, is continued in a goroutine from where it is (first_request.go).
+// Nothing on a loop may wait. What a step would wait for (a queue, a name, a TLS handshake,
+// the rest of an answer) a goroutine does, and the loop goes on with what comes of it. What
+// is no plain handshake, and every result but a tunnel, is net/http's.
 
 import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -26,59 +23,65 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
-// loopPhase is how far a loopHandshake has come.
-type loopPhase uint8
+// holder says what has a connection that has begun on a loop.
+type holder uint8
 
 const (
-	awaitRequest loopPhase = iota // the client has sent nothing yet
-	connecting                    // a backend is reserved, and none of the request is sent
-	awaitAnswer                   // there is a connection to it
-	done                          // the loop has the client's connection no longer
+	clientSilent holder = iota // the loop, until the client sends something
+	onLoop                     // the loop, which takes the handshake's next step
+	inWorker                   // the loop has the client's connection, a goroutine the handshake
+	gone                       // it is a tunnel, net/http's, or closed
 )
 
 // loopHandshake is one connection on an event loop. Only functions that run on the loop
-// touch it.
+// touch it; the handshake in it is a goroutine's while it is inWorker.
 type loopHandshake struct {
 	h            *Handler
 	socket       *listen.Socket
+	old          listen.PendingConn // as which it was pending before, or nil
 	loop         tunnel.Loop
 	peer         netip.AddrPort
-	phase        loopPhase
-	clientConn   *tunnel.Watch // nil when done
-	headDeadline time.Time     // of the request's head; zero is never
+	tls          *tls.ConnectionState // nil: plain
+	holder       holder
+	clientConn   *tunnel.Watch // nil when gone
+	clientGone   bool
+	headDeadline time.Time // of the request's head; zero is never
 	timer        *time.Timer
-	timerGen     int // one more at each change of the timer, so that a late one is recognised
+	generation   int // of the timer: one more at each change, so that a late one is recognised
 
-	// From connecting on.
+	// From onLoop on.
 	*handshake
-	head        string
-	early       []byte        // the client's, behind the head
-	backendConn *tunnel.Watch // nil until it is dialled
-	unsent      []byte        // the rest of the request to the backend
+	request     []byte                  // its head, and what the client sent behind it
+	early       []byte                  // the latter
+	backendConn *tunnel.Watch           // nil until it is dialled, or where a goroutine does that
+	unsent      []byte                  // the rest of the request to the backend
+	stop        context.CancelCauseFunc // ends what the goroutine waits for
 }
 
 // ServeOnLoop implements listen.Handler.
-func (h *Handler) ServeOnLoop(s *listen.Socket, fd int, peer netip.AddrPort) bool {
-	v := &loopHandshake{h: h, socket: s, peer: peer}
-	return tunnel.Dispatch(h.Engine, func(l tunnel.Loop) { v.begin(l, fd) })
+func (h *Handler) ServeOnLoop(s *listen.Socket, old listen.PendingConn, conn tunnel.Descriptor, peer netip.AddrPort) bool {
+	v := &loopHandshake{h: h, socket: s, old: old, peer: plainAddr(peer), tls: conn.TLS()}
+	return tunnel.Dispatch(h.Engine, func(l tunnel.Loop) { v.accept(l, conn) })
 }
 
-// begin starts to wait for the first request.
-func (v *loopHandshake) begin(l tunnel.Loop, fd int) {
+// accept starts to wait for the first request.
+func (v *loopHandshake) accept(l tunnel.Loop, conn tunnel.Descriptor) {
 	defer v.recoverBug()
 	var err error
 	v.loop = l
-	if v.clientConn, err = l.Watch(fd, v.guard(v.clientReady)); err != nil {
+	if v.clientConn, err = l.Watch(conn, v.guard(v.clientReady)); err != nil {
+		v.socket.Pending.Remove(v.old)
 		v.socket.Slot().Release()
 		return
 	}
-	if !v.socket.Pending.Add(v) {
+	if !v.socket.Pending.Replace(v.old, v) {
 		v.dismiss()
 		return
 	}
@@ -89,162 +92,161 @@ func (v *loopHandshake) begin(l tunnel.Loop, fd int) {
 	v.setTimer(timeout, v.dismiss)
 }
 
-// guard keeps a panic, which can only be a bug of ours, from ending the loop.
-func (v *loopHandshake) guard(ready func(tunnel.Edge)) func(tunnel.Edge) {
-	return func(e tunnel.Edge) {
-		defer v.recoverBug()
-		ready(e)
-	}
-}
-
-func (v *loopHandshake) recoverBug() {
-	what := recover()
-	if what == nil {
-		return
-	}
-	v.h.logBug("", what)
-	if v.handshake != nil {
-		v.release()
-	}
-	v.dismiss()
-}
-
-// setTimer calls late after d, unless the timer is set again or stopped before. A d that
-// is not positive is never.
-func (v *loopHandshake) setTimer(d time.Duration, late func()) {
-	v.stopTimer()
-	if d <= 0 {
-		return
-	}
-	gen := v.timerGen
-	v.timer = time.AfterFunc(d, func() {
-		v.loop.Run(func() {
-			defer v.recoverBug()
-			if v.timerGen == gen {
-				late()
-			}
-		})
-	})
-}
-
-func (v *loopHandshake) stopTimer() {
-	v.timerGen++
-	if v.timer != nil {
-		v.timer.Stop()
-	}
-}
-
-// SetReadDeadline implements listen.PendingConn. A request that has come meanwhile is
-// served, unless the connection is cut.
-func (v *loopHandshake) SetReadDeadline(t time.Time) error {
-	v.loop.Run(func() {
-		defer v.recoverBug()
-		switch {
-		case v.phase == done:
-		case v.phase == awaitRequest:
-			v.setTimer(max(time.Until(t), time.Nanosecond), v.dismiss)
-		case t == listen.ALongTimeAgo:
-			v.clientGone()
-		}
-	})
-	return nil
-}
-
 // clientReady reads the request; later it notices that the client has gone.
 func (v *loopHandshake) clientReady(e tunnel.Edge) {
-	switch {
-	case v.isNegotiating() && e.Gone:
-		v.clientGone()
-	case v.phase == awaitRequest && e.Readable:
+	if v.holder == clientSilent && e.Readable {
 		n, err := v.clientConn.Read(v.loop.Scratch())
 		switch {
 		case err == syscall.EAGAIN:
+			return
 		case err != nil || n == 0:
 			v.dismiss() // a client that has sent nothing gets no answer
-		default:
-			v.firstBytes(v.loop.Scratch()[:n])
-			if e.Gone && v.isNegotiating() { // by the same event
-				v.clientGone()
+			return
+		}
+		v.firstBytes(v.loop.Scratch()[:n])
+	}
+	if e.Gone {
+		v.loseClient()
+	}
+}
+
+// firstBytes begins the handshake that was read, or gives net/http the connection before
+// anything is counted.
+func (v *loopHandshake) firstBytes(b []byte) {
+	v.stopTimer()
+	v.request = bytes.Clone(b)
+	if v.handshake = v.parse(); v.handshake == nil {
+		v.toHTTP(nil, v.headDeadline)
+		return
+	}
+	v.socket.Pending.MarkActive(v)
+	v.holder, v.ctx = onLoop, context.Background()
+	v.lost = func() { v.post(v.routesChanged) }
+	v.begin()
+	v.advance()
+}
+
+// parse returns the handshake that the first bytes ask for; nil if they ask for none, or no
+// route matches, or the head is not complete.
+func (v *loopHandshake) parse() *handshake {
+	n := h1.PlainUpgrade(v.request, v.socket.HeadLimits())
+	if n == 0 {
+		return nil
+	}
+	r, names, err := h1.NewRequest(string(v.request[:n]))
+	if err != nil {
+		return nil
+	}
+	r.TLS, v.early = v.tls, v.request[n:]
+	x := v.h.newRequest(v.socket, r, nil, v.peer)
+	x.names = names
+	if rf := x.route(v.h.Current()); rf != nil || x.rt.Target == nil {
+		return nil
+	}
+	protocol := x.rt.Upgrade.Protocol(x.r)
+	if protocol == "" {
+		return nil
+	}
+	x.asksTunnel = true
+	return &handshake{requestCtx: x, protocol: protocol}
+}
+
+// advance takes the steps that can be taken now.
+func (v *loopHandshake) advance() {
+	for v.holder == onLoop {
+		switch {
+		case v.phase == settled:
+			v.finish()
+		case v.clientGone:
+			v.fail(forward.ErrClientGone)
+		case v.mustWait():
+			v.work()
+		case v.phase == reserving:
+			v.step(v.reserve())
+		case v.phase == connecting && v.backendConn == nil:
+			if err := v.dialBackend(); err != nil {
+				v.step(err)
 			}
+		default:
+			return // until the backend is ready
 		}
 	}
 }
 
-// isNegotiating reports whether a backend is being asked.
-func (v *loopHandshake) isNegotiating() bool { return v.phase == connecting || v.phase == awaitAnswer }
+// work has a goroutine take steps for as long as the loop would have to wait.
+func (v *loopHandshake) work() {
+	v.holder = inWorker
+	v.ctx, v.stop = context.WithCancelCause(context.Background())
+	go func() {
+		defer v.post(func() {
+			v.stop(nil)
+			v.holder, v.ctx = onLoop, context.Background()
+			v.advance()
+		})
+		defer v.recoverInWorker()
+		for v.ctx.Err() == nil && v.mustWait() {
+			v.run()
+		}
+	}()
+}
 
-// firstBytes handles what was read first. Whatever is not a handshake that a loop can
-// make goes to a goroutine before anything is counted.
-func (v *loopHandshake) firstBytes(b []byte) {
+// fail ends what the loop waits for of the backend, and goes on.
+func (v *loopHandshake) fail(err error) {
 	v.stopTimer()
-	n := h1.PlainUpgrade(b, v.socket.HeadLimits())
-	if n == 0 {
-		v.passToGate(b)
-		return
-	}
-	head := string(b[:n])
-	r, names, err := h1.NewRequest(head)
-	if err != nil {
-		v.passToGate(b)
-		return
-	}
-	a := v.h.firstHandshake(v.socket, r, names, v.peer)
-	if a == nil || !a.canUseLoop() || a.check() != nil {
-		v.passToGate(b)
-		return
-	}
-	v.phase, v.handshake, v.head, v.early = connecting, a, head, bytes.Clone(b[n:])
-	v.socket.Pending.MarkActive(v)
-	a.payForRetries()
-	if a.h.Tunnels.Busy() {
-		v.continueWith(a.askBackend)
-		return
-	}
-	v.reserveOnLoop()
+	v.closeBackend()
+	v.step(err)
+	v.advance()
 }
 
-// reserveOnLoop is reserveCurrent without its loop: after a reload the new route's pool
-// may queue, so the rest is for a goroutine.
-func (v *loopHandshake) reserveOnLoop() {
-	err := v.reserve()
+// loseClient ends the handshake of a client that has gone.
+func (v *loopHandshake) loseClient() {
+	v.clientGone = true
+	if v.holder == inWorker {
+		v.stop(forward.ErrClientGone)
+	}
+	v.advance()
+}
+
+// routesChanged has the handshake routed again.
+func (v *loopHandshake) routesChanged() {
 	switch {
-	case errors.Is(err, upstream.ErrReplaced), err == nil && v.h.Current() != v.table:
-		v.release()
-		v.continueWith(v.handshake.askBackend)
-	case err != nil:
-		v.continueInGoroutine(func() result { return result{err: err} })
-	default:
-		v.dialBackend()
+	case v.holder == inWorker:
+		v.stop(errRoutesChanged)
+	case v.holder == onLoop && v.phase != settled:
+		v.fail(errRoutesChanged)
 	}
 }
 
-// canUseLoop reports whether a loop can make the handshake at all.
-func (a *handshake) canUseLoop() bool {
-	return a.rt.Target.Direct && !a.rt.Redials && !a.rt.Target.Pool.HasQueue() && !h1.LogsIn(a.r.Header)
+// EndBy implements listen.PendingConn. A request that has come meanwhile is served, unless
+// the connection is cut.
+func (v *loopHandshake) EndBy(t time.Time) {
+	v.post(func() {
+		switch {
+		case v.holder == clientSilent:
+			v.setTimer(max(time.Until(t), time.Nanosecond), v.dismiss)
+		case t == listen.ALongTimeAgo:
+			v.loseClient()
+		}
+	})
 }
 
 // dialBackend connects to the backend and sends the request. On the same machine a
 // connection is there at once: then the request need not wait for an event.
-func (v *loopHandshake) dialBackend() {
-	addr, ok := v.backend.Direct()
-	if !ok { // a direct target has such backends only
-		v.continueWith(v.handshake.askBackend)
-		return
+func (v *loopHandshake) dialBackend() error {
+	if rf := v.makeHead(); rf != nil {
+		return rf
 	}
-	var rf *refusal
-	if v.unsent, rf = v.requestHead(); rf != nil {
-		v.continueInGoroutine(func() result { return result{err: rf} })
-		return
-	}
-	conn, n, err := v.loop.Dial(addr, v.unsent, v.guard(v.backendReady))
+	addr, _ := v.backend.Direct()
+	conn, n, err := v.loop.Dial(addr, v.head, v.guard(v.backendReady))
 	if err != nil {
-		v.backendFailed(v.dialError(err))
-		return
+		return v.dialError(err)
 	}
-	if v.backendConn = conn; n == 0 {
-		v.setTimer(v.rt.Policy.ConnectTimeout, func() { v.backendFailed(v.dialError(context.DeadlineExceeded)) })
+	v.backendConn, v.unsent = conn, v.head
+	if n == 0 {
+		v.setTimer(v.rt.Policy.ConnectTimeout, func() { v.fail(v.dialError(context.DeadlineExceeded)) })
 	}
 	v.noteSent(n)
+	return nil
 }
 
 // noteSent notes that n bytes of the request are sent. The first of them prove that
@@ -254,9 +256,9 @@ func (v *loopHandshake) noteSent(n int) {
 	if n == 0 || v.phase != connecting {
 		return
 	}
-	v.phase = awaitAnswer
+	v.step(nil)
 	v.setTimer(v.rt.HandshakeTimeout, func() {
-		v.backendFailed(fmt.Errorf("reading the handshake's answer: %w", os.ErrDeadlineExceeded))
+		v.fail(fmt.Errorf("reading the handshake's answer: %w", os.ErrDeadlineExceeded))
 	})
 }
 
@@ -275,9 +277,9 @@ func (v *loopHandshake) backendReady(e tunnel.Edge) {
 	switch {
 	case err == syscall.EAGAIN:
 	case err != nil:
-		v.backendFailed(fmt.Errorf("reading the handshake's answer: %w", os.NewSyscallError("read", err)))
+		v.fail(fmt.Errorf("reading the handshake's answer: %w", os.NewSyscallError("read", err)))
 	case n == 0:
-		v.backendFailed(fmt.Errorf("reading the handshake's answer: %w", describeEOF(io.EOF)))
+		v.fail(fmt.Errorf("reading the handshake's answer: %w", describeEOF(io.EOF)))
 	default:
 		v.handleAnswer(v.loop.Scratch()[:n])
 	}
@@ -288,32 +290,37 @@ func (v *loopHandshake) send() bool {
 	n, err := v.backendConn.Write(v.unsent)
 	switch {
 	case err != nil && v.phase == connecting:
-		v.backendFailed(v.dialError(os.NewSyscallError("connect", err)))
+		v.fail(v.dialError(os.NewSyscallError("connect", err)))
 		return false
 	case err != nil:
-		v.backendFailed(fmt.Errorf("sending the handshake: %w", os.NewSyscallError("write", err)))
+		v.fail(fmt.Errorf("sending the handshake: %w", os.NewSyscallError("write", err)))
 		return false
 	}
 	v.noteSent(n)
 	return len(v.unsent) == 0
 }
 
-// handleAnswer opens the tunnel if the answer begins with the whole head of a 101. A
-// goroutine reads any other.
+// handleAnswer handles the beginning of an answer, and all of it where that is the whole
+// head of a 101. Any other a goroutine reads.
 func (v *loopHandshake) handleAnswer(b []byte) {
-	if !isWhole101(b) {
-		v.readInGoroutine(bytes.Clone(b))
-		return
+	var err error
+	if isWhole101(b) {
+		v.begun = bytes.NewReader(b)
+		v.result.answer, err = v.readAnswer(v.begun)
+	} else {
+		v.stopTimer()
+		v.begun = bytes.NewReader(bytes.Clone(b))
+		v.result.conn, err = v.backendConn.Release().Conn()
+		v.backendConn = nil
 	}
-	all := bytes.NewReader(b)
-	answer, err := v.readAnswer(all)
-	if err != nil {
-		v.backendFailed(err)
+	switch {
+	case err != nil:
+		v.fail(err)
 		return
+	case v.result.conn == nil:
+		v.step(nil)
 	}
-	answer.begun = all
-	v.backend.Succeeded()
-	v.open(answer)
+	v.advance()
 }
 
 // isWhole101 reports whether b contains the whole head of a 101. Lines may end with a
@@ -323,24 +330,53 @@ func isWhole101(b []byte) bool {
 		(bytes.Contains(b, []byte("\n\r\n")) || bytes.Contains(b, []byte("\n\n")))
 }
 
-// open writes the 101 and opens the tunnel.
-func (v *loopHandshake) open(answer *backendAnswer) {
-	head := v.head101(answer)
+// finish delivers the result: a tunnel here, any other by net/http's handler.
+func (v *loopHandshake) finish() {
+	v.stopTimer()
+	switch {
+	case v.clientGone:
+		v.Drop()
+		v.dismiss()
+	case v.result.opens() && !v.mayRedial(v.result.answer.agreed) && v.takeBackend():
+		v.openOnLoop()
+	case v.result.opens():
+		v.openInNet()
+	default:
+		v.toHTTP(v.handshake, time.Time{})
+	}
+}
+
+// takeBackend puts the backend's connection on the loop, if it is not there. If it returns
+// false, the connection is in net, or there is an error.
+func (v *loopHandshake) takeBackend() bool {
+	if v.backendConn != nil {
+		return true
+	}
+	conn, ok := tunnel.Detach(v.result.conn)
+	if ok {
+		v.result.conn = nil
+		v.backendConn, v.result.err = v.loop.Watch(conn, func(tunnel.Edge) {})
+	}
+	return ok && v.result.err == nil
+}
+
+// openOnLoop writes the 101 and opens the tunnel.
+func (v *loopHandshake) openOnLoop() {
+	head := v.head101(v.result.answer)
 	if n, err := v.clientConn.Write(head); n < len(head) {
+		v.release()
 		v.w.status = http.StatusSwitchingProtocols
 		v.err = fmt.Errorf("writing the 101: %w", cmp.Or(err, error(syscall.EAGAIN)))
-		v.release()
 		v.logRequest(nil)
 		v.dismiss()
 		return
 	}
-	v.stopTimer()
-	v.socket.Pending.Remove(v)
-	spec := v.spec(answer)
+	entry, spec := v.entry, v.spec()
 	spec.Client.Early = v.early
-	client, backend := v.clientConn, v.backendConn
-	v.phase, v.clientConn, v.backendConn = done, nil, nil
-	opened, entry := v.loop.Open(spec, client, backend), v.entry
+	v.holder = gone
+	opened := v.loop.Open(spec, v.clientConn, v.backendConn)
+	v.clientConn, v.backendConn = nil, nil
+	v.socket.Pending.Remove(v)
 	if v.h.Tunnels.Busy() { // Opened would wait for its lock
 		go entry.Opened(opened)
 		return
@@ -348,47 +384,68 @@ func (v *loopHandshake) open(answer *backendAnswer) {
 	entry.Opened(opened)
 }
 
-// backendFailed continues after an error of the backend: another may be asked.
-func (v *loopHandshake) backendFailed(err error) {
-	v.closeBackend()
-	v.continueWith(func() (net.Conn, *backendAnswer, error) { return nil, nil, err })
-}
-
-// readInGoroutine continues with the rest of an answer that begins with b.
-func (v *loopHandshake) readInGoroutine(b []byte) {
-	a, fd := v.handshake, v.backendConn.Release()
-	v.backendConn = nil
-	v.continueOrDrop(func() { _ = syscall.Close(fd) }, func() result {
-		conn, err := tunnel.Conn(fd)
-		if err != nil {
-			return result{err: err}
+// openInNet opens a tunnel that no loop can serve.
+func (v *loopHandshake) openInNet() {
+	if v.backendConn != nil {
+		v.result.conn, v.result.err = v.backendConn.Release().Conn()
+		if v.backendConn = nil; v.result.err != nil {
+			v.toHTTP(v.handshake, time.Time{})
+			return
 		}
-		return a.negotiateWith(func() (net.Conn, *backendAnswer, error) {
-			answer, err := a.readRest(conn, b)
-			if err != nil {
-				conn.Close()
+	}
+	v.leave(func(conn net.Conn) {
+		defer v.socket.Pending.Remove(v)
+		defer func() {
+			if what := recover(); what != nil {
+				v.h.logBug(v.id, what)
 			}
-			return conn, answer, err
-		})
+			if !v.tunnelled {
+				v.release()
+				v.logRequest(nil)
+			}
+		}()
+		v.open(tunnel.Endpoint{Conn: conn, Early: v.early})
 	})
 }
 
-// clientGone ends the handshake of a client that has gone.
-func (v *loopHandshake) clientGone() {
-	v.endClientGone()
-	v.dismiss()
+// toHTTP gives net/http the connection with all that was read, and the result if there is
+// one.
+func (v *loopHandshake) toHTTP(result listen.Deferred, headBy time.Time) {
+	v.leave(func(conn net.Conn) { v.socket.ToHTTP(v, conn, v.peer, headBy, v.request, result) })
+}
+
+// leave puts the client's connection back into net, and calls serve, which owns it, in a
+// goroutine.
+func (v *loopHandshake) leave(serve func(net.Conn)) {
+	v.stopTimer()
+	conn := v.clientConn.Release()
+	v.holder, v.clientConn = gone, nil
+	go func() {
+		conn, err := conn.Conn()
+		if err == nil {
+			serve(conn)
+			return
+		}
+		v.h.LogLost(v.socket.Config(), "connection lost", slog.String("client", clientText(v.peer.Addr())), slog.Any("error", err))
+		if v.handshake != nil {
+			v.result.close()
+			v.release()
+		}
+		v.socket.Pending.Remove(v)
+		v.socket.Slot().Release()
+	}()
 }
 
 // dismiss closes what is open, and ends the handshake.
 func (v *loopHandshake) dismiss() {
+	v.stopTimer()
 	v.closeBackend()
-	if v.clientConn != nil {
+	if v.holder != gone {
 		v.clientConn.Close()
-		v.phase, v.clientConn = done, nil
+		v.holder, v.clientConn = gone, nil
 		v.socket.Pending.Remove(v)
 		v.socket.Slot().Release()
 	}
-	v.stopTimer()
 }
 
 func (v *loopHandshake) closeBackend() {
@@ -398,61 +455,70 @@ func (v *loopHandshake) closeBackend() {
 	}
 }
 
-// passToGate has a goroutine wait for the first request, with the bytes that were read.
-func (v *loopHandshake) passToGate(b []byte) {
-	v.handOver(bytes.Clone(b), func() {}, v.socket.AwaitFirst)
-}
-
-// continueWith has a goroutine negotiate, with ask as its first.
-func (v *loopHandshake) continueWith(ask ask) {
-	a := v.handshake
-	v.continueInGoroutine(func() result { return a.negotiateWith(ask) })
-}
-
-// continueInGoroutine has a goroutine get the result of the handshake.
-func (v *loopHandshake) continueInGoroutine(negotiate func() result) {
-	v.continueOrDrop(func() {}, negotiate)
-}
-
-// continueOrDrop is continueInGoroutine. It calls drop if negotiate will not be called.
-func (v *loopHandshake) continueOrDrop(drop func(), negotiate func() result) {
-	a, socket, head, early := v.handshake, v.socket, v.head, v.early
-	lost := func() {
-		a.release()
-		drop()
-	}
-	v.handOver(append([]byte(head), early...), lost, func(conn net.Conn, gate *h1.Conn) {
-		ctx, cancel := context.WithCancel(socket.Context())
-		defer cancel()
-		first := h1.FirstRequest{Conn: gate, Head: head}
-		first.Consume()
-		a.gate, a.r = gate, a.r.WithContext(ctx)
-		socket.Pending.MarkActive(gate)
-		a.serveFirst(socket, conn, first, cancel, negotiate)
+// post has f run on the loop.
+func (v *loopHandshake) post(f func()) {
+	v.loop.Run(func() {
+		defer v.recoverBug()
+		f()
 	})
 }
 
-// handOver gives the connection to a goroutine that calls serve, which owns it. It is
-// behind a gate then, with the bytes that were read. Making a net.Conn takes a second
-// descriptor: if there is none, the connection is closed and lost is called instead.
-func (v *loopHandshake) handOver(read []byte, lost func(), serve func(net.Conn, *h1.Conn)) {
+// guard is f for a Watch.
+func (v *loopHandshake) guard(f func(tunnel.Edge)) func(tunnel.Edge) {
+	return func(e tunnel.Edge) {
+		defer v.recoverBug()
+		f(e)
+	}
+}
+
+// recoverBug keeps a panic, which can only be a bug of ours, from ending the loop.
+func (v *loopHandshake) recoverBug() {
+	what := recover()
+	if what == nil {
+		return
+	}
+	v.h.logBug("", what)
+	if v.holder == inWorker {
+		v.clientGone = true
+		v.stop(forward.ErrClientGone)
+		return
+	}
+	if v.handshake != nil {
+		v.result.close()
+		v.release()
+	}
+	v.dismiss()
+}
+
+// recoverInWorker is recoverBug in the goroutine that has the handshake.
+func (v *loopHandshake) recoverInWorker() {
+	if what := recover(); what != nil {
+		v.h.logBug(v.id, what)
+		v.result.close()
+		v.phase, v.result.err = settled, refuse(http.StatusInternalServerError, "internal error", nil)
+	}
+}
+
+// setTimer calls late after d, unless the timer is set again or stopped before. A d that
+// is not positive is never.
+func (v *loopHandshake) setTimer(d time.Duration, late func()) {
 	v.stopTimer()
-	fd := v.clientConn.Release()
-	v.phase, v.clientConn = done, nil
-	go func() {
-		conn, err := tunnel.Conn(fd)
-		if err != nil {
-			v.h.LogLost(v.socket.Config(), "connection lost", slog.String("client", clientText(v.peer.Addr())), slog.Any("error", err))
-			lost()
-			v.socket.Pending.Remove(v)
-			v.socket.Slot().Release()
-			return
-		}
-		conn = v.socket.Gate(conn)
-		gate := h1.From(conn)
-		gate.AdoptState(net.TCPAddrFromAddrPort(v.peer), v.headDeadline, read)
-		v.socket.Pending.Replace(v, gate)
-		defer v.socket.Pending.Remove(gate)
-		serve(conn, gate)
-	}()
+	if d <= 0 {
+		return
+	}
+	armed := v.generation
+	v.timer = time.AfterFunc(d, func() {
+		v.post(func() {
+			if v.generation == armed {
+				late()
+			}
+		})
+	})
+}
+
+func (v *loopHandshake) stopTimer() {
+	v.generation++
+	if v.timer != nil {
+		v.timer.Stop()
+	}
 }

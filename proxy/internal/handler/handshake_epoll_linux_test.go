@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -40,10 +39,10 @@ type loopHandler struct {
 	begun chan *loopHandshake
 }
 
-func (h loopHandler) ServeOnLoop(s *listen.Socket, fd int, peer netip.AddrPort) bool {
-	v := &loopHandshake{h: h.Handler, socket: s, peer: peer}
+func (h loopHandler) ServeOnLoop(s *listen.Socket, old listen.PendingConn, conn tunnel.Descriptor, peer netip.AddrPort) bool {
+	v := &loopHandshake{h: h.Handler, socket: s, old: old, peer: peer, tls: conn.TLS()}
 	return tunnel.Dispatch(h.Engine, func(l tunnel.Loop) {
-		v.begin(l, fd)
+		v.accept(l, conn)
 		h.begun <- v
 	})
 }
@@ -90,7 +89,7 @@ func (k *loopSocket) theHandshake(t *testing.T) *loopHandshake {
 	v := <-k.begun
 	for late := time.Now().Add(loopPatience); time.Now().Before(late); time.Sleep(time.Millisecond) {
 		come := false
-		v.onLoop(t, func() { come = v.isNegotiating() })
+		v.onLoop(t, func() { come = v.handshake != nil })
 		if come {
 			return v
 		}
@@ -128,7 +127,7 @@ func TestLateRequestIsServed(t *testing.T) {
 	k := listenOnLoop(t, "routes: {r: {to: \"ws://"+backend.Addr+"\"}}\n")
 	client := sendHandshake(t, k, "/")
 	v := k.theHandshake(t)
-	_ = v.SetReadDeadline(time.Now().Add(-time.Second)) // as PendingConns.close does, and late
+	v.EndBy(time.Now().Add(-time.Second)) // as PendingConns.close does, and late
 	v.onLoop(t, func() {})
 	close(answer)
 	if resp, _ := client.Response("GET"); resp.StatusCode != 101 {
@@ -168,50 +167,6 @@ func TestLoopDoesNotWait(t *testing.T) {
 		t.Error("the loop waits for the pool")
 	}
 	taken.CloseTunnel()
-}
-
-// TestLostHandshakeIsReleased: if the client's descriptor cannot become a net.Conn, the
-// backend's is closed all the same.
-func TestLostHandshakeIsReleased(t *testing.T) {
-	k := listenOnLoop(t, "routes: {r: {to: \"ws://127.0.0.1:9\"}}\n")
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	defer w.Close()
-	none, err := syscall.Dup(int(r.Fd())) // a socket it is not
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	begun := make(chan error, 1)
-	if !tunnel.Dispatch(k.handler.Engine, func(l tunnel.Loop) {
-		v := &loopHandshake{h: k.handler, socket: k.Socket, loop: l}
-		var err error
-		if v.clientConn, err = l.Watch(none, func(tunnel.Edge) {}); err == nil {
-			v.backendConn, err = l.Watch(pair[0], func(tunnel.Edge) {})
-		}
-		begun <- err
-		if err == nil && k.Pending.Add(v) {
-			v.handshake = &handshake{requestCtx: &requestCtx{h: k.handler}}
-			v.readInGoroutine([]byte("HTTP/1.1 403"))
-		}
-	}) {
-		t.Fatal("there is no loop")
-	}
-	if err := <-begun; err != nil {
-		t.Fatal(err)
-	}
-	f := os.NewFile(uintptr(pair[1]), "backend")
-	defer f.Close()
-	_ = f.SetDeadline(time.Now().Add(loopPatience))
-	if n, err := f.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("the backend's connection is left open: %d, %v", n, err)
-	}
 }
 
 // TestBytesBehindInterimAnswer: what comes in one piece with an interim answer and the

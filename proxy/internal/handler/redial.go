@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
@@ -77,17 +76,19 @@ func (d *redialer) redial(ctx context.Context, why tunnel.Reason) (tunnel.Next, 
 	d.record.detached = true
 	d.record.countLeft(why)
 	defer from.CloseTunnel()
-	f, err := d.find(ctx, why, from)
+	a, err := d.find(ctx, why, from)
 	if err != nil {
 		d.logFailure(ctx, why, err, time.Since(began))
 		return tunnel.Next{}, err
 	}
-	d.moved(f.backend)
+	d.moved(a.backend)
 	d.record.log("tunnel redialled",
 		slog.String("from", from.Key().String()),
 		slog.String("reason", string(why)),
 		slog.Float64("duration", time.Since(began).Seconds()))
-	return tunnel.Next{Backend: f.answer.endpoint(f.conn), Meter: f.backend.Meter()}, nil
+	next := tunnel.Next{Backend: a.result.answer.endpoint(), Meter: a.backend.Meter()}
+	next.Backend.Conn = a.result.conn
+	return next, nil
 }
 
 func (d *redialer) moved(b *upstream.Backend) {
@@ -113,15 +114,9 @@ func (d *redialer) logFailure(ctx context.Context, why tunnel.Reason, err error,
 		slog.Float64("duration", took.Seconds()))
 }
 
-// newBackend is a backend that has accepted the tunnel, and counts it.
-type newBackend struct {
-	backend *upstream.Backend
-	conn    net.Conn
-	answer  *backendAnswer
-}
-
-// find finds the next backend within the redial timeout, if the tunnel may have one.
-func (d *redialer) find(ctx context.Context, why tunnel.Reason, from *upstream.Backend) (*newBackend, error) {
+// find finds the next backend within the redial timeout, if the tunnel may have one. It
+// returns the handshake that the backend has accepted. The backend counts the tunnel.
+func (d *redialer) find(ctx context.Context, why tunnel.Reason, from *upstream.Backend) (*handshake, error) {
 	rt := d.route(d.h.Current())
 	switch {
 	case rt == nil:
@@ -134,11 +129,11 @@ func (d *redialer) find(ctx context.Context, why tunnel.Reason, from *upstream.B
 	rt.Counts.Retries.Pay(rt.Retry.Budget)
 	limited, cancel := context.WithTimeout(ctx, redialTimeout(rt))
 	defer cancel()
-	f, err := d.search(limited, &rt.Counts.Redials, from)
+	a, err := d.search(limited, &rt.Counts.Redials, from)
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
 		err = fmt.Errorf("no backend within %v: %w", redialTimeout(rt), err)
 	}
-	return f, err
+	return a, err
 }
 
 // isFlapping reports whether backends are lost as fast as they are found. One such loss is
@@ -155,13 +150,13 @@ func (d *redialer) isFlapping(why tunnel.Reason) bool {
 // search asks one backend after the other, each once, until one accepts the tunnel, or none
 // is left, or time is over. The route's retries do not limit it: limits.Redials limits the
 // load, and backends that have just failed are asked last.
-func (d *redialer) search(ctx context.Context, limit *limits.Redials, from *upstream.Backend) (*newBackend, error) {
+func (d *redialer) search(ctx context.Context, limit *limits.Redials, from *upstream.Backend) (*handshake, error) {
 	h := &backendSearch{ctx: ctx, limit: limit, tried: []*upstream.Backend{from}}
 	for {
-		f, a, err := d.try(h)
+		a, err := d.try(h)
 		switch {
 		case err == nil:
-			return f, nil
+			return a, nil
 		case a == nil:
 			return nil, h.exhausted(err)
 		case ctx.Err() != nil || !mayBlame(err) && !mayDiffer(err):
@@ -190,31 +185,30 @@ func (h *backendSearch) exhausted(err error) error {
 }
 
 // try asks one backend; the handshake is nil if there is none.
-func (d *redialer) try(h *backendSearch) (*newBackend, *handshake, error) {
+func (d *redialer) try(h *backendSearch) (*handshake, error) {
 	for {
 		a, err := d.reserve(h)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		known := a.backend.Failing()
 		if !h.limit.Acquire(h.ctx) {
 			a.backend.CloseTunnel()
-			return nil, nil, errTooMany
+			return nil, errTooMany
 		}
 		if !a.backend.Available() || a.backend.Failing() && !known { // redials before this one have found that out
 			a.backend.CloseTunnel()
 			h.limit.Release()
 			continue
 		}
-		f, err := d.ask(a)
-		if err == nil {
+		if err = d.ask(a); err == nil {
 			a.backend.Succeeded()
 		} else {
 			a.backend.CloseTunnel()
 			d.noteFailure(a, err)
 		}
 		h.limit.Done(err == nil)
-		return f, a, err
+		return a, err
 	}
 }
 
@@ -284,24 +278,22 @@ func (d *redialer) handshake(ctx context.Context, t *routing.Table, rt *routing.
 		rt:       rt,
 		captures: d.captures,
 	}
-	return &handshake{requestCtx: x, protocol: websocket}
+	return &handshake{requestCtx: x, protocol: websocket, ctx: ctx}
 }
 
 // ask repeats the handshake. Its result must be that of the first.
-func (d *redialer) ask(a *handshake) (*newBackend, error) {
-	conn, err := a.dial()
+func (d *redialer) ask(a *handshake) (err error) {
+	a.head = d.head(a)
+	if a.result.conn, err = a.dial(); err != nil {
+		return err
+	}
+	if err = a.exchangeHeads(); err == nil {
+		err = d.check(a.result.answer)
+	}
 	if err != nil {
-		return nil, err
+		a.result.close()
 	}
-	answer, err := a.exchangeHeads(conn, d.head(a))
-	if err == nil {
-		err = d.check(answer)
-	}
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return &newBackend{backend: a.backend, conn: conn, answer: answer}, nil
+	return err
 }
 
 // head is the request's head, with a key of its own (RFC 6455 section 4.1).

@@ -186,7 +186,7 @@ func (x *requestCtx) route(t *routing.Table) *refusal {
 	}
 	request := match.Request{
 		Listener: x.listenerName(),
-		Method:   x.method(),
+		Method:   x.r.Method,
 		Host:     x.host,
 		Path:     x.path,
 		Query:    x.r.URL.RawQuery,
@@ -288,9 +288,6 @@ func (x *requestCtx) listenerName() string {
 	}
 	return "" // an old connection of a listener that has gone
 }
-
-// method is the one to match: an extended CONNECT would be a GET (RFC 8441, section 5).
-func (x *requestCtx) method() string { return x.r.Method }
 
 // requestID is a new id, or the one that a trusted proxy gave.
 func (x *requestCtx) requestID() string {

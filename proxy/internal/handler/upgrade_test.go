@@ -35,14 +35,16 @@ func TestRoutedAgainIsChargedOnce(t *testing.T) {
 				if rf := x.route(old); rf != nil {
 					t.Fatal(rf.text)
 				}
-				a := &handshake{requestCtx: x, protocol: websocket}
+				a := &handshake{requestCtx: x, protocol: websocket, ctx: t.Context()}
 				defer a.release()
 				id := a.id
-				err := a.reserveCurrent()
+				for a.phase == reserving {
+					a.run()
+				}
 				if a.id != id {
 					t.Errorf("request %s has become %s", id, a.id)
 				}
-				return err
+				return a.result.err
 			}
 			now = routingtest.Build(t, old, after)
 			if err := reserve(); err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/routing/routingtest"
 )
 
-// TestHandshakesInVain: a backend that does not make the handshake, on a loop and, where the
-// route redials, in a goroutine.
+// TestHandshakesInVain: a backend that does not make the handshake, where the tunnel would
+// be a loop's and where it would be the portable engine's.
 func TestHandshakesInVain(t *testing.T) {
 	silent := proxytest.NewRawBackend(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 	closing := proxytest.NewRawBackend(t, func(conn net.Conn) { _, _ = proxytest.ReadHead(bufio.NewReader(conn)) })
@@ -209,7 +209,7 @@ func TestOtherProtocols(t *testing.T) {
 // TestNoStatus: a status that is no JSON is an error, not a broken answer.
 func TestNoStatus(t *testing.T) {
 	s := newSite(t, "routes: {s: {to: \"internal://status\"}}\n")
-	s.h.Status = func() any { return make(chan int) }
+	s.noStatus.Store(true)
 	if resp, body := s.ask(t, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); resp.StatusCode != http.StatusInternalServerError || !strings.Contains(body, "no status") {
 		t.Errorf("answered %d %q", resp.StatusCode, body)
 	}

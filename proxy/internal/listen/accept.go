@@ -1,15 +1,18 @@
 package listen
 
-// From accept to the first request. A connection's first request is offered to the
-// Handler before net/http reads it: most connections bring one handshake and become a
-// tunnel, and what net/http would set up for them would only be garbage.
+// From accept to the first request. Where there are event loops, each connection begins
+// on one: most bring one handshake and become a tunnel, and what net/http would set up for
+// them would only be garbage.
 
 import (
 	"errors"
+	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 )
 
 // acceptLoop accepts until the Socket is closed. When it runs out of descriptors it
@@ -49,53 +52,87 @@ func (s *Socket) accept() error {
 	}
 	conn, err := s.ln.Accept()
 	if err == nil {
-		s.serve(conn)
+		go s.serve(conn)
 	}
 	return err
 }
 
-// serve puts an accepted connection behind the gate, after TLS where the listener has
-// it, and serves its first request.
+// serve serves an accepted connection, after TLS where the listener has it: on an event
+// loop, or by net/http. HTTP/2 is net/http's, and without the gate: it recognises a
+// *tls.Conn.
 func (s *Socket) serve(conn net.Conn) {
 	c := s.Config()
 	if c == nil { // a reload has just removed the address
 		s.Dismiss(conn)
 		return
 	}
-	if c.TLS != nil {
-		go s.handshakeTLS(conn, c)
+	if c.TLS == nil {
+		s.serveFirst(nil, conn, c)
 		return
 	}
-	go s.servePending(s.gate(conn, c))
-}
-
-// servePending serves the first request of a connection behind the gate.
-func (s *Socket) servePending(conn net.Conn) {
-	gate := h1.From(conn)
-	if !s.Pending.Add(gate) {
+	h := &tlsHandshake{conn, time.Now().Add(c.Limits.Head.HeadTimeout)}
+	_ = conn.SetDeadline(h.late)
+	if !s.Pending.Add(h) {
 		s.Dismiss(conn)
 		return
 	}
-	defer s.Pending.Remove(gate)
-	s.AwaitFirst(conn, gate)
-}
-
-// AwaitFirst waits for the first request of a pending connection, and has it served.
-func (s *Socket) AwaitFirst(conn net.Conn, gate *h1.Conn) {
-	first, err := gate.FirstRequest()
-	s.Pending.MarkActive(gate)
+	tc, err := s.handshakeTLS(h, c)
 	switch {
 	case err != nil:
+		s.Pending.Remove(h)
 		s.Dismiss(conn)
-	case first.Head == "" || !s.options.Handler.ServeFirst(s, conn, first):
-		s.ToHTTP(conn)
+	case tc.ConnectionState().NegotiatedProtocol == "h2":
+		s.toHTTP(tc)
+		s.Pending.Remove(h)
+	default:
+		s.serveFirst(h, tc, c)
 	}
 }
 
-// Gate puts the gate in front of a connection.
-func (s *Socket) Gate(conn net.Conn) net.Conn { return s.gate(conn, s.Config()) }
+// serveFirst serves an accepted connection that speaks HTTP/1.1. It is pending as old, or
+// not yet if that is nil.
+func (s *Socket) serveFirst(old PendingConn, conn net.Conn, c *Config) {
+	if d, ok := tunnel.Detach(conn); ok {
+		var peer netip.AddrPort // of a unix socket
+		if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+			peer = tcp.AddrPort()
+		}
+		if s.options.Handler.ServeOnLoop(s, old, d, peer) {
+			return
+		}
+		var err error
+		if conn, err = d.Conn(); err != nil {
+			s.Pending.Remove(old)
+			s.lose(err)
+			return
+		}
+	}
+	gated := s.gate(conn, c)
+	if !s.Pending.Replace(old, h1.From(gated)) {
+		s.Dismiss(conn)
+		return
+	}
+	s.toHTTP(gated)
+}
 
-// gate is Gate under these settings; c is nil if the address is no longer configured.
+// ToHTTP has net/http serve a pending connection of which something else has read the
+// beginning. peer is not valid if the connection knows it; by headBy the head must be
+// there, zero is never. result is for the handler of the request, nil if there is none:
+// it is dropped with the connection.
+func (s *Socket) ToHTTP(old PendingConn, conn net.Conn, peer netip.AddrPort, headBy time.Time, read []byte, result Deferred) {
+	gated := s.gate(conn, s.Config())
+	gate := h1.From(gated)
+	var addr net.Addr
+	if peer.IsValid() {
+		addr = net.TCPAddrFromAddrPort(peer)
+	}
+	gate.AdoptState(addr, headBy, read, result)
+	s.Pending.Replace(old, gate)
+	s.toHTTP(gated)
+}
+
+// gate puts the gate in front of a connection; c is nil if the address is no longer
+// configured.
 func (s *Socket) gate(conn net.Conn, c *Config) net.Conn {
 	var gate net.Conn
 	gate = h1.Wrap(conn, s.HeadLimits(), func(status int, reason string) (id string) {
@@ -105,8 +142,15 @@ func (s *Socket) gate(conn net.Conn, c *Config) net.Conn {
 	return gate
 }
 
-// Dismiss closes a pending connection and releases its slot.
+// Dismiss closes an accepted connection and releases its slot.
 func (s *Socket) Dismiss(conn net.Conn) {
 	_ = conn.Close()
+	s.limiter.release()
+}
+
+// lose is Dismiss for a connection that is closed for want of a descriptor.
+func (s *Socket) lose(err error) {
+	s.CountRefused(NoDescriptor)
+	s.options.Handler.LogLost(s.Config(), "accepted connection lost", slog.Any("error", err))
 	s.limiter.release()
 }

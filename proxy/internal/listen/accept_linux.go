@@ -4,7 +4,6 @@ package listen
 // net.Conn and no place in Go's poller.
 
 import (
-	"log/slog"
 	"net"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
@@ -31,40 +30,33 @@ func (a *fdAcceptor) close() {
 	}
 }
 
-// acceptOnLoop accepts one connection and gives it to an event loop. done is false,
-// and nothing was accepted, if the listener does not use event loops.
+// acceptOnLoop accepts one connection and gives it to an event loop. done is false, and
+// nothing was accepted, if the listener cannot do so.
 func (s *Socket) acceptOnLoop() (done bool, err error) {
-	if s.loops == nil || !s.usesLoop() {
+	if s.loops == nil || !s.isPlain() {
 		return false, nil
 	}
-	fd, peer, err := s.loops.Accept()
+	d, peer, err := s.loops.Accept()
 	if err != nil {
 		return true, err
 	}
 	// The settings may have changed while Accept waited.
-	if !s.usesLoop() || !s.options.Handler.ServeOnLoop(s, fd, peer) {
-		s.serveFD(fd)
+	if s.isPlain() && s.options.Handler.ServeOnLoop(s, nil, d, peer) {
+		return true, nil
+	}
+	conn, err := d.Conn()
+	switch {
+	case err != nil:
+		s.lose(err)
+	case conn.RemoteAddr() == nil: // a connection that was reset has no address
+		s.Dismiss(conn)
+	default:
+		go s.serve(conn)
 	}
 	return true, nil
 }
 
-func (s *Socket) usesLoop() bool {
+func (s *Socket) isPlain() bool {
 	c := s.Config()
-	return c != nil && c.Loop
-}
-
-// serveFD is serve for a connection that was accepted as a descriptor.
-func (s *Socket) serveFD(fd int) {
-	conn, err := tunnel.Conn(fd)
-	if err != nil {
-		s.CountRefused(NoDescriptor)
-		s.options.Handler.LogLost(s.Config(), "accepted connection lost", slog.Any("error", err))
-		s.limiter.release()
-		return
-	}
-	if conn.RemoteAddr() == nil { // a connection that was reset has no address
-		s.Dismiss(conn)
-		return
-	}
-	s.serve(conn)
+	return c != nil && c.TLS == nil
 }

@@ -4,7 +4,7 @@ package listen
 
 import "net"
 
-// fdAcceptor is never made: without event loops every connection has a goroutine.
+// fdAcceptor is never made: without event loops every connection is net/http's.
 type fdAcceptor struct{}
 
 func newFDAcceptor(net.Listener) *fdAcceptor { return nil }

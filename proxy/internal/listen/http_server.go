@@ -30,22 +30,31 @@ func newHTTPServer(s *Socket) *http.Server {
 	}
 }
 
-// ToHTTP gives a pending connection to net/http's server.
-func (s *Socket) ToHTTP(conn net.Conn) {
+// toHTTP gives a connection to net/http's server. It is pending until net/http has read
+// a request, if it is behind a gate.
+func (s *Socket) toHTTP(conn net.Conn) {
 	select {
 	case s.ready <- conn:
-	case <-s.Pending.none:
+	case <-s.Pending.none: // of HTTP/2
 		s.Dismiss(conn)
 	}
 }
 
-// connState releases the slot of a connection that net/http closes. A hijacked one
-// belongs to its tunnel, which releases the slot at its own end.
+// connState ends the pending of a connection of which net/http has read a request, and
+// releases the slot of one that net/http closes. A hijacked one belongs to its tunnel, which
+// releases the slot at its own end.
 func (s *Socket) connState(conn net.Conn, state http.ConnState) {
-	if state != http.StateClosed {
+	if state != http.StateActive && state != http.StateClosed {
 		return
 	}
-	if gate := h1.From(conn); gate != nil {
+	gate := h1.From(conn)
+	if gate != nil {
+		s.Pending.Remove(gate)
+	}
+	if state == http.StateActive {
+		return
+	}
+	if gate != nil {
 		// The client has left before its head was read a second time.
 		if d, ok := gate.TakeHandoff().(Deferred); ok {
 			d.Drop()

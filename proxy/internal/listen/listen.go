@@ -2,10 +2,11 @@
 // request can be handled.
 //
 // A [Socket] is one bound address with an HTTP server on it. An accepted connection
-// takes a slot of the limiter (conn_limiter.go), is pending until its first request
-// is there (pending.go), and then goes one of three ways (accept.go): an event loop of
-// the tunnel engine, the [Handler] directly, or net/http's server (http_server.go).
-// TLS is ended in between (listener_tls.go).
+// takes a slot of the limiter (conn_limiter.go), makes its TLS handshake where the
+// listener has TLS (listener_tls.go), and goes to an event loop of the tunnel engine, where
+// there is one, or else to net/http's server (accept.go, http_server.go). A loop passes on
+// to net/http what it cannot serve. Until its first request is served the connection is
+// pending (pending.go).
 //
 // A Socket outlives every reload that keeps its address. It looks up its [Config]
 // each time it needs a setting, and knows nothing of routes.
@@ -20,6 +21,7 @@ import (
 	"strings"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 )
 
 // Config is one listener's settings. Immutable.
@@ -30,10 +32,6 @@ type Config struct {
 
 	TLS      *tls.Config // nil: plain
 	ClientCA ClientCAs   // nil: clients need no certificate
-
-	// Loop says that handshakes may be made on an event loop: the listener is plain,
-	// and some route leads to backends that a loop can dial.
-	Loop bool
 }
 
 // Limits of a listener's connections.
@@ -54,15 +52,12 @@ func (c *Config) Key() string {
 // Handler serves the connections and requests of a Socket. Its methods are called
 // concurrently.
 type Handler interface {
-	// ServeOnLoop serves the accepted connection fd on an event loop. If it returns
-	// false, it has done nothing, and the Socket serves the connection.
-	ServeOnLoop(s *Socket, fd int, peer netip.AddrPort) bool
-	// ServeFirst serves a connection whose first request has a head that
-	// [h1.Conn.FirstRequest] has returned. If it returns false, it has done nothing, and
-	// net/http reads the request.
-	ServeFirst(s *Socket, conn net.Conn, first h1.FirstRequest) bool
-	// ServeHTTP answers a request that net/http has read. A [Deferred] result of
-	// ServeFirst is in the gate.
+	// ServeOnLoop serves an accepted connection on an event loop. It is pending as old,
+	// after its TLS handshake, or not yet if that is nil. peer is not valid for a unix
+	// socket. If it returns false, it has done nothing, and net/http serves the connection.
+	ServeOnLoop(s *Socket, old PendingConn, conn tunnel.Descriptor, peer netip.AddrPort) bool
+	// ServeHTTP answers a request that net/http has read. The [Deferred] result of one
+	// that began on a loop is in the gate.
 	ServeHTTP(s *Socket, w http.ResponseWriter, r *http.Request)
 	// LogRefused logs a request that the gate refuses and returns the request's id. c is
 	// nil when the address is no longer configured.
@@ -71,8 +66,8 @@ type Handler interface {
 	LogLost(c *Config, msg string, attrs ...slog.Attr)
 }
 
-// Deferred is a result that a handler keeps in the gate for ServeHTTP. Drop releases
-// it when the connection ends before that.
+// Deferred is a result that waits for ServeHTTP. Drop releases it when the connection ends
+// before that.
 type Deferred interface{ Drop() }
 
 // Options is what a Socket is made of. All are required.

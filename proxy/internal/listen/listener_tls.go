@@ -4,7 +4,6 @@ package listen
 // and the handshake.
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -111,24 +110,29 @@ func (c *Config) Accepts(state *tls.ConnectionState) bool {
 	return c.TLS == nil || state != nil && (c.ClientCA == nil || c.ClientCA.Verifies(state))
 }
 
-// handshakeTLS makes the TLS handshake. An HTTP/2 connection stays a plain *tls.Conn,
-// by which net/http recognises it; HTTP/1.1 goes through the gate.
-func (s *Socket) handshakeTLS(conn net.Conn, c *Config) {
-	ctx, cancel := context.WithTimeout(context.Background(), c.Limits.Head.HeadTimeout)
-	defer cancel()
-	tc := tls.Server(tunnel.Under(conn), c.TLS)
-	if err := tc.HandshakeContext(ctx); err != nil {
+// tlsHandshake is a connection whose TLS handshake is under way.
+type tlsHandshake struct {
+	net.Conn
+	late time.Time
+}
+
+// EndBy implements PendingConn: the client's request is still to come behind it.
+func (h *tlsHandshake) EndBy(t time.Time) {
+	if t.Before(h.late) {
+		_ = h.SetDeadline(t)
+	}
+}
+
+// handshakeTLS makes the TLS handshake. The connection is pending meanwhile.
+func (s *Socket) handshakeTLS(h *tlsHandshake, c *Config) (*tls.Conn, error) {
+	tc := tls.Server(tunnel.Under(h.Conn), c.TLS)
+	if err := tc.Handshake(); err != nil {
 		s.CountRefused(BadTLS)
-		s.options.Log.Debug("TLS handshake", "listener", c.Name, "client", conn.RemoteAddr().String(), "error", err)
+		s.options.Log.Debug("TLS handshake", "listener", c.Name, "client", h.RemoteAddr().String(), "error", err)
 		answerPlaintext(err)
-		s.Dismiss(conn)
-		return
+		return nil, err
 	}
-	if tc.ConnectionState().NegotiatedProtocol == "h2" {
-		s.ToHTTP(tc)
-		return
-	}
-	s.servePending(s.gate(tc, c))
+	return tc, h.SetDeadline(time.Time{})
 }
 
 // answerPlaintext tells a client that sent HTTP to a TLS listener what is wrong.

@@ -1,7 +1,7 @@
 package listen
 
-// Connections whose first request is not net/http's or a tunnel's yet. A Socket that
-// is closed gives them a short time to bring one.
+// Connections whose first request net/http has not read, and that are no tunnel yet. A
+// Socket that is closed gives them a short time to bring one.
 
 import (
 	"sync"
@@ -20,9 +20,9 @@ type PendingConns struct {
 	active   map[PendingConn]struct{} // guarded by mu; their request is being served
 }
 
-// PendingConn is a pending connection. SetReadDeadline sets the time by which its
-// first request must have come; ALongTimeAgo ends it even after that.
-type PendingConn interface{ SetReadDeadline(time.Time) error }
+// PendingConn is a pending connection. EndBy sets the time by which its first request
+// must have come; ALongTimeAgo ends it even after that, where net/http does not.
+type PendingConn interface{ EndBy(time.Time) }
 
 // ALongTimeAgo is the deadline that ends whatever has one.
 var ALongTimeAgo = time.Unix(1, 0)
@@ -56,17 +56,26 @@ func (p *PendingConns) MarkActive(c PendingConn) {
 	p.active[c] = struct{}{}
 }
 
-// Replace continues a pending connection under another value, as an idle one. If
-// close has set the deadline on old after old stopped listening, it applies to new.
-func (p *PendingConns) Replace(old, new PendingConn) {
+// Replace continues a pending connection under another value. If close has set the
+// deadline on old after old stopped listening, it applies to new. If old is nil, it is Add.
+func (p *PendingConns) Replace(old, new PendingConn) bool {
+	if old == nil {
+		return p.Add(new)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	_, active := p.active[old]
 	delete(p.idle, old)
 	delete(p.active, old)
-	p.idle[new] = struct{}{}
-	if p.closed {
-		_ = new.SetReadDeadline(p.deadline)
+	if active {
+		p.active[new] = struct{}{}
+	} else {
+		p.idle[new] = struct{}{}
 	}
+	if p.closed && !active || p.deadline == ALongTimeAgo {
+		new.EndBy(p.deadline)
+	}
+	return true
 }
 
 // Remove removes a connection that has ended or is pending no longer.
@@ -83,7 +92,7 @@ func (p *PendingConns) close() {
 	defer p.mu.Unlock()
 	p.closed, p.deadline = true, time.Now().Add(firstRequestGrace)
 	for c := range p.idle {
-		_ = c.SetReadDeadline(p.deadline)
+		c.EndBy(p.deadline)
 	}
 	p.checkNoneLocked()
 }
@@ -95,7 +104,7 @@ func (p *PendingConns) cut() {
 	p.deadline = ALongTimeAgo
 	for _, all := range []map[PendingConn]struct{}{p.idle, p.active} {
 		for c := range all {
-			_ = c.SetReadDeadline(ALongTimeAgo)
+			c.EndBy(ALongTimeAgo)
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 
 type deadlines []time.Time
 
-func (d *deadlines) SetReadDeadline(t time.Time) error { *d = append(*d, t); return nil }
+func (d *deadlines) EndBy(t time.Time) { *d = append(*d, t) }
 
 // TestReplacedConnsGetTheDeadline: a deadline that was set while a connection was on
 // its way from a loop to a goroutine applies to its new value.
@@ -28,4 +28,23 @@ func TestReplacedConnsGetTheDeadline(t *testing.T) {
 	}
 	n.Remove(&third)
 	<-n.none
+}
+
+// TestReplacedConnsKeepTheirRequest: one whose request has come has no deadline, under
+// any value, until all are cut.
+func TestReplacedConnsKeepTheirRequest(t *testing.T) {
+	var n PendingConns
+	n.init()
+	var first, second deadlines
+	n.Add(&first)
+	n.MarkActive(&first)
+	n.close()
+	n.Replace(&first, &second)
+	if len(first)+len(second) != 0 {
+		t.Errorf("they got %v and %v, wanted nothing", first, second)
+	}
+	n.cut()
+	if len(second) != 1 || second[0] != ALongTimeAgo {
+		t.Errorf("it got %v, wanted to end", second)
+	}
 }

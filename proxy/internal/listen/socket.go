@@ -37,9 +37,6 @@ type Socket struct {
 	once       sync.Once
 	loops      *fdAcceptor // nil where there is none
 	refused    [Causes]atomic.Uint64
-
-	life context.Context // of pending connections; ends when they are to be cut
-	end  context.CancelFunc
 }
 
 // New binds the address of c. The Socket accepts nothing before Start.
@@ -92,7 +89,7 @@ func isAbandoned(path string) bool {
 // Start begins to accept, and returns at once. When ctx ends, pending connections
 // are cut.
 func (s *Socket) Start(ctx context.Context) {
-	s.life, s.end = context.WithCancel(ctx)
+	context.AfterFunc(ctx, s.Pending.cut)
 	go s.acceptLoop()
 	go func() { _ = s.server.Serve(httpListener{s}) }()
 }
@@ -121,11 +118,9 @@ func (s *Socket) Close() {
 // drainPending waits for the pending connections of a closed Socket, and cuts them
 // when ctx ends.
 func (s *Socket) drainPending(ctx context.Context) {
-	defer s.end()
 	select {
 	case <-s.Pending.none:
 	case <-ctx.Done():
-		s.end()
 		s.Pending.cut()
 	}
 }
@@ -135,9 +130,6 @@ func (s *Socket) Key() string { return s.key }
 
 // Addr is the address it is bound to.
 func (s *Socket) Addr() net.Addr { return s.ln.Addr() }
-
-// Context ends when pending connections are to be cut.
-func (s *Socket) Context() context.Context { return s.life }
 
 // Slot is that of one accepted connection.
 func (s *Socket) Slot() Slot { return Slot{&s.limiter} }

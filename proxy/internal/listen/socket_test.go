@@ -2,6 +2,7 @@ package listen
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -10,7 +11,9 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,38 +21,43 @@ import (
 
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 )
 
 const patience = proxytest.Patience
 
-// connOf makes a connection of a descriptor; nil where no loop accepts any.
-var connOf func(fd int) (net.Conn, error)
-
 // fake is a Handler that answers with the way by which a request has come.
 type fake struct {
-	onLoop  bool // take connections that were accepted as descriptors
-	first   func(s *Socket, conn net.Conn, first h1.FirstRequest) bool
+	onLoop  bool     // take connections that could be a loop's
 	refused chan int // statuses
 	dropped chan struct{}
 }
 
-func (f *fake) ServeOnLoop(s *Socket, fd int, _ netip.AddrPort) bool {
+func (f *fake) ServeOnLoop(s *Socket, old PendingConn, d tunnel.Descriptor, peer netip.AddrPort) bool {
 	if !f.onLoop {
 		return false
 	}
-	conn, err := connOf(fd)
+	conn, err := d.Conn()
 	if err != nil {
 		panic(err)
 	}
 	go func() {
+		pending := new(deadlines)
+		if !s.Pending.Replace(old, pending) {
+			s.Dismiss(conn)
+			return
+		}
+		head := make([]byte, 1<<10)
+		n, _ := conn.Read(head)
+		if bytes.Contains(head[:n], []byte("back")) {
+			s.ToHTTP(pending, conn, peer, time.Time{}, head[:n], f)
+			return
+		}
 		_, _ = io.WriteString(conn, "loop")
+		s.Pending.Remove(pending)
 		s.Dismiss(conn)
 	}()
 	return true
-}
-
-func (f *fake) ServeFirst(s *Socket, conn net.Conn, first h1.FirstRequest) bool {
-	return f.first != nil && f.first(s, conn, first)
 }
 
 func (f *fake) ServeHTTP(s *Socket, w http.ResponseWriter, r *http.Request) {
@@ -124,13 +132,6 @@ const get = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 // TestWaysOfAConnection: what a client gets of each way that a connection can take.
 func TestWaysOfAConnection(t *testing.T) {
-	takeFirst := func(s *Socket, conn net.Conn, first h1.FirstRequest) bool {
-		first.Consume()
-		_, _ = io.WriteString(conn, "first")
-		s.Dismiss(conn)
-		return true
-	}
-	upgrade := proxytest.Handshake{Target: "/"}.String()
 	for name, tt := range map[string]struct {
 		fake   fake
 		config Config
@@ -139,16 +140,14 @@ func TestWaysOfAConnection(t *testing.T) {
 	}{
 		"net/http has ordinary requests":         {fake{}, Config{}, get, "HTTP/1.1 at web"},
 		"and what comes over a unix socket":      {fake{}, Config{Address: "unix:" + filepath.Join(t.TempDir(), "s")}, get, "HTTP/1.1 at web"},
-		"a handshake is offered to the handler":  {fake{first: takeFirst}, Config{}, upgrade, "first"},
-		"an ordinary request is not":             {fake{first: takeFirst}, Config{}, get, "HTTP/1.1 at web"},
-		"a loop may take a connection":           {fake{onLoop: true}, Config{Loop: true}, "", "loop"},
-		"if not, a goroutine has it":             {fake{}, Config{Loop: true}, get, "HTTP/1.1 at web"},
-		"without Loop it is not asked":           {fake{onLoop: true}, Config{}, get, "HTTP/1.1 at web"},
+		"a loop may take a connection":           {fake{onLoop: true}, Config{}, get, "loop"},
+		"of a unix socket, too":                  {fake{onLoop: true}, Config{Address: "unix:" + filepath.Join(t.TempDir(), "l")}, get, "loop"},
+		"and give it back with what it has read": {fake{onLoop: true}, Config{}, strings.Replace(get, "/", "/back", 1), "HTTP/1.1 at web"},
 		"the gate answers for what it refuses":   {fake{}, Config{}, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "400 Bad Request"},
 		"a head must keep the listener's limits": {fake{}, Config{Limits: Limits{Head: h1.Limits{HeadBytes: 50, Fields: 100, HeadTimeout: patience}}}, "GET /" + strings.Repeat("x", 99) + " HTTP/1.1\r\n\r\n", "431"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if tt.want == "loop" && connOf == nil {
+			if tt.fake.onLoop && runtime.GOOS != "linux" {
 				t.Skip("this system has no event loops")
 			}
 			s, _ := open(t, &tt.fake, tt.config)
@@ -279,21 +278,81 @@ func TestConnectionLimit(t *testing.T) {
 // again does not keep what was found for it.
 func TestDeferredResultIsDropped(t *testing.T) {
 	f := &fake{}
-	f.first = func(s *Socket, conn net.Conn, first h1.FirstRequest) bool {
-		first.Consume()
-		first.Return(f)
-		_ = first.Conn.SetReadDeadline(ALongTimeAgo) // as if the client had gone
-		s.ToHTTP(conn)
-		return true
-	}
 	s, _ := open(t, f, Config{})
-	conn := dial(t, s)
-	_, _ = io.WriteString(conn, proxytest.Handshake{Target: "/"}.String())
-	conn.Close()
+	near, far := net.Pipe()
+	near.Close()
+	pending := new(deadlines)
+	s.Pending.Add(pending)
+	s.limiter.acquire(s.maxConnections)
+	s.ToHTTP(pending, far, netip.AddrPort{}, time.Time{}, []byte("GET / HT"), f)
 	select {
 	case <-f.dropped:
 	case <-time.After(patience):
 		t.Error("it is kept")
+	}
+}
+
+// TestStopEndsTLSHandshakes: a connection whose TLS handshake is under way is pending: it
+// has the time of any other that has brought no request when its socket is closed, and no
+// more; and one that makes its handshake within that time is served.
+func TestStopEndsTLSHandshakes(t *testing.T) {
+	authority := proxytest.NewAuthority(t)
+	certificate := authority.Issue([]string{"127.0.0.1"})
+	files := TLSFiles{Certificates: []CertificateFiles{{certificate.File, certificate.KeyFile}}}
+	for name, onLoop := range map[string]bool{"loop": true, "net/http": false} {
+		t.Run(name, func(t *testing.T) {
+			c := Config{Limits: Limits{Head: h1.Limits{HeadBytes: 32 << 10, Fields: 100, HeadTimeout: time.Hour}}}
+			if err := c.LoadTLS(files); err != nil {
+				t.Fatal(err)
+			}
+			s, _ := open(t, &fake{onLoop: onLoop}, c)
+			silent, late := dial(t, s), dial(t, s)
+			awaitIdle(t, s, 2)
+			s.Close()
+			tc := tls.Client(late, &tls.Config{RootCAs: authority.Pool(), ServerName: "127.0.0.1"})
+			_, _ = io.WriteString(tc, get)
+			if got := readAll(t, tc); !strings.Contains(got, "at web") && got != "loop" {
+				t.Errorf("answered %q", got)
+			}
+			if _, err := silent.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("it is not ended: %v", err)
+			}
+			stop(t, s)
+		})
+	}
+}
+
+// awaitIdle waits until so many connections have brought no request.
+func awaitIdle(t *testing.T, s *Socket, want int) {
+	t.Helper()
+	for late := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		s.Pending.mu.Lock()
+		n := len(s.Pending.idle)
+		s.Pending.mu.Unlock()
+		if n == want {
+			return
+		}
+		if time.Now().After(late) {
+			t.Fatalf("%d connections are pending, want %d", n, want)
+		}
+	}
+}
+
+// TestPendingUntilTheHead: a connection that net/http has is pending until its first
+// request is there, and ends soon after its socket is closed.
+func TestPendingUntilTheHead(t *testing.T) {
+	s, _ := open(t, &fake{}, Config{})
+	served, half := dial(t, s), dial(t, s)
+	_, _ = io.WriteString(half, "GET / HT")
+	awaitIdle(t, s, 2)
+	_, _ = io.WriteString(served, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if _, err := http.ReadResponse(bufio.NewReader(served), nil); err != nil {
+		t.Fatal(err)
+	}
+	awaitIdle(t, s, 1)
+	stop(t, s)
+	if got := readAll(t, half); got != "" {
+		t.Errorf("answered %q", got)
 	}
 }
 
@@ -302,17 +361,7 @@ func TestDeferredResultIsDropped(t *testing.T) {
 func TestStopEndsPending(t *testing.T) {
 	s, _ := open(t, &fake{}, Config{})
 	conn := dial(t, s)
-	for late := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		s.Pending.mu.Lock()
-		n := len(s.Pending.idle)
-		s.Pending.mu.Unlock()
-		if n == 1 {
-			break
-		}
-		if time.Now().After(late) {
-			t.Fatal("the connection is not pending")
-		}
-	}
+	awaitIdle(t, s, 1)
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
 	s.Stop(over)

@@ -54,7 +54,6 @@ func BuildContext(ctx context.Context, set *routefile.Set, prev *Table) (*Table,
 	b.listeners()
 	b.pools()
 	b.routes()
-	b.loops()
 	b.healthChecks()
 	b.discoveries()
 	b.shutdown()
@@ -126,14 +125,6 @@ func buildTLSFiles(l *routefile.Listener) listen.TLSFiles {
 		files.Certificates = append(files.Certificates, listen.CertificateFiles{Certificate: pair.Certificate, Key: pair.Key})
 	}
 	return files
-}
-
-// loops notes which listeners may use event loops. It comes after the routes, which
-// say where their backends are.
-func (b *builder) loops() {
-	for _, l := range b.table.listeners {
-		l.Loop = l.TLS == nil && b.table.direct
-	}
 }
 
 func (b *builder) pools() {

@@ -32,7 +32,6 @@ func dump(rt *Route) string {
 	if rt.Target != nil {
 		say(rt.Target.Internal != "", "internal=%s", rt.Target.Internal)
 		say(rt.Target.Pool != nil, "pool=%v", rt.Target.Pool != nil && len(rt.Target.Pool.Members()) > 0)
-		say(rt.Target.Direct, "direct")
 	}
 	say(rt.Redirect != nil, "redirect")
 	say(rt.Respond != nil, "respond")
@@ -57,22 +56,22 @@ func dump(rt *Route) string {
 // TestRoutes: a route of the file, and what becomes of it.
 func TestRoutes(t *testing.T) {
 	for _, tt := range []struct{ route, want string }{
-		{`to: "ws://127.0.0.1:1"`, "pool=true direct"},
+		{`to: "ws://127.0.0.1:1"`, "pool=true"},
 		{`to: "wss://127.0.0.1:1"`, "pool=true"},
 		{`to: "internal://echo"`, "internal=echo pool=true"},
 		{`to: "internal://status"`, "internal=status"},
 		{`redirect: {to: "https://a.example"}`, "redirect"},
 		{`respond: {status: 204}`, "respond"},
-		{`to: "ws://127.0.0.1:1", http_fallback: false`, "pool=true direct upgrades-only"},
-		{`to: "ws://127.0.0.1:1", on_backend_loss: redial`, "pool=true direct redials"},
-		{`to: "ws://127.0.0.1:1", match: {methods: [TRACE]}`, "pool=true direct trace"},
-		{`to: "ws://127.0.0.1:1", ntlm: pin_through_proxy`, "pool=true direct pin"},
-		{`to: "ws://127.0.0.1:1", limits: {header_bytes: 1000, tunnels: 7}`, "pool=true direct header_bytes=1000 tunnels=7"},
-		{`to: "ws://127.0.0.1:1", drain: {keep: true}, strict: true`, "pool=true direct keep strict"},
-		{`to: "ws://127.0.0.1:1", keepalive: off`, "pool=true direct no-ping"},
-		{`to: "ws://127.0.0.1:1", preserve_host: true, retry: {others: 5}`, "pool=true direct retries=5 host=1"},
-		{`to: "ws://127.0.0.1:1", forwarded: rfc7239`, "pool=true direct forwarded=1"},
-		{`to: "ws://127.0.0.1:1", headers: {request: {set: {A: b}, add: {C: d, E: "{client}"}}}`, "pool=true direct A=b C=d E=..."},
+		{`to: "ws://127.0.0.1:1", http_fallback: false`, "pool=true upgrades-only"},
+		{`to: "ws://127.0.0.1:1", on_backend_loss: redial`, "pool=true redials"},
+		{`to: "ws://127.0.0.1:1", match: {methods: [TRACE]}`, "pool=true trace"},
+		{`to: "ws://127.0.0.1:1", ntlm: pin_through_proxy`, "pool=true pin"},
+		{`to: "ws://127.0.0.1:1", limits: {header_bytes: 1000, tunnels: 7}`, "pool=true header_bytes=1000 tunnels=7"},
+		{`to: "ws://127.0.0.1:1", drain: {keep: true}, strict: true`, "pool=true keep strict"},
+		{`to: "ws://127.0.0.1:1", keepalive: off`, "pool=true no-ping"},
+		{`to: "ws://127.0.0.1:1", preserve_host: true, retry: {others: 5}`, "pool=true retries=5 host=1"},
+		{`to: "ws://127.0.0.1:1", forwarded: rfc7239`, "pool=true forwarded=1"},
+		{`to: "ws://127.0.0.1:1", headers: {request: {set: {A: b}, add: {C: d, E: "{client}"}}}`, "pool=true A=b C=d E=..."},
 	} {
 		got := dump(table(t, nil, "routes: {r: {"+tt.route+"}}\n").Route("r"))
 		if got != tt.want {
@@ -115,7 +114,7 @@ routes:
 `)
 	web := built.Listener("127.0.0.1:8080")
 	switch {
-	case len(built.Listeners()) != 1 || web == nil || web.Name != "web" || web.Limits.Connections != 9 || !web.Loop:
+	case len(built.Listeners()) != 1 || web == nil || web.Name != "web" || web.Limits.Connections != 9:
 		t.Errorf("listeners %+v", web)
 	case !built.Trusted().Contains(netip.MustParseAddr("10.1.2.3")):
 		t.Error("a trusted proxy is not")

@@ -33,7 +33,6 @@ type Table struct {
 	listeners map[string]*listen.Config // by their Key
 	trusted   Trusted
 	shutdown  Shutdown
-	direct    bool // some target is, of a route that does not redial: handshakes may be made on event loops
 	backends  map[upstream.BackendKey]*upstream.Backend
 	pools     map[string]*upstream.Pool
 	secret    []byte                                     // of sticky cookies without one of their own

@@ -4,7 +4,6 @@ package routing
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
@@ -16,7 +15,6 @@ import (
 type Target struct {
 	Internal string         // "echo" or "status"; status has no pool
 	Pool     *upstream.Pool // of one backend for a target written in place
-	Direct   bool           // all members are reached directly, see upstream.Backend.Direct
 	Rewrite  match.Rewrite
 
 	tls           map[*upstream.Backend]upstream.TLS
@@ -65,12 +63,8 @@ func (b *builder) singlePool(route string, to *routefile.Target) (*upstream.Pool
 func (b *builder) targetTLS(d *Target, spec *routefile.SetRoute) error {
 	d.tls = make(map[*upstream.Backend]upstream.TLS)
 	if resolve, ok := b.resolveOf(spec); ok {
-		d.Direct = resolve.Scheme == "ws" || resolve.Scheme == "http" // members are discovered by address
-		b.table.direct = b.table.direct || d.Direct && spec.Resolved.OnBackendLoss != "redial"
 		return b.discoveredTargetTLS(d, resolve, spec)
 	}
-	d.Direct = d.Internal == "" && allDirect(d.Pool)
-	b.table.direct = b.table.direct || d.Direct && spec.Resolved.OnBackendLoss != "redial"
 	own := make(map[upstream.BackendKey]routefile.TLSSettings)
 	if spec.Route.To.Scheme == "pool" {
 		for _, backend := range b.set.Pools[spec.Route.To.Host].Backends {
@@ -88,13 +82,6 @@ func (b *builder) targetTLS(d *Target, spec *routefile.SetRoute) error {
 		d.tls[m.Backend] = loaded
 	}
 	return nil
-}
-
-func allDirect(pool *upstream.Pool) bool {
-	return !slices.ContainsFunc(pool.Members(), func(m upstream.Member) bool {
-		_, ok := m.Backend.Direct()
-		return !ok
-	})
 }
 
 // resolveOf is the resolve of a route's pool, if its members are discovered.

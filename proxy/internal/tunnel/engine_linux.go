@@ -1,7 +1,7 @@
 package tunnel
 
 // The event-loop engine: one loop a processor, each with an epoll of its own. A
-// tunnel's two descriptors are always on one loop; loop_rebalance_linux.go says on which.
+// tunnel's two descriptors are always on one loop; loop_migration_linux.go says on which.
 // This file is what the engine's users see: Open, and the handle that Open
 // returns; the loop itself is in loop_linux.go.
 
@@ -60,7 +60,7 @@ func (e *loops) Open(s Spec) Tunnel {
 	if l.prepare() != nil {
 		return e.rest.Open(s)
 	}
-	both := takeOver(s.Client.Conn, s.Backend.Conn)
+	both := takeOver([2]net.Conn{s.Client.Conn, s.Backend.Conn})
 	if both == nil {
 		return e.rest.Open(s)
 	}
@@ -83,37 +83,38 @@ func (e *loops) lightest() *loop {
 
 // taken is what a loop gets of two connections.
 type taken struct {
-	fds [2]int32
-	tls *tlsConns // nil if both are plain
-
+	both    [2]Descriptor
 	watched bool // the loop's epoll has them
 }
 
-// takeOver returns descriptors of both connections' sockets and closes the
-// connections, or does neither and returns nil.
-func takeOver(conns ...net.Conn) *taken {
-	var sides tlsConns
-	var sockets [2]net.Conn
-	for i, c := range conns {
-		sockets[i] = c
-		if sides[i] = tlsSideOf(c); sides[i] != nil {
-			sockets[i] = sides[i].raw.Conn
-		}
+// tls is the TLS of both sides; nil if both are plain.
+func (t *taken) tls() *tlsConns {
+	if t.both[0].tls == nil && t.both[1].tls == nil {
+		return nil
 	}
+	return &tlsConns{t.both[0].tls, t.both[1].tls}
+}
+
+// takeOver is Detach for both connections, or does neither and returns nil.
+func takeOver(conns [2]net.Conn) *taken {
 	t := &taken{}
-	var ok bool
-	if t.fds[0], ok = duplicate(sockets[0]); !ok {
-		return nil
+	for i, c := range conns {
+		if s := tlsSideOf(c); s != nil {
+			c, t.both[i].tls = s.raw.Conn, s
+		}
+		fd, ok := duplicate(c)
+		if !ok {
+			if i > 0 {
+				t.both[0].Close()
+			}
+			return nil
+		}
+		conns[i], t.both[i].fd = c, fd
 	}
-	if t.fds[1], ok = duplicate(sockets[1]); !ok {
-		unix.Close(int(t.fds[0]))
-		return nil
-	}
-	for i, s := range sides {
-		sockets[i].Close()
-		if s != nil {
-			s.raw.taken, s.raw.fd = true, t.fds[i]
-			t.tls = &sides
+	for i, d := range t.both {
+		conns[i].Close()
+		if d.tls != nil {
+			d.tls.raw.taken, d.tls.raw.fd = true, d.fd
 		}
 	}
 	return t

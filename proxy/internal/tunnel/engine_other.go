@@ -15,6 +15,15 @@ func Listen(address string) (net.Listener, error) { return net.Listen("tcp", add
 // Under returns what to lay beneath crypto/tls: here, c itself.
 func Under(c net.Conn) net.Conn { return c }
 
+// Descriptor is a connection that has left net: here, none ever does.
+type Descriptor struct{}
+
+// Detach returns false: there are no event loops to give a connection to.
+func Detach(net.Conn) (Descriptor, bool) { return Descriptor{}, false }
+
+// Conn is never called.
+func (Descriptor) Conn() (net.Conn, error) { return nil, net.ErrClosed }
+
 func bare(c net.Conn) net.Conn { return c }
 
 // hangupOf: poll(2) tells of an end of file behind unread bytes on Linux only.

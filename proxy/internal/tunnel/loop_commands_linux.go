@@ -69,10 +69,11 @@ func (l *loop) begin(c *command) {
 	t.session = newSession(s, time.Duration(l.clock()))
 	limits := withDefaults(s.Limits)
 	t.limits = l.limits.take(limits)
-	t.hasTLS = c.taken.tls != nil
-	*l.slab.ref(t) = ref{done: s.Done, meter: s.Meter, handle: c.tunnel, tls: c.taken.tls}
+	both := c.taken.tls()
+	t.hasTLS = both != nil
+	*l.slab.ref(t) = ref{done: s.Done, meter: s.Meter, handle: c.tunnel, tls: both}
 	for i := range t.io {
-		t.io[i].init(i, c.taken.fds[i], s)
+		t.io[i].init(i, c.taken.both[i].fd, s)
 	}
 	c.tunnel.slot.Store(t)
 	if !l.enlist(t, c.taken.watched) {

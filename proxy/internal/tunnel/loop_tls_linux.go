@@ -166,10 +166,16 @@ func (l *loop) side(t *slot, d *loopDirection) *tlsSide {
 // be somebody else's than the peer's.)
 func (l *loop) decrypt(t *slot, d *loopDirection, s *tlsSide, p []byte) (int, syscall.Errno) {
 	s.raw.hup = d.hup
+	n, errno := s.read(p)
+	s.note(t, t.other(d))
+	return n, errno
+}
+
+// read reads decrypted bytes, with the meaning of readFD.
+func (s *tlsSide) read(p []byte) (int, syscall.Errno) {
 	waited := len(s.raw.backlog)
 	n, err := s.conn.Read(p)
 	s.raw.owed += max(0, len(s.raw.backlog)-waited) // reading may answer: a new key, an alert
-	s.note(t, t.other(d))
 	switch {
 	case n > 0:
 		return n, 0

@@ -52,19 +52,23 @@ type Edge struct {
 // Watch is a descriptor that a loop watches. The caller of Loop.Watch or
 // Loop.Dial owns it, and calls one of Close, Release and Loop.Open, once.
 type Watch struct {
+	conn  Descriptor
 	loop  *loop
 	ready func(Edge)
-	fd    int32
 	index uint32
 	gen   uint32
 	edges uint32 // that wait for their turn; 0: none
 }
 
-// Watch has ready called at every edge of fd, a non-blocking socket, beginning
-// with what is true now; never from within this call. That it is writable is
-// not reported. If there is an error fd is closed.
-func (l Loop) Watch(fd int, ready func(Edge)) (*Watch, error) {
-	return l.watch(fd, 0, ready)
+// Watch has ready called at every edge of a connection, beginning with what is true
+// now; never from within this call. That it is writable is not reported. If there is an
+// error the connection is closed.
+func (l Loop) Watch(d Descriptor, ready func(Edge)) (*Watch, error) {
+	w, err := l.watch(d, 0, ready)
+	if err == nil && d.tls != nil { // TLS may have read bytes that it has not given out
+		l.l.watches.tellOf(w, unix.EPOLLIN)
+	}
+	return w, err
 }
 
 // Dial begins to connect to a TCP address, sends what can be sent of first (less
@@ -85,21 +89,21 @@ func (l Loop) Dial(to netip.AddrPort, first []byte, ready func(Edge)) (w *Watch,
 	if sent == len(first) {
 		more = 0
 	}
-	w, err = l.watch(fd, more, ready)
+	w, err = l.watch(Descriptor{fd: int32(fd)}, more, ready)
 	return w, sent, err
 }
 
-func (l Loop) watch(fd int, more uint32, ready func(Edge)) (*Watch, error) {
-	w := &Watch{loop: l.l, ready: ready, fd: int32(fd)}
+func (l Loop) watch(d Descriptor, more uint32, ready func(Edge)) (*Watch, error) {
+	w := &Watch{conn: d, loop: l.l, ready: ready}
 	l.l.watches.add(w)
 	e := unix.EpollEvent{
 		Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET | more,
 		Fd:     int32(watchBit | w.index),
 		Pad:    int32(w.gen),
 	}
-	if err := unix.EpollCtl(l.l.epfd, unix.EPOLL_CTL_ADD, fd, &e); err != nil {
+	if err := unix.EpollCtl(l.l.epfd, unix.EPOLL_CTL_ADD, int(d.fd), &e); err != nil {
 		l.l.watches.drop(w)
-		unix.Close(fd)
+		d.Close()
 		return nil, os.NewSyscallError("epoll_ctl", err)
 	}
 	l.l.open++ // it keeps the loop running
@@ -109,14 +113,26 @@ func (l Loop) watch(fd int, more uint32, ready func(Edge)) (*Watch, error) {
 
 // Read reads once: EAGAIN if there is nothing, 0 at the end of file.
 func (w *Watch) Read(p []byte) (int, error) {
-	n, errno := readFD(w.fd, p)
+	if w.conn.tls != nil {
+		n, errno := w.conn.tls.read(p)
+		return n, asError(errno)
+	}
+	n, errno := readFD(w.conn.fd, p)
 	return n, asError(errno)
 }
 
-// Write writes as much as is taken; less than all is no error.
+// Write writes as much as is taken; less than all is no error. Over TLS that is all or
+// nothing, as a part of a record is nothing to its reader.
 func (w *Watch) Write(p []byte) (int, error) {
-	n, errno := writeFD(w.fd, p)
-	return n, asError(errno)
+	if w.conn.tls == nil {
+		n, errno := writeFD(w.conn.fd, p)
+		return n, asError(errno)
+	}
+	n, err := w.conn.tls.conn.Write(p)
+	if len(w.conn.tls.raw.backlog) > 0 {
+		n = 0
+	}
+	return n, err
 }
 
 func asError(errno syscall.Errno) error {
@@ -129,14 +145,14 @@ func asError(errno syscall.Errno) error {
 // Close ends the watch and closes the descriptor.
 func (w *Watch) Close() {
 	w.end()
-	unix.Close(int(w.fd))
+	w.conn.Close()
 }
 
 // Release ends the watch and returns the descriptor: it is the caller's again.
-func (w *Watch) Release() (fd int) {
+func (w *Watch) Release() Descriptor {
 	w.end()
-	_ = unix.EpollCtl(w.loop.epfd, unix.EPOLL_CTL_DEL, int(w.fd), nil)
-	return int(w.fd)
+	_ = unix.EpollCtl(w.loop.epfd, unix.EPOLL_CTL_DEL, int(w.conn.fd), nil)
+	return w.conn
 }
 
 func (w *Watch) end() {
@@ -146,15 +162,15 @@ func (w *Watch) end() {
 }
 
 // Open is Engine.Open for two connections that this loop watches, which are the
-// tunnel's from now on. The Endpoints' Conns are not looked at.
+// tunnel's from now on. The Endpoints' Conns are not looked at, nor is Redial.
 func (l Loop) Open(s Spec, client, backend *Watch) Tunnel {
 	client.end()
 	backend.end()
 	l.l.load.Add(1)
 	t := &loopTunnel{}
 	t.loop.Store(l.l)
-	fds := [2]int32{fromClient: client.fd, fromBackend: backend.fd}
-	l.l.begin(&command{tunnel: t, spec: &s, taken: &taken{fds: fds, watched: true}})
+	both := [2]Descriptor{fromClient: client.conn, fromBackend: backend.conn}
+	l.l.begin(&command{tunnel: t, spec: &s, taken: &taken{both, true}})
 	return t
 }
 
@@ -190,10 +206,14 @@ func (ws *watches) note(e *unix.EpollEvent) {
 	if w == nil || w.gen != uint32(e.Pad) {
 		return
 	}
+	ws.tellOf(w, e.Events)
+}
+
+func (ws *watches) tellOf(w *Watch, edges uint32) {
 	if w.edges == 0 {
 		ws.told = append(ws.told, w)
 	}
-	w.edges |= e.Events
+	w.edges |= edges
 }
 
 func (ws *watches) add(w *Watch) {
@@ -220,9 +240,14 @@ func (ws *watches) tell(w *Watch) {
 	if ws.all[w.index] != w {
 		return
 	}
-	w.ready(Edge{
+	e := Edge{
 		Readable: edges&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0,
 		Writable: edges&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0,
 		Gone:     edges&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0,
-	})
+	}
+	if w.conn.tls != nil {
+		w.conn.tls.raw.dry = w.conn.tls.raw.dry && !e.Readable
+		w.conn.tls.raw.hup = w.conn.tls.raw.hup || e.Gone
+	}
+	w.ready(e)
 }

@@ -28,8 +28,8 @@ func onOneLoop(t *testing.T, e Engine, f func(Loop)) {
 	}
 }
 
-// accepted is a connection by way of an Acceptor: its descriptor, and its client.
-func accepted(t *testing.T) (fd int, client *net.TCPConn) {
+// accepted is a connection by way of an Acceptor: itself, and its client.
+func accepted(t *testing.T) (fd Descriptor, client *net.TCPConn) {
 	t.Helper()
 	ln, err := Listen("127.0.0.1:0")
 	if err != nil {
@@ -167,7 +167,7 @@ func TestWatchesQueueEachOnce(t *testing.T) {
 func TestReleaseGivesTheDescriptorBack(t *testing.T) {
 	e := New()
 	fd, client := accepted(t)
-	released := 0
+	var released Descriptor
 	onOneLoop(t, e, func(l Loop) {
 		w, err := l.Watch(fd, func(Edge) { t.Error("told after it was released") })
 		if err != nil {
@@ -176,7 +176,7 @@ func TestReleaseGivesTheDescriptorBack(t *testing.T) {
 		}
 		released = w.Release()
 	})
-	conn, err := Conn(released)
+	conn, err := released.Conn()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +296,7 @@ func TestConnTakesTheReserve(t *testing.T) {
 		} else {
 			restore = exhaust(t)
 		}
-		conn, err := Conn(fd)
+		conn, err := fd.Conn()
 		restore()
 		if !errors.Is(err, want) {
 			t.Fatalf("%v, wanted %v", err, want)

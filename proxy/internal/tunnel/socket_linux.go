@@ -7,11 +7,9 @@ package tunnel
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -73,21 +71,21 @@ func (a *Acceptor) Close() error {
 	return a.file.Close()
 }
 
-// Accept waits for a connection and returns its non-blocking descriptor, which is
-// the caller's.
-func (a *Acceptor) Accept() (fd int, peer netip.AddrPort, err error) {
+// Accept waits for a connection.
+func (a *Acceptor) Accept() (conn Descriptor, peer netip.AddrPort, err error) {
 	var failed error
+	fd := -1
 	err = a.raw.Read(func(listening uintptr) bool {
 		fd, peer, failed = accept(int(listening))
 		return failed != unix.EAGAIN
 	})
 	switch {
 	case err != nil && a.closed.Load():
-		return -1, peer, net.ErrClosed
+		return conn, peer, net.ErrClosed
 	case err == nil && failed != nil:
 		err = os.NewSyscallError("accept4", failed)
 	}
-	return fd, peer, err
+	return Descriptor{fd: int32(fd)}, peer, err
 }
 
 func accept(listening int) (fd int, peer netip.AddrPort, err error) {
@@ -129,53 +127,4 @@ func dial(to netip.AddrPort) (fd int, err error) {
 		return -1, os.NewSyscallError("connect", err)
 	}
 	return fd, nil
-}
-
-// Conn makes a connection like any other of a descriptor, which is the connection's
-// from then on, or closed if there is an error. It takes a second descriptor for a
-// moment: should there be none left, the reserve is one.
-func Conn(fd int) (net.Conn, error) {
-	f := os.NewFile(uintptr(fd), "")
-	conn, err := net.FileConn(f)
-	if err == nil || !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) {
-		f.Close()
-		return conn, err
-	}
-	return reserve.lend(f)
-}
-
-// reserve is a descriptor that is kept for Conn: a client that was let in is not to be
-// sent away because of how it is served.
-var reserve spareDescriptor
-
-type spareDescriptor struct {
-	mu   sync.Mutex
-	file *os.File // nil: there was none to be had
-}
-
-// keep opens it, if it is not open.
-func (s *spareDescriptor) keep() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.keepLocked()
-}
-
-func (s *spareDescriptor) keepLocked() {
-	if s.file == nil {
-		s.file, _ = os.Open(os.DevNull)
-	}
-}
-
-// lend gives it up for as long as net.FileConn needs it, which closes f's.
-func (s *spareDescriptor) lend(f *os.File) (net.Conn, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.file != nil {
-		s.file.Close()
-		s.file = nil
-	}
-	conn, err := net.FileConn(f)
-	f.Close()
-	s.keepLocked()
-	return conn, err
 }
