@@ -162,9 +162,11 @@ func TestClosedWhileIdle(t *testing.T) {
 	}})
 	p := site(t, b.Addr)
 	for range 20 {
-		for _, path := range []string{"/last", "/next"} {
-			if got := ask(t, connect(t, p), request("GET "+path+" HTTP/1.1", "Host: a")); got.body != "ok" {
-				t.Fatalf("%s: %d %q", path, got.status, got.body)
+		for _, next := range []string{"GET", "PUT", "DELETE"} {
+			for _, line := range []string{"GET /last", next + " /next"} {
+				if got := ask(t, connect(t, p), request(line+" HTTP/1.1", "Host: a", "Content-Length: 0")); got.body != "ok" {
+					t.Fatalf("%s: %d %q", line, got.status, got.body)
+				}
 			}
 		}
 	}

@@ -5,36 +5,38 @@ package forward
 
 import (
 	"errors"
-	"io"
 	"net/http"
-	"sync/atomic"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
-// askAround asks the hop's backend, and others as the hop allows.
+// askAround asks the hop's backend, again if its connection was closed under the request,
+// and others as the hop allows.
 func (x *exchange) askAround(r *http.Request) (*http.Response, error) {
-	if x.hop.Another == nil {
-		return x.ask(r)
-	}
-	var body *unread
+	var body *keptBody
 	if r.Body != nil && r.ContentLength != 0 {
-		body = &unread{ReadCloser: r.Body}
+		body = &keptBody{Reader: r.Body, keep: idempotent(r.Method)}
 		r.Body = body
 	}
 	for {
-		res, err := x.ask(r)
-		if !x.another(body, err) {
-			return res, err
+		var s sending
+		res, err := x.ask(r, &s)
+		switch {
+		case err == nil:
+			return res, nil
+		case x.again(&s, body):
+		case x.another(body, err):
+			r.Host = x.hop.Policy.RequestHost(x.hop.Client, x.hop.Backend)
+		default:
+			return nil, err
 		}
-		r.Host = x.hop.Policy.RequestHost(x.hop.Client, x.hop.Backend)
 	}
 }
 
 // another moves the hop to another backend, if the request may go there.
-func (x *exchange) another(body *unread, err error) bool {
+func (x *exchange) another(body *keptBody, err error) bool {
 	var dial *upstream.DialError
-	if !errors.As(err, &dial) || x.in.Context().Err() != nil || body != nil && body.begun.Load() {
+	if x.hop.Another == nil || !errors.As(err, &dial) || x.in.Context().Err() != nil || body != nil && body.begun.Load() {
 		return false
 	}
 	backend, t, ok := x.hop.Another(err)
@@ -43,18 +45,3 @@ func (x *exchange) another(body *unread, err error) bool {
 	}
 	return ok
 }
-
-// unread is a body that notes whether a Read has been tried. Closing it
-// does nothing: the transport closes the body of a request for which it found no
-// connection, and ReverseProxy closes it in the end.
-type unread struct {
-	io.ReadCloser
-	begun atomic.Bool
-}
-
-func (u *unread) Read(p []byte) (int, error) {
-	u.begun.Store(true)
-	return u.ReadCloser.Read(p)
-}
-
-func (u *unread) Close() error { return nil }

@@ -159,14 +159,16 @@ func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // ask watches over the backend's silence from the moment that there is a
 // connection; interim answers break it too, which is what 102 is for.
-func (x *exchange) ask(r *http.Request) (*http.Response, error) {
-	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+func (x *exchange) ask(r *http.Request, s *sending) (*http.Response, error) {
+	trace := &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { x.clock.start() },
 		Got1xxResponse: func(int, textproto.MIMEHeader) error {
 			x.clock.start()
 			return nil
 		},
-	})
+	}
+	s.trace(trace)
+	ctx := httptrace.WithClientTrace(r.Context(), trace)
 	x.hop.Policy.SpellRequest(r.Header, x.hop.Names)
 	ctx = upstream.WithAnswerNames(ctx, x.hop.AnswerNames)
 	res, err := x.hop.Pins.RoundTrip(x.hop.Backend, x.hop.TLS, r.WithContext(ctx))

@@ -131,7 +131,7 @@ func (t Trusted) forwarded(h http.Header) report {
 func fromTheEnd(lines []string, cut func(string) (before, last string, more bool)) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range slices.Backward(lines) {
-			for more := line != ""; more; {
+			for more := true; more; { // an empty line has one entry, an empty one
 				var entry string
 				if line, entry, more = cut(line); !yield(entry) {
 					return

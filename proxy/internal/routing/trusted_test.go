@@ -23,6 +23,8 @@ func TestClientBehindTrustedProxies(t *testing.T) {
 		{"all of the chain is trusted", "10.0.0.1", []string{"10.0.0.3, 10.0.0.2"}, "10.0.0.3"},
 		{"garbage ends the walk", "10.0.0.1", []string{"198.51.100.7, unknown, 10.0.0.2"}, "10.0.0.2"},
 		{"an empty element ends the walk", "10.0.0.1", []string{"198.51.100.7, "}, "10.0.0.1"},
+		{"so does an empty line", "10.0.0.1", []string{"198.51.100.7", ""}, "10.0.0.1"},
+		{"and a blank one", "10.0.0.1", []string{"198.51.100.7", "10.0.0.2, ", "10.0.0.3"}, "10.0.0.3"},
 		{"with a port", "10.0.0.1", []string{"198.51.100.7:4711"}, "198.51.100.7"},
 		{"IPv6 in brackets with a port", "fd00::1", []string{"[2001:db8::7]:4711"}, "2001:db8::7"},
 		{"IPv4 in IPv6", "10.0.0.1", []string{"::ffff:198.51.100.7"}, "198.51.100.7"},
