@@ -56,7 +56,7 @@ func (s *Server) Collect(m *metrics.Scrape) {
 	if t == nil {
 		return
 	}
-	s.metrics.Collect(m, served{t})
+	s.metrics.Collect(m, served{t}, s.tunnels.Draining())
 	for name, pool := range t.Pools() {
 		collectPool(m, name, pool)
 	}

@@ -78,6 +78,7 @@ func NewServer(o Options) *Server {
 	s.discovery = discovery.New(discovery.Events{
 		Log: o.Log, Health: s.healthChanged, Probed: s.probes.note, Changed: s.judgePool, Joined: s.rebalance,
 	})
+	s.tunnels.Told = func(route, cause string) { s.metrics.Route(route).Told(cause) }
 	s.life, s.end = context.WithCancel(context.Background())
 	s.handler = handler.New(handler.Deps{
 		Current: o.Current, Engine: tunnel.New(), Tunnels: s.tunnels, Log: o.Log, Status: o.Status, Counters: &s.counters,

@@ -25,6 +25,8 @@ import (
 var movedBy = map[string]string{
 	"tunnels":                       "TestMetricsTunnels",
 	"tunnels_opened_total":          "TestMetricsTunnels",
+	"tunnels_draining":              "TestMetricsDrain",
+	"drained_total":                 "TestMetricsDrain",
 	"tunnels_closed_total":          "TestMetricsTunnels",
 	"tunnel_duration_seconds":       "TestMetricsTunnels",
 	"dead_peers_total":              "TestMetricsDeadPeers",

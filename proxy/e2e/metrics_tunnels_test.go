@@ -192,6 +192,7 @@ routes:
 	m.awaitNone("rebalanced_total", nil)
 	p.edit(routes(`, b: {url: "ws://$b"}`))
 	m.awaitSome("rebalanced_total", labels{"pool": "p"})
+	m.awaitSome("drained_total", labels{"route": "all", "cause": "rebalance"})
 }
 
 // TestMetricsHistograms: a route with histograms of its own is in no other's.
@@ -212,4 +213,30 @@ routes:
 		m.await(name, labels{"listener": "web", "route": "own"}, 1)
 		m.awaitNone(name, labels{"route": "shared"})
 	}
+}
+
+// TestMetricsDrain: tunnels that are to go, and those that were told.
+func TestMetricsDrain(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "b")
+	route := func(target, window string) string {
+		return web + fill("routes: {chat: {match: {path: /chat}, to: \"$to\", drain: {window: $window, close_timeout: 1h}}}\n",
+			map[string]string{"to": target, "window": window})
+	}
+	p, m := startMetered(t, route(b.url("ws"), "1h"))
+	silent := connect(t, p)
+	if got := ask(t, silent, proxytest.Handshake{Target: "/chat"}.String()); got.status != 101 {
+		t.Fatalf("%d, wanted 101", got.status)
+	}
+	p.edit(route("ws://127.0.0.1:9", "1h"))
+	m.await("tunnels_draining", labels{"route": "chat"}, 1)
+	p.edit(route(b.url("ws"), "0s"))
+	m.await("tunnels_draining", labels{"route": "chat"}, 0)
+	m.awaitNone("drained_total", nil)
+
+	other := dial(t, p.ws("/chat")) // whose window is off
+	p.edit(route("ws://127.0.0.1:9", "0s"))
+	closeCode(t, other)
+	m.await("drained_total", labels{"route": "chat", "cause": "routes"}, 1)
+	m.await("tunnels_draining", labels{"route": "chat"}, 1)
 }

@@ -26,6 +26,7 @@ type Entry struct {
 	lost      func()        // the Facts', until Opened
 	state     state
 	movable   bool
+	counted   bool // in group.draining
 }
 
 // scheduled is a time at which a tunnel is told to move or to end. It is compared by
@@ -40,6 +41,8 @@ type scheduled struct {
 type terms struct {
 	policy Policy
 	why    tunnel.Reason
+
+	rebalances bool // its backend has more than its share
 }
 
 // grace is the time between an evaluation and the first tunnel that is told.
@@ -143,6 +146,7 @@ func (e *Entry) handleLocked(ev event) (a actions) {
 	if a&remember != 0 {
 		e.leaveFrom = time.Now()
 	}
+	e.recountLocked()
 	return a
 }
 
@@ -178,6 +182,7 @@ func (e *Entry) due(s *scheduled) {
 		e.group.mu.Unlock()
 		return
 	}
+	e.group.countToldLocked(e.route, s.terms)
 	command := e.commandLocked()
 	e.group.mu.Unlock()
 	command()

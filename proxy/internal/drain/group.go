@@ -84,10 +84,15 @@ func (v Verdict) eventLocked(e *Entry) event {
 
 // Group is the set of open tunnels. Safe for concurrent use.
 type Group struct {
+	// Told, if set, is called for each tunnel that is told to move or to end: its route, and
+	// why in one word. It is set before the first tunnel, and must not call the Group.
+	Told func(route, cause string)
+
 	scans atomic.Int32 // of all entries, with mu, under way or about to begin
 
 	mu       sync.Mutex
 	entries  map[*Entry]struct{} // guarded by mu
+	draining map[string]int      // guarded by mu; see Draining
 	removing int                 // guarded by mu; entries between BeginRemove and its done
 	serial   uint64              // guarded by mu; of the last entry
 	byHand   []*Drain            // guarded by mu; the latest, oldest first
@@ -97,7 +102,7 @@ type Group struct {
 
 // NewGroup returns an empty Group.
 func NewGroup() *Group {
-	g := &Group{entries: make(map[*Entry]struct{}), empty: make(chan struct{})}
+	g := &Group{entries: make(map[*Entry]struct{}), draining: make(map[string]int), empty: make(chan struct{})}
 	close(g.empty)
 	return g
 }
@@ -160,7 +165,8 @@ func (g *Group) Evaluate(verdict func(Facts) Verdict) (kept, draining int) {
 			if e.lost != nil && v.Drain && !v.Move {
 				e.lost()
 			}
-			e.route, e.backend = v.Route, unique.Make(v.Backend)
+			e.renameLocked(v.Route)
+			e.backend = unique.Make(v.Backend)
 			ev := v.eventLocked(e)
 			if e.handleLocked(ev)&schedule != 0 {
 				t := e.termsLocked(ev)
@@ -204,7 +210,7 @@ func (g *Group) DrainSome(backend upstream.BackendKey, most, keep int, within ti
 		}
 		if count++; !e.policy().Keep && e.tunnel != nil {
 			t := e.termsLocked(mustEnd)
-			t.policy.Window = within
+			t.policy.Window, t.rebalances = within, true
 			drainable[t] = append(drainable[t], e)
 		}
 	}

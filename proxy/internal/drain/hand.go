@@ -161,6 +161,7 @@ func (e *Entry) scheduleByHandLocked(after time.Duration, t terms, d *Drain) {
 	}
 	s := &scheduled{terms: t, drain: d}
 	e.byHand = s
+	e.recountLocked()
 	s.timer = time.AfterFunc(after, func() { e.dueByHand(s) })
 }
 
@@ -174,6 +175,7 @@ func (e *Entry) dueByHand(s *scheduled) {
 	e.byHand = nil
 	s.drain.Waiting--
 	command := e.tellLocked(s)
+	e.recountLocked()
 	e.group.mu.Unlock()
 	command()
 }
@@ -184,6 +186,7 @@ func (e *Entry) tellLocked(s *scheduled) (command func()) {
 		return func() {}
 	}
 	e.scheduled = s
+	e.group.countToldLocked(e.route, s.terms)
 	if s.drain != nil {
 		s.drain.Told++
 	}
@@ -196,6 +199,7 @@ func (e *Entry) spareLocked() {
 	e.byHand.drain.Waiting--
 	e.byHand.drain.Spared++
 	e.byHand = nil
+	e.recountLocked()
 }
 
 // leaveHandLocked notes in its drain by hand that the tunnel has ended.

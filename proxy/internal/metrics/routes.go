@@ -104,12 +104,16 @@ type Keeper interface {
 	HasBackend(route, backend string) bool
 }
 
-// Collect writes all counts into a scrape, and forgets those that have ended.
-func (g *Registry) Collect(s *Scrape, now Keeper) {
+// Collect writes all counts into a scrape, and forgets those that have ended. draining is
+// how many tunnels are, by route.
+func (g *Registry) Collect(s *Scrape, now Keeper, draining map[string]int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, r := range g.routes {
 		r.collect(s)
+		if r.hasHadTunnels() {
+			s.Gauge(TunnelsDraining, float64(draining[r.name]), r.name)
+		}
 	}
 	for _, r := range g.former {
 		r.collect(s)
@@ -154,6 +158,7 @@ type Route struct {
 	requests map[requestKey]uint64
 	refused  map[string]uint64 // by cause
 	redials  map[string]uint64 // by result
+	drained  map[string]uint64 // by cause
 	dead     map[string]uint64 // by peer
 }
 
@@ -232,6 +237,13 @@ func (r *Route) Redialled(result string) {
 	add(&r.redials, result)
 }
 
+// Told counts a tunnel that is told to go.
+func (r *Route) Told(cause string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	add(&r.drained, cause)
+}
+
 // Refused counts a handshake that opened no tunnel.
 func (r *Route) Refused(cause string) {
 	r.mu.Lock()
@@ -290,6 +302,12 @@ func CodeText(code uint16) string {
 	return "other"
 }
 
+func (r *Route) hasHadTunnels() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.open != nil
+}
+
 func (r *Route) isUsed() bool {
 	if r.inFlight.Load() > 0 {
 		return true
@@ -341,6 +359,9 @@ func (r *Route) collect(s *Scrape) {
 	}
 	for result, n := range r.redials {
 		s.Counter(Redials, float64(n), r.name, result)
+	}
+	for cause, n := range r.drained {
+		s.Counter(Drained, float64(n), r.name, cause)
 	}
 	for peer, n := range r.dead {
 		s.Counter(DeadPeers, float64(n), r.name, peer)

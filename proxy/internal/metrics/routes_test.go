@@ -37,7 +37,7 @@ func counted(t *testing.T, e *Exporter, name string) string {
 func TestRouteLives(t *testing.T) {
 	g := NewRegistry()
 	now := sites{routes: map[string][]string{"a": {"ws://1"}}, listeners: []string{"web"}}
-	e := New(100, func(s *Scrape) { g.Collect(s, now) })
+	e := New(100, func(s *Scrape) { g.Collect(s, now, nil) })
 	expect := func(when, name, want string) {
 		t.Helper()
 		if got := counted(t, e, name); got != want {
@@ -48,7 +48,7 @@ func TestRouteLives(t *testing.T) {
 
 	g.Route("a").TunnelOpened("ws://1", "websocket")
 	g.Route("a").TunnelOpened("ws://1", "websocket")
-	expect("two open", "tunnels", "tunnels{backend=\"ws://1\",route=\"a\"} 2\n"+
+	expect("two open", "tunnels", "tunnels{backend=\"ws://1\",route=\"a\"} 2\ntunnels_draining{route=\"a\"} 0\n"+
 		"tunnels_opened_total{backend=\"ws://1\",protocol=\"websocket\",route=\"a\"} 2\n")
 
 	held := g.Route("a")
@@ -79,7 +79,7 @@ func TestRouteLives(t *testing.T) {
 func TestBackendsLeave(t *testing.T) {
 	g := NewRegistry()
 	now := sites{routes: map[string][]string{"a": {"ws://1", "ws://2"}}}
-	e := New(100, func(s *Scrape) { g.Collect(s, now) })
+	e := New(100, func(s *Scrape) { g.Collect(s, now, nil) })
 	r := g.Route("a")
 	r.TunnelOpened("ws://1", "websocket")
 	r.TunnelLeft("ws://1")
@@ -90,7 +90,7 @@ func TestBackendsLeave(t *testing.T) {
 	}
 	now.routes["a"] = []string{}
 	scrape(t, e)
-	if got, want := counted(t, e, "tunnels"), "tunnels{backend=\"ws://2\",route=\"a\"} 1\n"; got != want {
+	if got, want := counted(t, e, "tunnels{"), "tunnels{backend=\"ws://2\",route=\"a\"} 1\n"; got != want {
 		t.Errorf("%q, want %q: the one with a tunnel alone", got, want)
 	}
 	r.TunnelClosed("ws://9", false, End{"backend", "lost", CodeText(1006)})
@@ -102,7 +102,7 @@ func TestBackendsLeave(t *testing.T) {
 func TestTimesEnd(t *testing.T) {
 	g := NewRegistry()
 	now := sites{routes: map[string][]string{"a": nil}, listeners: []string{"web"}}
-	e := New(100, func(s *Scrape) { g.Collect(s, now) })
+	e := New(100, func(s *Scrape) { g.Collect(s, now, nil) })
 	g.Times("web", "").Tunnel(time.Second)
 	g.Times("web", "a").Handshake(Failed, time.Now())
 	g.Times("gone", "").Tunnel(time.Second)
@@ -149,7 +149,7 @@ func TestTexts(t *testing.T) {
 // TestOtherRequests: statuses that have one text are one series.
 func TestOtherRequests(t *testing.T) {
 	g := NewRegistry()
-	e := New(100, func(s *Scrape) { g.Collect(s, sites{}) })
+	e := New(100, func(s *Scrape) { g.Collect(s, sites{}, nil) })
 	g.Route("").Answered("GET", 298)
 	g.Route("").Answered("GET", 299)
 	if got, want := counted(t, e, "http_requests_total"), "http_requests_total{code=\"2xx\",method=\"GET\",route=\"\"} 2\n"; got != want {

@@ -98,6 +98,8 @@ func (s section) histogram(name string, l histogram.Layout, labels, help string)
 var (
 	Tunnels = ofTunnels.gauge("tunnels", "route backend",
 		"Open tunnels. One that is between two backends is in none of them.")
+	TunnelsDraining = ofTunnels.gauge("tunnels_draining", "route",
+		"Open tunnels that have been told to end, or will be.")
 	TunnelsOpened = ofTunnels.counter("tunnels_opened_total", "route backend protocol",
 		"Tunnels that have opened, by protocol: websocket or other. The backend is the first one.")
 	TunnelsClosed = ofTunnels.counter("tunnels_closed_total", "route backend closed_by reason code",
@@ -108,6 +110,8 @@ var (
 		"Peers that did not answer a ping: client or backend.")
 	Redials = ofTunnels.counter("redials_total", "route result",
 		"Tunnels that have lost or left their backend, by result: redialled or failed. One whose client has gone meanwhile is not counted.")
+	Drained = ofTunnels.counter("drained_total", "route cause",
+		"Tunnels that were told to go, or to move to another backend, by cause: routes (an edit, or backends found by name), rebalance, forbidden (the client or Origin is no longer allowed), operator or shutdown.")
 	Rebalanced = ofTunnels.counter("rebalanced_total", "pool",
 		"Tunnels that were told to leave a backend because it had more than its share.")
 
