@@ -138,6 +138,8 @@ var shownBy = map[string]string{
 
 	"upgrade":                        "TestOtherProtocols",
 	"http_fallback":                  "TestFallback",
+	"encoded_slash":                  "TestEncodedSlashes",
+	"merge_slashes":                  "TestDoubleSlashes",
 	"timeouts.connect":               "TestConnectTimeout",
 	"timeouts.handshake":             "TestBackendTimeouts",
 	"timeouts.response":              "TestBackendTimeouts",

@@ -28,7 +28,10 @@ routes:
 		status int
 	}{
 		{"/ws/a", "/ws/a", 200},
-		{"/ws?", "/ws", 200}, // an empty query is none
+		{"/ws?", "/ws?", 200},
+		{"/ws??", "/ws??", 200},
+		{"/old/?", "/new/?", 200},
+		{"http://a?", "/?", 200},
 		{"/ws?a=b&a=%2f%00;x", "/ws?a=b&a=%2f%00;x", 200},
 		{"/ws?a=/../b", "/ws?a=/../b", 200},
 		{"//ws//a", "/ws/a", 200},

@@ -31,7 +31,7 @@ func fullRoute() *Route {
 		To: &Target{Raw: "ws://a.test:9000/b?c=d", Scheme: "ws", Host: "a.test:9000", Path: "/b", Query: "c=d"},
 		Settings: &Settings{
 			Upgrade:      Upgrade{Mode: "list", Protocols: []string{"websocket"}},
-			HTTPFallback: Off,
+			HTTPFallback: Off, EncodedSlash: "keep", MergeSlashes: Off,
 			Timeouts: Timeouts{
 				Connect: time.Second, Handshake: 1500 * time.Millisecond, Response: time.Hour + time.Minute, Body: time.Second, Send: -1, Idle: -1,
 				IdleFromClient: time.Minute, IdleFromBackend: time.Hour, IdleCounts: "data", Lifetime: 24 * time.Hour, LifetimeJitter: time.Nanosecond,

@@ -4,6 +4,7 @@ package routefile
 // socket and reads nothing but the routes.
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -110,7 +111,7 @@ func (x *explainer) explain(r *match.Request, listeners []string) (*Explanation,
 	if index >= 0 {
 		route := x.set.Routes[x.names[index]]
 		e.Route, e.Pattern, e.Pos = x.names[index], patternText(route.Route.Match), route.Route.Pos
-		if e.Outcome, err = outcome(x.set, route, x.q, r, x.tree.PrefixLen(index), captures); err != nil {
+		if e.Outcome, err = x.outcome(index, r, captures); err != nil {
 			return nil, err
 		}
 	}
@@ -126,10 +127,7 @@ func (x *explainer) explain(r *match.Request, listeners []string) (*Explanation,
 }
 
 func (q Question) request() (*match.Request, error) {
-	path, err := match.NormalizePath(q.URL.EscapedPath())
-	if q.URL.EscapedPath() == "" {
-		path, err = "/", nil
-	}
+	path, err := match.NormalizePath(q.rawPath())
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +145,17 @@ func (q Question) request() (*match.Request, error) {
 		Upgrade:  wsproto.UpgradeTokens(q.Header),
 		Client:   q.Client,
 	}, nil
+}
+
+// rawPath is the path as the proxy gets it.
+func (q Question) rawPath() string { return cmp.Or(q.URL.EscapedPath(), "/") }
+
+// rawQuery is the query with its "?".
+func (q Question) rawQuery() string {
+	if q.URL.RawQuery == "" && !q.URL.ForceQuery {
+		return ""
+	}
+	return "?" + q.URL.RawQuery
 }
 
 // values are what placeholders stand for, as far as the question says.
@@ -183,8 +192,17 @@ func patternText(m Match) string {
 	return "any path"
 }
 
-// outcome describes what the winning route does with the request.
-func outcome(set *Set, route *SetRoute, q Question, r *match.Request, matched int, c *match.Captures) (string, error) {
+// outcome describes what the winning route, by its index, does with the request.
+func (x *explainer) outcome(index int, r *match.Request, c *match.Captures) (string, error) {
+	route := x.set.Routes[x.names[index]]
+	sent, err := x.tree.PathFor(index, r, x.q.rawPath(), route.Resolved.PathRules(), c)
+	if err != nil {
+		return "answers 400 Bad Request: " + err.Error(), nil
+	}
+	return outcome(x.set, route, x.q, r, sent, c)
+}
+
+func outcome(set *Set, route *SetRoute, q Question, r *match.Request, sent match.SentPath, c *match.Captures) (string, error) {
 	rt := route.Route
 	if rt.Respond != nil {
 		return fmt.Sprintf("responds with %d", rt.Respond.Status), nil
@@ -194,18 +212,18 @@ func outcome(set *Set, route *SetRoute, q Question, r *match.Request, matched in
 		if err != nil {
 			return "", err
 		}
-		location, err := place.Make(q.values(r, c), r.Path, r.Query, matched)
+		location, err := place.Make(q.values(r, c), sent, q.rawQuery())
 		return fmt.Sprintf("redirects (%d) to %s", rt.Redirect.Status, location), err
 	}
 	uri, err := match.NewRewrite(rt.To.Path, rt.To.Query, rt.Match.pattern())
 	if err != nil {
 		return "", err
 	}
-	path, query, err := uri.Apply(r.Path, r.Query, matched, c)
+	path, query, err := uri.Apply(sent, q.rawQuery(), c)
 	if err != nil {
 		return "", err
 	}
-	return carriage(route, q) + targetText(set, rt.To, path, query), nil
+	return carriage(route, q) + targetText(set, rt.To, path+query), nil
 }
 
 // carriage describes how the request is carried: as a tunnel, as HTTP, or not.
@@ -262,10 +280,7 @@ func (s *Settings) Leniency() wsproto.Lenient {
 	}
 }
 
-func targetText(set *Set, to *Target, path, query string) string {
-	if query != "" {
-		path += "?" + query
-	}
+func targetText(set *Set, to *Target, path string) string {
 	switch {
 	case to.Scheme == "internal":
 		return "internal://" + to.Host

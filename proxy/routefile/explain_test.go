@@ -109,8 +109,33 @@ func TestExplainSaysWhyTheWinnerWins(t *testing.T) {
 	}
 }
 
+func TestExplainPaths(t *testing.T) {
+	f, errs := Parse("routes.yaml", []byte(`version: 1
+routes:
+  refuses: {match: {path_prefix: /}, to: "http://a.example"}
+  encoded: {match: {path: "/q/{name}"}, to: "http://a.example/x/{name}", encoded_slash: keep}
+  slashes: {match: {path_prefix: /p}, to: "http://a.example/x", merge_slashes: false}
+`))
+	if errs = Merge(errs, Check(f)); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	for url, want := range map[string]string{
+		"http://h/a%2fb":       `refuses: answers 400 Bad Request: path "/a%2fb": an encoded slash, which this route does not take`,
+		"http://h/q/a%2fb?":    "encoded: is forwarded as HTTP to http://a.example/x/a%2Fb?",
+		"http://h/p/ws://b/?a": "slashes: is forwarded as HTTP to http://a.example/x/ws://b/?a",
+		"http://h//p/b":        `slashes: answers 400 Bad Request: path "//p/b": double slashes in the part that the route matches`,
+		"http://h/p//../b":     "refuses: is forwarded as HTTP to http://a.example/b",
+		"http://h/p/x//..":     `slashes: answers 400 Bad Request: path "/p/x//..": double slashes and a dot segment: want one of them at most`,
+	} {
+		e, err := Explain(NewSet(f), Question{Method: "GET", URL: mustURL(t, url)})
+		if err != nil || e.Route+": "+e.Outcome != want {
+			t.Errorf("%s: %+v, %v; want %s", url, e, err, want)
+		}
+	}
+}
+
 func TestExplainRefuses(t *testing.T) {
-	e, err := Explain(NewSet(), Question{Method: "GET", URL: mustURL(t, "http://h/a%2Fb")})
+	e, err := Explain(NewSet(), Question{Method: "GET", URL: mustURL(t, "http://h/a%5Cb")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -123,7 +123,7 @@ func (x *explainer) exception(r, maybe *match.Request, index int, captures *matc
 		e.Unless += " by listener " + maybe.Listener
 	}
 	var err error
-	e.Outcome, err = outcome(x.set, route, x.q, maybe, x.tree.PrefixLen(index), captures)
+	e.Outcome, err = x.outcome(index, maybe, captures)
 	return e, err
 }
 

@@ -1,6 +1,7 @@
 package routefile
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -191,6 +192,7 @@ func (c *checker) checkRoutes() {
 	for _, name := range sortedNames(c.routes) {
 		r := c.routes[name]
 		c.checkListenerOf(r)
+		c.checkEncodedSlash(r)
 		if r.it.To != nil {
 			c.checkPoolOf(r)
 			c.checkHashedCapture(r)
@@ -215,6 +217,27 @@ func (c *checker) checkListenerOf(r placed[*Route]) {
 	}
 	c.at(r.file, []string{"routes", r.it.Name, "match", "listener"}, recordOf("route", r.it.Name),
 		"listener %q: unknown listener%s", name, didYouMeanOr(name, names))
+}
+
+// checkEncodedSlash refuses a path that the route itself answers with 400, always.
+func (c *checker) checkEncodedSlash(r placed[*Route]) {
+	for _, path := range []struct{ key, text string }{{"path", r.it.Match.Path}, {"path_prefix", r.it.Match.PathPrefix}} {
+		if strings.Contains(strings.ToUpper(path.text), "%2F") && !keepsEncodedSlash(r) {
+			c.at(r.file, []string{"routes", r.it.Name, "match", path.key}, recordOf("route", r.it.Name),
+				"%s %q: every such request gets 400, because encoded_slash is refuse: write encoded_slash: keep", path.key, yamledit.Clip(path.text))
+		}
+	}
+}
+
+func keepsEncodedSlash(r placed[*Route]) bool {
+	var own, defaults Settings
+	if r.it.Settings != nil {
+		own = *r.it.Settings
+	}
+	if r.file.Defaults != nil {
+		defaults = *r.file.Defaults
+	}
+	return cmp.Or(own.EncodedSlash, defaults.EncodedSlash) == "keep"
 }
 
 func (c *checker) checkPoolOf(r placed[*Route]) {

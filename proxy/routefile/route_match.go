@@ -160,6 +160,11 @@ func (m *Match) pattern() match.Path {
 	return match.Path{}
 }
 
+// PathRules returns EncodedSlash and MergeSlashes as package match takes them.
+func (s *Settings) PathRules() match.PathRules {
+	return match.PathRules{EncodedSlashes: s.EncodedSlash == "keep", KeepSlashes: s.MergeSlashes == Off}
+}
+
 func conditions(list []Condition) []match.Field {
 	if list == nil {
 		return nil

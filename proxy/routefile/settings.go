@@ -14,6 +14,8 @@ import (
 type Settings struct {
 	Upgrade         Upgrade
 	HTTPFallback    Switch
+	EncodedSlash    string // "refuse", "keep"
+	MergeSlashes    Switch
 	Timeouts        Timeouts
 	Keepalive       Keepalive
 	Strict          Switch
@@ -38,6 +40,10 @@ func settingsKeys() []*Key {
 			upgradeKey(), filled, byDefault("websocket"), example("[websocket, mqtt]")),
 		key("http_fallback", "Forwards requests that are not upgrades as HTTP; false responds with 426.",
 			toggle(func(s *Settings) *Switch { return &s.HTTPFallback }), byDefault("true"), example("false")),
+		key("encoded_slash", "Requests with an encoded slash (%2F) in their path: refuse responds with 400; keep sends them with the slash encoded, as a character of its segment. A backend that decodes it may see another path than the one that was matched.",
+			text(func(s *Settings) *string { return &s.EncodedSlash }, nil), enum("refuse", "keep"), byDefault("refuse"), example("keep")),
+		key("merge_slashes", "Sends paths with each run of slashes merged into one, as they are matched. false sends a path as it came, or responds with 400 if it has both a double slash and a dot segment, or a double slash within what the route matches.",
+			toggle(func(s *Settings) *Switch { return &s.MergeSlashes }), byDefault("true"), example("false")),
 		key("timeouts", "Time limits.",
 			mapping(func(s *Settings) *Timeouts { return &s.Timeouts }, timeoutKeys()...), example("{idle: 10m}")),
 		key("keepalive", "Pings the peers of idle WebSocket tunnels to detect dead connections.",

@@ -244,6 +244,7 @@ func TestDefaults(t *testing.T) {
 	const off = -1
 	want := Settings{
 		Upgrade: Upgrade{Mode: "websocket"}, HTTPFallback: On,
+		EncodedSlash: "refuse", MergeSlashes: On,
 		Timeouts:  Timeouts{5 * time.Second, 10 * time.Second, time.Minute, time.Minute, time.Minute, off, off, off, "frames", off, off},
 		Keepalive: Keepalive{30 * time.Second, 10 * time.Second, On, On}, Strict: Off, Lenient: []string{},
 		Limits:    Limits{off, off, off, off, off, off, off},

@@ -57,7 +57,7 @@ func (x *exchange) refuse() error {
 	switch {
 	case x.in.Method == http.MethodConnect:
 		return &MethodError{Method: x.in.Method}
-	case !strings.HasPrefix(x.hop.Path, "/") || unwritable(x.hop.Path) || unwritable(x.hop.RawQuery):
+	case !strings.HasPrefix(x.hop.Path, "/") || unwritable(x.hop.Path) || unwritable(x.hop.Query):
 		return &BadRequestError{Reason: fmt.Sprintf("target %.80q: want a path and query without spaces or control bytes", x.hop.Path)}
 	case limit > 0 && x.in.ContentLength > limit:
 		return &BodyTooLargeError{Limit: limit}
@@ -122,14 +122,15 @@ func (x *exchange) answerWhileReading() {
 func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.Header = x.header
 	pr.Out.Host = x.hop.Policy.RequestHost(x.hop.Client, x.hop.Backend)
-	pr.Out.URL = target(x.hop.Path, x.hop.RawQuery)
+	pr.Out.URL = target(x.hop.Path, x.hop.Query)
 	pr.Out.Trailer = x.trailer
 }
 
 // target is a URL whose path net/http writes unchanged. Opaque does so for
-// all but a leading double slash, which it would take for an authority.
+// all but a leading double slash, which it would take for an authority; RawPath
+// does so for what is valid in a path.
 func target(path, query string) *url.URL {
-	u := &url.URL{Scheme: "http", Host: "backend", RawQuery: query}
+	u := &url.URL{Scheme: "http", Host: "backend", RawQuery: strings.TrimPrefix(query, "?"), ForceQuery: query == "?"}
 	if strings.HasPrefix(path, "//") {
 		u.RawPath = path
 		u.Path, _ = url.PathUnescape(path)

@@ -25,15 +25,15 @@ type Forwarder struct {
 type Hop struct {
 	Backend *upstream.Backend
 	TLS     upstream.TLS
-	// Path and RawQuery are written to the backend unchanged: escaped by the
+	// Path and Query are written to the backend unchanged: escaped by the
 	// caller, and not decoded or cleaned here. Path begins with a slash.
-	Path     string
-	RawQuery string // without "?"
-	Policy   *Policy
-	Client   Client
-	ID       string   // the request's, for X-Request-Id
-	Public   Public   // needed for Rewriting.Location only
-	Outcome  *Outcome // if not nil, filled before Forward returns or panics
+	Path    string
+	Query   string // with its "?"
+	Policy  *Policy
+	Client  Client
+	ID      string   // the request's, for X-Request-Id
+	Public  Public   // needed for Rewriting.Location only
+	Outcome *Outcome // if not nil, filled before Forward returns or panics
 	// Finish, if not nil, has the last word on the header of a backend's answer.
 	Finish func(http.Header)
 	// Names is how the client spelled the names of the request's header.

@@ -260,13 +260,13 @@ func TestRefusedRequests(t *testing.T) {
 		{"GET", "*", "", 400},
 		{"GET", "http://h/", "", 400},
 		{"GET", "/a b", "", 400},
-		{"GET", "/", "x HTTP/1.1\r\nA: b", 400},
+		{"GET", "/", "?x HTTP/1.1\r\nA: b", 400},
 		{"GET", "/\x7f", "", 400},
 	} {
 		var got int
 		f := Forwarder{Fail: func(_ http.ResponseWriter, _ *http.Request, status int, _ error) { got = status }}
 		r, _ := http.NewRequest(tt.method, "http://h/", nil)
-		f.Forward(nil, r, Hop{Backend: backend, Policy: &Policy{}, Path: tt.path, RawQuery: tt.query})
+		f.Forward(nil, r, Hop{Backend: backend, Policy: &Policy{}, Path: tt.path, Query: tt.query})
 		if got != tt.want {
 			t.Errorf("%s %q ? %q: got %d, want %d", tt.method, tt.path, tt.query, got, tt.want)
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"reflect"
 	"strconv"
 	"strings"
@@ -364,6 +365,41 @@ func FuzzParseHead(f *testing.F) {
 		}
 		if _, _, err := ParseHead(data[:n-1], nil, testLimits); err != ErrIncomplete {
 			t.Errorf("without its last byte: %v", err)
+		}
+	})
+}
+
+// FuzzTarget: the two versions of HTTP and net/http read one path and one query out of
+// a target.
+func FuzzTarget(f *testing.F) {
+	for _, target := range []string{"/", "/a?b", "/a?", "/a??b", "http://h/a", "https://h?b", "http://h", "*", "//h/a", "/a%2Fb//%2e%2e?%2f", "/http://h/a?http://b", "/a;b=c", "/%"} {
+		f.Add(target)
+	}
+	f.Fuzz(func(t *testing.T, target string) {
+		head := "GET " + target + " HTTP/1.1\r\nHost: h\r\n\r\n"
+		_, refused := parseRequestLine([]byte("GET " + target + " HTTP/1.1"))
+		two := &http.Request{Method: "GET", RequestURI: target, Host: "h", ProtoMajor: 2}
+		if strings.HasPrefix(target, "/") && (CheckHTTP2(two) == nil) != (refused == nil) {
+			t.Errorf("%q: HTTP/2 says %v, HTTP/1.1 %v", target, CheckHTTP2(two), refused)
+		}
+		if refused != nil || checkAuthorityForm([]byte(target), new([]byte)) != nil {
+			return
+		}
+		theirs, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head)))
+		if err != nil {
+			t.Fatalf("%q: net/http refuses it: %v", target, err)
+		}
+		first, _, err := NewRequest(head)
+		if err != nil || first.RequestURI != theirs.RequestURI || *first.URL != *theirs.URL {
+			t.Errorf("%q: the first request is of %v, net/http's of %v (%v)", target, first.URL, theirs.URL, err)
+		}
+		path, query := CutTarget(theirs.RequestURI)
+		decoded, err := url.PathUnescape(path)
+		if err != nil || decoded != theirs.URL.Path && !(path == "/" && theirs.URL.Path == "") {
+			t.Errorf("%q: path %q, net/http's is %q (%v)", target, path, theirs.URL.Path, err)
+		}
+		if strings.TrimPrefix(query, "?") != theirs.URL.RawQuery || query == "?" && !theirs.URL.ForceQuery || query == "" && theirs.URL.ForceQuery {
+			t.Errorf("%q: query %q, net/http's is %q", target, query, theirs.URL.RawQuery)
 		}
 	})
 }

@@ -5,6 +5,7 @@ package h1
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/httpsyntax"
 )
@@ -123,6 +124,26 @@ func hexValue(c byte) int {
 	}
 	return -1
 }
+
+// CutTarget returns the path of a request target that was accepted, as it came, and the
+// query with its "?", if there is one. net/url's decoded path has lost which slashes
+// were encoded. An absolute form without a path has "/"; "*" is a path of its own.
+func CutTarget(target string) (path, query string) {
+	if !strings.HasPrefix(target, "/") {
+		if _, after, absolute := strings.Cut(target, "://"); absolute {
+			target = strings.TrimLeftFunc(after, inAuthority)
+		}
+	}
+	if at := strings.IndexByte(target, '?'); at >= 0 {
+		target, query = target[:at], target[at:]
+	}
+	if target == "" {
+		target = "/"
+	}
+	return target, query
+}
+
+func inAuthority(c rune) bool { return c != '/' && c != '?' }
 
 // cutAuthority cuts scheme://authority[/path][?query].
 func cutAuthority(target []byte) (authority, rest []byte, err error) {

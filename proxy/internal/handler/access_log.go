@@ -52,7 +52,7 @@ func (a *handshake) record() *tunnelRecord {
 func (s *tunnelRecord) logOpened(a *handshake, answer http.Header) {
 	attrs := []slog.Attr{
 		slog.String("host", a.r.Host),
-		slog.String("path", a.r.URL.Path),
+		slog.String("path", a.loggedPath()),
 		slog.String("protocol", a.protocol),
 	}
 	if sub := answer.Get("Sec-WebSocket-Protocol"); sub != "" {

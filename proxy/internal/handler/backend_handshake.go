@@ -53,12 +53,9 @@ func (a *handshake) dial() (net.Conn, error) {
 
 // makeHead makes the request as the backend gets it.
 func (a *handshake) makeHead() *refusal {
-	path, query, err := a.rt.Target.Rewrite.Apply(a.path, a.r.URL.RawQuery, a.prefixLen, &a.captures)
+	path, query, err := a.rt.Target.Rewrite.Apply(a.path, a.query, &a.captures)
 	if err != nil {
-		return refuse(http.StatusBadRequest, "bad path: "+err.Error(), err)
-	}
-	if query != "" {
-		path += "?" + query
+		return badPath(err)
 	}
 	h := a.policy.RequestHeader(a.r, a.forwardedClient(), a.id)
 	if a.login = h1.LogsIn(h); a.login && a.noLogin() != nil {
@@ -71,7 +68,7 @@ func (a *handshake) makeHead() *refusal {
 		h.Set("Upgrade", websocket)
 		a.offer = wsproto.OfferOf(h, a.rt.Lenient)
 	}
-	a.request = backendRequest{target: path, header: h, policy: a.policy, names: a.names}
+	a.request = backendRequest{target: path + query, header: h, policy: a.policy, names: a.names}
 	a.head = a.request.head(a.r.Method, a.policy.RequestHost(a.forwardedClient(), a.backend))
 	a.begun = nil
 	return nil

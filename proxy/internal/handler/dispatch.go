@@ -74,7 +74,7 @@ func (x *requestCtx) redirect() {
 		x.refuse(refuse(http.StatusBadRequest, "bad host", err))
 		return
 	}
-	location, err := x.rt.Redirect.Make(x.values(), x.path, x.r.URL.RawQuery, x.prefixLen)
+	location, err := x.rt.Redirect.Make(x.values(), x.path, x.query)
 	if err != nil {
 		x.refuse(refuse(http.StatusBadRequest, "no place to redirect to: "+err.Error(), err))
 		return
@@ -145,9 +145,9 @@ type requestKey struct{}
 // forward forwards the request to a backend as HTTP. It returns false, and has done
 // nothing, if the routes have changed while it waited for a backend.
 func (x *requestCtx) forward() (done bool) {
-	path, query, err := x.rt.Target.Rewrite.Apply(x.path, x.r.URL.RawQuery, x.prefixLen, &x.captures)
+	path, query, err := x.rt.Target.Rewrite.Apply(x.path, x.query, &x.captures)
 	if err != nil {
-		x.refuse(refuse(http.StatusBadRequest, "bad path: "+err.Error(), err))
+		x.refuse(badPath(err))
 		return true
 	}
 	x.payForRetries()
@@ -199,17 +199,17 @@ func (x *requestCtx) forwardTo(path, query string, answer *http.Response) {
 	}
 	r := x.r.WithContext(context.WithValue(x.r.Context(), requestKey{}, x))
 	hop := forward.Hop{
-		Backend:  x.backend,
-		TLS:      x.rt.Target.TLSOf(x.backend),
-		Path:     path,
-		RawQuery: query,
-		Policy:   x.policy,
-		Client:   x.forwardedClient(),
-		ID:       x.id,
-		Public:   x.public(),
-		Outcome:  &outcome,
-		Finish:   finish,
-		Answer:   answer,
+		Backend: x.backend,
+		TLS:     x.rt.Target.TLSOf(x.backend),
+		Path:    path,
+		Query:   query,
+		Policy:  x.policy,
+		Client:  x.forwardedClient(),
+		ID:      x.id,
+		Public:  x.public(),
+		Outcome: &outcome,
+		Finish:  finish,
+		Answer:  answer,
 
 		Names:       x.names,
 		AnswerNames: &x.spelled,

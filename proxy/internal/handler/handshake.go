@@ -255,7 +255,7 @@ func (a *handshake) reserve() error {
 		CloseTimeout: a.rt.Tunnel.CloseTimeout,
 		Lost:         a.lost,
 
-		ID: a.id, Path: a.r.URL.Path, Protocol: a.protocol,
+		ID: a.id, Path: a.loggedPath(), Protocol: a.protocol,
 	})
 	a.reserved = true
 	if a.h.Current() != a.table {

@@ -41,16 +41,16 @@ type requestCtx struct {
 	secure bool // it came over TLS
 
 	// Set by route; all of one Table.
-	trusted   bool             // the peer is a trusted proxy
-	reported  forward.Reported // what trusted proxies say
-	client    netip.Addr       // the peer, or the one that a trusted proxy names
-	table     *routing.Table
-	host      string          // normalised
-	path      string          // normalised
-	rt        *routing.Route  // nil: none matches
-	policy    *forward.Policy // rt's, with the placeholders of this request filled in
-	prefixLen int             // bytes of path that the route's prefix has matched
-	captures  match.Captures
+	trusted  bool             // the peer is a trusted proxy
+	reported forward.Reported // what trusted proxies say
+	client   netip.Addr       // the peer, or the one that a trusted proxy names
+	table    *routing.Table
+	host     string          // normalised
+	rt       *routing.Route  // nil: none matches
+	policy   *forward.Policy // rt's, with the placeholders of this request filled in
+	path     match.SentPath  // for the backend, before the route's rewriting
+	query    string          // with its "?"
+	captures match.Captures
 
 	backend   *upstream.Backend    // picked; for the log
 	tried     []*upstream.Backend  // those before that have failed
@@ -177,9 +177,11 @@ func (x *requestCtx) route(t *routing.Table) *refusal {
 	if x.r.RequestURI == "*" && x.endsHere() {
 		return ownOptions
 	}
-	var err error
-	if x.path, err = match.NormalizePath(rawPath(x.r)); err != nil {
-		return refuse(http.StatusBadRequest, "bad path: "+err.Error(), err)
+	var raw string
+	raw, x.query = h1.CutTarget(x.r.RequestURI)
+	path, err := match.NormalizePath(raw)
+	if err != nil {
+		return badPath(err)
 	}
 	if x.host, err = match.NormalizeHost(x.r.Host); err != nil {
 		return refuse(http.StatusBadRequest, "bad host", err)
@@ -188,14 +190,17 @@ func (x *requestCtx) route(t *routing.Table) *refusal {
 		Listener: x.listenerName(),
 		Method:   x.r.Method,
 		Host:     x.host,
-		Path:     x.path,
-		Query:    x.r.URL.RawQuery,
+		Path:     path,
+		Query:    strings.TrimPrefix(x.query, "?"),
 		Header:   x.r.Header,
 		Upgrade:  wsproto.UpgradeTokens(x.r.Header),
 		Client:   x.client,
 	}
-	if x.rt, x.prefixLen = t.Lookup(&request, &x.captures); x.rt == nil {
+	if x.rt, x.path, err = t.Lookup(&request, raw, &x.captures); x.rt == nil {
 		return refuse(http.StatusNotFound, "no route matches this request", nil)
+	}
+	if err != nil {
+		return badPath(err)
 	}
 	if x.policy, err = x.rt.Policy.For(x.values); err != nil {
 		return unfit(err)
@@ -309,20 +314,8 @@ func (x *requestCtx) forwardedClient() forward.Client {
 	return c
 }
 
-// rawPath is the path as it came, still escaped: net/http's own decoded form
-// has lost which slashes were encoded.
-func rawPath(r *http.Request) string {
-	target := r.RequestURI
-	if scheme := strings.Index(target, "://"); scheme > 0 && !strings.HasPrefix(target, "/") {
-		rest := target[scheme+3:]
-		slash := strings.IndexAny(rest, "/?")
-		if slash < 0 || rest[slash] == '?' {
-			return "/"
-		}
-		target = rest[slash:]
-	}
-	path, _, _ := strings.Cut(target, "?")
-	return path
+func badPath(err error) *refusal {
+	return refuse(http.StatusBadRequest, "bad path: "+err.Error(), err)
 }
 
 // refuse answers in the proxy's own name.
@@ -334,6 +327,13 @@ func (x *requestCtx) refuse(rf *refusal) {
 	rf.answer(x.w, x.r, x.id)
 }
 
+// loggedPath is the path as it came: decoded, it would not show which slashes were
+// encoded.
+func (x *requestCtx) loggedPath() string {
+	path, _ := h1.CutTarget(x.r.RequestURI)
+	return path
+}
+
 // logRequest logs the request. aborted is what the handler has panicked with:
 // http.ErrAbortHandler cuts an answer short, anything else is a bug of ours.
 func (x *requestCtx) logRequest(aborted any) {
@@ -342,7 +342,7 @@ func (x *requestCtx) logRequest(aborted any) {
 		slog.String("id", x.id),
 		slog.String("method", x.r.Method),
 		slog.String("host", x.r.Host),
-		slog.String("path", x.r.URL.Path),
+		slog.String("path", x.loggedPath()),
 		slog.String("client", clientText(x.client)),
 	}
 	if x.rt != nil {

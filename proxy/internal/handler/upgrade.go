@@ -103,7 +103,7 @@ func (a *handshake) relay(conn net.Conn, answer *backendAnswer) {
 	a.why = whyBackendSaid
 	a.hint = a.hostHint(answer.StatusCode)
 	a.spelled = answer.strict.Names()
-	a.forwardTo(a.path, "", answer.Response)
+	a.forwardTo(a.path.Text, "", answer.Response)
 	kept = true // it did not panic
 }
 

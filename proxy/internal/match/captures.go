@@ -9,13 +9,14 @@ package match
 type Captures struct {
 	path    string
 	pattern *pattern
-	spans   []int // start and end of each capture, number 0 first; empty: not computed yet
+	spans   []int       // start and end of each capture, number 0 first; empty: not computed yet
+	options pathOptions // for a path that is made of them
 }
 
 // reset makes c the captures of r, which may be nil. A regex is run again only
 // when a capture is asked for.
 func (c *Captures) reset(r *rule, path string) {
-	c.path, c.pattern, c.spans = path, nil, c.spans[:0]
+	c.path, c.pattern, c.spans, c.options = path, nil, c.spans[:0], 0
 	if r != nil && r.path.names != nil {
 		c.pattern = r.path
 	}

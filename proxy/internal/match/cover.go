@@ -34,6 +34,14 @@ func (h hostPattern) covers(o hostPattern) bool {
 	return h == "" || h == o || o != "" && h.matches(o.sample())
 }
 
+// HostsMeet reports whether a host can match both of two host patterns. What is wrong
+// with one counts as not said.
+func HostsMeet(a, b string) bool {
+	ha, _ := compileHost(a)
+	hb, _ := compileHost(b)
+	return ha.covers(hb) || hb.covers(ha)
+}
+
 // sample is a host that o matches and that a pattern matches only if it covers o.
 // It is for looking patterns up, not for showing.
 func (h hostPattern) sample() string {

@@ -1,8 +1,9 @@
 package match
 
-// One normal form for paths. A path is normalised once, on arrival; routes are
-// matched against the normal form and the backend receives exactly that, so
-// there is no second reading of it for anyone to exploit.
+// One normal form for paths. A path is normalised once, on arrival, and routes are
+// matched against the normal form. The backend receives exactly that, so there is no
+// second reading of it for anyone to exploit; what a route may ask for instead is in
+// sent.go.
 
 import (
 	"errors"
@@ -38,13 +39,15 @@ var pathClass = func() (class [256]uint8) {
 // the query. Escapes of unreserved characters are decoded and all others come
 // out in upper case (RFC 3986, section 6.2.2); bytes that must not stand raw in
 // a path are encoded; runs of slashes become one, and dot segments are then
-// resolved (section 5.2.4). A path that is normal already is returned as it is,
-// without allocation, and the result is always normal.
+// resolved (section 5.2.4). An encoded slash is a character of its segment like
+// any other and is never decoded: "..%2Fa" is one segment, and no dot segment. A
+// path that is normal already is returned as it is, without allocation, and the
+// result is always normal.
 //
 // An error, which a proxy answers with 400, is what a backend might read
-// differently from us: no leading slash (so "*" too), a bad escape, an encoded
-// slash, a backslash, a control byte, a raw "?" or "#", and a dot segment with
-// a parameter ("..;").
+// differently from us: no leading slash (so "*" too), a bad escape, a backslash,
+// a control byte, a raw "?" or "#", and a dot segment with a parameter ("..;").
+// Encoded slashes are for the route to take or to refuse, see [Tree.PathFor].
 func NormalizePath(raw string) (string, error) {
 	if raw == "" || raw[0] != '/' {
 		return "", fmt.Errorf("path %q: want a leading slash", raw)
@@ -52,7 +55,7 @@ func NormalizePath(raw string) (string, error) {
 	if isNormalPath(raw) {
 		return raw, nil
 	}
-	path, err := rewritePath(raw, false)
+	path, err := rewritePath(raw, 0)
 	if err != nil {
 		return "", fmt.Errorf("path %q: %w", raw, err)
 	}
@@ -134,12 +137,19 @@ func isUnreserved(b byte) bool {
 // isForbiddenEscape: decoded by a careless backend, these change what the path
 // means.
 func isForbiddenEscape(b byte) bool {
-	return b < 0x20 || b == 0x7f || b == '/' || b == '\\'
+	return b < 0x20 || b == 0x7f || b == '\\'
 }
 
-// rewritePath is NormalizePath's slow half. With braces, "{" and "}" stay as
-// they are: that is the normal form of a pattern.
-func rewritePath(raw string, braces bool) (string, error) {
+// pathOptions are departures from the normal form.
+type pathOptions uint8
+
+const (
+	keepBraces  pathOptions = 1 << iota // "{" and "}" stay as they are, as patterns have them
+	keepSlashes                         // runs of slashes stay
+)
+
+// rewritePath is NormalizePath's slow half.
+func rewritePath(raw string, options pathOptions) (string, error) {
 	out := make([]byte, 0, len(raw)+16)
 	for rest := raw; rest != ""; {
 		var segment string
@@ -147,8 +157,11 @@ func rewritePath(raw string, braces bool) (string, error) {
 		start := len(out)
 		out = append(out, '/')
 		var err error
-		if out, err = appendSegment(out, segment, braces); err != nil {
+		if out, err = appendSegment(out, segment, options); err != nil {
 			return "", err
+		}
+		if segment == "" && options&keepSlashes != 0 {
+			continue
 		}
 		if out, err = resolveSegment(out, start, rest == ""); err != nil {
 			return "", err
@@ -168,7 +181,7 @@ func cutSegment(p string) (segment, rest string) {
 }
 
 // appendSegment appends segment with its bytes in normal form.
-func appendSegment(out []byte, segment string, braces bool) ([]byte, error) {
+func appendSegment(out []byte, segment string, options pathOptions) ([]byte, error) {
 	for i := 0; i < len(segment); i++ {
 		b := segment[i]
 		switch {
@@ -178,7 +191,7 @@ func appendSegment(out []byte, segment string, braces bool) ([]byte, error) {
 				return nil, fmt.Errorf("bad escape %q: want %% and two hex digits", segment[i:min(i+3, len(segment))])
 			}
 			if isForbiddenEscape(decoded) {
-				return nil, fmt.Errorf("%q: want no encoded slash, backslash or control byte", segment[i:i+3])
+				return nil, fmt.Errorf("%q: want no encoded backslash or control byte", segment[i:i+3])
 			}
 			i += 2
 			if isUnreserved(decoded) {
@@ -186,7 +199,7 @@ func appendSegment(out []byte, segment string, braces bool) ([]byte, error) {
 			} else {
 				out = appendEscape(out, decoded)
 			}
-		case braces && (b == '{' || b == '}'), pathClass[b] == pathPlain:
+		case options&keepBraces != 0 && (b == '{' || b == '}'), pathClass[b] == pathPlain:
 			out = append(out, b)
 		case pathClass[b] == pathEncode:
 			out = appendEscape(out, b)

@@ -38,6 +38,16 @@ var normalPaths = []struct{ raw, want string }{
 	{"/%25", "/%25"},
 	{"/%252e%252E/", "/%252e%252E/"},
 	{"/%252F", "/%252F"},
+	{"/%252f%252e", "/%252f%252e"},
+	{"/a%2fb", "/a%2Fb"},
+	{"/%2F", "/%2F"},
+	{"/%2f/%2F//x", "/%2F/%2F/x"},
+	{"/a/..%2Fb", "/a/..%2Fb"}, // no dot segments: the slash is a character
+	{"/a%2F..", "/a%2F.."},
+	{"/a/%2f%2e%2e%2f/b", "/a/%2F..%2F/b"},
+	{"/a%2Fb/../c", "/c"},
+	{"/a/%2F/../c", "/a/c"},
+	{"/https%3A%2F%2Fa%2Fb/ws", "/https%3A%2F%2Fa%2Fb/ws"},
 }
 
 func TestNormalizePath(t *testing.T) {
@@ -62,8 +72,9 @@ func TestNormalizePathRefuses(t *testing.T) {
 		{"/%4", "bad escape"},
 		{"/%4/", "bad escape"},
 		{"/%zz", "bad escape"},
-		{"/a%2fb", "encoded slash"},
-		{"/a%2Fb", "encoded slash"},
+		{"/a%2F%5cb", "backslash"},
+		{"/a%2F%00", "control byte"},
+		{"/..;%2Fb", "dot segment"},
 		{"/a%5cb", "backslash"},
 		{`/a\b`, "backslash"},
 		{`/..\b`, "backslash"},
@@ -124,7 +135,7 @@ func slowNormal(path string) bool {
 			return false
 		}
 		b := string([]byte{byte(hi*16 + lo)})
-		if b < " " || b == "\x7f" || strings.Contains("/\\-._~", b) || strings.ContainsAny(b, plain[:62]) {
+		if b < " " || b == "\x7f" || strings.Contains("\\-._~", b) || strings.ContainsAny(b, plain[:62]) {
 			return false
 		}
 		i += 2

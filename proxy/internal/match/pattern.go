@@ -154,7 +154,7 @@ func normalizePattern(kind PathKind, text string) (string, error) {
 	if strings.Contains(text, "?") {
 		return "", fmt.Errorf("%s %q: want a path only; say the query's conditions with query", kind.word(), text)
 	}
-	normal, err := rewritePath(text, true)
+	normal, err := rewritePath(text, keepBraces)
 	if err != nil {
 		return "", fmt.Errorf("%s %q: %w", kind.word(), text, err)
 	}

@@ -40,15 +40,15 @@ func newRewrite(path, query string, from Path, parse func(string) (*Template, er
 	return w, err
 }
 
-// Apply returns the escaped path and the raw query for a request's. matched is
-// how many bytes of its path the rule's prefix took (Tree.PrefixLen). The error,
-// which a proxy answers with 400, is Template.AppendPath's.
-func (w *Rewrite) Apply(path, query string, matched int, c *Captures) (newPath, newQuery string, err error) {
-	return w.apply(path, query, matched, c, nil)
+// Apply returns the escaped path and the raw query for a request's. Queries are with
+// their "?"; one without anything behind it stays. The error, which a proxy answers
+// with 400, is Template.AppendPath's.
+func (w *Rewrite) Apply(path SentPath, query string, c *Captures) (newPath, newQuery string, err error) {
+	return w.apply(path, query, c, nil)
 }
 
-func (w *Rewrite) apply(path, query string, matched int, c *Captures, v *Values) (newPath, newQuery string, err error) {
-	newPath, newQuery = path, query
+func (w *Rewrite) apply(path SentPath, query string, c *Captures, v *Values) (newPath, newQuery string, err error) {
+	newPath, newQuery = path.Text, query
 	if w.path != nil {
 		made, err := w.path.appendPath(nil, c, v)
 		if err != nil {
@@ -56,7 +56,7 @@ func (w *Rewrite) apply(path, query string, matched int, c *Captures, v *Values)
 		}
 		newPath = string(made)
 		if w.isPrefix {
-			newPath = replacePrefix(newPath, path, matched)
+			newPath = replacePrefix(newPath, path)
 		}
 	}
 	if w.query != nil {
@@ -80,10 +80,10 @@ func (w *Rewrite) Prefixes() (target, rule string, ok bool) {
 
 // replacePrefix puts the target's path in the place of the matched prefix,
 // joined by exactly one slash, as ProxyPass does when both end in one.
-func replacePrefix(target, path string, matched int) string {
-	rest := path[matched:]
-	if matched > 0 && path[matched-1] == '/' {
-		rest = path[matched-1:] // the prefix's own slash is the joint
+func replacePrefix(target string, path SentPath) string {
+	rest := path.Text[path.Prefix:]
+	if path.Prefix > 0 && path.Text[path.Prefix-1] == '/' {
+		rest = path.Text[path.Prefix-1:] // the prefix's own slash is the joint
 	}
 	if rest == "" {
 		return target
@@ -91,15 +91,15 @@ func replacePrefix(target, path string, matched int) string {
 	return strings.TrimSuffix(target, "/") + "/" + strings.TrimPrefix(rest, "/")
 }
 
-// joinQueries puts a target's query before the request's.
+// joinQueries puts a target's query, without its "?", before the request's.
 func joinQueries(target, request string) string {
 	switch {
 	case target == "":
 		return request
-	case request == "":
-		return target
+	case len(request) < 2:
+		return "?" + target
 	}
-	return target + "&" + request
+	return "?" + target + "&" + request[1:]
 }
 
 // Location makes the Location header of a redirect. It is immutable.
@@ -147,13 +147,10 @@ func SplitLocation(to string) (origin, path, query string) {
 }
 
 // Make returns the header's value for a request, as Rewrite.Apply does.
-func (l *Location) Make(v *Values, path, query string, matched int) (string, error) {
-	path, query, err := l.uri.apply(path, query, matched, v.Captures, v)
+func (l *Location) Make(v *Values, sent SentPath, query string) (string, error) {
+	path, query, err := l.uri.apply(sent, query, v.Captures, v)
 	if err != nil {
 		return "", err
-	}
-	if query != "" {
-		path += "?" + query
 	}
 	origin, err := l.expandOrigin(v)
 	if err != nil {
@@ -163,7 +160,7 @@ func (l *Location) Make(v *Values, path, query string, matched int) (string, err
 		// "//x" would be another host: a capture must not choose where to.
 		path = "/" + strings.TrimLeft(path, "/")
 	}
-	return origin + path, nil
+	return origin + path + query, nil
 }
 
 // expandOrigin has the host that was asked for, which must be there and leave a host.

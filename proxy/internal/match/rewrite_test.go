@@ -18,14 +18,15 @@ func carry(t *testing.T, from Path, target, targetQuery, path, query string) str
 	if err != nil {
 		t.Fatal(err)
 	}
-	newPath, newQuery, err := uri.Apply(path, query, tree.PrefixLen(index), &captures)
+	sent, err := tree.PathFor(index, &Request{Path: path}, path, PathRules{}, &captures)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newPath, newQuery, err := uri.Apply(sent, query, &captures)
 	if err != nil {
 		return "error: " + err.Error()
 	}
-	if newQuery != "" {
-		newPath += "?" + newQuery
-	}
-	return newPath
+	return newPath + newQuery
 }
 
 func TestPrefixTargets(t *testing.T) {
@@ -64,12 +65,15 @@ func TestCapturingTargets(t *testing.T) {
 		path, query, want  string
 	}{
 		{Regex, "^/(myApp/ws)$", "/$1", "", "/myApp/ws", "", "/myApp/ws"},
-		{Regex, "^/v([0-9]+)/(.*)", "/${1}0/$2", "", "/v2/a/b", "k=v", "/20/a/b?k=v"},
+		{Regex, "^/v([0-9]+)/(.*)", "/${1}0/$2", "", "/v2/a/b", "?k=v", "/20/a/b?k=v"},
 		{Exact, "/rooms/{room}/ws", "/r/{room}", "", "/rooms/7/ws", "", "/r/7"},
-		{Exact, "/rooms/{room}/ws", "/r", "room={room}", "/rooms/a%26b/ws", "x=1", "/r?room=a%26b&x=1"},
+		{Exact, "/rooms/{room}/ws", "/r", "room={room}", "/rooms/a%26b/ws", "?x=1", "/r?room=a%26b&x=1"},
 		{Exact, "/rooms/{room}/ws", "/r/{room}", "", "/rooms/a%3Fb/ws", "", "/r/a%3Fb"},
 		{Exact, "/a", "/b$$c", "", "/a", "", "/b$c"},
-		{Exact, "/a", "", "", "/a", "q", "/a?q"},
+		{Exact, "/a", "", "", "/a", "?q", "/a?q"},
+		{Exact, "/a", "", "", "/a", "?", "/a?"},
+		{Exact, "/a", "/b", "", "/a", "??", "/b??"},
+		{Exact, "/a", "/b", "x", "/a", "?", "/b?x"},
 	}
 	for _, tt := range tests {
 		got := carry(t, Path{Kind: tt.kind, Pattern: tt.pattern}, tt.target, tt.q, tt.path, tt.query)
@@ -108,7 +112,7 @@ func TestARedirectStaysOnThisHost(t *testing.T) {
 	}
 	var captures Captures
 	tree.Lookup(&Request{Method: "GET", Path: "/go/evil.example"}, &captures)
-	if got, err := place.Make(&Values{Host: "h", Captures: &captures}, "/go/evil.example", "", 0); got != "/evil.example" {
+	if got, err := place.Make(&Values{Host: "h", Captures: &captures}, SentPath{Text: "/go/evil.example"}, ""); got != "/evil.example" {
 		t.Errorf("location %q (%v), want /evil.example", got, err)
 	}
 }

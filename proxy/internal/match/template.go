@@ -193,9 +193,10 @@ func (t *Template) CheckPath() error {
 }
 
 // AppendPath appends the path that t makes of c to dst. The result is as
-// NormalizePath returns it. A slash stays where a group of a regex captured one.
-// The error, which a proxy answers with 400, says that no such path can be
-// forwarded: the captures make a dot segment, or there is no capture.
+// NormalizePath returns it, but that runs of slashes stay if c is of a route that
+// keeps them. A slash stays where a group of a regex captured one. The error, which
+// a proxy answers with 400, says that no such path can be forwarded: the captures
+// make a dot segment, or there is no capture.
 func (t *Template) AppendPath(dst []byte, c *Captures) ([]byte, error) {
 	return t.appendPath(dst, c, nil)
 }
@@ -211,25 +212,36 @@ func (t *Template) appendPath(dst []byte, c *Captures, v *Values) ([]byte, error
 	if len(made) > 0 && made[0] == '/' && isNormalPath(made) {
 		return dst, nil
 	}
-	path, err := normalizeMade(string(made))
+	path, err := normalizeMade(string(made), c.options)
 	return append(dst[:start], path...), err
 }
 
 // normalizeMade normalises a path made of captures: double slashes become one,
 // as an empty capture leaves them, but a dot segment is nobody's wish.
-func normalizeMade(made string) (string, error) {
-	for at := 0; at < len(made); at++ {
-		if made[at] == '/' && startsWithDots(made[at+1:]) {
-			return "", fmt.Errorf("path %q made of captures: want no dot segment", made)
+func normalizeMade(made string, options pathOptions) (string, error) {
+	switch {
+	case hasDots(made):
+		return "", fmt.Errorf("path %q made of captures: want no dot segment", made)
+	case made == "" || made[0] != '/':
+		return "", fmt.Errorf("path %q made of captures: want a leading slash", made)
+	}
+	return rewritePath(made, options)
+}
+
+// hasDots reports whether path has a dot segment, raw or encoded.
+func hasDots(path string) bool {
+	for at := 0; at < len(path); at++ {
+		if path[at] == '/' && startsWithDots(path[at+1:]) {
+			return true
 		}
 	}
-	return NormalizePath(made)
+	return false
 }
 
 // startsWithDots is isDotSegment for text whose escapes are not normal yet.
 func startsWithDots(s string) bool {
 	segment, _, _ := strings.Cut(s, "/")
-	normal, err := appendSegment(nil, segment, false)
+	normal, err := appendSegment(nil, segment, 0)
 	return err == nil && segment != "" && isDotSegment(normal)
 }
 

@@ -164,7 +164,11 @@ func TestLocations(t *testing.T) {
 			t.Errorf("%s: %v", test.to, err)
 			continue
 		}
-		if got, err := place.Make(someValues(capturesOf(t, test.from, test.request)), test.request, "q=1", 1); got != test.want || err != nil {
+		prefixLen := 0
+		if test.from.Kind == Prefix {
+			prefixLen = 1
+		}
+		if got, err := place.Make(someValues(capturesOf(t, test.from, test.request)), SentPath{test.request, prefixLen}, "?q=1"); got != test.want || err != nil {
 			t.Errorf("%s: %q (%v), want %q", test.to, got, err, test.want)
 		}
 	}
@@ -187,7 +191,7 @@ func TestLocationsRefuse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := place.Make(&Values{Host: test.host, RequestID: test.id, Captures: new(Captures)}, "/x", "", 0); err == nil {
+		if got, err := place.Make(&Values{Host: test.host, RequestID: test.id, Captures: new(Captures)}, SentPath{Text: "/x"}, ""); err == nil {
 			t.Errorf("%s for %q: %q", test.to, test.host, got)
 		}
 	}

@@ -191,16 +191,6 @@ func (t *Tree) Lookup(r *Request, c *Captures) int {
 	return s.best.index
 }
 
-// PrefixLen returns how many bytes of a path the Prefix pattern of a rule
-// matches, or 0 for a rule of another kind. What follows them is empty or
-// starts with a slash, or the matched prefix ends with one.
-func (t *Tree) PrefixLen(rule int) int {
-	if p := t.byIndex[rule].path; p.kind == Prefix {
-		return len(p.text)
-	}
-	return 0
-}
-
 // search is one walk through a Tree: for the rule that wins a request, or for
 // the one that hides another rule (see cover.go).
 type search struct {

@@ -80,17 +80,20 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// TestLookup: the route that a request takes, and what its prefix has matched.
+// TestLookup: the route that a request takes, and the path that it sends.
 func TestLookup(t *testing.T) {
 	built := table(t, nil, baseRoutes)
-	for path, want := range map[string]string{"/chat": "chat 5", "/chat/x": "chat 5", "/live/1": "live 5", "/": "none 0"} {
+	for path, want := range map[string]string{"/chat": "chat {/chat 5}", "/chat/x": "chat {/chat/x 5}", "/live/1": "live {/live/1 5}", "/": "none { 0}"} {
 		var captures match.Captures
-		rt, matched := built.Lookup(&match.Request{Method: http.MethodGet, Host: "a", Path: path, Header: http.Header{}}, &captures)
+		rt, sent, err := built.Lookup(&match.Request{Method: http.MethodGet, Host: "a", Path: path, Header: http.Header{}}, path, &captures)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
 		name := "none"
 		if rt != nil {
 			name = rt.Name
 		}
-		if got := fmt.Sprint(name, " ", matched); got != want {
+		if got := fmt.Sprint(name, " ", sent); got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/limits"
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
@@ -46,6 +47,7 @@ type fingerprint [sha256.Size]byte
 // Settings are a route's settings. They are shared by routes that set the same: of ten
 // thousand, most do. The fields are not to be changed.
 type Settings struct {
+	Paths            match.PathRules
 	Upgrade          wsproto.Attempts
 	HTTPFallback     bool
 	HandshakeTimeout time.Duration
@@ -103,6 +105,7 @@ func (b *builder) settings(spec *routefile.Settings) (*Settings, error) {
 		return nil, err
 	}
 	s := &Settings{
+		Paths:            spec.PathRules(),
 		Upgrade:          wsproto.NewAttempts(spec.Upgrade.Mode, spec.Upgrade.Protocols),
 		HTTPFallback:     spec.HTTPFallback == routefile.On,
 		HandshakeTimeout: max(spec.Timeouts.Handshake, 0),

@@ -56,14 +56,17 @@ func (t *Table) Routes() int { return len(t.routes) }
 // Route is the route of that name; nil if there is none.
 func (t *Table) Route(name string) *Route { return t.byName[name] }
 
-// Lookup finds the route of a request, and how many bytes of the path its prefix has
-// matched. The route is nil if none matches.
-func (t *Table) Lookup(r *match.Request, c *match.Captures) (rt *Route, matched int) {
+// Lookup finds the route of a request and the path to send, see match.Tree.PathFor. raw
+// is the path as it came. The route is nil if none matches; err is of a path that the
+// route does not take.
+func (t *Table) Lookup(r *match.Request, raw string, c *match.Captures) (rt *Route, path match.SentPath, err error) {
 	index := t.tree.Lookup(r, c)
 	if index < 0 {
-		return nil, 0
+		return nil, match.SentPath{}, nil
 	}
-	return t.routes[index], t.tree.PrefixLen(index)
+	rt = t.routes[index]
+	path, err = t.tree.PathFor(index, r, raw, rt.Paths, c)
+	return rt, path, err
 }
 
 // Trusted are the proxies whose reports about clients are believed.
