@@ -7,14 +7,12 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"flag"
 	"log"
-	"os"
 	"runtime/debug"
 	"strings"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 
 	"github.com/tunnelform/tunnelform/terraform-provider/internal/provider"
 )
@@ -32,28 +30,18 @@ func versionText() string {
 	return cmp.Or(version, derived, "dev")
 }
 
-// quietUnlessLogged turns the SDK's trace messages off unless somebody wants to see
-// logs: Terraform parses all of them, drops them, and so spends a tenth of a run.
-func quietUnlessLogged() {
-	for _, name := range []string{"TF_LOG", "TF_LOG_PROVIDER", "TF_LOG_SDK"} {
-		if os.Getenv(name) != "" {
-			return
-		}
-	}
-	os.Setenv("TF_LOG_SDK", "off")
-}
-
 func main() {
 	attach := flag.Bool("debug", false, "keep running, for a debugger")
 	flag.Parse()
 	// The process lives for the seconds of one run, and most of what it allocates
 	// is messages: collecting rarely saves a fifth of its time.
 	debug.SetGCPercent(400)
-	quietUnlessLogged()
-	err := providerserver.Serve(context.Background(), provider.New(versionText()), providerserver.ServeOpts{
-		Address: "registry.terraform.io/tunnelform/tunnelform",
-		Debug:   *attach,
-	})
+	provider.QuietUnlessLogged()
+	var options []tf6server.ServeOpt
+	if *attach {
+		options = append(options, tf6server.WithManagedDebug())
+	}
+	err := tf6server.Serve("registry.terraform.io/tunnelform/tunnelform", provider.NewServer(versionText()), options...)
 	if err != nil {
 		log.Fatal(err)
 	}

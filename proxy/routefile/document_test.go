@@ -3,7 +3,11 @@ package routefile
 import (
 	"bytes"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
+
+	"gopkg.in/yaml.v3"
 )
 
 // A file as values and back means what it meant, and is laid out as Format would.
@@ -87,4 +91,76 @@ func TestEncodeDocumentRefuses(t *testing.T) {
 	if out, err := EncodeDocument(Plain{"routes": Plain{"a": "\xff"}}); err == nil {
 		t.Errorf("written: %q, want an error for what is not UTF-8", out)
 	}
+}
+
+// EncodeChecked says what Parse says of the text, for values of every kind at every key.
+func TestEncodeChecked(t *testing.T) {
+	values := []any{"x", "", "10", "10s", "off", "http://a/$1", "${x}", "a\x00", "10.0.0.0/8", true, false, int64(10), int64(-1), "1.5",
+		Plain{}, Plain{"x": "y"}, Plain{"regex": "("}, []any{}, []any{"GET"}, []any{"10.0.0.0/8"}, []any{int64(1), Plain{}}}
+	sound := 0
+	check := func(p Plain) {
+		got, errs, err := EncodeChecked(p)
+		text, wantErr := EncodeDocument(p)
+		if (err == nil) != (wantErr == nil) || string(got) != string(text) {
+			t.Fatalf("%v: %v, %s; want %v, %s", p, err, got, wantErr, text)
+		}
+		if err != nil {
+			return
+		}
+		_, want := Parse("yaml", text)
+		if errs.Error() != want.Error() {
+			t.Errorf("%s\nmistakes\n%v\nwant\n%v", text, errs, want)
+		}
+		if len(want) == 0 {
+			sound++
+		}
+	}
+	for _, k := range Keys() {
+		path := strings.Split(k.Path, ".")
+		if k.Example != "" {
+			var example any
+			if err := yaml.Unmarshal([]byte(k.Example), &example); err != nil {
+				t.Fatal(err)
+			}
+			check(plainAt(path, plainYAML(example)))
+		}
+		for _, v := range values {
+			check(plainAt(path, v))
+		}
+	}
+	if sound < 200 {
+		t.Errorf("%d sound documents, want 200 and more", sound)
+	}
+}
+
+// plainAt is a document with a value at a key.
+func plainAt(path []string, v any) Plain {
+	for _, name := range slices.Backward(path) {
+		switch name {
+		case "[]":
+			v = []any{v}
+		case "*":
+			v = Plain{"name": v}
+		default:
+			v = Plain{name: v}
+		}
+	}
+	return v.(Plain)
+}
+
+// plainYAML is a value of yaml.v3 as plain values.
+func plainYAML(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, one := range v {
+			v[name] = plainYAML(one)
+		}
+	case []any:
+		for i, one := range v {
+			v[i] = plainYAML(one)
+		}
+	case int:
+		return int64(v)
+	}
+	return v
 }

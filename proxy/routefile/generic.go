@@ -1,6 +1,7 @@
 package routefile
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -261,6 +262,40 @@ func plainScalar(kind Kind, n node) any {
 // values that YAML cannot hold.
 func EncodeDocument(values Plain) ([]byte, error) {
 	return schema.Document(fromPlain(&document, values))
+}
+
+// EncodeChecked is EncodeDocument and Parse of the result, without reading it where
+// nothing is wrong.
+func EncodeChecked(values Plain) ([]byte, Errors, error) {
+	root := fromPlain(&document, values)
+	data, err := schema.Document(root)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !soundNodes(root, data) {
+		_, errs := Parse("yaml", data)
+		return data, errs, nil
+	}
+	return data, nil, nil
+}
+
+// soundNodes reports that Parse would find no mistake in data, which was written from root.
+func soundNodes(root node, data []byte) bool {
+	p := &parser{ctx: context.Background(), file: newFile("yaml", data)}
+	if !p.readable(data) {
+		return false
+	}
+	if yamledit.Fields(root)[schema.Version.Key.Value] == nil {
+		with := *root
+		with.Content = append([]node{schema.Version.Key, schema.Version.Value}, root.Content...)
+		root = &with
+	}
+	if p.inspect(root, 1); len(p.errs) > 0 {
+		return false
+	}
+	p.path, p.record = nil, ""
+	p.mapping(&document, root, p.file)
+	return len(p.errs) == 0
 }
 
 // FromPlain returns a record as Set takes it, its keys in the order of the reference.

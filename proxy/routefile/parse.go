@@ -25,12 +25,7 @@ func Parse(path string, data []byte) (*File, Errors) {
 // ParseContext is Parse for as long as ctx lasts. The error is ctx's cause, and the
 // only one; the File is nil then.
 func ParseContext(ctx context.Context, path string, data []byte) (*File, Errors, error) {
-	sum := sha256.Sum256(data)
-	f := &File{
-		Path: path, Revision: hex.EncodeToString(sum[:]), data: data,
-		Listeners: map[string]*Listener{}, Pools: map[string]*Pool{}, Routes: map[string]*Route{},
-	}
-	f.measure()
+	f := newFile(path, data)
 	p := &parser{ctx: ctx, file: f}
 	if n := p.load(data); n != nil {
 		f.keep(n)
@@ -44,6 +39,16 @@ func ParseContext(ctx context.Context, path string, data []byte) (*File, Errors,
 	}
 	f.errs = tidy(p.errs)
 	return f, f.errs, nil
+}
+
+func newFile(path string, data []byte) *File {
+	sum := sha256.Sum256(data)
+	f := &File{
+		Path: path, Revision: hex.EncodeToString(sum[:]), data: data,
+		Listeners: map[string]*Listener{}, Pools: map[string]*Pool{}, Routes: map[string]*Route{},
+	}
+	f.measure()
+	return f
 }
 
 // resolve joins a path in the file to the file's directory.

@@ -21,26 +21,10 @@ const bom = yamledit.ByteOrderMark
 
 // load returns the document's mapping; nil if there is none, which it reports.
 func (p *parser) load(data []byte) node {
-	if len(data) > MaxBytes {
-		p.noteAt(1, 1, fmt.Sprintf("the file has %d bytes, wanted at most %s", len(data), FormatSize(MaxBytes)))
-		return nil
-	}
-	if !p.plainText(data) {
+	if !p.readable(data) {
 		return nil
 	}
 	data = bytes.TrimPrefix(data, []byte(bom))
-	if line, col, found := routeBeyond(data, MaxRoutes); found {
-		p.noteAt(line, col, tooManyRoutes())
-		return nil
-	}
-	if line, col, found := valueBeyond(data, MaxValues); found {
-		p.noteAt(line, col, tooManyValues(MaxValues))
-		return nil
-	}
-	if line, end, found := mergeConflict(data); found {
-		p.noteAt(line, 1, fmt.Sprintf("a merge conflict, to line %d: keep what is right of it, and remove its markers", end))
-		return nil
-	}
 	doc, second, err := yamledit.Decode(&cancelReader{p.ctx, bytes.NewReader(data)})
 	if err != nil {
 		p.syntax(data, err)
@@ -50,6 +34,32 @@ func (p *parser) load(data []byte) node {
 		p.note(second, "a second document begins here, wanted one document in a file")
 	}
 	return p.top(doc)
+}
+
+// readable reports what can be seen in the bytes: a file that is too large, characters
+// that no file may have, a merge conflict.
+func (p *parser) readable(data []byte) bool {
+	if len(data) > MaxBytes {
+		p.noteAt(1, 1, fmt.Sprintf("the file has %d bytes, wanted at most %s", len(data), FormatSize(MaxBytes)))
+		return false
+	}
+	if !p.plainText(data) {
+		return false
+	}
+	data = bytes.TrimPrefix(data, []byte(bom))
+	if line, col, found := routeBeyond(data, MaxRoutes); found {
+		p.noteAt(line, col, tooManyRoutes())
+		return false
+	}
+	if line, col, found := valueBeyond(data, MaxValues); found {
+		p.noteAt(line, col, tooManyValues(MaxValues))
+		return false
+	}
+	if line, end, found := mergeConflict(data); found {
+		p.noteAt(line, 1, fmt.Sprintf("a merge conflict, to line %d: keep what is right of it, and remove its markers", end))
+		return false
+	}
+	return true
 }
 
 // mergeConflict finds the first conflict that a merge left in the file, as git and other

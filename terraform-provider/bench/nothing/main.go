@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"log"
+	"runtime/debug"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	fwprovider "github.com/hashicorp/terraform-plugin-framework/provider"
@@ -17,6 +18,8 @@ import (
 )
 
 func main() {
+	debug.SetGCPercent(400) // as the real one
+	provider.QuietUnlessLogged()
 	err := providerserver.Serve(context.Background(), func() fwprovider.Provider { return nothing{} },
 		providerserver.ServeOpts{Address: "registry.terraform.io/tunnelform/nothing"})
 	if err != nil {

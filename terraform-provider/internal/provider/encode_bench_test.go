@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 )
@@ -33,7 +32,7 @@ func objectOfAny(members map[string]tftypes.Value) tftypes.Value {
 
 // BenchmarkEncode is one call of encode with 5,000 routes, from the wire to the wire.
 func BenchmarkEncode(b *testing.B) {
-	server := providerserver.NewProtocol6(New("test")())()
+	server := NewServer("test")()
 	argument, err := tfprotov6.NewDynamicValue(tftypes.DynamicPseudoType, plentyOfRoutes(5000))
 	if err != nil {
 		b.Fatal(err)

@@ -12,12 +12,15 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
+const encodeName = "encode"
+
+// encodeFunction is called by the framework only where the server leaves a value to it.
 type encodeFunction struct{}
 
 func newEncodeFunction() function.Function { return encodeFunction{} }
 
 func (encodeFunction) Metadata(_ context.Context, _ function.MetadataRequest, resp *function.MetadataResponse) {
-	resp.Name = "encode"
+	resp.Name = encodeName
 }
 
 func (encodeFunction) Definition(_ context.Context, _ function.DefinitionRequest, resp *function.DefinitionResponse) {
@@ -43,12 +46,7 @@ func (encodeFunction) Run(ctx context.Context, req function.RunRequest, resp *fu
 		resp.Error = function.NewArgumentFuncError(0, err.Error())
 		return
 	}
-	plain, ok := value.(routefile.Plain)
-	if !ok {
-		resp.Error = function.NewArgumentFuncError(0, "not an object: want the keys of a routes file, such as {routes = {}}")
-		return
-	}
-	text, failed := encodeChecked(plain)
+	text, failed := encodeChecked(value)
 	if failed != nil {
 		resp.Error = failed
 		return
@@ -56,12 +54,16 @@ func (encodeFunction) Run(ctx context.Context, req function.RunRequest, resp *fu
 	resp.Error = resp.Result.Set(ctx, text)
 }
 
-func encodeChecked(plain routefile.Plain) (string, *function.FuncError) {
-	data, err := routefile.EncodeDocument(plain)
+func encodeChecked(value any) (string, *function.FuncError) {
+	plain, ok := value.(routefile.Plain)
+	if !ok {
+		return "", function.NewArgumentFuncError(0, "not an object: want the keys of a routes file, such as {routes = {}}")
+	}
+	data, errs, err := routefile.EncodeChecked(plain)
 	if err != nil {
 		return "", function.NewArgumentFuncError(0, err.Error())
 	}
-	if _, errs := routefile.Parse("yaml", data); len(errs) > 0 {
+	if len(errs) > 0 {
 		return "", function.NewArgumentFuncError(0, atKeys(errs))
 	}
 	return string(data), nil

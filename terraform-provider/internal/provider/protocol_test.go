@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 )
@@ -23,7 +22,7 @@ type spoken struct {
 // speak configures a provider; missing settings are null.
 func speak(t *testing.T, settings map[string]tftypes.Value) spoken {
 	t.Helper()
-	server := providerserver.NewProtocol6(New("test")())()
+	server := NewServer("test")()
 	schemas, err := server.GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
 	if err != nil {
 		t.Fatal(err)

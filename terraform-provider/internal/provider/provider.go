@@ -5,6 +5,7 @@
 // Apply means serving: a resource's write is done when the proxies that serve
 // the file have said so. The parts:
 //
+//	server.go           the plugin's server, over the framework's
 //	provider.go         the configuration; session.go: a configured provider
 //	key_shape.go        the routes file's keys as a tree; record_fields.go and wire_values.go make attributes and values from it
 //	record.go           one record of the file as a resource; route.go, pool.go; state_upgrade.go reads older states

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
@@ -18,7 +17,7 @@ import (
 // factories run the provider in the test's own process.
 var factories = map[string]func() (tfprotov6.ProviderServer, error){
 	"tunnelform": func() (tfprotov6.ProviderServer, error) {
-		return providerserver.NewProtocol6(New("test")())(), nil
+		return NewServer("test")(), nil
 	},
 }
 
