@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 	"github.com/tunnelform/tunnelform/proxy/internal/routing"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
@@ -36,6 +37,15 @@ type Table = routing.Table
 
 // Changes is the difference between two Tables, by route name, sorted.
 type Changes = routing.Changes
+
+// NameChanges is the difference between two sets of records, by name, sorted.
+type NameChanges = routing.NameChanges
+
+// Impact is what an edit would do to the open tunnels.
+type Impact = drain.Impact
+
+// CompareSets returns the difference between two sets of which no Table is made.
+func CompareSets(old, new *routefile.Set) Changes { return routing.CompareSets(old, new) }
 
 // Build makes a Table of a checked set. It takes over from prev what outlives reloads
 // (backends, pools' places, counts); prev may be nil and is not changed. Build reads

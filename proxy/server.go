@@ -50,6 +50,7 @@ type Server struct {
 	probes    probeTimes
 	metrics   *metrics.Registry
 	judging   sync.Mutex            // one judgement of open tunnels at a time
+	judged    *sync.Cond            // on judging: adopted has changed, and tunnels are judged by it
 	adopted   *routing.Table        // guarded by judging
 	balancing map[string]*balancing // guarded by judging; by pool
 
@@ -79,6 +80,7 @@ func NewServer(o Options) *Server {
 		Log: o.Log, Health: s.healthChanged, Probed: s.probes.note, Changed: s.judgePool, Joined: s.rebalance,
 	})
 	s.tunnels.Told = func(route, cause string) { s.metrics.Route(route).Told(cause) }
+	s.judged = sync.NewCond(&s.judging)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.handler = handler.New(handler.Deps{
 		Current: o.Current, Engine: tunnel.New(), Tunnels: s.tunnels, Log: o.Log, Status: o.Status, Counters: &s.counters,
@@ -204,6 +206,7 @@ func (s *Server) Adopt(old, new *routing.Table) routing.Changes {
 	if old == nil {
 		s.judging.Lock()
 		s.adopted = new
+		s.judged.Broadcast()
 		s.judging.Unlock()
 		new.CheckHealth(s.healthChanged, s.probes.note)
 		s.discovery.AwaitFirst(firstLookups)
@@ -216,14 +219,29 @@ func (s *Server) Adopt(old, new *routing.Table) routing.Changes {
 	s.metrics.Rename(changes.Renamed)
 	s.judging.Lock()
 	s.adopted = new
-	changes.Kept, changes.Draining = s.tunnels.Evaluate(func(f drain.Facts) drain.Verdict {
-		return new.Evaluate(f, changes.Renamed)
-	})
+	changes.Kept, changes.Draining = s.tunnels.Evaluate(new.Judge(changes))
+	s.judged.Broadcast()
 	s.judging.Unlock()
 	s.metrics.Prune(served{new})
 	old.Retire(new)
 	s.rebalanceJoined(old, new)
 	return changes
+}
+
+// Impact returns what Adopt would do if new, which was built after old, came now: what it
+// would change, and what the judgement of open tunnels would be, by the same code. It
+// returns false if old is not current any more. Changes.Kept and Draining are not set.
+func (s *Server) Impact(old, new *routing.Table) (changes routing.Changes, impact *drain.Impact, ok bool) {
+	s.judging.Lock()
+	defer s.judging.Unlock()
+	for s.adopted != old {
+		if s.current() != old {
+			return changes, nil, false
+		}
+		s.judged.Wait() // old is current, but the tunnels are judged by the Table before it
+	}
+	changes = routing.Compare(old, new)
+	return changes, s.tunnels.Impact(new.Judge(changes)), true
 }
 
 // firstLookups is how long the first Adopt waits for pools whose members are discovered.

@@ -32,7 +32,7 @@ func (s *service) Check(ctx context.Context, file string, data []byte) (statusap
 		return statusapi.CheckResult{}, err
 	}
 	result := statusapi.CheckResult{Revision: store.RevisionOf(data), Mistakes: []statusapi.Mistake{}}
-	if err := s.tryBuild(ctx, documents); err != nil {
+	if result.Impact, err = s.tryBuild(ctx, documents); err != nil {
 		if ctx.Err() != nil {
 			return statusapi.CheckResult{}, context.Cause(ctx)
 		}
@@ -72,26 +72,37 @@ func samePath(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }
 
-// tryBuild is build without effects on the proxy.
-func (s *service) tryBuild(ctx context.Context, documents []store.Document) error {
+// tryBuild is build without effects on the proxy. It returns what adopting the result would
+// do.
+func (s *service) tryBuild(ctx context.Context, documents []store.Document) (*statusapi.Impact, error) {
 	defer heap.Loading(sizeOf(documents))()
 	files, errs, err := checkDocuments(ctx, documents, false)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(errs) == 0 {
 		errs = s.files.vanished(files)
 	}
 	if len(errs) > 0 {
-		return errs
+		return nil, errs
 	}
 	set, err := routefile.NewSetContext(ctx, files...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	table, err := proxy.BuildContext(ctx, set, s.loop.Cell().Load())
-	if err != nil {
-		return err
+	for { // again, if other routes are served by the time that the result is there
+		served := s.loop.Cell().Load()
+		table, err := proxy.BuildContext(ctx, set, served)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.server.TryBind(table, set); err != nil {
+			return nil, err
+		}
+		changes, tunnels, ok := s.server.Impact(served, table)
+		if !ok {
+			continue
+		}
+		return impactOf(changes, tunnels), nil
 	}
-	return s.server.TryBind(table, set)
 }

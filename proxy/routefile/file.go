@@ -37,7 +37,7 @@ type Pos = yamledit.Pos
 // Record is the common part of everything with a name.
 type Record struct {
 	Name string // its key
-	Pos  Pos    // of the key
+	Pos  Pos    `json:"-"` // of the key; records are hashed as JSON, whatever their places
 
 	invalid bool // Parse found mistakes in it, so that Check does not judge it
 }

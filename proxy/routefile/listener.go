@@ -32,7 +32,7 @@ type ListenerTLS struct {
 type CertificateFiles struct {
 	Certificate string
 	Key         string
-	Pos         Pos
+	Pos         Pos `json:"-"`
 }
 
 // ListenerLimits limit a listener. Zero is the default.

@@ -19,7 +19,7 @@ type Target struct {
 	Host   string // host[:port] in lower case; the socket's path; the pool's name; echo or status
 	Path   string // template; "" keeps the request's own path
 	Query  string // template, without "?"
-	Pos    Pos
+	Pos    Pos    `json:"-"`
 }
 
 // targetSchemes in the order they are offered.

@@ -40,6 +40,8 @@ type CheckResult struct {
 	OK       bool      `json:"ok"`
 	Revision string    `json:"revision"` // of the candidate, sha256 in hex
 	Mistakes []Mistake `json:"mistakes"`
+	// Impact is what the candidate would do to what is served; nil where there are mistakes.
+	Impact *Impact `json:"impact,omitempty"`
 }
 
 // File is one of the served routes files.

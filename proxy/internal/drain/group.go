@@ -66,6 +66,8 @@ type Verdict struct {
 	// Forbidden says of a tunnel to drain that its client or Origin is no longer allowed.
 	Forbidden bool
 
+	Cause Cause // why it is to be drained
+
 	Unchanged bool // nothing else of this verdict counts
 }
 
@@ -154,7 +156,7 @@ func (g *Group) isEmptyLocked() bool { return len(g.entries)+g.removing == 0 }
 
 // Evaluate asks for a verdict on every tunnel and acts on it. It returns how many
 // tunnels stay and how many are to go. verdict runs under the group's lock and must not
-// block.
+// block. What it would do is what Impact says.
 func (g *Group) Evaluate(verdict func(Facts) Verdict) (kept, draining int) {
 	defer g.scan()()
 	leaving := make(map[terms][]*Entry)

@@ -45,7 +45,10 @@ func BuildContext(ctx context.Context, set *routefile.Set, prev *Table) (*Table,
 			pools:     make(map[string]*upstream.Pool),
 			tlsKeys:   make(map[*upstream.Backend][]string),
 			secret:    prev.secret,
-			health:    make(map[*upstream.Backend]upstream.HealthCheck),
+
+			poolHashes:     hashesOf(set.Pools),
+			listenerHashes: hashesOf(set.Listeners),
+			health:         make(map[*upstream.Backend]upstream.HealthCheck),
 
 			discoveries: make(map[string]*discovery.Rule),
 			rebalance:   make(map[string]*RebalanceRule),

@@ -37,9 +37,7 @@ type Route struct {
 	Counts      *limits.Route
 	clients     []netip.Prefix // match.client, to evaluate open tunnels
 
-	// Fingerprints by which Compare finds what a reload has changed: of everything,
-	// and of what makes it the same route under another name.
-	digest, shape fingerprint
+	identity // by which Compare finds what a reload has changed
 }
 
 type fingerprint [sha256.Size]byte
@@ -87,7 +85,7 @@ func (b *builder) route(spec *routefile.SetRoute) (*Route, error) {
 	case spec.Route.Respond != nil:
 		rt.Respond, err = b.newRespond(spec.Route.Respond)
 	}
-	rt.digest, rt.shape = b.fingerprints(spec, settings)
+	rt.identity = identify(spec, settings.digest, b.digestOf)
 	return rt, err
 }
 
@@ -121,7 +119,7 @@ func (b *builder) settings(spec *routefile.Settings) (*Settings, error) {
 		Drain:            buildDrainPolicy(spec.Drain),
 		Policy:           policy,
 		lifetimeJitter:   max(spec.Timeouts.LifetimeJitter, 0),
-		digest:           fingerprintOf([]any{spec, b.digestOf(headersOf(spec)...)}),
+		digest:           settingsDigest(spec, b.digestOf),
 	}
 	b.built[spec] = s
 	return s, nil
@@ -259,16 +257,26 @@ func (rt *Route) allowsClient(client netip.Addr) bool {
 
 // HasBackend says whether tunnels to that backend may stay: the route's target still
 // contains it, and it is not drained.
-func (rt *Route) HasBackend(id upstream.BackendKey) bool {
+func (rt *Route) HasBackend(id upstream.BackendKey) bool { return rt.leaves(id) == drain.Stays }
+
+// leaves says why tunnels to that backend may not stay.
+func (rt *Route) leaves(id upstream.BackendKey) drain.Cause {
 	if rt.Target == nil || rt.Target.Pool == nil {
-		return false
+		return drain.TargetGone
 	}
 	for _, m := range rt.Target.Pool.Members() {
-		if m.Backend.Key() == id {
-			return !m.Drain
+		if m.Backend.Key() != id {
+			continue
 		}
+		if m.Drain {
+			return drain.BackendDrained
+		}
+		return drain.Stays
 	}
-	return false
+	if rt.LeadsTo(id.Pool) {
+		return drain.BackendGone
+	}
+	return drain.TargetGone
 }
 
 // HasBackendURL says whether the route's target contains a backend with that URL.
@@ -282,8 +290,16 @@ func (rt *Route) LeadsTo(pool string) bool {
 	return rt.Target != nil && rt.Target.Pool != nil && rt.Target.Pool.Name() == pool
 }
 
-// fingerprints hashes a route, without its positions in the file.
-func (b *builder) fingerprints(spec *routefile.SetRoute, settings *Settings) (digest, shape fingerprint) {
+// contentsDigest hashes what the files of headers hold.
+type contentsDigest func(lists ...[]routefile.Header) fingerprint
+
+func settingsDigest(s *routefile.Settings, contents contentsDigest) fingerprint {
+	return fingerprintOf([]any{s, contents(headersOf(s)...)})
+}
+
+// identify hashes a route, without its positions in the file. contents hashes the files
+// that values of headers come from.
+func identify(spec *routefile.SetRoute, settings fingerprint, contents contentsDigest) identity {
 	s := struct {
 		Match    routefile.Match
 		To       string
@@ -293,13 +309,13 @@ func (b *builder) fingerprints(spec *routefile.SetRoute, settings *Settings) (di
 	if spec.Route.To != nil {
 		s.To = spec.Route.To.Raw
 	}
-	shape = fingerprintOf(s)
-	all := append(shape[:], settings.digest[:]...)
+	shape := fingerprintOf(s)
+	all := append(shape[:], settings[:]...)
 	if s.Respond != nil {
-		files := b.digestOf(s.Respond.Headers)
+		files := contents(s.Respond.Headers)
 		all = append(all, files[:]...)
 	}
-	return sha256.Sum256(all), shape
+	return identity{digest: sha256.Sum256(all), shape: shape}
 }
 
 // fingerprintOf hashes plain data; JSON sorts maps, so equal data hash alike.

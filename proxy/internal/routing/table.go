@@ -42,6 +42,8 @@ type Table struct {
 	discoveries map[string]*discovery.Rule // by pool, of those whose members are discovered
 	rebalance   map[string]*RebalanceRule  // by pool
 	retired     retired
+
+	poolHashes, listenerHashes map[string]fingerprint // for Compare, by name
 }
 
 // Shutdown is what SIGTERM does, as routefile.Shutdown says.
