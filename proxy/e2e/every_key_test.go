@@ -184,6 +184,7 @@ var shownBy = map[string]string{
 	"retry.others":                   "TestRetry",
 	"metrics.histograms":             "TestMetricsHistograms",
 	"retry.budget":                   "TestRetry",
+	"query.remove":                   "TestQueryRemove",
 	"preserve_host":                  "TestHostOfPlainBackends",
 	"forwarded":                      "TestForwarded",
 	"rewrite_response":               "TestRewriteShort",

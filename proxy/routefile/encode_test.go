@@ -37,6 +37,7 @@ func fullRoute() *Route {
 				IdleFromClient: time.Minute, IdleFromBackend: time.Hour, IdleCounts: "data", Lifetime: 24 * time.Hour, LifetimeJitter: time.Nanosecond,
 			},
 			Keepalive: Keepalive{Ping: -1, Pong: time.Second, Client: On, Backend: Off},
+			Query:     QueryEdit{Remove: []string{"backend", "a b"}},
 			Strict:    On,
 			Lenient:   []string{"subprotocol", "key"},
 			Limits: Limits{Tunnels: -1, TunnelsPerClient: 5, HandshakesPerSecond: 0.5, MessageSize: 1 << 20, FrameSize: 1000,

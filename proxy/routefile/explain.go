@@ -219,7 +219,7 @@ func outcome(set *Set, route *SetRoute, q Question, r *match.Request, sent match
 	if err != nil {
 		return "", err
 	}
-	path, query, err := uri.Apply(sent, q.rawQuery(), c)
+	path, query, err := uri.Apply(sent, match.RemoveParameters(q.rawQuery(), route.Resolved.Query.Remove), c)
 	if err != nil {
 		return "", err
 	}

@@ -35,6 +35,11 @@ type HeaderEdit struct {
 	Remove  []string
 }
 
+// QueryEdit changes the query of requests to the backend.
+type QueryEdit struct {
+	Remove []string // names of parameters
+}
+
 // Rewriting replaces the backend's own address in its responses, as ProxyPassReverse does.
 type Rewriting struct {
 	Location     Switch            // Location, Content-Location, URI
@@ -79,6 +84,13 @@ func (s *Settings) headerLists() []namedHeaders {
 		{[]string{"headers", "response", "set"}, response.Set},
 		{[]string{"headers", "response", "add"}, response.Add},
 		{[]string{"headers", "response", "default"}, response.Default},
+	}
+}
+
+func queryEditKeys() []*Key {
+	return []*Key{
+		key("remove", "Names of query parameters that the backend does not get. Conditions, sticky sessions and hashes see them all the same.",
+			texts(func(q *QueryEdit) *[]string { return &q.Remove }, checkNotEmpty), example("[token]")),
 	}
 }
 

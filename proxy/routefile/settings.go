@@ -24,6 +24,7 @@ type Settings struct {
 	Origins         Origins
 	Drain           DrainPolicy
 	Headers         HeaderEdits
+	Query           QueryEdit
 	PreserveHost    Switch // Unset: by the backend's scheme
 	Forwarded       string // "x", "rfc7239", "off"
 	OnBackendLoss   string // "close", "redial"
@@ -61,6 +62,9 @@ func settingsKeys() []*Key {
 		key("headers", "Changes to headers: remove, then set, then add, then default.",
 			mapping(func(s *Settings) *HeaderEdits { return &s.Headers }, headerEditsKeys()...),
 			example("{request: {set: {X-Env: prod}}}")),
+		key("query", "Changes to the query.",
+			mapping(func(s *Settings) *QueryEdit { return &s.Query }, queryEditKeys()...),
+			example("{remove: [token]}")),
 		key("preserve_host", "Sends the client's Host header to the backend instead of the target's. Defaults to true for backends without TLS and to false for backends with TLS.",
 			toggle(func(s *Settings) *Switch { return &s.PreserveHost }), example("true")),
 		key("forwarded", "Headers that tell the backend about the client: x for X-Forwarded-* and X-Real-IP, rfc7239 for Forwarded, off for none.",

@@ -53,7 +53,7 @@ func (a *handshake) dial() (net.Conn, error) {
 
 // makeHead makes the request as the backend gets it.
 func (a *handshake) makeHead() *refusal {
-	path, query, err := a.rt.Target.Rewrite.Apply(a.path, a.query, &a.captures)
+	path, query, err := a.backendTarget()
 	if err != nil {
 		return badPath(err)
 	}

@@ -145,7 +145,7 @@ type requestKey struct{}
 // forward forwards the request to a backend as HTTP. It returns false, and has done
 // nothing, if the routes have changed while it waited for a backend.
 func (x *requestCtx) forward() (done bool) {
-	path, query, err := x.rt.Target.Rewrite.Apply(x.path, x.query, &x.captures)
+	path, query, err := x.backendTarget()
 	if err != nil {
 		x.refuse(badPath(err))
 		return true
@@ -166,6 +166,11 @@ func (x *requestCtx) forward() (done bool) {
 	defer func() { x.backend.Release() }() // the last one: nextBackend releases those before
 	x.forwardTo(path, query, nil)
 	return true
+}
+
+// backendTarget is the path, and the query with its "?", that the backend is asked for.
+func (x *requestCtx) backendTarget() (path, query string, err error) {
+	return x.rt.Target.Rewrite.Apply(x.path, match.RemoveParameters(x.query, x.policy.RemoveQuery), &x.captures)
 }
 
 // giveUp answers when there is no backend's answer. err is a *refusal, or what went wrong.

@@ -209,6 +209,7 @@ func (b *builder) policy(s *routefile.Settings) (*forward.Policy, error) {
 		Forwarded:       forwardedMode(s.Forwarded),
 		Request:         request,
 		Response:        response,
+		RemoveQuery:     s.Query.Remove,
 		BodyBytes:       max(s.Limits.BodyBytes, 0),
 		ConnectTimeout:  max(s.Timeouts.Connect, 0),
 		ResponseTimeout: max(s.Timeouts.Response, 0),
