@@ -1,9 +1,6 @@
 package yamledit
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // Format: a document in the canonical layout.
 
@@ -79,22 +76,17 @@ func (l *layout) format(keepOrder bool) ([]byte, error) {
 	return out, l.proveFormat(out, p.commentsShown)
 }
 
-// top prints the document's mapping. Comments at the start of the file, and those at its
-// end that a blank line separates, stay there, whichever key moves.
+// top prints the document's mapping. Comments at the start of the file stay there, whichever
+// key moves, as those at its end do.
 func (p *printer) top() {
 	keys := p.src.root.Content
-	first, last := p.commentsOf(keys[0]), p.commentsOf(keys[len(keys)-2])
+	first := p.commentsOf(keys[0])
 	order := p.order(p.src.root, p.src.schema.Keys)
 	if order[0] != 0 && hasText(first.above) {
 		p.comments(0, append(first.above, ""))
 		first.above = nil
 	}
-	var trailer []string
-	if i := slices.Index(last.below, ""); i >= 0 && order[len(order)-1] != len(keys)-2 {
-		last.below, trailer = last.below[:i], last.below[i:]
-	}
 	p.children(p.src.root, p.src.schema.Keys, 0)
-	p.comments(0, trailer)
 }
 
 // checkKeys refuses keys that are not plain texts, or have an anchor or a tag.

@@ -176,7 +176,8 @@ func shallow(n *Node) bool {
 	return true
 }
 
-// children prints the parts of a collection as a block.
+// children prints the parts of a collection as a block. Comments at its end stay there,
+// whichever key moves.
 func (p *printer) children(n *Node, k Keys, indent int) {
 	if n.Kind == SequenceNode {
 		for _, item := range n.Content {
@@ -184,9 +185,16 @@ func (p *printer) children(n *Node, k Keys, indent int) {
 		}
 		return
 	}
-	for _, i := range p.order(n, k) {
+	order, end := p.order(n, k), len(n.Content)-2
+	var trailer []string
+	if order[len(order)-1] != end {
+		last := p.commentsOf(n.Content[end])
+		last.below, trailer = nil, last.below
+	}
+	for _, i := range order {
 		p.pair(n.Content[i], n.Content[i+1], below(k, n.Content[i].Value), indent)
 	}
+	p.comments(indent, trailer)
 }
 
 // order returns the indexes of n's keys in the order of k, merge keys first.
