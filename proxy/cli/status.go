@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"time"
 
@@ -24,6 +25,8 @@ With --wait it answers when it is known whether a revision, the sha256 of a rout
 file, is served:
 
   tunnelform status --wait $(sha256sum < routes.yaml | cut -d' ' -f1)
+
+(macOS has shasum -a 256 for sha256sum.)
 
 The exit status is 0 when the files are served, 1 when they were refused or the
 revision that was waited for is not served, 2 for a wrong command line, 3 when the
@@ -62,6 +65,9 @@ func runStatus(ctx context.Context, env *Env, flags statusFlags) error {
 	}
 	query, patience := url.Values{}, askTimeout
 	if flags.wait != "" {
+		if !revisionPattern.MatchString(flags.wait) {
+			return usageErrorf("--wait %q: want a revision, the 64 hexadecimal digits of a sha256", flags.wait)
+		}
 		query.Set("wait", flags.wait)
 		query.Set("timeout", flags.timeout.String())
 		patience = flags.timeout + 10*time.Second
@@ -84,6 +90,9 @@ func runStatus(ctx context.Context, env *Env, flags statusFlags) error {
 	}
 	return nil
 }
+
+// revisionPattern is what a revision looks like. To wait for anything else is to wait in vain.
+var revisionPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 func printStatus(w io.Writer, s statusapi.Status) {
 	ready := "ready"
