@@ -31,6 +31,13 @@ func (m *movable) Close(uint16, string, tunnel.Reason) {
 func (m *movable) Cut(tunnel.Reason)     {}
 func (m *movable) Counts() tunnel.Counts { return tunnel.Counts{} }
 
+// serverOf is a Server that serves no socket, with this Table.
+func serverOf(t *Table) *Server {
+	s := NewServer(Options{Current: func() *Table { return t }, Log: slog.New(slog.DiscardHandler)})
+	s.adopted = t
+	return s
+}
+
 // TestRebalanceIsPaced: a backend that is well again has those with more than their
 // share let go of what is over, as much in each part of the time, and of no more.
 func TestRebalanceIsPaced(t *testing.T) {
@@ -43,7 +50,7 @@ pools:
     rebalance: {within: 10m, tolerance: 20%}
     backends: {a: {url: "ws://127.0.0.1:9001"}, b: {url: "ws://127.0.0.1:9002"}, c: {url: "ws://127.0.0.1:9003"}}
 `)
-		s := &Server{tunnels: drain.NewGroup(), log: slog.New(slog.DiscardHandler), balancing: map[string]*balancing{}, adopted: now}
+		s := serverOf(now)
 		id := func(port string) upstream.BackendKey {
 			return upstream.BackendKey{Pool: "p", Scheme: "ws", Authority: "127.0.0.1:" + port}
 		}
@@ -92,7 +99,7 @@ pools:
     rebalance: {within: 10s, tolerance: 1%}
     backends: {a: {url: "ws://127.0.0.1:9001"}, b: {url: "ws://127.0.0.1:9002"}}
 `)
-		s := &Server{tunnels: drain.NewGroup(), log: slog.New(slog.DiscardHandler), balancing: map[string]*balancing{}, adopted: now}
+		s := serverOf(now)
 		const tunnels, over = 26, 26/2 - 1 // one more than the share is not over
 		gone := map[string]*atomic.Int64{"slow": {}, "quick": {}}
 		for pool, n := range gone {
@@ -165,7 +172,7 @@ pools:
     health: {slow_start: `+fmt.Sprint(slowStart.Seconds())+`s, passive: {fails: 1, eject: 1s}}
     backends: {a: {url: "ws://127.0.0.1:9001"}, b: {url: "ws://127.0.0.1:9002"}}
 `)
-				s := &Server{tunnels: drain.NewGroup(), log: slog.New(slog.DiscardHandler), balancing: map[string]*balancing{}, adopted: now}
+				s := serverOf(now)
 				now.CheckHealth(s.healthChanged, nil)
 				defer now.Close()
 				r := &regulars{t: t, tunnels: s.tunnels, pool: now.Pools()["p"]}
@@ -207,7 +214,7 @@ pools:
 			synctest.Test(t, func(t *testing.T) {
 				before := routingtest.Build(t, nil, strings.Replace(text, "JOINED", "", 1))
 				after := routingtest.Build(t, before, strings.Replace(text, "JOINED", `, c: {url: "ws://127.0.0.1:9003"}`, 1))
-				s := &Server{tunnels: drain.NewGroup(), log: slog.New(slog.DiscardHandler), balancing: map[string]*balancing{}, adopted: after}
+				s := serverOf(after)
 				id := func(port string) upstream.BackendKey {
 					return upstream.BackendKey{Pool: "p", Scheme: "ws", Authority: "127.0.0.1:" + port}
 				}
