@@ -25,9 +25,12 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-// Listen listens on "host:port" or "unix:/path". A unix socket on which no process
-// listens is what a killed process leaves behind: it is replaced.
-func Listen(address string) (net.Listener, error) { return listen.Listen(address) }
+// SocketFile says who may connect to a unix socket.
+type SocketFile = listen.SocketFile
+
+// Listen listens on "host:port" or "unix:/path"; f is for the latter. A unix socket on which
+// no process listens is what a killed process leaves behind: it is replaced.
+func Listen(address string, f SocketFile) (net.Listener, error) { return listen.Listen(address, f) }
 
 // DebugLog returns an http.Server's ErrorLog that logs at the level debug.
 func DebugLog(to *slog.Logger) *log.Logger { return listen.DebugLog(to) }

@@ -272,7 +272,9 @@ func (s *Server) adoptSockets(t *routing.Table) {
 			s.retireSocketLocked(k, socketGrace)
 			continue
 		}
-		k.Reload()
+		if err := k.Reload(); err != nil {
+			s.log.Error("cannot change socket", "listener", t.Listener(key).Name, "address", k.Addr().String(), "error", err)
+		}
 	}
 	for key, l := range t.Listeners() {
 		if s.sockets[key] != nil {

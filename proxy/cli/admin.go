@@ -29,6 +29,7 @@ import (
 // adminOptions are serve's flags about the admin API.
 type adminOptions struct {
 	address       string
+	mode, group   string // of a unix socket
 	hosts         []string
 	tokenFile     string
 	tls           []string // certificate, key
@@ -39,6 +40,8 @@ type adminOptions struct {
 
 func (o *adminOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.address, "admin", "", "serve the admin API here: host:port or unix:/path")
+	f.StringVar(&o.mode, "admin-mode", "", "permissions of the admin API's unix socket, in octal (default 0660)")
+	f.StringVar(&o.group, "admin-group", "", "group of the admin API's unix socket")
 	f.StringSliceVar(&o.hosts, "admin-host", nil, "a name of the admin API, besides addresses and localhost")
 	f.StringVar(&o.tokenFile, "admin-token-file", "", "tokens of the admin API: lines NAME SCOPE sha256:HEX")
 	f.StringSliceVar(&o.tls, "admin-tls", nil, "serve the admin API over TLS: CERTIFICATE,KEY")
@@ -50,7 +53,7 @@ func (o *adminOptions) register(f *pflag.FlagSet) {
 // check returns a usage error.
 func (o *adminOptions) check() error {
 	switch {
-	case o.address == "" && (o.tokenFile != "" || o.tls != nil || o.clientCA != "" || o.hosts != nil || o.publicMetrics || o.auditLog != ""):
+	case o.address == "" && (o.mode != "" || o.group != "" || o.tokenFile != "" || o.tls != nil || o.clientCA != "" || o.hosts != nil || o.publicMetrics || o.auditLog != ""):
 		return usageErrorf("--admin is missing: the other flags about the admin API are of no use without it")
 	case o.tls != nil && len(o.tls) != 2:
 		return usageErrorf("--admin-tls %q: want CERTIFICATE,KEY", strings.Join(o.tls, ","))
@@ -58,8 +61,30 @@ func (o *adminOptions) check() error {
 		return usageErrorf("--admin-client-ca without --admin-tls: want both")
 	case o.address == "":
 		return nil
+	case (o.mode != "" || o.group != "") && !strings.HasPrefix(o.address, "unix:"):
+		return usageErrorf("--admin-mode and --admin-group are for unix sockets: --admin is %q", o.address)
+	}
+	if _, err := routefile.SocketMode(o.mode); err != nil {
+		return usageErrorf("--admin-mode %q: %w", o.mode, err)
 	}
 	return checkAdmin(o.address)
+}
+
+// listen binds the admin API's address.
+func (o *adminOptions) listen() (net.Listener, error) {
+	mode, err := routefile.SocketMode(o.mode)
+	if err != nil {
+		return nil, fmt.Errorf("--admin-mode %q: %w", o.mode, err)
+	}
+	group, err := routefile.SocketGroup(o.group)
+	if err != nil {
+		return nil, fmt.Errorf("--admin-group %q: %w", o.group, err)
+	}
+	ln, err := proxy.Listen(o.address, proxy.SocketFile{Mode: mode, Group: group})
+	if err != nil {
+		return nil, fmt.Errorf("--admin %q: %w", o.address, err)
+	}
+	return ln, nil
 }
 
 func checkAdmin(address string) error {
@@ -94,9 +119,9 @@ func (s *service) startAdmin(ctx context.Context, o adminOptions) (stop func(), 
 	if err := a.followFiles(ctx, s, o); err != nil {
 		return nil, err
 	}
-	ln, err := listenAdmin(o.address)
+	ln, err := o.listen()
 	if err != nil {
-		return nil, fmt.Errorf("--admin %q: %w", o.address, err)
+		return nil, err
 	}
 	a.stops = append(a.stops, func() { _ = ln.Close() })
 	if _, tcp := ln.Addr().(*net.TCPAddr); tcp && o.tokenFile == "" {

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/tunnelform/tunnelform/proxy"
 	"github.com/tunnelform/tunnelform/proxy/internal/admin"
 )
 
@@ -144,14 +143,4 @@ func findToken(address string) string {
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// listenAdmin is proxy.Listen, but a unix socket may be used by its owner and group only:
-// who can connect may do all that the API does.
-func listenAdmin(address string) (net.Listener, error) {
-	if strings.HasPrefix(address, "unix:") {
-		before := syscall.Umask(0o117)
-		defer syscall.Umask(before)
-	}
-	return proxy.Listen(address)
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -130,9 +131,23 @@ func TestAdminUnixSocket(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "admin.sock")
 	s := steerIn(t, t.TempDir(), noRoutes, "--admin", "unix:"+path)
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm() != 0o660 {
-		t.Errorf("the socket: %v, %v; want mode 0660", info, err)
+	if got, want := fileMode(t, path), fmt.Sprint("0660 ", os.Getegid()); got != want {
+		t.Errorf("the socket: %s, want %s", got, want)
+	}
+	given := filepath.Join(t.TempDir(), "given.sock")
+	steerIn(t, t.TempDir(), noRoutes, "--admin", "unix:"+given, "--admin-mode", "0606", "--admin-group", strconv.Itoa(otherGroup()))
+	if got, want := fileMode(t, given), fmt.Sprint("0606 ", otherGroup()); got != want {
+		t.Errorf("the socket: %s, want %s", got, want)
+	}
+	for _, args := range [][]string{
+		{"--admin", "unix:" + given, "--admin-mode", "432"},
+		{"--admin", "127.0.0.1:0", "--admin-mode", "0600"},
+		{"--admin", "127.0.0.1:0", "--admin-group", "root"},
+		{"--admin-mode", "0600"},
+	} {
+		if got := tunnelform(t, s.dir, "", append([]string{"serve", routesFile}, args...)...); got.status != 2 {
+			t.Errorf("serve %q: %d %s, want a usage error", args, got.status, got.stderr)
+		}
 	}
 	if got := tunnelform(t, s.dir, "", "status", "--admin", "unix:"+path); got.status != 0 {
 		t.Errorf("status: %d %s", got.status, got.stderr)

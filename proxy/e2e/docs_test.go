@@ -4,8 +4,10 @@ package e2e
 // checks, and every link leads somewhere.
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -158,4 +160,43 @@ func fences(t *testing.T, page, language string) []fence {
 		}
 	}
 	return found
+}
+
+// TestUnitServesTheDocumentedSocket: the socket in docs/admin.md lies where the unit's user
+// may make it, and has its mode under the unit's umask.
+func TestUnitServesTheDocumentedSocket(t *testing.T) {
+	t.Parallel()
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(moduleRoot, "docs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	setting := func(name string) string {
+		found := regexp.MustCompile(`(?m)^` + name + `=(.*)$`).FindStringSubmatch(read("deploy/tunnelform.service"))
+		if found == nil {
+			t.Fatalf("the unit has no %s", name)
+		}
+		return found[1]
+	}
+	sockets := regexp.MustCompile(`--admin unix:(/[^ `+"`"+`]+)`).FindAllStringSubmatch(read("admin.md")+read("deploy/tunnelform.service"), -1)
+	if len(sockets) < 3 {
+		t.Errorf("%d examples of a socket in docs/admin.md and the unit, wanted some", len(sockets))
+	}
+	for _, socket := range sockets {
+		if dir := filepath.Dir(socket[1]); dir != "/run/"+setting("RuntimeDirectory") {
+			t.Errorf("%s is in %s, wanted the unit's RuntimeDirectory", socket[1], dir)
+		}
+	}
+	path := filepath.Join(shortDir(t), "admin.sock")
+	p := &proxy{t: t, dir: t.TempDir()}
+	p.write(routesFile, noRoutes)
+	command := exec.Command("sh", "-c", `umask "$0" && exec "$@"`, setting("UMask"), binary(t), "serve", "--admin", "unix:"+path, routesFile)
+	command.Dir = p.dir
+	p.run(command)
+	p.waitLog("admin listening", nil)
+	if got, want := fileMode(t, path), fmt.Sprint("0660 ", os.Getegid()); got != want {
+		t.Errorf("the socket: %s, wanted %s", got, want)
+	}
 }

@@ -22,6 +22,8 @@ var shownBy = map[string]string{
 	"version": "TestBadContent",
 
 	"listeners.*.address":                         "TestListeners",
+	"listeners.*.mode":                            "TestSocketModeAndGroup",
+	"listeners.*.group":                           "TestSocketModeAndGroup",
 	"listeners.*.tls.certificates.[].certificate": "TestCertificateIsWatched",
 	"listeners.*.tls.certificates.[].key":         "TestCertificateIsWatched",
 	"listeners.*.tls.client_ca":                   "TestClientCertificates",

@@ -3,11 +3,13 @@ package e2e
 // Listeners: several at once, on addresses and on a unix socket.
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/gorilla/websocket"
@@ -100,6 +102,60 @@ func TestSocketOfTheDead(t *testing.T) {
 	second.log.allowNoise()
 	if got := ask(t, proxytest.Dial(t, socket), request("GET / HTTP/1.1", "Host: a")); got.status != http.StatusOK {
 		t.Errorf("after the second: %d %q, wanted the first's answer", got.status, got.body)
+	}
+}
+
+// otherGroup is a group that this process may give a file to, and not the one that it makes
+// files with, if there is another.
+func otherGroup() int {
+	if os.Geteuid() == 0 {
+		return 1
+	}
+	groups, _ := os.Getgroups()
+	for _, g := range groups {
+		if g != os.Getegid() {
+			return g
+		}
+	}
+	return os.Getegid()
+}
+
+// fileMode is who may use a file, as `stat` would say it: mode and group.
+func fileMode(t testing.TB, path string) string {
+	t.Helper()
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%04o %d", info.Mode().Perm(), info.Sys().(*syscall.Stat_t).Gid)
+}
+
+// TestSocketModeAndGroup: a socket is for the owner and the group by default, whatever the
+// umask is; an edit changes one that is listened on.
+func TestSocketModeAndGroup(t *testing.T) {
+	t.Parallel()
+	socket, group := filepath.Join(shortDir(t), "s"), otherGroup()
+	routes := func(more string) string {
+		return "version: 1\nlisteners: {in: {address: \"unix:" + socket + "\"" + more + "}}\nroutes: {all: {respond: {body: ours}}}\n"
+	}
+	p := start(t, routes(""))
+	for _, step := range []struct{ more, want string }{
+		{"", fmt.Sprint("0660 ", os.Getegid())},
+		{fmt.Sprintf(`, mode: "0600", group: "%d"`, group), fmt.Sprint("0600 ", group)},
+		{fmt.Sprintf(", mode: 0666, group: %d", group), fmt.Sprint("0666 ", group)},
+	} {
+		if step.more != "" {
+			p.edit(routes(step.more))
+		}
+		if got := fileMode(t, socket); got != step.want {
+			t.Errorf("with %q: %s, wanted %s", step.more, got, step.want)
+		}
+		if got := ask(t, proxytest.Dial(t, socket), request("GET / HTTP/1.1", "Host: a")); got.body != "ours" {
+			t.Errorf("with %q: %d %q, wanted the proxy's answer", step.more, got.status, got.body)
+		}
+	}
+	if mistakes := p.spoil(routes(", group: no-such-group-here")); len(mistakes) != 1 || !strings.Contains(mistakes[0].text("text"), `group "no-such-group-here": unknown group`) {
+		t.Errorf("an unknown group: %v", mistakes)
 	}
 }
 

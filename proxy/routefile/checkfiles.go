@@ -103,6 +103,9 @@ func (c *fileChecker) checkListeners() {
 		if err := checkPlace(c.ctx, l.Address); err != nil {
 			c.note(record, []string{"listeners", name, "address"}, l.Address, err)
 		}
+		if _, err := SocketGroup(l.Group); err != nil {
+			c.note(record, []string{"listeners", name, "group"}, l.Group, err)
+		}
 		if l.TLS == nil {
 			continue
 		}

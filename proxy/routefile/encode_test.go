@@ -110,7 +110,7 @@ func TestEncodedPoolsAndListenersParseEqual(t *testing.T) {
 	if got.Balance != pool.Balance || got.Hash != pool.Hash || len(got.Backends) != 2 {
 		t.Errorf("got %+v", got)
 	}
-	listener := &Listener{Address: "unix:/run/a.sock", HTTP2: Off,
+	listener := &Listener{Address: "unix:/run/a.sock", Mode: "0600", Group: "www-data", HTTP2: Off,
 		TLS:    &ListenerTLS{Certificates: []CertificateFiles{{Certificate: "/a.crt", Key: "/a.key"}, {Certificate: "/b.crt", Key: "/b.key"}}, ClientCA: "/ca.pem"},
 		Limits: ListenerLimits{HeaderTimeout: time.Second, HeaderBytes: 1024, Headers: 5, Connections: 6}}
 	back := parseOne(t, InListeners, InListeners.encode(listener)).Listeners["x"]
@@ -138,7 +138,7 @@ func TestEncoderKnowsEveryKey(t *testing.T) {
 	writtenKeys("pools.*", InPools.encode(&Pool{Balance: "round_robin", Hash: HashKey{"a", "b", "c", "d", true}, Backends: map[string]*Backend{
 		"a": {URL: Target{Raw: "ws://a"}, Drain: true, Weight: 1, Tier: 1, Disabled: true, Spare: true, Standby: true, MaxTunnels: 1, MaxRequests: 1, Route: "r", TLS: TLSSettings{CA: "a", ServerName: "b", Certificate: "c", Key: "d", Insecure: Off}},
 	}, Sticky: &fullSticky, Health: fullHealth, Queue: &Queue{1, 2 * time.Second}, Resolve: fullResolve, Rebalance: &Rebalance{time.Second, 5}}), InPools.key(), written)
-	writtenKeys("listeners.*", InListeners.encode(&Listener{Address: ":1", HTTP2: On, TLS: &ListenerTLS{Certificates: []CertificateFiles{{Certificate: "a", Key: "b"}}, ClientCA: "c"},
+	writtenKeys("listeners.*", InListeners.encode(&Listener{Address: ":1", Mode: "0600", Group: "a", HTTP2: On, TLS: &ListenerTLS{Certificates: []CertificateFiles{{Certificate: "a", Key: "b"}}, ClientCA: "c"},
 		Limits: ListenerLimits{1, 2, 3, 4}}), InListeners.key(), written)
 	for _, k := range Keys() {
 		inRecord := strings.HasPrefix(k.Path, "routes.*.") || strings.HasPrefix(k.Path, "pools.*.") || strings.HasPrefix(k.Path, "listeners.*.")

@@ -17,6 +17,8 @@ import (
 type Listener struct {
 	Record
 	Address string // "host:port", ":port", or "unix:/path"
+	Mode    string // of a unix socket, in octal; "" is 0660
+	Group   string // of a unix socket; "" is the process's
 	TLS     *ListenerTLS
 	Limits  ListenerLimits
 	HTTP2   Switch // unset: On with TLS
@@ -53,6 +55,10 @@ func listenerKeys() []*Key {
 	return []*Key{
 		key("address", "The address to listen on: host:port, :port for every address, or unix:/path. Port 0 takes any free port.",
 			addressKey(), required, example(`"127.0.0.1:8080"`)),
+		key("mode", "Permissions of the unix socket, in octal: what may write to it can connect. Defaults to 0660. With another kind of address it is refused.",
+			value(func(l *Listener) *string { return &l.Mode }, checkSocketMode), example(`"0666"`)),
+		key("group", "Group of the unix socket, by its name or number. The process must be a member of it. Defaults to the group of the process.",
+			value(func(l *Listener) *string { return &l.Group }, checkGroupName), example("www-data")),
 		key("tls", "Terminates TLS.",
 			optional(func(l *Listener) **ListenerTLS { return &l.TLS }, listenerTLSKeys()...),
 			example("{certificates: [{certificate: site.crt, key: site.key}]}")),
@@ -170,6 +176,11 @@ func (c *checker) checkListeners() {
 		l := c.listeners[name]
 		if l.it.HTTP2 == On && l.it.TLS == nil {
 			c.at(l.file, []string{"listeners", name, "http2"}, recordOf("listener", name), "http2 needs TLS: add tls or remove http2")
+		}
+		for key, value := range map[string]string{"mode": l.it.Mode, "group": l.it.Group} {
+			if value != "" && l.it.Address != "" && !strings.HasPrefix(l.it.Address, "unix:") {
+				c.at(l.file, []string{"listeners", name, key}, recordOf("listener", name), "%s is for unix sockets, and the address is %q: remove it", key, l.it.Address)
+			}
 		}
 		if other := claimAddress(ports, l.it.Address, name); other != "" {
 			c.at(l.file, []string{"listeners", name, "address"}, recordOf("listener", name),

@@ -27,7 +27,8 @@ import (
 // Config is one listener's settings. Immutable.
 type Config struct {
 	Name    string
-	Address string // as written: "host:port" or "unix:/path"
+	Address string     // as written: "host:port" or "unix:/path"
+	Socket  SocketFile // of a unix socket
 	Limits  Limits
 
 	TLS      *tls.Config // nil: plain

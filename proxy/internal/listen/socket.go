@@ -5,7 +5,6 @@ package listen
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 	"net"
 	"net/http"
@@ -13,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
@@ -37,15 +35,24 @@ type Socket struct {
 	once       sync.Once
 	loops      *fdAcceptor // nil where there is none
 	refused    [Causes]atomic.Uint64
+
+	// Of a unix socket.
+	file  SocketFile  // as of the last Reload, whose alone it is
+	bound fs.FileInfo // the socket's file
 }
 
 // New binds the address of c. The Socket accepts nothing before Start.
 func New(c *Config, o Options) (*Socket, error) {
-	ln, err := Listen(c.Address)
+	ln, err := Listen(c.Address, c.Socket)
 	if err != nil {
 		return nil, err
 	}
-	return newSocket(ln, c, o), nil
+	s := newSocket(ln, c, o)
+	if unix, ok := ln.Addr().(*net.UnixAddr); ok {
+		s.file = c.Socket
+		s.bound, _ = os.Lstat(unix.Name) // of one that has gone nothing is changed
+	}
+	return s, nil
 }
 
 func newSocket(ln net.Listener, c *Config, o Options) *Socket {
@@ -57,33 +64,12 @@ func newSocket(ln net.Listener, c *Config, o Options) *Socket {
 	return s
 }
 
-// Listen listens on "host:port" or "unix:/path". A unix socket on which no process
-// listens is what a killed process leaves behind: it is replaced.
-func Listen(address string) (net.Listener, error) {
-	path, isUnix := strings.CutPrefix(address, "unix:")
-	if !isUnix {
-		return tunnel.Listen(address)
+// Listen listens on "host:port" or "unix:/path"; f is for the latter.
+func Listen(address string, f SocketFile) (net.Listener, error) {
+	if path, isUnix := strings.CutPrefix(address, "unix:"); isUnix {
+		return listenUnix(path, f)
 	}
-	ln, err := net.Listen("unix", path)
-	if err == nil || !errors.Is(err, syscall.EADDRINUSE) || !isAbandoned(path) {
-		return ln, err
-	}
-	if err := os.Remove(path); err != nil {
-		return nil, err
-	}
-	return net.Listen("unix", path)
-}
-
-func isAbandoned(path string) bool {
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode()&fs.ModeSocket == 0 {
-		return false
-	}
-	conn, err := net.Dial("unix", path)
-	if err == nil {
-		conn.Close()
-	}
-	return errors.Is(err, syscall.ECONNREFUSED)
+	return tunnel.Listen(address)
 }
 
 // Start begins to accept, and returns at once. When ctx ends, pending connections
@@ -153,8 +139,17 @@ func (s *Socket) CountRefused(why Cause) { s.refused[why].Add(1) }
 // Refused is how many connections were refused.
 func (s *Socket) Refused(why Cause) uint64 { return s.refused[why].Load() }
 
-// Reload applies a changed limit to a waiting accept loop.
-func (s *Socket) Reload() { s.limiter.recheck() }
+// Reload applies a changed limit to a waiting accept loop, and a changed mode or group to
+// a unix socket. One call at a time.
+func (s *Socket) Reload() error {
+	s.limiter.recheck()
+	c := s.Config()
+	if c == nil || s.bound == nil || c.Socket == s.file {
+		return nil
+	}
+	s.file = c.Socket
+	return s.changeFile(c.Socket)
+}
 
 // Config is the current one; nil when the address is no longer configured.
 func (s *Socket) Config() *Config { return s.options.Config(s.key) }

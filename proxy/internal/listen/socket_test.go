@@ -391,21 +391,21 @@ func TestGoneFromTheFile(t *testing.T) {
 // that is listened on, or a file, is left alone.
 func TestListenReplacesAbandonedSockets(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	ln, err := Listen("unix:" + path)
+	ln, err := Listen("unix:"+path, SocketFile{Mode: 0o660, Group: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen("unix:" + path); err == nil {
+	if _, err := Listen("unix:"+path, SocketFile{Mode: 0o660, Group: -1}); err == nil {
 		t.Error("a socket in use is replaced")
 	}
 	ln.(*net.UnixListener).SetUnlinkOnClose(false)
 	ln.Close()
-	again, err := Listen("unix:" + path)
+	again, err := Listen("unix:"+path, SocketFile{Mode: 0o660, Group: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	again.Close()
-	if _, err := Listen("unix:" + t.TempDir()); err == nil {
+	if _, err := Listen("unix:"+t.TempDir(), SocketFile{Mode: 0o660, Group: -1}); err == nil {
 		t.Error("a directory is replaced")
 	}
 }

@@ -105,6 +105,11 @@ func (b *builder) listeners() {
 	for _, name := range slices.Sorted(maps.Keys(b.set.Listeners)) {
 		l := b.set.Listeners[name]
 		built := &listen.Config{Name: name, Address: l.Address, Limits: buildListenerLimits(l.Limits)}
+		var err error
+		if built.Socket, err = buildSocketFile(l); err != nil {
+			b.fail(l.Pos, "listeners."+name+".group", fmt.Sprintf("listener %q", name), err)
+			continue
+		}
 		if l.TLS != nil {
 			if err := built.LoadTLS(buildTLSFiles(l)); err != nil {
 				b.fail(l.Pos, "listeners."+name+".tls", fmt.Sprintf("listener %q", name), err)
@@ -113,6 +118,14 @@ func (b *builder) listeners() {
 		}
 		b.table.listeners[built.Key()] = built
 	}
+}
+
+func buildSocketFile(l *routefile.Listener) (f listen.SocketFile, err error) {
+	f.Mode, _ = routefile.SocketMode(l.Mode) // Parse has checked it
+	if f.Group, err = routefile.SocketGroup(l.Group); err != nil {
+		err = fmt.Errorf("group %q: %w", l.Group, err)
+	}
+	return f, err
 }
 
 func buildListenerLimits(l routefile.ListenerLimits) listen.Limits {
