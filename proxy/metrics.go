@@ -4,12 +4,14 @@ package proxy
 
 import (
 	"crypto/x509"
+	"strconv"
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/histogram"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 	"github.com/tunnelform/tunnelform/proxy/internal/metrics"
 	"github.com/tunnelform/tunnelform/proxy/internal/routing"
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
@@ -56,7 +58,15 @@ func (s *Server) Collect(m *metrics.Scrape) {
 	if t == nil {
 		return
 	}
-	s.metrics.Collect(m, served{t}, s.tunnels.Draining())
+	s.metrics.Collect(m, metrics.State{
+		Keeper:   served{t},
+		Draining: s.tunnels.Draining(),
+		Carried:  func(all []*tunnel.Tally) []tunnel.Carried { return tunnel.ReadTallies(s.engine, all) },
+	})
+	for i, l := range tunnel.ReadLoops(s.engine) {
+		m.Gauge(metrics.LoopBusy, l.Busy, strconv.Itoa(i))
+		m.Counts(metrics.LoopLag, l.Turns.Counts, l.Turns.Sum)
+	}
 	for name, pool := range t.Pools() {
 		collectPool(m, name, pool)
 	}

@@ -44,6 +44,7 @@ type Server struct {
 	tunnels  *drain.Group
 	counters handler.Counters
 	handler  *handler.Handler
+	engine   tunnel.Engine
 	stopping atomic.Bool
 
 	discovery *discovery.Pollers // used by Adopt and Shutdown
@@ -75,6 +76,7 @@ func NewServer(o Options) *Server {
 		balancing:  make(map[string]*balancing),
 		rebalanced: make(map[string]uint64),
 		metrics:    metrics.NewRegistry(),
+		engine:     tunnel.New(),
 	}
 	s.discovery = discovery.New(discovery.Events{
 		Log: o.Log, Health: s.healthChanged, Probed: s.probes.note, Changed: s.judgePool, Joined: s.rebalance,
@@ -83,7 +85,7 @@ func NewServer(o Options) *Server {
 	s.judged = sync.NewCond(&s.judging)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.handler = handler.New(handler.Deps{
-		Current: o.Current, Engine: tunnel.New(), Tunnels: s.tunnels, Log: o.Log, Status: o.Status, Counters: &s.counters,
+		Current: o.Current, Engine: s.engine, Tunnels: s.tunnels, Log: o.Log, Status: o.Status, Counters: &s.counters,
 		Metrics: s.metrics,
 	})
 	return s

@@ -240,3 +240,47 @@ func TestMetricsDrain(t *testing.T) {
 	m.await("drained_total", labels{"route": "chat", "cause": "routes"}, 1)
 	m.await("tunnels_draining", labels{"route": "chat"}, 1)
 }
+
+// TestMetricsCarried: bytes and messages while tunnels are open, on the event loops and
+// where tunnels may redial, and how long pings take.
+func TestMetricsCarried(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "b")
+	routes := web + fill(`
+defaults: {keepalive: {ping: 20ms, pong: 60s}}
+routes:
+  loop:   {match: {path: /loop}, to: "ws://$b"}
+  redial: {match: {path: /redial}, to: "ws://$b", on_backend_loss: redial, metrics: {histograms: true}}
+`, map[string]string{"b": b.authority()})
+	p, m := startMetered(t, routes)
+	conns := map[string]*websocket.Conn{}
+	for route, own := range map[string]string{"loop": "", "redial": "redial"} {
+		conn := dial(t, p.ws("/"+route))
+		conns[route] = conn
+		echo(t, conn, "0123456789")
+		of := labels{"route": route, "direction": "from_client"}
+		m.await("tunnel_bytes_total", of, 2+4+10)
+		m.await("tunnel_messages_total", of, 1)
+		m.await("tunnel_messages_total", labels{"route": route, "direction": "from_backend", "type": "text"}, 1)
+		m.await("tunnel_messages_total", labels{"route": route, "type": "binary"}, 0)
+		m.awaitThat("tunnel_message_bytes", labels{"listener": "web", "direction": "from_client"}, "1 or more", func(n float64) bool { return n >= 1 })
+		if own != "" {
+			m.await("tunnel_message_bytes", labels{"route": own, "direction": "from_client"}, 1)
+		}
+		go conn.ReadMessage() // which answers pings
+		m.awaitSome("ping_rtt_seconds", labels{"listener": "web", "peer": "client"})
+		m.awaitSome("ping_rtt_seconds", labels{"listener": "web", "peer": "backend"})
+	}
+	m.awaitSome("event_loop_lag_seconds", nil)
+	if _, there := m.value("event_loop_busy_ratio", labels{"loop": "0"}); !there {
+		t.Error("the first loop has no event_loop_busy_ratio")
+	}
+
+	before, _ := m.value("tunnel_message_bytes", labels{"route": ""})
+	p.edit(web + fill("routes: {redial: {match: {path: /redial}, to: \"ws://$b\"}}\n", map[string]string{"b": b.authority()}))
+	conns["loop"].Close()
+	m.awaitNone("tunnel_bytes_total", labels{"route": "loop"})
+	if after, _ := m.value("tunnel_message_bytes", labels{"route": ""}); after < before {
+		t.Errorf("the listener's histogram has fallen from %v to %v with a route that is gone", before, after)
+	}
+}

@@ -58,9 +58,10 @@ type loopHandshake struct {
 
 	// From onLoop on.
 	*handshake
-	request     []byte                  // its head, and what the client sent behind it
-	early       []byte                  // the latter
-	backendConn *tunnel.Watch           // nil until it is dialled, or where a goroutine does that
+	request     []byte        // its head, and what the client sent behind it
+	early       []byte        // the latter
+	backendConn *tunnel.Watch // nil until it is dialled, or where a goroutine does that
+	dialled     time.Time
 	unsent      []byte                  // the rest of the request to the backend
 	stop        context.CancelCauseFunc // ends what the goroutine waits for
 }
@@ -237,6 +238,7 @@ func (v *loopHandshake) dialBackend() error {
 		return rf
 	}
 	addr, _ := v.backend.Direct()
+	v.dialled = time.Now()
 	conn, n, err := v.loop.Dial(addr, v.head, v.guard(v.backendReady))
 	if err != nil {
 		return v.dialError(err)
@@ -256,6 +258,7 @@ func (v *loopHandshake) noteSent(n int) {
 	if n == 0 || v.phase != connecting {
 		return
 	}
+	v.backend.Connected(time.Since(v.dialled))
 	v.step(nil)
 	v.setTimer(v.rt.HandshakeTimeout, func() {
 		v.fail(fmt.Errorf("reading the handshake's answer: %w", os.ErrDeadlineExceeded))
@@ -426,6 +429,7 @@ func (v *loopHandshake) leave(serve func(net.Conn)) {
 			serve(conn)
 			return
 		}
+		v.socket.CountRefused(listen.NoDescriptor)
 		v.h.LogLost(v.socket.Config(), "connection lost", slog.String("client", clientText(v.peer.Addr())), slog.Any("error", err))
 		if v.handshake != nil {
 			v.result.close()

@@ -214,6 +214,7 @@ func (a *handshake) spec() tunnel.Spec {
 		RSV:       answer.agreed.RSV,
 		Limits:    a.rt.NewTunnelLimits(),
 		Meter:     a.backend.Meter(),
+		Tally:     record.route.Tally(a.listenerName(), a.rt.Histograms),
 		Done:      record.logClosed,
 	}
 	if a.mayRedial(answer.agreed) {

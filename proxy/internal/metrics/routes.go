@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/histogram"
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 )
 
 // Registry has the counts of all routes and listeners. Safe for concurrent use.
@@ -104,45 +105,108 @@ type Keeper interface {
 	HasBackend(route, backend string) bool
 }
 
-// Collect writes all counts into a scrape, and forgets those that have ended. draining is
-// how many tunnels are, by route.
-func (g *Registry) Collect(s *Scrape, now Keeper, draining map[string]int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, r := range g.routes {
-		r.collect(s)
-		if r.hasHadTunnels() {
-			s.Gauge(TunnelsDraining, float64(draining[r.name]), r.name)
+// State is what a scrape needs to know besides the counts.
+type State struct {
+	Keeper
+	Draining map[string]int                         // tunnels, by route
+	Carried  func([]*tunnel.Tally) []tunnel.Carried // reads them; it may wait for event loops
+}
+
+// Collect writes all counts into a scrape, and forgets those that have ended. It holds the
+// registry's lock for no longer than it takes to see what there is: handshakes on event
+// loops take it, too.
+func (g *Registry) Collect(s *Scrape, now State) {
+	routes, times := g.snapshot()
+	var tallies []*tunnel.Tally
+	for _, r := range routes {
+		for _, k := range r.tallies {
+			tallies = append(tallies, k.tally)
 		}
 	}
-	for _, r := range g.former {
-		r.collect(s)
+	carried := now.Carried(tallies)
+	for _, r := range routes {
+		r.collect(s, r.name)
+		if r.hasHadTunnels() {
+			s.Gauge(TunnelsDraining, float64(now.Draining[r.name]), r.name)
+		}
+		n := len(r.tallies)
+		r.collectCarried(s, carried[:n], now)
+		carried = carried[n:]
 	}
-	for key, t := range g.times {
+	for key, t := range times {
 		t.collect(s, key)
 	}
-	g.pruneLocked(now)
+	for _, r := range routes {
+		r.prune(func(backend string) bool { return now.HasBackend(r.name, backend) })
+	}
+	g.Prune(now)
+}
+
+// routeView is a route as a scrape sees it.
+type routeView struct {
+	*Route
+	name    string
+	tallies []namedTally
+}
+
+type namedTally struct {
+	tallyKey
+	tally *tunnel.Tally
+}
+
+func (g *Registry) snapshot() (routes []routeView, times map[timesKey]*Times) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	routes = make([]routeView, 0, len(g.routes)+len(g.former))
+	for _, r := range g.routes {
+		routes = append(routes, routeView{r, r.name, r.listTallies()})
+	}
+	for _, r := range g.former {
+		routes = append(routes, routeView{r, r.name, r.listTallies()})
+	}
+	return routes, maps.Clone(g.times)
 }
 
 // Prune forgets the counts that have ended: where nobody scrapes, too, edits must not fill
 // the memory.
 func (g *Registry) Prune(now Keeper) {
+	ends := func(r *Route, former bool) bool {
+		return r.name != "" && (former || !now.HasRoute(r.name)) && !r.isUsed()
+	}
+	endTimes := func(key timesKey) bool {
+		return !now.HasListener(key.listener) || key.route != "" && !now.HasRoute(key.route)
+	}
+	g.mu.RLock()
+	some := false
+	for _, r := range g.routes {
+		some = some || ends(r, false)
+	}
+	for key := range g.times {
+		some = some || endTimes(key)
+	}
+	some = some || len(g.former) > 0
+	g.mu.RUnlock()
+	if !some {
+		return
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.pruneLocked(now)
+	maps.DeleteFunc(g.times, func(key timesKey, _ *Times) bool { return endTimes(key) })
+	maps.DeleteFunc(g.routes, func(_ string, r *Route) bool { return ends(r, false) && g.bequeathLocked(r) })
+	g.former = slices.DeleteFunc(g.former, func(r *Route) bool { return ends(r, true) && g.bequeathLocked(r) })
 }
 
-func (g *Registry) pruneLocked(now Keeper) {
-	maps.DeleteFunc(g.routes, func(name string, r *Route) bool {
-		return name != "" && !now.HasRoute(name) && !r.isUsed()
-	})
-	g.former = slices.DeleteFunc(g.former, func(r *Route) bool { return !r.isUsed() })
-	maps.DeleteFunc(g.times, func(key timesKey, _ *Times) bool {
-		return !now.HasListener(key.listener) || key.route != "" && !now.HasRoute(key.route)
-	})
-	for name, r := range g.routes {
-		r.prune(func(backend string) bool { return now.HasBackend(name, backend) })
+// bequeathLocked leaves what a route's tunnels have carried to the histograms of its
+// listeners, which would fall otherwise.
+func (g *Registry) bequeathLocked(r *Route) bool {
+	for _, k := range r.listTallies() {
+		if !k.own {
+			if heir := g.times[timesKey{k.listener, ""}]; heir != nil {
+				heir.inherit(k.tally.Ended())
+			}
+		}
 	}
+	return true
 }
 
 // Route is the counts of one route. Safe for concurrent use.
@@ -151,8 +215,9 @@ type Route struct {
 	inFlight atomic.Int64
 	retries  atomic.Uint64
 
-	mu       sync.Mutex
-	open     map[string]int // guarded by mu; tunnels by backend
+	mu       sync.Mutex // guards all below
+	tallies  map[tallyKey]*tunnel.Tally
+	open     map[string]int // tunnels, by backend
 	opened   map[openedKey]uint64
 	closed   map[closedKey]uint64
 	requests map[requestKey]uint64
@@ -160,6 +225,12 @@ type Route struct {
 	redials  map[string]uint64 // by result
 	drained  map[string]uint64 // by cause
 	dead     map[string]uint64 // by peer
+}
+
+// tallyKey tells apart what goes to different histograms. own says that the route has its own.
+type tallyKey struct {
+	listener string
+	own      bool
 }
 
 type openedKey struct{ backend, protocol string }
@@ -221,6 +292,32 @@ func (r *Route) TunnelClosed(backend string, has bool, end End) {
 		r.open[backend]--
 	}
 	add(&r.closed, closedKey{backend, end})
+}
+
+// Tally is what counts the bytes and messages of the route's tunnels from a listener. own
+// says that the route has histograms of its own.
+func (r *Route) Tally(listener string, own bool) *tunnel.Tally {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := tallyKey{listener, own}
+	t := r.tallies[key]
+	if t == nil {
+		if r.tallies == nil {
+			r.tallies = make(map[tallyKey]*tunnel.Tally)
+		}
+		t = new(tunnel.Tally)
+		r.tallies[key] = t
+	}
+	return t
+}
+
+func (r *Route) listTallies() (all []namedTally) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for key, t := range r.tallies {
+		all = append(all, namedTally{key, t})
+	}
+	return all
 }
 
 // PeerDead counts a peer that has not answered a ping.
@@ -339,36 +436,74 @@ func (r *Route) prune(has func(backend string) bool) {
 	}
 }
 
-func (r *Route) collect(s *Scrape) {
+// Texts of directions and peers, by the index that package tunnel has for them.
+var (
+	directions = [2]string{"from_client", "from_backend"}
+	peers      = [2]string{"client", "backend"}
+)
+
+// collectCarried writes what the view's tallies have counted.
+func (r *routeView) collectCarried(s *Scrape, carried []tunnel.Carried, now Keeper) {
+	for i, k := range r.tallies {
+		c := &carried[i]
+		for dir, direction := range directions {
+			s.Counter(TunnelBytes, float64(c.Bytes[dir]), r.name, direction)
+			s.Counter(TunnelMessages, float64(c.Text[dir]), r.name, direction, "text")
+			s.Counter(TunnelMessages, float64(c.Binary[dir]), r.name, direction, "binary")
+		}
+		if !now.HasListener(k.listener) {
+			continue
+		}
+		route := ""
+		if k.own {
+			route = r.name
+		}
+		collectSpreads(s, c, k.listener, route)
+	}
+}
+
+func collectSpreads(s *Scrape, c *tunnel.Carried, listener, route string) {
+	for i := range directions {
+		if c.Sizes[i] != nil {
+			s.Counts(MessageBytes, c.Sizes[i].Counts, c.Sizes[i].Sum, listener, route, directions[i])
+		}
+		if c.RTT[i] != nil {
+			s.Counts(PingRTT, c.RTT[i].Counts, c.RTT[i].Sum, listener, route, peers[i])
+		}
+	}
+}
+
+// collect writes the counts under the name that the route had when the scrape began.
+func (r *Route) collect(s *Scrape, name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for backend, n := range r.open {
-		s.Gauge(Tunnels, float64(n), r.name, backend)
+		s.Gauge(Tunnels, float64(n), name, backend)
 	}
 	for k, n := range r.opened {
-		s.Counter(TunnelsOpened, float64(n), r.name, k.backend, k.protocol)
+		s.Counter(TunnelsOpened, float64(n), name, k.backend, k.protocol)
 	}
 	for k, n := range r.closed {
-		s.Counter(TunnelsClosed, float64(n), r.name, k.backend, k.By, k.Reason, k.Code)
+		s.Counter(TunnelsClosed, float64(n), name, k.backend, k.By, k.Reason, k.Code)
 	}
 	for k, n := range r.requests {
-		s.Counter(HTTPRequests, float64(n), r.name, k.method, statusText(k.status))
+		s.Counter(HTTPRequests, float64(n), name, k.method, statusText(k.status))
 	}
 	for cause, n := range r.refused {
-		s.Counter(HandshakesRefused, float64(n), r.name, cause)
+		s.Counter(HandshakesRefused, float64(n), name, cause)
 	}
 	for result, n := range r.redials {
-		s.Counter(Redials, float64(n), r.name, result)
+		s.Counter(Redials, float64(n), name, result)
 	}
 	for cause, n := range r.drained {
-		s.Counter(Drained, float64(n), r.name, cause)
+		s.Counter(Drained, float64(n), name, cause)
 	}
 	for peer, n := range r.dead {
-		s.Counter(DeadPeers, float64(n), r.name, peer)
+		s.Counter(DeadPeers, float64(n), name, peer)
 	}
-	if r.name != "" {
-		s.Counter(Retries, float64(r.retries.Load()), r.name)
-		s.Gauge(HTTPInFlight, float64(r.inFlight.Load()), r.name)
+	if name != "" {
+		s.Counter(Retries, float64(r.retries.Load()), name)
+		s.Gauge(HTTPInFlight, float64(r.inFlight.Load()), name)
 	}
 }
 
@@ -376,6 +511,15 @@ func (r *Route) collect(s *Scrape) {
 type Times struct {
 	tunnels, requests histogram.Lazy
 	handshakes        [results]histogram.Lazy
+
+	mu        sync.Mutex
+	inherited tunnel.Carried // guarded by mu; of routes that are gone
+}
+
+func (t *Times) inherit(c tunnel.Carried) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.AddTo(&t.inherited)
 }
 
 // Result is what came of a handshake.
@@ -414,4 +558,7 @@ func (t *Times) collect(s *Scrape, key timesKey) {
 			s.Histogram(HandshakeDuration, h, key.listener, key.route, resultTexts[r])
 		}
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	collectSpreads(s, &t.inherited, key.listener, key.route)
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 )
 
 // sites is a Keeper: what is served.
@@ -22,6 +24,10 @@ func (s sites) HasBackend(route, backend string) bool {
 	return strings.Contains(strings.Join(s.routes[route], " "), backend)
 }
 
+func state(now sites) State {
+	return State{Keeper: now, Carried: func(all []*tunnel.Tally) []tunnel.Carried { return tunnel.ReadTallies(nil, all) }}
+}
+
 // counted are the lines of a scrape of the registry that begin with the name.
 func counted(t *testing.T, e *Exporter, name string) string {
 	t.Helper()
@@ -37,7 +43,7 @@ func counted(t *testing.T, e *Exporter, name string) string {
 func TestRouteLives(t *testing.T) {
 	g := NewRegistry()
 	now := sites{routes: map[string][]string{"a": {"ws://1"}}, listeners: []string{"web"}}
-	e := New(100, func(s *Scrape) { g.Collect(s, now, nil) })
+	e := New(100, func(s *Scrape) { g.Collect(s, state(now)) })
 	expect := func(when, name, want string) {
 		t.Helper()
 		if got := counted(t, e, name); got != want {
@@ -79,7 +85,7 @@ func TestRouteLives(t *testing.T) {
 func TestBackendsLeave(t *testing.T) {
 	g := NewRegistry()
 	now := sites{routes: map[string][]string{"a": {"ws://1", "ws://2"}}}
-	e := New(100, func(s *Scrape) { g.Collect(s, now, nil) })
+	e := New(100, func(s *Scrape) { g.Collect(s, state(now)) })
 	r := g.Route("a")
 	r.TunnelOpened("ws://1", "websocket")
 	r.TunnelLeft("ws://1")
@@ -102,7 +108,7 @@ func TestBackendsLeave(t *testing.T) {
 func TestTimesEnd(t *testing.T) {
 	g := NewRegistry()
 	now := sites{routes: map[string][]string{"a": nil}, listeners: []string{"web"}}
-	e := New(100, func(s *Scrape) { g.Collect(s, now, nil) })
+	e := New(100, func(s *Scrape) { g.Collect(s, state(now)) })
 	g.Times("web", "").Tunnel(time.Second)
 	g.Times("web", "a").Handshake(Failed, time.Now())
 	g.Times("gone", "").Tunnel(time.Second)
@@ -149,7 +155,7 @@ func TestTexts(t *testing.T) {
 // TestOtherRequests: statuses that have one text are one series.
 func TestOtherRequests(t *testing.T) {
 	g := NewRegistry()
-	e := New(100, func(s *Scrape) { g.Collect(s, sites{}, nil) })
+	e := New(100, func(s *Scrape) { g.Collect(s, state(sites{})) })
 	g.Route("").Answered("GET", 298)
 	g.Route("").Answered("GET", 299)
 	if got, want := counted(t, e, "http_requests_total"), "http_requests_total{code=\"2xx\",method=\"GET\",route=\"\"} 2\n"; got != want {

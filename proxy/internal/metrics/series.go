@@ -198,3 +198,15 @@ func (s *Scrape) Histogram(m *Metric, h *histogram.Histogram, values ...string) 
 	}
 	n.sum += h.AddTo(n.counts)
 }
+
+// Counts writes a histogram of so many values in each bucket of the metric's layout.
+func (s *Scrape) Counts(m *Metric, counts []uint64, sum float64, values ...string) {
+	n := s.find(m, values)
+	if n.into != nil {
+		n = n.into
+	}
+	for i, c := range counts {
+		n.counts[i] += c
+	}
+	n.sum += sum
+}

@@ -106,6 +106,14 @@ var (
 		"Tunnels that have ended, as the log line `tunnel closed` says it. Codes from 3000 and from 4000 on are 3xxx and 4xxx, a protocol without Close frames has none, and any code that is not registered is other.")
 	TunnelDuration = ofTunnels.histogram("tunnel_duration_seconds", histogram.Lives, "listener route",
 		"How long tunnels were open that have ended.")
+	TunnelBytes = ofTunnels.counter("tunnel_bytes_total", "route direction",
+		"Bytes that open and former tunnels have passed on after the handshake, by direction: from_client or from_backend.")
+	TunnelMessages = ofTunnels.counter("tunnel_messages_total", "route direction type",
+		"WebSocket messages whose last byte has come, by direction and type: text or binary.")
+	MessageBytes = ofTunnels.histogram("tunnel_message_bytes", histogram.Sizes, "listener route direction",
+		"Payload of WebSocket messages, as it was on the wire.")
+	PingRTT = ofTunnels.histogram("ping_rtt_seconds", histogram.Waits, "listener route peer",
+		"How long peers took to answer the proxy's pings.")
 	DeadPeers = ofTunnels.counter("dead_peers_total", "route peer",
 		"Peers that did not answer a ping: client or backend.")
 	Redials = ofTunnels.counter("redials_total", "route result",
@@ -169,6 +177,10 @@ var (
 		"Connections that were closed before there was a request, by cause: tls (the TLS handshake failed), bad_request (what was sent is no HTTP that the proxy reads) or no_descriptor.")
 	CertificateExpiry = ofProcess.gauge("certificate_expiry_timestamp_seconds", "listener name",
 		"When a listener's certificate ends, by its first name. Of several with that name, the one that ends first.")
+	LoopBusy = ofProcess.gauge("event_loop_busy_ratio", "loop",
+		"The share of its time that an event loop has worked lately, from 0 to 1.")
+	LoopLag = ofProcess.histogram("event_loop_lag_seconds", histogram.Turns, "",
+		"How long event loops worked before they looked for events again: so long an event may have waited.")
 	LogLinesLost = ofProcess.counter("log_lines_lost_total", "",
 		"Lines of the log that were lost because its reader was blocked.")
 	BuildInfo = ofProcess.gauge("build_info", "version goversion",

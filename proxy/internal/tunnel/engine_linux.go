@@ -30,7 +30,7 @@ func New() Engine {
 	e := &loops{loops: make([]*loop, processors()), rest: Portable()}
 	base := time.Now()
 	for i := range e.loops {
-		e.loops[i] = newLoop(base, e.loops)
+		e.loops[i] = newLoop(base, e.loops, i)
 	}
 	return e
 }

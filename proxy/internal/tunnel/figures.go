@@ -44,6 +44,7 @@ func (t *tunnel) ponged(dir int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.session.ponged(dir, t.since())
+	t.tally.onPortable(func(c *Carried) { c.ponged(dir, t.session.dirs[dir].rtt) })
 }
 
 func (t *tunnel) figures() Figures {

@@ -71,7 +71,7 @@ func (l *loop) begin(c *command) {
 	t.limits = l.limits.take(limits)
 	both := c.taken.tls()
 	t.hasTLS = both != nil
-	*l.slab.ref(t) = ref{done: s.Done, meter: s.Meter, handle: c.tunnel, tls: both}
+	*l.slab.ref(t) = ref{done: s.Done, meter: s.Meter, tally: s.Tally, handle: c.tunnel, tls: both}
 	for i := range t.io {
 		t.io[i].init(i, c.taken.both[i].fd, s)
 	}

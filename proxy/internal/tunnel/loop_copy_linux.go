@@ -179,12 +179,22 @@ func (l *loop) count(t *slot, d *loopDirection, n int) {
 	if m := l.slab.ref(t).meter; m != nil {
 		m.of(from(int(d.index))).Add(int64(n))
 	}
+	if c := l.carried(t); c != nil {
+		c.Bytes[d.index&1] += int64(n)
+	}
 }
 
 func (l *loop) countMessages(t *slot, d *loopDirection, n int64) {
 	if n != 0 {
 		m := &t.tallies[d.index].messages
 		m.Store(m.Load() + n)
+	}
+}
+
+// messageEnds counts a message whose last byte was read, unless the direction discards it.
+func (l *loop) messageEnds(t *slot, d *loopDirection, size int64) {
+	if c := l.carried(t); c != nil && !t.state(d).write.discards() {
+		c.message(int(d.index), d.walker.Kind(), size)
 	}
 }
 
@@ -232,6 +242,7 @@ func (k *walk) step() bool {
 	case wsproto.StepMessage:
 		k.messages++
 		k.data = true
+		k.l.messageEnds(k.t, k.d, ev.Size)
 	case wsproto.StepPong, wsproto.StepClose, wsproto.StepTooBig, wsproto.StepViolation:
 		return k.special(n, ev)
 	}
@@ -247,6 +258,9 @@ func (k *walk) special(n int, ev wsproto.Event) bool {
 	case wsproto.StepPong:
 		if l.limits.at(t.limits).pings(from(int(d.index))) > 0 && answersPing(frame, &d.token) {
 			t.ponged(int(d.index), time.Duration(l.now))
+			if c := l.carried(t); c != nil {
+				c.ponged(int(d.index), t.state(d).rtt)
+			}
 			k.flush()
 			k.begin += n
 		}

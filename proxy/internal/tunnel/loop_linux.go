@@ -38,6 +38,7 @@ type loop struct {
 	load       atomic.Int32 // tunnels, those on their way here, and watches
 	share      atomic.Int32 // of its time, of 1000, that it worked lately
 	overloaded atomic.Int64 // until when it counts as that; see noteOverload
+	hasWorked  atomic.Bool  // turns has a number
 	signaled   atomic.Bool  // there are commands, and the loop is or will be awake
 	mu         sync.Mutex   // guards queue, running, and prepare's work
 	queue      []command
@@ -46,6 +47,8 @@ type loop struct {
 	wakefd     int
 
 	all          []*loop   // the engine's, this one among them; constant
+	number       int       // among them
+	turns        Spread    // how long it worked between two looks for events
 	base         time.Time // of all loops' clocks
 	now          int64     // when events were last waited for
 	busy         bool      // there is traffic
@@ -70,8 +73,8 @@ type loop struct {
 	events [256]unix.EpollEvent
 }
 
-func newLoop(base time.Time, all []*loop) *loop {
-	l := &loop{base: base, all: all}
+func newLoop(base time.Time, all []*loop, number int) *loop {
+	l := &loop{base: base, all: all, number: number}
 	l.wheel = newWheel(func(i uint32) *timing { return &l.slab.at(i).timing })
 	return l
 }
@@ -134,6 +137,7 @@ func (l *loop) post(c command) {
 // again for the next.
 func (l *loop) run() {
 	l.meter.begin(spent{l.clock(), threadCPU()})
+	woke := l.clock()
 	for {
 		l.now = l.clock()
 		if l.signaled.Load() {
@@ -147,8 +151,10 @@ func (l *loop) run() {
 			return
 		}
 		before := l.clock()
+		l.noteTurn(time.Duration(before - woke))
 		n := l.wait(before)
 		l.now = l.clock()
+		woke = l.now
 		l.meter.waited(before, l.now)
 		for i := range n {
 			l.event(&l.events[i])

@@ -96,7 +96,7 @@ func twoLoops() *loops {
 	e := &loops{loops: make([]*loop, 2), rest: Portable()}
 	base := time.Now()
 	for i := range e.loops {
-		e.loops[i] = newLoop(base, e.loops)
+		e.loops[i] = newLoop(base, e.loops, i)
 	}
 	processors()
 	return e

@@ -66,6 +66,7 @@ func (t *slot) state(d *loopDirection) *direction { return &t.dirs[d.index&1] }
 type ref struct {
 	done   func(Summary)
 	meter  *Meter
+	tally  *Tally
 	handle *loopTunnel
 	end    *endNote  // nil while nothing ends
 	tls    *tlsConns // nil if both sides are plain

@@ -89,8 +89,11 @@ func (l *loop) spliceOnce(t *slot, d *loopDirection, most int64) {
 // spliceOut gives dst the n bytes in the pipe, and keeps what it does not take.
 func (l *loop) spliceOut(t *slot, d *loopDirection, n int64) {
 	var messages int64
-	if d.walker.Remaining() > 0 && d.walker.Skip(n).Step == wsproto.StepMessage {
-		messages = 1
+	if d.walker.Remaining() > 0 {
+		if ev := d.walker.Skip(n); ev.Step == wsproto.StepMessage {
+			messages = 1
+			l.messageEnds(t, d, ev.Size)
+		}
 	}
 	t.state(d).data = time.Duration(l.now)
 	left := n

@@ -31,6 +31,7 @@ type tunnel struct {
 	limits   Limits
 	start    time.Time
 	done     func(Summary)
+	tally    *Tally        // nil: none
 	redialer *redialer     // nil: the tunnel ends with its backend
 	cut      chan struct{} // closed when the session is cut
 	dirs     [2]portableDirection
@@ -56,6 +57,7 @@ func newTunnel(s *Spec) *tunnel {
 		limits:  withDefaults(s.Limits),
 		start:   time.Now(),
 		done:    s.Done,
+		tally:   s.Tally,
 		cut:     make(chan struct{}),
 		session: newSession(s, 0),
 		running: 2,

@@ -189,6 +189,9 @@ func (d *portableDirection) walk(p []byte) {
 			data = true
 		case wsproto.StepMessage:
 			messages, data = messages+1, true
+			if !d.state().write.discards() {
+				d.t.tally.onPortable(func(c *Carried) { c.message(d.index, d.walker.Kind(), ev.Size) })
+			}
 		case wsproto.StepPong:
 			if d.t.limits.pings(from(d.index)) > 0 && answersPing(p[end:end+n], &d.token) {
 				d.t.ponged(d.index)
@@ -255,6 +258,7 @@ func (d *portableDirection) counted(n int64) {
 	if d.meter != nil {
 		d.meter.Add(n)
 	}
+	d.t.tally.onPortable(func(c *Carried) { c.Bytes[d.index] += n })
 }
 
 // refuse reports a frame that may not pass.

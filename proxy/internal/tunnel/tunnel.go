@@ -99,6 +99,8 @@ type Spec struct {
 	Limits Limits
 	// Meter, when set, is added to as bytes flow; shared by many tunnels.
 	Meter *Meter
+	// Tally, when set, counts what the tunnel carries; shared by many tunnels.
+	Tally *Tally
 	// Redial, when set, lets a WebSocket tunnel outlive its backend. Such tunnels
 	// are served by the portable engine on every system.
 	Redial Redial

@@ -142,6 +142,7 @@ type Walker struct {
 	inMessage  bool // within a message, before its last frame
 	blind      bool
 	op         Opcode // of the open frame
+	kind       Opcode // of the first frame of the message
 }
 
 // NewWalker returns a walker at the first frame of a direction.
@@ -172,6 +173,9 @@ func (w *Walker) BetweenMessages() bool { return w.Between() && !w.inMessage }
 
 // Blind reports whether a violation has ended the walk.
 func (w *Walker) Blind() bool { return w.blind }
+
+// Kind is the opcode of the message that is open, or has just ended: that of its first frame.
+func (w *Walker) Kind() Opcode { return w.kind }
 
 // Remaining is how many payload bytes of the open data frame are still to come:
 // so many may go by unseen, as long as Skip hears of them.
@@ -357,6 +361,9 @@ func (w *Walker) data(first byte, op Opcode, n int, length uint64) (int, Event) 
 	}
 	if length > w.maxFrame || size > w.maxMessage {
 		return 0, Event{Step: StepTooBig, Op: op, Size: int64(size)}
+	}
+	if op != OpContinuation {
+		w.kind = op
 	}
 	w.op, w.left, w.size = op, length, size
 	w.fin = first&bitFin != 0
