@@ -15,3 +15,9 @@ type Route struct {
 	Retries Retries
 	Redials Redials
 }
+
+// Continue returns new counts in which the open tunnels of both routes count for as long
+// as they are open. The counts of the two stay as they are, and the budgets begin anew.
+func Continue(a, b *Route) *Route {
+	return &Route{Tunnels: Tunnels{earlier: []*Tunnels{&a.Tunnels, &b.Tunnels}}}
+}

@@ -35,6 +35,8 @@ type Tunnels struct {
 	open    int                    // guarded by mu
 	clients map[netip.Addr]*client // guarded by mu; only those with an open tunnel or a recent handshake
 	sweepAt int                    // guarded by mu; size of clients at which idle ones are dropped
+
+	earlier []*Tunnels // that these continue; immutable
 }
 
 type client struct {
@@ -47,14 +49,15 @@ type client struct {
 func (t *Tunnels) Admit(allowed TunnelLimits, addr netip.Addr, now time.Time) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if allowed.Tunnels > 0 && t.open >= allowed.Tunnels {
+	earlier, ofClient := t.earlierTunnels(addr)
+	if allowed.Tunnels > 0 && t.open+earlier >= allowed.Tunnels {
 		return ErrRouteFull
 	}
 	c := t.clientLocked(addr, now)
 	if allowed.HandshakesPerSecond > 0 && !c.allowHandshake(allowed.HandshakesPerSecond, now) {
 		return ErrClientRate
 	}
-	if allowed.TunnelsPerClient > 0 && c.open >= allowed.TunnelsPerClient {
+	if allowed.TunnelsPerClient > 0 && c.open+ofClient >= allowed.TunnelsPerClient {
 		return ErrClientFull
 	}
 	t.open++
@@ -76,9 +79,29 @@ func (t *Tunnels) Release(addr netip.Addr) {
 
 // Open returns the number of tunnels that are counted now.
 func (t *Tunnels) Open() int {
+	all, _ := t.count(netip.Addr{})
+	return all
+}
+
+// count returns how many tunnels are open, and how many of them are a client's.
+func (t *Tunnels) count(addr netip.Addr) (all, ofClient int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.open
+	all, ofClient = t.earlierTunnels(addr)
+	if c := t.clients[addr]; c != nil {
+		ofClient += c.open
+	}
+	return all + t.open, ofClient
+}
+
+// earlierTunnels is count of those that t continues. They are older than t, so locks are
+// taken in one order.
+func (t *Tunnels) earlierTunnels(addr netip.Addr) (all, ofClient int) {
+	for _, e := range t.earlier {
+		n, of := e.count(addr)
+		all, ofClient = all+n, ofClient+of
+	}
+	return all, ofClient
 }
 
 func (t *Tunnels) clientLocked(addr netip.Addr, now time.Time) *client {

@@ -11,6 +11,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/discovery"
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
+	"github.com/tunnelform/tunnelform/proxy/internal/limits"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
@@ -72,10 +73,15 @@ func BuildContext(ctx context.Context, set *routefile.Set, prev *Table) (*Table,
 	return b.table, nil
 }
 
-// followRenames lets a renamed route keep its counts.
+// followRenames lets a renamed route keep its counts. Where tunnels of an earlier route of
+// its new name are still open, they are its own from now on, and count too.
 func (b *builder) followRenames(renamed map[string]string) {
 	for from, to := range renamed {
-		b.table.byName[to].Counts = b.prev.byName[from].Counts
+		counts := b.prev.byName[from].Counts
+		if retired := b.prev.retired.counts[to]; retired != nil {
+			counts = limits.Continue(counts, retired)
+		}
+		b.table.byName[to].Counts = counts
 	}
 }
 

@@ -43,7 +43,8 @@ func (t *Table) identities() identities {
 }
 
 // Compare finds what differs. A route whose name is gone while exactly one new route has
-// its match and target is renamed, not removed.
+// its match and target is renamed, not removed. If its settings differ it is changed too,
+// under its new name.
 func Compare(old, new *Table) Changes {
 	c := compare(old.identities(), new.identities())
 	c.Pools, c.Listeners = compareNames(old.poolHashes, new.poolHashes), compareNames(old.listenerHashes, new.listenerHashes)
@@ -146,6 +147,9 @@ func compare(old, new identities) Changes {
 		before, _ := old.of(name)
 		if names := added[before.shape]; len(names) == 1 {
 			c.Renamed[name] = names[0]
+			if now, _ := new.of(names[0]); now.digest != before.digest {
+				c.Changed = append(c.Changed, names[0])
+			}
 			delete(added, before.shape)
 			continue
 		}

@@ -120,6 +120,7 @@ routes:
   edited: {match: {path: /edited}, respond: {}}
   gone: {match: {path: /gone}, respond: {}}
   before: {match: {path: /named}, respond: {}}
+  old: {match: {path: /both}, respond: {}}
 `)
 	new := table(t, old, `
 routes:
@@ -127,10 +128,11 @@ routes:
   same: {match: {path: /same}, respond: {}}   # a comment is no change
   edited: {match: {path: /edited}, respond: {body: x}}
   fresh: {match: {path: /fresh}, respond: {}}
+  both: {match: {path: /both}, respond: {}, strict: true}   # renamed, and changed
 `)
 	c := Compare(old, new)
 	got := fmt.Sprint(c.Added, c.Changed, c.Removed, c.Renamed)
-	if want := "[fresh] [edited] [gone] map[before:after]"; got != want {
+	if want := "[fresh] [both edited] [gone] map[before:after old:both]"; got != want {
 		t.Errorf("compare = %s, want %s", got, want)
 	}
 }

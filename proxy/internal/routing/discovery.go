@@ -1,6 +1,6 @@
 package routing
 
-// The routes file's rules for pools whose members are discovered.
+// Pools whose members are discovered: their rules, for package discovery.
 
 import (
 	"encoding/hex"
@@ -11,7 +11,8 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 )
 
-// discoveries comes after the routes are built, which say how TLS is spoken.
+// discoveries builds the rules. The routes must have been built: the TLS settings towards
+// the members are theirs.
 func (b *builder) discoveries() {
 	for name, p := range b.set.Pools {
 		if p.Resolve == nil {
@@ -49,7 +50,8 @@ func buildDiscovery(r *routefile.Resolve) *discovery.Rule {
 	return rule
 }
 
-// tlsOfDiscovered is how routes speak TLS to the pool's members; probes use the first.
+// tlsOfDiscovered returns the TLS settings of the routes that lead to the pool. Probes use
+// the first.
 func (b *builder) tlsOfDiscovered(pool string) (all []upstream.TLS) {
 	for _, rt := range b.table.routes {
 		if rt.Target != nil && rt.Target.Pool == b.table.pools[pool] {
@@ -62,8 +64,8 @@ func (b *builder) tlsOfDiscovered(pool string) (all []upstream.TLS) {
 	return all
 }
 
-// membersBefore is the pool's members in the generation before, discovered or listed:
-// the new one starts with them until there is an answer.
+// membersBefore returns the pool's members in the previous Table, whether they were
+// discovered or listed. The new pool has them until the first lookup has succeeded.
 func (b *builder) membersBefore(pool string, r *routefile.Resolve) (members []upstream.Member) {
 	before := b.prev.pools[pool]
 	if before == nil {
@@ -78,8 +80,8 @@ func (b *builder) membersBefore(pool string, r *routefile.Resolve) (members []up
 	return members
 }
 
-// registry is that of the generation before, or a new one with all that is known of
-// the pool's backends.
+// registry returns the pool's registry in the previous Table, or a new one that holds all
+// backends known of the pool.
 func (b *builder) registry(pool string) *discovery.Registry {
 	if before := b.prev.discoveries[pool]; before != nil {
 		return before.Registry
@@ -95,8 +97,8 @@ func (b *builder) registry(pool string) *discovery.Registry {
 	return discovery.NewRegistry(known)
 }
 
-// discoveredBackend is the backend of that key that was discovered for its pool, or
-// nil.
+// discoveredBackend returns the backend with that key, if it was discovered for its pool,
+// and otherwise nil.
 func (t *Table) discoveredBackend(key upstream.BackendKey) *upstream.Backend {
 	rule := t.discoveries[key.Pool]
 	if rule == nil {
@@ -111,10 +113,10 @@ func (t *Table) discoveredBackend(key upstream.BackendKey) *upstream.Backend {
 	return nil
 }
 
-// Lists says whether the routes file lists this very backend.
+// Lists reports whether the routes file lists b itself, not another backend with its key.
 func (t *Table) Lists(b *upstream.Backend) bool { return t.backends[b.Key()] == b }
 
-// discovers says whether b is a member of a pool whose members are discovered.
+// discovers reports whether b is a member of a pool whose members are discovered.
 func (t *Table) discovers(b *upstream.Backend) bool {
 	key := b.Key()
 	return t.discoveries[key.Pool] != nil && discovery.MemberOf(t.pools[key.Pool].Members(), key) == b

@@ -75,6 +75,48 @@ routes:
 	}
 }
 
+// TestRouteRenamedToARetiredName: tunnels of an earlier route of that name are still open,
+// and count as its own, beside those that it had.
+func TestRouteRenamedToARetiredName(t *testing.T) {
+	const first, second = "routes:\n  first: {match: {path: /first}, to: \"internal://echo\"}\n", "routes:\n  second: {match: {path: /first}, to: \"internal://echo\"}\n"
+	client := netip.MustParseAddr("192.0.2.1")
+	admit := func(counts *limits.Route, allowed limits.TunnelLimits) error {
+		return counts.Tunnels.Admit(allowed, client, time.Now())
+	}
+	both := table(t, nil, first+`  second: {match: {path: /second}, to: "internal://echo"}`+"\n")
+	kept, retired := both.byName["first"].Counts, both.byName["second"].Counts
+	for _, counts := range []*limits.Route{kept, retired} {
+		if err := admit(counts, limits.TunnelLimits{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	renamed := table(t, table(t, table(t, both, first), first), second)
+	now := renamed.byName["second"].Counts
+	if n := now.Tunnels.Open(); n != 2 {
+		t.Fatalf("%d tunnels count, wanted both", n)
+	}
+	if kept.Tunnels.Open() != 1 || retired.Tunnels.Open() != 1 {
+		t.Error("the counts of the earlier Tables have changed")
+	}
+	for _, allowed := range []limits.TunnelLimits{{Tunnels: 2}, {TunnelsPerClient: 2}} {
+		if err := admit(now, allowed); err == nil {
+			t.Errorf("%+v: a third tunnel is admitted", allowed)
+		}
+	}
+	if again := table(t, renamed, second).byName["second"].Counts; again != now {
+		t.Error("the next reload counts anew")
+	}
+	retired.Tunnels.Release(client)
+	if err := admit(now, limits.TunnelLimits{Tunnels: 2, TunnelsPerClient: 2}); err != nil {
+		t.Errorf("%v after one of the two has ended", err)
+	}
+	kept.Tunnels.Release(client)
+	now.Tunnels.Release(client)
+	if n := now.Tunnels.Open(); n != 0 {
+		t.Errorf("%d tunnels count after the last has ended", n)
+	}
+}
+
 // TestFoundBackendsCount: a pool that comes to be found, that is written down
 // again, that goes and comes back has the backends that it had, as they were.
 func TestFoundBackendsCount(t *testing.T) {

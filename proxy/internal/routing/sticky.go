@@ -1,6 +1,6 @@
 package routing
 
-// How a pool's clients are bound to its backends.
+// Stickiness: which backend of a pool a client is sent back to.
 
 import (
 	"bytes"
@@ -52,7 +52,8 @@ func (b *builder) sticky(s *routefile.Sticky) (*upstream.Sticky, error) {
 	return out, err
 }
 
-// stickySecret reads the file, or gives this process's own, which outlives reloads.
+// stickySecret returns the contents of a file, or, if there is no file, a random secret
+// that this process keeps across reloads.
 func (b *builder) stickySecret(file string) ([]byte, error) {
 	if file == "" {
 		return b.ownSecret(), nil

@@ -28,9 +28,9 @@ func (t Trusted) Contains(a netip.Addr) bool {
 	return false
 }
 
-// Reported reads what the trusted proxies say about a request of peer's, in
-// X-Forwarded-* and in Forwarded. Where both speak they must agree: a proxy that
-// keeps one of them may pass on the other as its client wrote it.
+// Reported returns what the trusted proxies report about a request that peer sent, from
+// X-Forwarded-* and Forwarded. If both are present they must agree: a proxy that sets
+// only one of them may pass on the other as its client wrote it.
 func (t Trusted) Reported(peer netip.Addr, h http.Header) (forward.Reported, error) {
 	if !t.Contains(peer) {
 		return forward.Reported{}, nil
@@ -61,15 +61,16 @@ func sameHost(a, b string) bool {
 	return a == b
 }
 
-// report is what one family of headers says, as far as it can be believed.
+// report is the trusted part of X-Forwarded-*, or of Forwarded.
 type report struct {
-	named bool         // it names the client, if only as unknown
+	named bool         // the client is named, be it as "unknown"
 	addrs []netip.Addr // of the hops, the nearest first
 	proto string       // http or https
 	host  string
 }
 
-// client is the last address; invalid if the nearest hop has none.
+// client returns the address of the farthest hop, or the zero Addr if the nearest hop
+// has no address.
 func (r report) client() netip.Addr {
 	if len(r.addrs) == 0 {
 		return netip.Addr{}
@@ -77,8 +78,8 @@ func (r report) client() netip.Addr {
 	return r.addrs[len(r.addrs)-1]
 }
 
-// add takes one hop's node. It says whether the walk goes on: an entry is as
-// good as the proxy that wrote it, which is the hop that the entry before names.
+// add appends one hop, as its node says. It reports whether the next entry can be trusted
+// too: it was written by this hop.
 func (t Trusted) add(r *report, node string) bool {
 	r.named = true
 	a, ok := forwardedAddr(node)
@@ -88,9 +89,10 @@ func (t Trusted) add(r *report, node string) bool {
 	return ok && t.Contains(a)
 }
 
-// xForwarded reads X-Forwarded-For from its end. Proxies either replace
-// X-Forwarded-Proto and -Host or append to them: of several values the one as
-// far from the end as the walk has come is the outermost trusted proxy's.
+// xForwarded reads X-Forwarded-For from its end, up to the first hop that is not trusted.
+// Proxies either replace X-Forwarded-Proto and X-Forwarded-Host or append to them. Where
+// there are several values, the outermost trusted proxy's is as far from the end as the
+// last trusted entry of X-Forwarded-For.
 func (t Trusted) xForwarded(h http.Header) report {
 	var r report
 	hops := 0
@@ -105,8 +107,8 @@ func (t Trusted) xForwarded(h http.Header) report {
 	return r
 }
 
-// forwarded reads Forwarded from its end. What an outer proxy says of proto and
-// host goes before what an inner one says.
+// forwarded reads Forwarded from its end, up to the first hop that is not trusted. The
+// proto and host of an outer proxy replace those of an inner one.
 func (t Trusted) forwarded(h http.Header) report {
 	var r report
 	for text := range fromTheEnd(h["Forwarded"], forward.CutElement) {
@@ -127,7 +129,7 @@ func (t Trusted) forwarded(h http.Header) report {
 	return r
 }
 
-// fromTheEnd goes through a list header's entries, the last of the last line first.
+// fromTheEnd yields the entries of a list header, the last entry of the last line first.
 func fromTheEnd(lines []string, cut func(string) (before, last string, more bool)) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range slices.Backward(lines) {
@@ -146,7 +148,8 @@ func cutComma(s string) (before, last string, more bool) {
 	return s[:max(comma, 0)], s[comma+1:], comma >= 0
 }
 
-// entryFromTheEnd is the nth entry, or the first if there are fewer.
+// entryFromTheEnd returns the nth entry from the end, or the first entry if there are
+// fewer than n.
 func entryFromTheEnd(lines []string, n int) (entry string) {
 	for entry = range fromTheEnd(lines, cutComma) {
 		if n--; n <= 0 {
@@ -156,7 +159,7 @@ func entryFromTheEnd(lines []string, n int) (entry string) {
 	return strings.TrimSpace(entry)
 }
 
-// knownProto is http or https; "" for what is neither, nor a WebSocket's.
+// knownProto returns http for http and ws, https for https and wss, and otherwise "".
 func knownProto(s string) string {
 	switch strings.ToLower(s) {
 	case "http", "ws":
@@ -167,7 +170,7 @@ func knownProto(s string) string {
 	return ""
 }
 
-// knownHost drops what is no host: it would become part of a Location.
+// knownHost returns s if it is a host, and otherwise "": it may become part of a Location.
 func knownHost(s string) string {
 	if _, err := match.NormalizeHost(s); err != nil {
 		return ""
@@ -175,9 +178,9 @@ func knownHost(s string) string {
 	return s
 }
 
-// forwardedAddr reads a node of X-Forwarded-For or Forwarded (RFC 7239, section
-// 6): an address, perhaps with a port, which may be obfuscated; IPv6 in brackets,
-// which some proxies leave out. Any other node is not ok, "unknown" among them.
+// forwardedAddr parses a node of X-Forwarded-For or Forwarded (RFC 7239, section 6): an
+// address with or without a port, which may be obfuscated. An IPv6 address is in brackets,
+// but some proxies omit them. ok is false for any other node, such as "unknown".
 func forwardedAddr(node string) (a netip.Addr, ok bool) {
 	host, port := strings.TrimSpace(node), ""
 	if inner, bracketed := strings.CutPrefix(host, "["); bracketed {
