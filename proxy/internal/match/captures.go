@@ -22,6 +22,14 @@ func (c *Captures) reset(r *rule, path string) {
 	}
 }
 
+// pathOptions are those of a path that is made of c, which may be nil.
+func (c *Captures) pathOptions() pathOptions {
+	if c == nil {
+		return 0
+	}
+	return c.options
+}
+
 // Index returns the capture with that number, 1 being the first; 0 is the text
 // that the whole pattern matched. A regex's group that took no part is "". It
 // reports false if the rule has no such capture.

@@ -79,8 +79,10 @@ func (s *search) visitHost(h *hostIndex) {
 // more than one path has to be wide, or the same regex.
 func (s *search) tryRegexes(h *hostIndex, literal string) {
 	switch {
-	case s.hidden == nil || s.hidden.path.isLiteral():
+	case s.hidden == nil:
 		s.try(h.regexes[literal])
+	case s.hidden.path.isLiteral():
+		s.tryMatching(h.regexes[literal])
 	default:
 		s.try(h.wide[literal])
 		if s.hidden.path.kind == Regex && s.hidden.path.literal == literal {

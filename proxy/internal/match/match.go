@@ -1,23 +1,40 @@
-// Package match decides which route a request takes.
+// Package match decides which route a request takes, and what of the request the
+// route's texts may use.
 //
-// A reader starts with [Rule], one route's conditions as plain data, and
-// [Compile], which turns rules into an immutable [Tree]. [Tree.Lookup] answers
-// with the index of the winning rule. Which rule wins never depends on the
-// order of the rules: higher priority first, then the more specific host,
-// then exact path over regex over prefix (exact: segment by segment, a literal
-// beats a capture; regex: the longer literal beginning; prefix: the longer),
-// then the rule with more conditions. What is still
-// undecided is for [Conflicts] to refuse, with a request that proves it; with
-// [Tree.Explain] a user sees, rule by rule, why a request goes where it goes.
-//
-// The package also owns the texts that patterns and targets are made of:
-// [NormalizePath], which every path goes through exactly once before it is
-// matched or forwarded, [Template], which puts captures into a target, and
-// [Text], which puts them and other values of a request into headers.
+// [Rule] is one route's conditions as plain data. [Compile] turns rules into an
+// immutable [Tree], and [Tree.Lookup] answers with the index of the winning rule.
+// Which rule wins never depends on the order of the rules: higher priority first,
+// then the more specific host, then exact path over regex over prefix (exact:
+// segment by segment, a literal beats a capture; regex: the longer literal
+// beginning; prefix: the longer), then the rule with more conditions. What is still
+// undecided is for [Judge] to refuse, with a request that proves it; [Tree.Explain]
+// says, rule by rule, why a request goes where it goes.
 //
 // It knows nothing of YAML, of sockets or of HTTP servers. A Tree is safe for
 // concurrent use; Lookup allocates nothing but for a regex over a query value
 // with escapes.
+//
+// # Files
+//
+// What is asked and answered: match.go (rules, requests, problems).
+//
+// One normal form for what a request says: path.go, host.go.
+//
+// What a rule asks for: pattern.go and regex.go (its path), rule.go (its host, and the
+// order of rules), condition.go (all else; one file for each kind: client.go, field.go,
+// listener.go, method.go, upgrade.go).
+//
+// Looking a request up: tree.go, index.go, remember.go; explain.go.
+//
+// Judging a set, from what is asked of it to how: conflict.go (ambiguous and unreachable
+// rules), judgement.go (what that may cost), describe.go (showing a request). Two rules
+// that meet: blocks.go, traits.go and first_runes.go spare most pairs the walk in
+// intersect.go, over the texts of inputs.go. A rule that hides another: cover.go,
+// shadow_index.go, shadow_paths.go.
+//
+// What is made of a match: sent.go (the path that a route sends), captures.go, template.go
+// (captures in a path or query), rewrite.go (targets and redirects), text.go (headers and
+// bodies).
 package match
 
 import (

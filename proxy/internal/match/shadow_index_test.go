@@ -84,12 +84,83 @@ func TestHidersAreAllFound(t *testing.T) {
 	}
 }
 
+// TestHiddenAmongManyRegexes holds that of many paths below many regexes, every one that a
+// regex takes is found, and within the bound.
+func TestHiddenAmongManyRegexes(t *testing.T) {
+	var rules []Rule
+	for i := range 5000 {
+		rules = append(rules,
+			Rule{Name: fmt.Sprintf("a%05d", i), Path: Path{Regex, fmt.Sprintf("^/[^/]+/tenant-%05d/(ws|WS)$", i)}, Priority: 1},
+			Rule{Name: fmt.Sprintf("b%05d", i), Path: Path{Exact, fmt.Sprintf("/rooms/room-%05d/ws", i)}})
+	}
+	for name, path := range map[string]string{"a01234": "/any/tenant-01234/ws", "a04321": "/x/tenant-04321/WS", "": "/x/tenant-04321/Ws"} {
+		hidden := Rule{Name: "hidden", Path: Path{Exact, path}}
+		problems, err := Judge(context.Background(), append(slices.Clip(rules), hidden))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "" && len(problems) > 0 {
+			t.Errorf("%s: %.500v; want no problem", path, problems)
+		}
+		if name != "" && (len(problems) != 1 || problems[0].Rule != "hidden" || problems[0].Other != name || problems[0].Kind != Unreachable) {
+			t.Errorf("%s: %.500v; want it hidden by %s", path, problems, name)
+		}
+	}
+}
+
+// TestPathIndexMissesNone compares the index with a look at every regex.
+func TestPathIndexMissesNone(t *testing.T) {
+	texts := []string{
+		"^/(?i)A%d/x", "^/[^/]+/b%d$", "^/.*c%d$", "^/c%d.*", "^/(x|y)/d%d/?$", "^/.*", "^/[a-z]+/e%d/[0-9]+$", "^/f%[1]d(/g%[1]d)?$", "^/.*h%d.*$", "^/\\bx?i%d",
+	}
+	var rules []*rule
+	for i := range 400 {
+		r := Rule{Name: fmt.Sprint(i), Path: Path{Regex, texts[i%len(texts)]}, Priority: i * 7919 % 401}
+		if r.Path.Pattern != "^/.*" {
+			r.Path.Pattern = fmt.Sprintf(r.Path.Pattern, i%23)
+		}
+		c, problems := compileRule(&r)
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		rules = append(rules, c)
+	}
+	sortRules(rules)
+	index, skipped := newPathIndex(rules, nil), 0
+	for n := range 23 {
+		for _, shape := range []string{"/a%d/x", "/A%d/xyz", "/q/b%d", "/p/q/c%d", "/c%dd", "/x/d%d", "/y/d%d/", "/abc/e%d/77", "/f%d", "/f%[1]d/g%[1]d", "/1/h%d/2", "/i%d", "/xi%d", "/", "/none", "/\u0130%d"} {
+			path := shape
+			if shape != "/" && shape != "/none" {
+				path = fmt.Sprintf(shape, n)
+			}
+			looked := make(map[*rule]bool)
+			index.lists(valuesOf(path), func(list []*rule) {
+				if !slices.IsSortedFunc(list, func(a, b *rule) int { return a.rank - b.rank }) {
+					t.Fatal("a list is not by rank")
+				}
+				for _, r := range list {
+					looked[r] = true
+				}
+			})
+			for _, r := range rules {
+				if !looked[r] && r.path.matches(path) {
+					t.Errorf("%s matches %s and is not looked at", r.path.text, path)
+				}
+			}
+			skipped += len(rules) - len(looked)
+		}
+	}
+	if skipped < 23*16*len(rules)/2 {
+		t.Errorf("only %d looks are spared", skipped)
+	}
+}
+
 // TestHiddenCannotBeDecided holds that a search that ends at its bound says so.
 func TestHiddenCannotBeDecided(t *testing.T) {
 	var rules []Rule
 	for i := range 5000 {
 		rules = append(rules,
-			Rule{Name: fmt.Sprintf("a%05d", i), Path: Path{Regex, fmt.Sprintf("^/[^/]+/tenant-%05d/ws$", i)}, Priority: 1},
+			Rule{Name: fmt.Sprintf("a%05d", i), Path: Path{Regex, fmt.Sprintf("^/.*tenant-%05d/.*$", i)}, Priority: i + 1},
 			Rule{Name: fmt.Sprintf("b%05d", i), Path: Path{Exact, fmt.Sprintf("/rooms/room-%05d/ws", i)}})
 	}
 	problems, err := Judge(context.Background(), rules)

@@ -212,7 +212,7 @@ func (t *Template) appendPath(dst []byte, c *Captures, v *Values) ([]byte, error
 	if len(made) > 0 && made[0] == '/' && isNormalPath(made) {
 		return dst, nil
 	}
-	path, err := normalizeMade(string(made), c.options)
+	path, err := normalizeMade(string(made), c.pathOptions())
 	return append(dst[:start], path...), err
 }
 

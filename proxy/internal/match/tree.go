@@ -30,7 +30,9 @@ type Tree struct {
 	wildcards map[string]*hostIndex // by suffix, dot first
 	anyHost   *hostIndex
 
-	shadowIndexes map[**rule]*shadowIndex // of a judgement, by the first place of a list
+	// Of a judgement, by the first place of a list.
+	shadowIndexes map[**rule]*shadowIndex
+	pathIndexes   map[**rule]*pathIndex
 }
 
 // Compile returns the tree of rules, or everything that is wrong with them one
@@ -199,9 +201,12 @@ type search struct {
 	path    string
 
 	best  *rule
-	bound int   // only rules of a lesser rank are of interest
-	left  *int  // steps, where a hidden rule is looked for
-	tree  *Tree // then
+	bound int // only rules of a lesser rank are of interest
+
+	// Where a hidden rule is looked for:
+	left   *int // steps
+	tree   *Tree
+	values map[slot]string // of path, once they are needed
 }
 
 // visit enters the indexes of every host pattern that matches host.
