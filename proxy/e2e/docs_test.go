@@ -38,28 +38,6 @@ func TestDocumentedRoutesFiles(t *testing.T) {
 	}
 }
 
-// TestDeployedRoutes checks the routes file inside the Kubernetes manifest.
-func TestDeployedRoutes(t *testing.T) {
-	t.Parallel()
-	manifest, err := os.ReadFile(filepath.Join(moduleRoot, "docs", "deploy", "kubernetes-sidecar.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	const key = "\n  routes.yaml: |\n"
-	_, rest, found := strings.Cut(string(manifest), key)
-	routes, _, ended := strings.Cut(rest, "\n---\n")
-	if !found || !ended {
-		t.Fatalf("no document with %q in the manifest", key)
-	}
-	file, mistakes := routefile.Parse("routes.yaml", []byte(strings.ReplaceAll("\n"+routes, "\n    ", "\n")))
-	if mistakes = append(mistakes, routefile.Check(file)...); len(mistakes) > 0 {
-		t.Error(mistakes)
-	}
-	if len(file.Routes) == 0 {
-		t.Error("no routes found in the manifest")
-	}
-}
-
 // TestPackagedRoutes checks the routes file that packages install.
 func TestPackagedRoutes(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join(moduleRoot, "docs", "deploy", "package", "routes.yaml"))
