@@ -9,6 +9,7 @@ import (
 
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream/health"
+	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
 // healthChanged writes a change of a backend's health to the log, and lets its pool
@@ -26,6 +27,13 @@ func (s *Server) healthChanged(b *upstream.Backend, e health.Event) {
 		attrs = append(attrs, slog.String("error", e.Err.Error()))
 	}
 	s.log.LogAttrs(context.Background(), level, "backend "+string(e.Change), attrs...)
+	if s.health != nil {
+		told := statusapi.BackendEvent{Pool: b.Key().Pool, Backend: b.URL(), Change: string(e.Change)}
+		if e.Err != nil {
+			told.Error = e.Err.Error()
+		}
+		s.health(told)
+	}
 	if e.Up() {
 		s.rebalance(b.Key().Pool)
 	}

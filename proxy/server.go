@@ -21,6 +21,7 @@ import (
 	"github.com/tunnelform/tunnelform/proxy/internal/routing"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
+	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
 // Options is what a Server is made of.
@@ -33,6 +34,8 @@ type Options struct {
 	Log *slog.Logger
 	// Status is what internal://status answers, as JSON. Required.
 	Status func() any
+	// Health is told when the health of a backend changes; nil: nobody asks.
+	Health func(statusapi.BackendEvent)
 }
 
 // Server serves the current Table. Bind, Adopt and Shutdown are called by one
@@ -46,6 +49,7 @@ type Server struct {
 	handler  *handler.Handler
 	engine   tunnel.Engine
 	stopping atomic.Bool
+	health   func(statusapi.BackendEvent) // nil: nobody asks
 
 	discovery *discovery.Pollers // used by Adopt and Shutdown
 	probes    probeTimes
@@ -82,6 +86,7 @@ func NewServer(o Options) *Server {
 		Log: o.Log, Health: s.healthChanged, Probed: s.probes.note, Changed: s.judgePool, Joined: s.rebalance,
 	})
 	s.tunnels.Told = func(route, cause string) { s.metrics.Route(route).Told(cause) }
+	s.health = o.Health
 	s.judged = sync.NewCond(&s.judging)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.handler = handler.New(handler.Deps{

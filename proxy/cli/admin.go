@@ -36,6 +36,7 @@ type adminOptions struct {
 	clientCA      string
 	publicMetrics bool
 	auditLog      string
+	debug         bool
 }
 
 func (o *adminOptions) register(f *pflag.FlagSet) {
@@ -47,13 +48,14 @@ func (o *adminOptions) register(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.tls, "admin-tls", nil, "serve the admin API over TLS: CERTIFICATE,KEY")
 	f.StringVar(&o.clientCA, "admin-client-ca", "", "let certificates of these authorities read the admin API")
 	f.BoolVar(&o.publicMetrics, "admin-public-metrics", false, "metrics and the status need no token anywhere")
+	f.BoolVar(&o.debug, "admin-debug", false, "serve Go's profiles at /debug/pprof/")
 	f.StringVar(&o.auditLog, "audit-log", "", "append a line for each call that changes something")
 }
 
 // check returns a usage error.
 func (o *adminOptions) check() error {
 	switch {
-	case o.address == "" && (o.mode != "" || o.group != "" || o.tokenFile != "" || o.tls != nil || o.clientCA != "" || o.hosts != nil || o.publicMetrics || o.auditLog != ""):
+	case o.address == "" && (o.mode != "" || o.group != "" || o.tokenFile != "" || o.tls != nil || o.clientCA != "" || o.hosts != nil || o.publicMetrics || o.debug || o.auditLog != ""):
 		return usageErrorf("--admin is missing: the other flags about the admin API are of no use without it")
 	case o.tls != nil && len(o.tls) != 2:
 		return usageErrorf("--admin-tls %q: want CERTIFICATE,KEY", strings.Join(o.tls, ","))
@@ -129,7 +131,7 @@ func (s *service) startAdmin(ctx context.Context, o adminOptions) (stop func(), 
 	}
 	a.server = &http.Server{
 		Handler: admin.Handler(admin.Options{
-			Proxy: s, Tunnels: s.server.OpenTunnels(), MaxBody: routefile.MaxBytes, Log: s.log,
+			Proxy: s, Tunnels: s.server.OpenTunnels(), Feed: &s.feed, Debug: o.debug, MaxBody: routefile.MaxBytes, Log: s.log,
 			Metrics: s.metrics, Tokens: a.tokens, Hosts: o.hosts, PublicMetrics: o.publicMetrics, Audit: o.auditLog,
 		}),
 		ReadHeaderTimeout: 10 * time.Second,

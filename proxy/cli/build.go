@@ -29,6 +29,7 @@ func (s *service) build(ctx context.Context, snap store.Snapshot, prev *proxy.Ta
 		return nil, nil, err
 	}
 	defer unlock()
+	s.history.begin()
 	defer heap.Loading(sizeOf(snap.Documents))()
 	files, err := s.files.parse(ctx, snap.Documents)
 	if err != nil {

@@ -132,7 +132,8 @@ func newRoot(env *Env) *cobra.Command {
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	root.AddCommand(newServeCommand(env), newCheckCommand(env), newFmtCommand(env), newExplainCommand(env),
-		newStatusCommand(env), newTunnelsCommand(env), newCloseCommand(env), newDrainCommand(env), newDiffCommand(env), newSchemaCommand(env), newVersionCommand(env))
+		newStatusCommand(env), newTunnelsCommand(env), newCloseCommand(env), newDrainCommand(env), newDiffCommand(env), newPoolsCommand(env),
+		newHistoryCommand(env), newSchemaCommand(env), newVersionCommand(env))
 	root.SetHelpCommand(newHelpCommand(root))
 	root.Version = versionText()
 	root.SetVersionTemplate(versionLine())

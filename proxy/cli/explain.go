@@ -60,7 +60,7 @@ func newExplainCommand(env *Env) *cobra.Command {
 	f.StringVarP(&flags.method, "method", "X", "GET", "the request's method")
 	f.StringArrayVarP(&flags.headers, "header", "H", nil, "a header line, 'Name: value'; may be repeated")
 	f.StringVar(&flags.upgrade, "upgrade", "", "the protocol that the request asks to upgrade to")
-	f.StringVar(&flags.listener, "listener", "", "the listener that receives the request, where the URL's port does not say which")
+	f.StringVar(&flags.listener, "listener", "", "the listener that receives it, where the port does not say which")
 	f.StringVar(&flags.client, "client", "", "the client's address; routes that depend on it are listed without it")
 	f.BoolVar(&flags.all, "all", false, "list every route, not only those that came close")
 	return cmd

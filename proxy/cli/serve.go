@@ -15,9 +15,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tunnelform/tunnelform/proxy"
+	"github.com/tunnelform/tunnelform/proxy/internal/admin"
 	"github.com/tunnelform/tunnelform/proxy/internal/heap"
 	"github.com/tunnelform/tunnelform/proxy/internal/metrics"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
+	"github.com/tunnelform/tunnelform/proxy/statusapi"
 	"github.com/tunnelform/tunnelform/reload"
 	"github.com/tunnelform/tunnelform/reload/store"
 	"github.com/tunnelform/tunnelform/reload/store/filestore"
@@ -73,7 +75,7 @@ func newServeCommand(env *Env) *cobra.Command {
 	cmd.Flags().StringVar(&flags.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.admin.register(cmd.Flags())
 	cmd.Flags().StringVar(&flags.statusFile, "status-file", "", "write the status to this file")
-	cmd.Flags().IntVar(&flags.series, "metrics-series", 50000, "how many series with a route or a pool GET /metrics has at most")
+	cmd.Flags().IntVar(&flags.series, "metrics-series", 50000, "the most series of routes and pools in GET /metrics")
 	return cmd
 }
 
@@ -114,6 +116,8 @@ type service struct {
 	files      fileCache
 	building   buildLock
 	records    servedRecords
+	history    history
+	feed       admin.Feed
 	statusFile string
 	started    time.Time
 	logWriter  *logWriter
@@ -137,7 +141,7 @@ func runServe(ctx context.Context, env *Env, log *slog.Logger, out *logWriter, f
 		Restored:  s.restored,
 		Unchanged: s.unchanged,
 	})
-	s.server = proxy.NewServer(proxy.Options{Current: s.loop.Cell().Load, Log: log, Status: func() any { return s.Status() }})
+	s.server = proxy.NewServer(proxy.Options{Current: s.loop.Cell().Load, Log: log, Status: func() any { return s.Status() }, Health: func(e statusapi.BackendEvent) { s.feed.Publish("backend", e) }})
 
 	s.metrics = metrics.New(flags.series, s.server.Collect, s.collect)
 

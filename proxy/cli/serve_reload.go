@@ -13,6 +13,7 @@ import (
 
 	"github.com/tunnelform/tunnelform/proxy"
 	"github.com/tunnelform/tunnelform/proxy/routefile"
+	"github.com/tunnelform/tunnelform/proxy/statusapi"
 	"github.com/tunnelform/tunnelform/reload"
 )
 
@@ -26,6 +27,7 @@ func (s *service) published(old, new *proxy.Table, gen reload.Generation) {
 		"generation", gen.Number, "revision", gen.Revision, "routes", new.Routes(),
 		"added", names(changes.Added), "changed", names(changes.Changed), "removed", names(changes.Removed),
 		"renamed", renames(changes.Renamed), "tunnels_kept", changes.Kept, "tunnels_draining", changes.Draining)
+	s.feed.Publish("generation", s.history.add(generationEntry(changes, new.Routes(), gen)))
 	s.noteStatus()
 	// A load leaves garbage of many times the size of the files, which would stay until
 	// traffic has grown the heap again.
@@ -64,6 +66,9 @@ func (s *service) refused(r reload.Refusal) {
 	}
 	s.loads.refused.Add(1)
 	mistakes := mistakesOf(r.Err)
+	s.feed.Publish("refusal", s.history.add(statusapi.HistoryEntry{
+		Refused: true, Generation: s.loop.Status().Generation, Revision: r.Revision, Mistakes: mistakes[:min(len(mistakes), maxNames)],
+	}))
 	s.log.Error("routes refused", "mistakes", len(mistakes), "revision", r.Revision,
 		"serving", s.loop.Status().Revision)
 	for i, m := range mistakes {

@@ -30,12 +30,19 @@ type Proxy interface {
 	// Check checks data as the new content of one routes file ("" if there is only one),
 	// as a reload would.
 	Check(ctx context.Context, file string, data []byte) (statusapi.CheckResult, error)
+	// Routes returns up to limit routes, by name, from behind the name after.
+	Routes(after string, limit int) statusapi.RouteList
+	Pools() statusapi.PoolList
+	History() statusapi.History
+	Figures() statusapi.Figures
 }
 
 // Options is what the API is made of.
 type Options struct {
 	Proxy   Proxy
 	Tunnels *drain.Group
+	Feed    *Feed // of the events
+	Debug   bool  // serve Go's profiles
 	MaxBody int64 // bytes that a check takes
 	Log     *slog.Logger
 
@@ -78,6 +85,7 @@ type api struct {
 	Options
 	slots    chan struct{} // a token for each check that runs or waits
 	lists    chan struct{} // a token for each list of tunnels that is made or written
+	figures  figures
 	sessions *sessions
 	audit    *auditLog
 }

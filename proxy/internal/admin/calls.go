@@ -14,7 +14,7 @@ type call struct {
 }
 
 func (a *api) calls() []call {
-	return []call{
+	calls := []call{
 		{"GET", "/livez", needsNothing, a.livez},
 		{"GET", "/readyz", needsNothing, a.readyz},
 		{"GET", "/metrics", needsPublic, a.metrics},
@@ -27,6 +27,16 @@ func (a *api) calls() []call {
 		{"POST", "/v1/drain", needsWrite, a.startDrain},
 		{"GET", "/v1/drains", needsRead, a.listDrains},
 		{"DELETE", "/v1/drains/{id}", needsWrite, a.spareDrain},
+		{"GET", "/v1/routes", needsRead, a.listRoutes},
+		{"GET", "/v1/pools", needsRead, a.listPools},
+		{"GET", "/v1/history", needsRead, a.history},
+		{"GET", "/v1/events", needsRead, a.events},
 		{"POST", "/v1/session", needsToken, a.openSession},
 	}
+	if a.Debug {
+		calls = append(calls,
+			call{"GET", "/debug/pprof/", needsRead, a.debug},
+			call{"GET", "/debug/pprof/{name}", needsRead, a.debug})
+	}
+	return calls
 }

@@ -25,6 +25,7 @@ import (
 // with the route of that name in other Tables.
 type Route struct {
 	Name string
+	Pos  routefile.Pos // where it is written
 
 	// What it does: exactly one of the three.
 	Target   *Target
@@ -72,6 +73,7 @@ func (b *builder) route(spec *routefile.SetRoute) (*Route, error) {
 	}
 	rt := &Route{
 		Name:        spec.Route.Name,
+		Pos:         spec.Route.Pos,
 		Settings:    settings,
 		AllowsTrace: slices.Contains(spec.Route.Match.Methods, http.MethodTrace),
 		clients:     spec.Route.Match.Client,

@@ -14,6 +14,7 @@
 package routing
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -54,6 +55,9 @@ type Shutdown struct {
 
 // Routes is how many routes there are.
 func (t *Table) Routes() int { return len(t.routes) }
+
+// Names are the names of the routes, sorted.
+func (t *Table) Names() []string { return slices.Sorted(maps.Keys(t.byName)) }
 
 // Route is the route of that name; nil if there is none.
 func (t *Table) Route(name string) *Route { return t.byName[name] }

@@ -16,6 +16,7 @@ type Target struct {
 	Internal string         // "echo" or "status"; status has no pool
 	Pool     *upstream.Pool // of one backend for a target written in place
 	Rewrite  match.Rewrite
+	Named    bool // the pool is one of the file's, not of a target written in place
 
 	tls           map[*upstream.Backend]upstream.TLS
 	discoveredTLS upstream.TLS // towards discovered members
@@ -36,6 +37,7 @@ func (b *builder) target(spec *routefile.SetRoute) (*Target, error) {
 		if d.Pool = b.table.pools[to.Host]; d.Pool == nil {
 			return nil, fmt.Errorf("no pool %q", to.Host)
 		}
+		d.Named = true
 	default:
 		d.Pool, err = b.singlePool(spec.Route.Name, to)
 		if err != nil {
