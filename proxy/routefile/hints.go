@@ -336,6 +336,9 @@ func originFor(s string) string {
 		return "same-host"
 	}
 	host := strings.TrimSuffix(s, "/")
+	if scheme, rest, found := strings.Cut(host, "://"); found && scheme != httpsyntax.Lower(scheme) {
+		return httpsyntax.Lower(scheme) + "://" + rest
+	}
 	if strings.Contains(host, ".") && checkAuthority(strings.TrimPrefix(host, "*.")) == nil {
 		return "https://" + host
 	}

@@ -156,6 +156,13 @@ func TestHints(t *testing.T) {
 		{`routes: {a: {respond: {body: @x}}}`, `not YAML: a value here begins with a character that YAML reserves: put it in quotes`},
 		{`routes: {a: {redirect: {status: "301", to: /}}}`, `redirect.status "301": wanted 301, 302, 303, 307 or 308: write it without quotes`},
 		{`routes: {a: {redirect: {to: "https://300.1.1.1/"}}}`, `redirect.to "https://300.1.1.1/": no IPv4 address: wanted four numbers from 0 to 255, without leading zeros`},
+		// What was written, not what it is read as.
+		{`routes: {a: {match: {path: "/A é/{x y}"}, to: "ws://h"}}`, `path "/A é/{x y}", capture "{x y}": want a letter or _, then letters, digits or _`},
+		{`routes: {a: {match: {path: "/%41/{"}, to: "ws://h"}}`, `path "/%41/{", segment "{": want a capture to be a whole segment, {name}; a literal brace is %7B or %7D`},
+		{`routes: {a: {match: {path: "/é/../b/{Y}"}, to: "ws://h/{z}"}}`, `to "ws://h/{z}": "{z}": path /é/../b/{Y} has no such capture: want one of $1, {Y}`},
+		{"listeners:\n  a: {address: \"LOCALHOST:1\"}\n  b: {address: \"LOCALHOST:1\"}\nroutes: {}", `address "LOCALHOST:1" is already used by listener "a" at r.yaml:3:3`},
+		{"listeners:\n  a: {address: \"unix:x.sock\"}\n  b: {address: \"unix:./x.sock\"}\nroutes: {}", `address "unix:./x.sock" is already used by listener "a" at r.yaml:3:3`},
+		{`defaults: {origins: "HTTPS://A.example"}` + "\nroutes: {}", `defaults.origins "HTTPS://A.example": wanted an origin such as https://app.example.com, https://*.example.com, null, file:// or same-host: write https://A.example`},
 	} {
 		f, errs := Parse("r.yaml", []byte("version: 1\n"+tt.text+"\n"))
 		if errs = Merge(errs, Check(f)); len(errs) != 1 {

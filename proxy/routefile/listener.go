@@ -184,7 +184,7 @@ func (c *checker) checkListeners() {
 		}
 		if other := claimAddress(ports, l.it.Address, name); other != "" {
 			c.at(l.file, []string{"listeners", name, "address"}, recordOf("listener", name),
-				"address %q is already used by listener %q at %s", l.it.Address, other, c.listeners[other].it.Pos)
+				"address %q is already used by listener %q at %s", l.file.written(l.it.Address, "listeners", name, "address"), other, c.listeners[other].it.Pos)
 		}
 	}
 }

@@ -39,6 +39,15 @@ func (f *File) find(keys ...string) node {
 	return n
 }
 
+// written returns the text at keys as it is in the file, clipped; value, which was made of
+// it, if there is none.
+func (f *File) written(value string, keys ...string) string {
+	if n := f.find(keys...); n != nil && n.Kind == yamledit.ScalarNode {
+		value = n.Value
+	}
+	return yamledit.Clip(value)
+}
+
 // childOf returns the value of a key in a mapping, nil when there is none.
 func childOf(n node, key string) node {
 	_, value := lookUp(n, key)

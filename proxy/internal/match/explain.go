@@ -36,7 +36,7 @@ func (t *Tree) Explain(r *Request) []Verdict {
 // why says why the rule does not match, or "".
 func (r *rule) why(req *Request) string {
 	if !r.host.matches(req.Host) {
-		return r.host.why(req.Host)
+		return r.whyHost(req.Host)
 	}
 	if !r.path.matches(req.Path) {
 		return r.path.why(req.Path)

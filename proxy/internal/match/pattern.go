@@ -6,6 +6,7 @@ package match
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -17,6 +18,7 @@ import (
 type pattern struct {
 	kind     PathKind
 	text     string    // normal form, captures as {name}; a regex as written
+	written  string    // as written, for messages
 	segments []segment // Exact with captures: all its segments, else nil
 	names    []string  // of the captures, by number; "" is unnamed, names[0] is the whole. nil: captures nothing
 
@@ -63,7 +65,7 @@ func compileExact(text string) (*pattern, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pattern{kind: Exact, text: normal, shape: normal}
+	p := &pattern{kind: Exact, text: normal, written: text, shape: normal}
 	if strings.ContainsAny(normal, "{}") {
 		if err := p.parseCaptures(); err != nil {
 			return nil, err
@@ -111,18 +113,26 @@ func (p *pattern) parseSegment(text string) (segment, error) {
 	name, closed := strings.CutSuffix(name, "}")
 	if !ok || !closed || strings.ContainsAny(name, "{}") {
 		return segment{}, fmt.Errorf("path %q, segment %q: want a capture to be a whole segment, {name}; "+
-			"a literal brace is %%7B or %%7D", p.text, text)
+			"a literal brace is %%7B or %%7D", p.written, p.asWritten(text))
 	}
 	if !isName(name) {
-		return segment{}, fmt.Errorf("path %q, capture %q: want a letter or _, then letters, digits or _", p.text, text)
+		return segment{}, fmt.Errorf("path %q, capture %q: want a letter or _, then letters, digits or _", p.written, p.asWritten(text))
 	}
 	for _, earlier := range p.names {
 		if earlier == name {
-			return segment{}, fmt.Errorf("path %q, capture %q stands twice: want another name", p.text, text)
+			return segment{}, fmt.Errorf("path %q, capture %q stands twice: want another name", p.written, text)
 		}
 	}
 	p.names = append(p.names, name)
 	return segment{capture: true}, nil
+}
+
+// asWritten returns a segment of the normal form as it was written, if that can be told.
+func (p *pattern) asWritten(segment string) string {
+	if decoded, err := url.PathUnescape(segment); err == nil && strings.Contains(p.written, decoded) {
+		return decoded
+	}
+	return segment
 }
 
 // isName reports whether s can name a capture.
@@ -143,7 +153,7 @@ func compilePrefix(text string) (*pattern, error) {
 	if strings.ContainsAny(normal, "{}") {
 		return nil, fmt.Errorf("path_prefix %q: want captures in path or path_regex; a literal brace is %%7B or %%7D", text)
 	}
-	return &pattern{kind: Prefix, text: normal, shape: normal}, nil
+	return &pattern{kind: Prefix, text: normal, written: text, shape: normal}, nil
 }
 
 // normalizePattern is NormalizePath but for the braces of captures.
@@ -218,9 +228,9 @@ func hasSegmentPrefix(path, prefix string) bool {
 // why says why p does not match path.
 func (p *pattern) why(path string) string {
 	if p.kind == Prefix && path+"/" == p.text {
-		return fmt.Sprintf("path_prefix %s does not match %s: its last slash is missing", p.text, path)
+		return fmt.Sprintf("path_prefix %s does not match %s: its last slash is missing", p.written, path)
 	}
-	return fmt.Sprintf("%s %s does not match %s", p.kind.word(), p.text, path)
+	return fmt.Sprintf("%s %s does not match %s", p.kind.word(), p.written, path)
 }
 
 // spans appends the places of the captures in path, which p matches: start and
@@ -295,9 +305,9 @@ func (p *pattern) captureNames() error {
 	case p.kind == AnyPath:
 		return errors.New("the route has no path or path_regex to capture from")
 	case p.kind == Prefix:
-		return fmt.Errorf("path_prefix %s captures nothing: want path or path_regex", p.text)
+		return fmt.Errorf("path_prefix %s captures nothing: want path or path_regex", p.written)
 	case len(p.names) < 2:
-		return fmt.Errorf("%s %s captures nothing", p.kind.word(), p.text)
+		return fmt.Errorf("%s %s captures nothing", p.kind.word(), p.written)
 	}
 	var names []string
 	for i, name := range p.names[1:] {
@@ -306,5 +316,5 @@ func (p *pattern) captureNames() error {
 			names = append(names, "{"+name+"}")
 		}
 	}
-	return fmt.Errorf("%s %s has no such capture: want one of %s", p.kind.word(), p.text, strings.Join(names, ", "))
+	return fmt.Errorf("%s %s has no such capture: want one of %s", p.kind.word(), p.written, strings.Join(names, ", "))
 }

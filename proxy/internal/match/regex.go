@@ -33,7 +33,7 @@ func readRegex(text string) (*pattern, error) {
 	if !isAnchored(tree) {
 		return nil, fmt.Errorf("path_regex %q: want every alternative anchored, %q", text, "^(?:"+text[1:]+")")
 	}
-	p := &pattern{kind: Regex, text: text, names: tree.CapNames(), size: compiledSize(tree)}
+	p := &pattern{kind: Regex, text: text, written: text, names: tree.CapNames(), size: compiledSize(tree)}
 	if p.size <= MaxRegexBytes { // else it will be refused, and is not worth the memory
 		tree = tree.Simplify()
 	}

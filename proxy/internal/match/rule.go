@@ -18,6 +18,7 @@ type rule struct {
 	name       string
 	priority   int
 	host       hostPattern
+	hostText   string // as written, for messages
 	path       *pattern
 	conditions []condition
 	bySlot     map[string]condition // made by a judgement when there are many, on rules that it alone knows
@@ -39,7 +40,7 @@ func compileRule(r *Rule) (*rule, []Problem) {
 		path = &pattern{kind: AnyPath}
 	}
 	conditions, problems := compileConditions(r)
-	return &rule{name: r.Name, priority: r.Priority, host: host, path: path, conditions: conditions},
+	return &rule{name: r.Name, priority: r.Priority, host: host, hostText: r.Host, path: path, conditions: conditions},
 		append(c.problems, problems...)
 }
 
@@ -133,11 +134,12 @@ func (h hostPattern) matches(host string) bool {
 	return h == "" || string(h) == host
 }
 
-func (h hostPattern) why(host string) string {
+// whyHost says why r's host does not match.
+func (r *rule) whyHost(host string) string {
 	if host == "" {
-		return fmt.Sprintf("host %s is asked for, and the request names none", string(h))
+		return fmt.Sprintf("host %s is asked for, and the request names none", r.hostText)
 	}
-	return fmt.Sprintf("host %s does not match %s", string(h), host)
+	return fmt.Sprintf("host %s does not match %s", r.hostText, host)
 }
 
 // specificity orders hosts: exact, longer wildcard, shorter wildcard, none.
@@ -196,7 +198,7 @@ func whyBefore(a, b *rule) string {
 	case a.priority != b.priority:
 		return fmt.Sprintf("its priority is %d", a.priority)
 	case a.host.specificity() != b.host.specificity():
-		return fmt.Sprintf("its host, %s, is more specific", string(a.host))
+		return fmt.Sprintf("its host, %s, is more specific", a.hostText)
 	case comparePatterns(a.path, b.path) != 0:
 		return whyPathBefore(a.path, b.path)
 	}
