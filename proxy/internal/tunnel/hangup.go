@@ -8,8 +8,9 @@ import (
 	"net"
 )
 
-// hangup tells whether a connection's peer has hung up, however much is unread: its end of file or reset is here, whatever is still to be read in front of it.
-// One goroutine at a time. nil where that cannot be told.
+// hangup tells whether a connection's peer has hung up: its end of file or reset is here,
+// whatever is still to be read in front of it. One goroutine at a time. nil where that
+// cannot be told.
 type hangup interface{ peerHungUp() bool }
 
 // newHangup listens to what is beneath c: the end of a TLS connection that says so

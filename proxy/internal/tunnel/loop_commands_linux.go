@@ -56,7 +56,7 @@ func (l *loop) obeyOne(c *command) {
 	switch {
 	case on == l && t != nil:
 		l.apply(t, event{kind: c.kind, ending: c.ending})
-		l.settle(t)
+		l.injectAll(t)
 	case !c.tunnel.ended.Load():
 		on.post(*c) // the tunnel has moved, or is on its way: then that comes first
 	}
@@ -88,7 +88,7 @@ func (l *loop) begin(c *command) {
 		}
 		l.pump(t, d)
 	}
-	l.settle(t)
+	l.injectAll(t)
 }
 
 // enlist makes a tunnel one of the loop's, and reports whether it can be.

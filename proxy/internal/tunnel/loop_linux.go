@@ -261,7 +261,7 @@ func (l *loop) event(e *unix.EpollEvent) {
 		l.apply(t, event{kind: evReset, dir: int(in.index), clean: !failed})
 	}
 	l.pump(t, in)
-	l.settle(t)
+	l.injectAll(t)
 	if l.migration.to != nil && e.Events&unix.EPOLLIN != 0 {
 		l.migrate(t)
 	}
@@ -280,21 +280,21 @@ func (l *loop) serveReady() {
 	if len(l.ready) == 0 {
 		return
 	}
-	turn := l.ready
-	l.ready, l.spare = l.spare[:0], turn
-	for _, k := range turn {
+	round := l.ready
+	l.ready, l.spare = l.spare[:0], round
+	for _, k := range round {
 		t, d := l.slab.find(k)
 		if t == nil {
 			continue
 		}
 		d.queued = false
 		l.pump(t, d)
-		l.settle(t)
+		l.injectAll(t)
 	}
 }
 
-// settle puts in what is pending in either direction, until nothing more can be.
-func (l *loop) settle(t *slot) {
+// injectAll puts in what is pending in either direction, until nothing more can be.
+func (l *loop) injectAll(t *slot) {
 	for t.dirs[fromClient].pending|t.dirs[fromBackend].pending != 0 &&
 		(l.inject(t, &t.io[fromClient]) || l.inject(t, &t.io[fromBackend])) {
 	}
@@ -315,5 +315,5 @@ func (l *loop) arm(t *slot, at time.Duration) {
 func (l *loop) fire(index uint32) {
 	t := l.slab.at(index)
 	l.apply(t, event{kind: evTick})
-	l.settle(t)
+	l.injectAll(t)
 }

@@ -277,6 +277,6 @@ func (l *loop) adopt(m *moving) {
 	if l.enlist(t, false) {
 		l.pump(t, &t.io[fromClient])
 		l.pump(t, &t.io[fromBackend])
-		l.settle(t)
+		l.injectAll(t)
 	}
 }

@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -354,4 +355,74 @@ func TestAcceptorCloses(t *testing.T) {
 		t.Fatal(err)
 	}
 	other.Close()
+}
+
+// TestWatchTLS: a connection with TLS is watched as a plain one is. What came with the end
+// of its handshake is told of, though no event ever does; and it goes back into net as it
+// was, with what has not been read.
+func TestWatchTLS(t *testing.T) {
+	e := New()
+	inside, outside := loopback(t)
+	server, client := tls.Server(Under(inside), selfSigned(t)), tls.Client(outside, &tls.Config{InsecureSkipVerify: true})
+	shaken := make(chan error, 1)
+	go func() {
+		if err := client.Handshake(); err != nil {
+			shaken <- err
+			return
+		}
+		_, err := client.Write([]byte("first"))
+		shaken <- err
+	}()
+	if err := errors.Join(server.Handshake(), <-shaken); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Read(make([]byte, 1)); err != nil { // TLS has all of it now
+		t.Fatal(err)
+	}
+	d, ok := Detach(server)
+	if !ok || d.TLS() == nil {
+		t.Fatalf("detached %v, TLS %v", ok, d.TLS())
+	}
+	told, released := make(chan string), make(chan Descriptor, 1)
+	var w *Watch
+	onOneLoop(t, e, func(l Loop) {
+		var err error
+		w, err = l.Watch(d, func(Edge) {
+			n, err := w.Read(l.Scratch())
+			if err == syscall.EAGAIN {
+				return
+			}
+			if n, err := w.Write([]byte("answer")); n != len("answer") || err != nil {
+				t.Errorf("written %d, %v", n, err)
+			}
+			told <- string(l.Scratch()[:n])
+			if string(l.Scratch()[:n]) == "second" {
+				released <- w.Release()
+			}
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	if got := <-told; got != "irst" {
+		t.Errorf("told of %q", got)
+	}
+	client.Write([]byte("second"))
+	if got := <-told; got != "second" {
+		t.Errorf("told of %q", got)
+	}
+	client.Write([]byte("third"))
+	conn, err := (<-released).Conn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	got := make([]byte, len("answeranswer"))
+	if _, err := io.ReadFull(conn, got[:5]); err != nil || string(got[:5]) != "third" {
+		t.Errorf("back in net it reads %q, %v", got[:5], err)
+	}
+	if _, err := io.ReadFull(client, got); err != nil || string(got) != "answeranswer" {
+		t.Errorf("the client has read %q, %v", got, err)
+	}
 }

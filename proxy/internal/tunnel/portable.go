@@ -9,6 +9,11 @@ package tunnel
 // tunnel's life from Open to Done, and carries out what its session (session.go)
 // decides; portable_copy.go moves the bytes, portable_inject.go puts frames in between;
 // redial.go and redial_waiting.go are for tunnels that outlive their backend.
+//
+// That a connection was reset it learns by reading from it or writing to it, as a net.Conn
+// tells nothing unasked. While one direction is not read, because the other side takes
+// nothing, that is the next write to it: with keepalive the next ping, without a limit
+// that ends the tunnel. An event loop is told at once (EPOLLERR).
 
 import (
 	"crypto/tls"

@@ -1,6 +1,7 @@
 // Package tunnel moves bytes between a client and a backend after the 101. On Linux it
 // has the sockets and event loops for what comes before that, too: [Listen], [Acceptor],
-// [Dispatch] and [Watch] let a handshake be made on the loop where its tunnel will live.
+// [Descriptor], [Dispatch] and [Watch] let a handshake be made on the loop where its tunnel
+// will live.
 //
 // The contract is one small interface, [Engine], with two implementations: the
 // portable one ([Portable], a pair of goroutines a tunnel; portable.go) and event
@@ -58,6 +59,29 @@
 //
 // Without WebSocket (another protocol's upgrade) a tunnel is raw: the same
 // ends, no frames.
+//
+// The files by what they are about:
+//
+//   - What users of an engine see: this one; engine_linux.go and engine_other.go choose;
+//     figures*.go measure the engine.
+//   - How a tunnel ends, and with which Close code: session.go. Pings, pongs, idle limits
+//     and all other deadlines: session_time.go. Neither does any I/O.
+//   - The portable engine: portable.go from Open to Done, portable_copy.go the bytes,
+//     portable_inject.go our own frames between them, reader*.go how it waits for bytes
+//     without a buffer.
+//   - The event loop: loop_linux.go waits and serves, loop_commands_linux.go is what others
+//     ask of it, loop_session_linux.go carries out a session's actions, loop_copy_linux.go
+//     moves the bytes and loop_splice_linux.go those of large frames, loop_inject_linux.go
+//     puts in our own frames, loop_backlog_linux.go keeps what a peer does not take,
+//     loop_tls_linux.go reads and writes TLS. Its memory: loop_slab_linux.go for tunnels,
+//     loop_limits_linux.go for their limits, wheel.go for their timers.
+//   - Which loop gets a tunnel, and when it moves to another: loop_migration_linux.go.
+//   - Before a tunnel: socket_linux.go listens, accepts and dials, loop_watch_linux.go has a
+//     loop watch a connection, descriptor_linux.go takes one out of net and puts it back.
+//   - Another backend for an open tunnel: redial.go, and redial_waiting.go for the bytes that
+//     wait for it.
+//   - What the system knows of a connection: hangup*.go that a peer has gone,
+//     unsent_linux.go what it has not taken, kernel_buffers_linux.go how much it may keep.
 package tunnel
 
 import (
