@@ -47,9 +47,9 @@ type Facts struct {
 	// For those who look at open tunnels: what the log calls it, and what was asked for.
 	ID, Path, Protocol string
 
-	// Lost is called by each evaluation before Entry.Opened that finds that the handshake
-	// should be routed again: its client or Origin is no longer allowed, or its route no
-	// longer leads where it is. It must not block, or call the Group. nil is nothing.
+	// Lost is called by each evaluation before Entry.Opened that finds that the tunnel would
+	// have to go, whatever its policy: the handshake is to be routed again. It must not
+	// block, or call the Group. nil is nothing.
 	Lost func()
 }
 
@@ -164,7 +164,7 @@ func (g *Group) Evaluate(verdict func(Facts) Verdict) (kept, draining int) {
 		v := verdict(e.facts())
 		stays := e.staysLocked()
 		if !v.Unchanged {
-			if e.lost != nil && v.Drain && !v.Move {
+			if e.lost != nil && v.Drain {
 				e.lost()
 			}
 			e.renameLocked(v.Route)

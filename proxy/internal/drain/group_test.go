@@ -342,8 +342,8 @@ func TestEvaluateDuringHandshake(t *testing.T) {
 }
 
 // TestLongestClose: only open tunnels count.
-// TestLost: a handshake under way is told of an evaluation that its tunnel would have to
-// end by, and of none by which it would stay or move, nor once the tunnel is open.
+// TestLost: a handshake under way is told of an evaluation by which its tunnel would have
+// to go, and of no other, nor once the tunnel is open.
 func TestLost(t *testing.T) {
 	for name, tt := range map[string]struct {
 		verdict Verdict
@@ -352,7 +352,7 @@ func TestLost(t *testing.T) {
 	}{
 		"its route has gone":           {Verdict{Drain: true}, false, 1},
 		"its client is forbidden":      {Verdict{Drain: true, Forbidden: true}, false, 1},
-		"its backend has gone":         {Verdict{Drain: true, Move: true}, false, 0},
+		"its backend has gone":         {Verdict{Drain: true, Move: true}, false, 1},
 		"it stays":                     {Verdict{}, false, 0},
 		"nothing is said of it":        {Verdict{Drain: true, Unchanged: true}, false, 0},
 		"its route has gone, but late": {Verdict{Drain: true}, true, 0},

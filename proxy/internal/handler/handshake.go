@@ -50,7 +50,7 @@ const (
 	reserving   phase = iota // a place at the route and at a backend is wanted
 	connecting               // there is one, and no connection yet
 	awaitAnswer              // there is a connection
-	settled                  // there is a result
+	finished                 // there is a result
 )
 
 // outcome is how the work of a phase has ended.
@@ -65,7 +65,7 @@ const (
 
 // after returns the phase that follows.
 //
-//	reserving -> connecting -> awaitAnswer -> settled
+//	reserving -> connecting -> awaitAnswer -> finished
 //	    ^            |              |            ^
 //	    +------------+--------------+  failed ---+
 //	     rerouted, anotherBackend
@@ -74,7 +74,7 @@ func (p phase) after(o outcome) phase {
 	case succeeded:
 		return p + 1
 	case failed:
-		return settled
+		return finished
 	}
 	return reserving
 }
@@ -109,7 +109,7 @@ func (s *result) close() {
 func (a *handshake) negotiate() {
 	cancel := context.CancelCauseFunc(func(error) {})
 	defer func() { cancel(nil) }()
-	for a.begin(); a.phase != settled; a.run() {
+	for a.begin(); a.phase != finished; a.run() {
 		if a.phase == reserving {
 			cancel(nil)
 			ctx, c := context.WithCancelCause(a.r.Context())
@@ -121,7 +121,7 @@ func (a *handshake) negotiate() {
 // begin refuses, before anything is counted, what must not become a tunnel.
 func (a *handshake) begin() {
 	if rf := a.check(); rf != nil {
-		a.phase, a.result.err = settled, rf
+		a.phase, a.result.err = finished, rf
 		return
 	}
 	a.payForRetries()
@@ -168,7 +168,7 @@ func (a *handshake) step(err error) {
 		a.result.close()
 	}
 	o, err := a.judge(err)
-	if a.phase = a.phase.after(o); a.phase == settled {
+	if a.phase = a.phase.after(o); a.phase == finished {
 		a.result.err = err
 	}
 }

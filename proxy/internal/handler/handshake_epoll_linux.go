@@ -156,7 +156,7 @@ func (v *loopHandshake) parse() *handshake {
 func (v *loopHandshake) advance() {
 	for v.holder == onLoop {
 		switch {
-		case v.phase == settled:
+		case v.phase == finished:
 			v.finish()
 		case v.clientGone:
 			v.fail(forward.ErrClientGone)
@@ -213,7 +213,7 @@ func (v *loopHandshake) routesChanged() {
 	switch {
 	case v.holder == inWorker:
 		v.stop(errRoutesChanged)
-	case v.holder == onLoop && v.phase != settled:
+	case v.holder == onLoop && v.phase != finished:
 		v.fail(errRoutesChanged)
 	}
 }
@@ -499,7 +499,7 @@ func (v *loopHandshake) recoverInWorker() {
 	if what := recover(); what != nil {
 		v.h.logBug(v.id, what)
 		v.result.close()
-		v.phase, v.result.err = settled, refuse(http.StatusInternalServerError, "internal error", nil)
+		v.phase, v.result.err = finished, refuse(http.StatusInternalServerError, "internal error", nil)
 	}
 }
 
