@@ -57,6 +57,16 @@ Printed by TestPage from ` + "`proxy/internal/metrics/table.go`" + `, and checke
 OpenMetrics where it is asked for. The metrics of the Go runtime and of the process (` + "`go_*`" + `,
 ` + "`process_*`" + `) are there, too.
 
+[deploy/monitoring](deploy/monitoring) has a [dashboard for Grafana](deploy/monitoring/grafana.json)
+and [alert rules](deploy/monitoring/alerts.yaml) with their [tests](deploy/monitoring/alerts_test.yaml).
+A scrape job is
+
+` + "```" + `yml
+scrape_configs:
+  - job_name: tunnelform
+    static_configs: [{targets: ["127.0.0.1:9901"]}]
+` + "```" + `
+
 Labels come from the routes file (` + "`route`, `pool`, `backend`, `listener`" + `) and from small fixed sets.
 No label is a client's address, a path, a user or a tunnel's id. ` + "`backend`" + ` is its URL.
 Histograms have a listener and an empty route. A route with ` + "`metrics: {histograms: true}`" + ` has its
