@@ -54,6 +54,9 @@ func TestEncodedSlashes(t *testing.T) {
 		{"/x%2F/%2e%2e/secret", "403"},
 		{"/x/%252F..%252Fsecret", "/x/%252F..%252Fsecret"},
 		{"/x/..%252Fsecret", "/x/..%252Fsecret"},
+		{"/x/%c0%ae%c0%ae%c0%afsecret", "/x/%C0%AE%C0%AE%C0%AFsecret"}, // overlong UTF-8
+		{"/x;/..%2Fsecret", "/x;/..%2Fsecret"},
+		{"/SECRET%2F", "/SECRET%2F"}, // paths have case
 
 		// No route changes these.
 		{"/x/..%5Csecret", ""},
