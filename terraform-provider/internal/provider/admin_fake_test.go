@@ -109,9 +109,9 @@ func (a *adminFake) records(w http.ResponseWriter, _ *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	data, _ := os.ReadFile(a.file)
-	doc := newDocument(a.file, data, store.RevisionOf(data))
+	doc := mustDocument(a.file, data, store.RevisionOf(data))
 	if doc.revision != a.serves {
-		doc = newDocument(a.file, []byte(emptyFile), a.serves)
+		doc = mustDocument(a.file, []byte(emptyFile), a.serves)
 	}
 	one := statusapi.FileRecords{Path: a.file, Revision: doc.revision, Routes: map[string]string{}, Pools: map[string]string{}}
 	for name := range doc.file.Routes {

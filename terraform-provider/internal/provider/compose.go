@@ -19,21 +19,21 @@ import (
 // compose applies a batch to base. It returns the accepted requests, the file with
 // them (base itself if nothing changes), and why the others are refused.
 func (w *writer) compose(ctx context.Context, base *document, batch []*changeRequest) ([]*changeRequest, *document, map[*changeRequest]*writeError) {
-	c := &composer{session: w.session, ctx: ctx, base: base, refused: map[*changeRequest]*writeError{}}
-	candidate, accepted := c.merge(base, batch)
-	return accepted, candidate, c.refused
+	composer := &composer{session: w.session, ctx: ctx, base: base, refused: map[*changeRequest]*writeError{}}
+	candidate, accepted := composer.merge(base, batch)
+	return accepted, candidate, composer.refused
 }
 
 // fit returns the requests of a batch whose records are as they were planned on, and
 // whose names are free once the batch is applied; it refuses the others. Requests may
 // exchange names.
-func (c *composer) fit(d *document, batch []*changeRequest) []*changeRequest {
+func (composer *composer) fit(d *document, batch []*changeRequest) []*changeRequest {
 	for {
 		leaving := leavingNames(d, batch)
 		var fit []*changeRequest
 		for _, r := range batch {
 			if e := r.conflictWith(d, leaving); e != nil {
-				c.refused[r] = e
+				composer.refused[r] = e
 				continue
 			}
 			fit = append(fit, r)
@@ -153,44 +153,44 @@ type composer struct {
 // merge applies a batch to d and returns the result and the accepted requests. It
 // refuses those that the validator names; if it names none, merge tries halves, so
 // that only the invalid changes fail.
-func (c *composer) merge(d *document, batch []*changeRequest) (*document, []*changeRequest) {
-	if batch = c.fit(d, batch); len(batch) == 0 {
+func (composer *composer) merge(d *document, batch []*changeRequest) (*document, []*changeRequest) {
+	if batch = composer.fit(d, batch); len(batch) == 0 {
 		return d, nil
 	}
-	candidate, all, mayPass := c.tryEdit(d, batch)
+	candidate, all, mayPass := composer.tryEdit(d, batch)
 	if len(all) == 0 {
 		return candidate, batch
 	}
-	rest := c.refuseNamed(batch, all, mayPass)
+	rest := composer.refuseNamed(batch, all, mayPass)
 	if len(rest) < len(batch) {
-		return c.merge(d, rest)
+		return composer.merge(d, rest)
 	}
 	if len(batch) == 1 {
-		c.refused[batch[0]] = refusedChange(batch[0].id, all, mayPass)
+		composer.refused[batch[0]] = refusedChange(batch[0].id, all, mayPass)
 		return d, nil
 	}
 	half := len(batch) / 2
-	d, left := c.merge(d, batch[:half])
-	d, right := c.merge(d, batch[half:])
+	d, left := composer.merge(d, batch[:half])
+	d, right := composer.merge(d, batch[half:])
 	return d, append(left, right...)
 }
 
 // refuseNamed refuses the requests that problems name and returns the others.
-func (c *composer) refuseNamed(batch []*changeRequest, all []problem, mayPass bool) (rest []*changeRequest) {
+func (composer *composer) refuseNamed(batch []*changeRequest, all []problem, mayPass bool) (rest []*changeRequest) {
 	for _, r := range batch {
 		mine := slices.DeleteFunc(slices.Clone(all), func(one problem) bool { return !r.id.concerns(one) })
 		if len(mine) == 0 {
 			rest = append(rest, r)
 			continue
 		}
-		c.refused[r] = refusedChange(r.id, mine, mayPass)
+		composer.refused[r] = refusedChange(r.id, mine, mayPass)
 	}
 	return rest
 }
 
 // tryEdit applies a batch to d and checks the result as the proxy would.
-func (c *composer) tryEdit(d *document, batch []*changeRequest) (*document, []problem, bool) {
-	data, err := c.session.editor.Edit(d.data, edits(d, batch)...)
+func (composer *composer) tryEdit(d *document, batch []*changeRequest) (*document, []problem, bool) {
+	data, err := composer.session.editor.Edit(d.data, edits(d, batch)...)
 	var layout *routefile.LayoutError
 	switch {
 	case errors.As(err, &layout):
@@ -200,11 +200,14 @@ func (c *composer) tryEdit(d *document, batch []*changeRequest) (*document, []pr
 	case string(data) == string(d.data):
 		return d, nil, false
 	}
-	candidate := newDocument(c.session.file, data, "")
-	if all := c.session.check(c.ctx, candidate.file); len(all) > 0 {
+	candidate, err := newDocument(composer.ctx, composer.session.file, data, "")
+	if err != nil {
+		return nil, []problem{{text: err.Error()}}, false
+	}
+	if all := composer.session.check(composer.ctx, candidate.file); len(all) > 0 {
 		return nil, all, true
 	}
-	return candidate, c.session.checkOnProxies(c.ctx, data), false
+	return candidate, composer.session.checkOnProxies(composer.ctx, data), false
 }
 
 // check validates a file together with context_files.
@@ -281,11 +284,11 @@ func (d *document) position(id recordID) routefile.Pos {
 	return pos
 }
 
-func changedOutside(d *document, c change) *writeError {
+func changedOutside(d *document, wanted change) *writeError {
 	return &writeError{
 		summary: "Changed since it was planned",
 		detail: fmt.Sprintf("%s: %s was changed outside of Terraform since this plan was made; plan again to see the changes:\n%s",
-			d.position(c.priorID()), c.priorID(), recordDiff(c.priorID(), c.prior, d.file.Plain(c.id.section, c.priorName))),
+			d.position(wanted.priorID()), wanted.priorID(), recordDiff(wanted.priorID(), wanted.prior, d.file.Plain(wanted.id.section, wanted.priorName))),
 	}
 }
 

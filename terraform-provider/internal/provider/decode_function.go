@@ -34,7 +34,7 @@ func (decodeFunction) Run(ctx context.Context, req function.RunRequest, resp *fu
 	if resp.Error = req.Arguments.Get(ctx, &text); resp.Error != nil {
 		return
 	}
-	f, err := readYAML(0, text)
+	f, err := readYAML(ctx, 0, text)
 	if err != nil {
 		resp.Error = err
 		return

@@ -24,21 +24,21 @@ type problem struct {
 	proxy  string // address of the proxy that reports it; "" for the validator
 }
 
-func (c problem) String() string {
-	if c.pos == "" {
-		return printable.Line(c.text)
+func (mistake problem) String() string {
+	if mistake.pos == "" {
+		return printable.Line(mistake.text)
 	}
-	return printable.Line(c.pos + ": " + c.text)
+	return printable.Line(mistake.pos + ": " + mistake.text)
 }
 
 func problemsOf(errs routefile.Errors) []problem {
 	all := make([]problem, 0, len(errs))
 	for _, e := range errs {
-		c := problem{pos: e.Pos.String(), key: e.Key, record: e.Record, other: e.Other, text: withoutSecretsIn(e.Key, e.Text)}
+		mistake := problem{pos: e.Pos.String(), key: e.Key, record: e.Record, other: e.Other, text: withoutSecretsIn(e.Key, e.Text)}
 		if e.Record != "" {
-			c.text = e.Record + ": " + c.text
+			mistake.text = e.Record + ": " + mistake.text
 		}
-		all = append(all, c)
+		all = append(all, mistake)
 	}
 	return all
 }
@@ -56,12 +56,12 @@ func problemsFrom(mistakes []statusapi.Mistake) []problem {
 func problemLines(all []problem) string {
 	const most = 20
 	lines := make([]string, 0, len(all))
-	for i, c := range all {
+	for i, mistake := range all {
 		if i == most {
 			lines = append(lines, fmt.Sprintf("and %d more", len(all)-most))
 			break
 		}
-		lines = append(lines, c.String())
+		lines = append(lines, mistake.String())
 	}
 	return strings.Join(lines, "\n")
 }
@@ -81,9 +81,9 @@ func (id recordID) prefix() string {
 }
 
 // concerns reports whether a problem is about the record, or about a conflict with it.
-func (id recordID) concerns(c problem) bool {
-	rest, found := strings.CutPrefix(c.key, id.prefix())
-	return found && (rest == "" || rest[0] == '.') && (c.record == "" || c.record == id.String()) || c.other == id.String()
+func (id recordID) concerns(mistake problem) bool {
+	rest, found := strings.CutPrefix(mistake.key, id.prefix())
+	return found && (rest == "" || rest[0] == '.') && (mistake.record == "" || mistake.record == id.String()) || mistake.other == id.String()
 }
 
 // attributeOf is the deepest attribute on a mistake's key that Terraform can find in a
@@ -186,8 +186,8 @@ func internalError(err error) diag.Diagnostic {
 
 // invalidRecord reports a record's own mistakes, each at its attribute.
 func invalidRecord(id recordID, p routefile.Plain, all []problem) (diags diag.Diagnostics) {
-	for _, c := range all {
-		diags.Append(errorAt(attributeOf(id, p, c.key), "Invalid "+noun(id.section), c.String()))
+	for _, mistake := range all {
+		diags.Append(errorAt(attributeOf(id, p, mistake.key), "Invalid "+noun(id.section), mistake.String()))
 	}
 	return diags
 }
@@ -219,15 +219,15 @@ func alreadyInFile(id recordID, pos routefile.Pos) diag.Diagnostic {
 		fmt.Sprintf("%s: %s exists. Unless this apply removes it, it will fail: %s", pos, id, importHint(id)))
 }
 
-func conflictInPlan(rec record, c problem) diag.Diagnostic {
-	return errorAt(attributeOrMatch(rec, c), "Conflicts with another "+noun(rec.id.section)+" in this plan", c.String())
+func conflictInPlan(rec record, mistake problem) diag.Diagnostic {
+	return errorAt(attributeOrMatch(rec, mistake), "Conflicts with another "+noun(rec.id.section)+" in this plan", mistake.String())
 }
 
 // conflictWithFile warns of a conflict with a record in the file, which may be removed
 // before the apply.
-func conflictWithFile(rec record, c problem, other string) diag.Diagnostic {
-	return warningAt(attributeOrMatch(rec, c), "Conflicts with the routes file",
-		fmt.Sprintf("%s\n\nUnless this apply removes or changes %s first, it will fail.", c, other))
+func conflictWithFile(rec record, mistake problem, other string) diag.Diagnostic {
+	return warningAt(attributeOrMatch(rec, mistake), "Conflicts with the routes file",
+		fmt.Sprintf("%s\n\nUnless this apply removes or changes %s first, it will fail.", mistake, other))
 }
 
 // deletesChanged warns that the record to be deleted is not as in the state.
@@ -238,16 +238,16 @@ func deletesChanged(doc *document, before record) diag.Diagnostic {
 }
 
 // missingReference warns that a record refers to one that is not in the file.
-func missingReference(rec record, c problem) diag.Diagnostic {
-	return warningAt(attributeOf(rec.id, rec.keys, c.key), "Not in the routes file yet",
+func missingReference(rec record, mistake problem) diag.Diagnostic {
+	return warningAt(attributeOf(rec.id, rec.keys, mistake.key), "Not in the routes file yet",
 		fmt.Sprintf("%s\n\nIf this configuration creates it, refer to it (pool://${tunnelform_pool.NAME.name}), so that it is created first. "+
-			"If it is in another routes file, add that file to the provider's context_files. Otherwise apply will fail.", c))
+			"If it is in another routes file, add that file to the provider's context_files. Otherwise apply will fail.", mistake))
 }
 
 // attributeOrMatch is where a conflict is reported: at the problem's attribute, if it
 // is this record's, else at the conditions.
-func attributeOrMatch(rec record, c problem) path.Path {
-	if at := attributeOf(rec.id, rec.keys, c.key); !at.Equal(path.Empty()) {
+func attributeOrMatch(rec record, mistake problem) path.Path {
+	if at := attributeOf(rec.id, rec.keys, mistake.key); !at.Equal(path.Empty()) {
 		return at
 	}
 	if _, has := rec.keys["match"]; has {
@@ -292,12 +292,12 @@ func writeDiagnostics(id recordID, p routefile.Plain, err error) (diags diag.Dia
 		return diags
 	}
 	var rest []problem
-	for _, c := range e.problems {
-		if at := attributeOf(id, p, c.key); id.concerns(c) && !at.Equal(path.Empty()) {
-			diags.Append(errorAt(at, e.summary, paragraphs(e.detail, c.String())))
+	for _, mistake := range e.problems {
+		if at := attributeOf(id, p, mistake.key); id.concerns(mistake) && !at.Equal(path.Empty()) {
+			diags.Append(errorAt(at, e.summary, paragraphs(e.detail, mistake.String())))
 			continue
 		}
-		rest = append(rest, c)
+		rest = append(rest, mistake)
 	}
 	if len(rest) > 0 || len(e.problems) == 0 {
 		diags.Append(diag.NewErrorDiagnostic(e.summary, paragraphs(e.detail, problemLines(rest))))

@@ -42,8 +42,8 @@ func TestAttributeOf(t *testing.T) {
 func TestConcerns(t *testing.T) {
 	chat := recordID{routefile.InRoutes, "chat"}
 	for _, tt := range []struct {
-		c    problem
-		want bool
+		mistake problem
+		want    bool
 	}{
 		{problem{key: "routes.chat", record: `route "chat"`}, true},
 		{problem{key: "routes.chat.to", record: `route "chat"`}, true},
@@ -53,8 +53,8 @@ func TestConcerns(t *testing.T) {
 		{problem{key: "pools.chat", record: `pool "chat"`}, false},
 		{problem{key: "routes.other.match", record: `route "other"`, other: `route "chat"`}, true},
 	} {
-		if got := chat.concerns(tt.c); got != tt.want {
-			t.Errorf("%s owns %+v: %t, want %t", chat, tt.c, got, tt.want)
+		if got := chat.concerns(tt.mistake); got != tt.want {
+			t.Errorf("%s owns %+v: %t, want %t", chat, tt.mistake, got, tt.want)
 		}
 	}
 }

@@ -34,10 +34,13 @@ type recordID struct {
 	name    string
 }
 
-func newDocument(path string, data []byte, revision string) *document {
-	d := &document{data: data, revision: revision, fingerprints: map[recordID]string{}}
-	d.file, d.mistakes = routefile.Parse(path, data)
-	return d
+// newDocument parses a file's content. The error is ctx's cause.
+func newDocument(ctx context.Context, path string, data []byte, revision string) (*document, error) {
+	file, mistakes, err := routefile.ParseContext(ctx, path, data)
+	if err != nil {
+		return nil, err
+	}
+	return &document{data: data, revision: revision, file: file, mistakes: mistakes, fingerprints: map[recordID]string{}}, nil
 }
 
 // fingerprint returns a record's fingerprint, "" if there is no such record.
@@ -81,7 +84,9 @@ func (r *reader) load(ctx context.Context) (*document, error) {
 	}
 	last := r.last.Load()
 	if last == nil || last.revision != found.Revision {
-		last = newDocument(r.session.file, found.Data, found.Revision)
+		if last, err = newDocument(ctx, r.session.file, found.Data, found.Revision); err != nil {
+			return nil, err
+		}
 		r.last.Store(last)
 	}
 	return last, nil

@@ -259,6 +259,6 @@ func TestAccCertificateDisappears(t *testing.T) {
 	proxy.want("/x", 404) // the backend's own answer: the old route serves
 }
 
-func pemOf(c *tls.Config) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificates[0].Certificate[0]}))
+func pemOf(config *tls.Config) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: config.Certificates[0].Certificate[0]}))
 }

@@ -83,7 +83,7 @@ func (explainFunction) Run(ctx context.Context, req function.RunRequest, resp *f
 	if resp.Error = req.Arguments.Get(ctx, &text, &url, &options); resp.Error != nil {
 		return
 	}
-	f, failed := readYAML(0, text)
+	f, failed := readYAML(ctx, 0, text)
 	if failed == nil {
 		errs, err := routefile.CheckContext(ctx, f)
 		if err != nil {

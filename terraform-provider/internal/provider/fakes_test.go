@@ -117,18 +117,26 @@ func deadAddress(t *testing.T) string {
 	return ln.Addr().String()
 }
 
+func mustDocument(path string, data []byte, revision string) *document {
+	d, err := newDocument(context.Background(), path, data, revision)
+	if err != nil {
+		panic(err) // only where its context ends
+	}
+	return d
+}
+
 // setting changes the configuration of a test's session.
 type setting func(*configuration)
 
 func withAdmin(addresses ...string) setting {
-	return func(c *configuration) {
-		c.Admin, _ = types.ListValueFrom(context.Background(), types.StringType, addresses)
+	return func(config *configuration) {
+		config.Admin, _ = types.ListValueFrom(context.Background(), types.StringType, addresses)
 	}
 }
 
 func withWait(timeout, require string) setting {
-	return func(c *configuration) {
-		c.Wait = &waitModel{Timeout: types.StringValue(timeout), Require: types.StringValue(require)}
+	return func(config *configuration) {
+		config.Wait = &waitModel{Timeout: types.StringValue(timeout), Require: types.StringValue(require)}
 	}
 }
 
@@ -144,15 +152,15 @@ func newTestSession(t *testing.T, content string, settings ...setting) *session 
 
 func sessionOver(t *testing.T, file string, settings ...setting) *session {
 	t.Helper()
-	c := configuration{
+	config := configuration{
 		File: types.StringValue(file), Wait: &waitModel{}, ClashWait: types.StringValue("0s"),
 		Admin: types.ListNull(types.StringType), ContextFiles: types.ListNull(types.StringType),
 	}
 	for _, set := range settings {
-		set(&c)
+		set(&config)
 	}
 	var diags diag.Diagnostics
-	s := newSession(c, &diags)
+	s := newSession(config, &diags)
 	if diags.HasError() {
 		t.Fatal(diags)
 	}

@@ -3,6 +3,7 @@ package provider
 // The texts of diagnostics about files; diagnostics.go has those about records.
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,11 +24,11 @@ const renderedFileName = "rendered"
 // documentName names one of a list of texts in positions.
 func documentName(attribute string, index int) string { return fmt.Sprintf("%s[%d]", attribute, index) }
 
-func withoutRenderedPosition(c problem) problem {
-	if strings.HasPrefix(c.pos, renderedFileName) {
-		c.pos = ""
+func withoutRenderedPosition(mistake problem) problem {
+	if strings.HasPrefix(mistake.pos, renderedFileName) {
+		mistake.pos = ""
 	}
-	return c
+	return mistake
 }
 
 // attributeInDocument is the attribute of a mistake's key, if the block sets it.
@@ -90,9 +91,12 @@ func invalidChoice(at path.Path, value string, want ...string) diag.Diagnostic {
 
 // fileDiff compares what two texts mean. It shows no comments, which may hold secrets as
 // well.
-func fileDiff(d *document, data []byte) string {
+func fileDiff(ctx context.Context, d *document, data []byte) string {
 	const most = 8 << 10
-	planned := newDocument(d.file.Path, data, "")
+	planned, err := newDocument(ctx, d.file.Path, data, "")
+	if err != nil {
+		return "(" + err.Error() + ")"
+	}
 	if len(d.unlocatedProblems())+len(planned.unlocatedProblems()) > 0 {
 		return "(one of the texts has mistakes: no difference can be shown)"
 	}
@@ -112,17 +116,17 @@ func canonicalText(d *document) []byte {
 	return text
 }
 
-func changedSincePlan(d *document, data []byte, creating bool) *writeError {
+func changedSincePlan(ctx context.Context, d *document, data []byte, creating bool) *writeError {
 	return &writeError{
 		summary: "The routes file has changed since it was planned",
-		detail:  fmt.Sprintf("it was changed outside of Terraform, and the change would be lost: %s. This apply would change:\n%s", replanHint(creating), fileDiff(d, data)),
+		detail:  fmt.Sprintf("it was changed outside of Terraform, and the change would be lost: %s. This apply would change:\n%s", replanHint(creating), fileDiff(ctx, d, data)),
 	}
 }
 
 // emptiesChanged warns that the file to be emptied is not as in the state.
-func emptiesChanged(d *document, before []byte) diag.Diagnostic {
+func emptiesChanged(ctx context.Context, d *document, before []byte) diag.Diagnostic {
 	return diag.NewWarningDiagnostic("Changed outside of Terraform",
-		fmt.Sprintf("%s was changed outside of Terraform; this plan removes its routes and pools all the same. The change, from the file to the state:\n%s", d.file.Path, fileDiff(d, before)))
+		fmt.Sprintf("%s was changed outside of Terraform; this plan removes its routes and pools all the same. The change, from the file to the state:\n%s", d.file.Path, fileDiff(ctx, d, before)))
 }
 
 func replanHint(creating bool) string {
@@ -133,15 +137,15 @@ func replanHint(creating bool) string {
 }
 
 // existingFile reports a file with routes that is not in the state.
-func existingFile(d *document, data []byte) diag.Diagnostic {
+func existingFile(ctx context.Context, d *document, data []byte) diag.Diagnostic {
 	return diag.NewErrorDiagnostic("The routes file exists",
 		fmt.Sprintf("%s has routes that would be lost: import it first (terraform import ADDRESS %s), and the plan will show the changes. This would change:\n%s",
-			d.file.Path, d.file.Path, fileDiff(d, data)))
+			d.file.Path, d.file.Path, fileDiff(ctx, d, data)))
 }
 
-func willReplace(d *document, data []byte) diag.Diagnostic {
+func willReplace(ctx context.Context, d *document, data []byte) diag.Diagnostic {
 	return diag.NewWarningDiagnostic("The routes file exists",
-		fmt.Sprintf("%s has no routes, but other settings; it will be replaced:\n%s", d.file.Path, fileDiff(d, data)))
+		fmt.Sprintf("%s has no routes, but other settings; it will be replaced:\n%s", d.file.Path, fileDiff(ctx, d, data)))
 }
 
 func conflictingResources() diag.Diagnostic {

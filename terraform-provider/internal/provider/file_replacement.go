@@ -53,10 +53,13 @@ func (r *fileReplacement) apply(ctx context.Context) error {
 // write replaces base, if the plan was made on it.
 func (r *fileReplacement) write(ctx context.Context, base *document) (*document, error) {
 	if base.revision != r.plannedRevision && !(r.creating && hasNoRoutes(base)) {
-		return nil, changedSincePlan(base, r.data, r.creating)
+		return nil, changedSincePlan(ctx, base, r.data, r.creating)
 	}
 	s := r.session
-	written := newDocument(s.file, r.data, store.RevisionOf(r.data))
+	written, err := newDocument(ctx, s.file, r.data, store.RevisionOf(r.data))
+	if err != nil {
+		return nil, &writeError{summary: "Not written", detail: err.Error()}
+	}
 	if all := s.check(ctx, written.file); len(all) > 0 {
 		return nil, invalidFile(all)
 	}
@@ -65,13 +68,13 @@ func (r *fileReplacement) write(ctx context.Context, base *document) (*document,
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.proxies.timeout)
 	defer cancel()
-	_, err := s.store.Write(ctx, r.data, base.revision)
+	_, err = s.store.Write(ctx, r.data, base.revision)
 	if errors.Is(err, store.ErrConflict) {
 		now, err := s.reader.read(ctx)
 		if err != nil {
 			return nil, readError(err)
 		}
-		return nil, changedSincePlan(now, r.data, r.creating)
+		return nil, changedSincePlan(ctx, now, r.data, r.creating)
 	}
 	if err != nil {
 		return nil, &writeError{summary: "Cannot write the routes file", detail: err.Error()}

@@ -4,6 +4,7 @@ package provider
 // name its parameter.
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -18,8 +19,11 @@ func yamlParameter() function.StringParameter {
 }
 
 // readYAML parses an argument. Its mistakes are one error at that argument.
-func readYAML(argument int64, text string) (*routefile.File, *function.FuncError) {
-	f, errs := routefile.Parse("yaml", []byte(text))
+func readYAML(ctx context.Context, argument int64, text string) (*routefile.File, *function.FuncError) {
+	f, errs, err := routefile.ParseContext(ctx, "yaml", []byte(text))
+	if err != nil {
+		return nil, function.NewFuncError(err.Error())
+	}
 	return f, problemsError(argument, errs)
 }
 

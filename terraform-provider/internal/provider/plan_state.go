@@ -103,9 +103,9 @@ func (ps *planState) conflicts(ctx context.Context, rec record, p *plannedRecord
 	if err != nil {
 		return diags // interrupted
 	}
-	for _, c := range check.problems {
-		if rec.id.concerns(c) {
-			diags.Append(check.diagnose(rec, c))
+	for _, mistake := range check.problems {
+		if rec.id.concerns(mistake) {
+			diags.Append(check.diagnose(rec, mistake))
 		}
 	}
 	return diags
@@ -163,21 +163,21 @@ func (ps *planState) overlay(doc *document) (base *routefile.File, plans []*rout
 
 // diagnose makes a conflict with another plan an error. A conflict with the file, or
 // a missing reference, is a warning: another resource may change the file first.
-func (check planCheck) diagnose(rec record, c problem) diag.Diagnostic {
-	other := c.other
+func (check planCheck) diagnose(rec record, mistake problem) diag.Diagnostic {
+	other := mistake.other
 	if other == rec.id.String() {
-		other = c.record
+		other = mistake.record
 	}
-	if strings.HasPrefix(c.pos, "-:") {
-		c.pos = ""
+	if strings.HasPrefix(mistake.pos, "-:") {
+		mistake.pos = ""
 	}
 	switch {
 	case other == "":
-		return missingReference(rec, c)
+		return missingReference(rec, mistake)
 	case check.planned[other]:
-		return conflictInPlan(rec, c)
+		return conflictInPlan(rec, mistake)
 	}
-	return conflictWithFile(rec, c, other)
+	return conflictWithFile(rec, mistake, other)
 }
 
 func (ps *planState) isRemoved(id recordID) bool {

@@ -44,7 +44,7 @@ func TestLaterPlanIsNoConflict(t *testing.T) {
 	}
 	claim := func(name, path string) record {
 		rec := plannedRoute(t, r, name, respond(path))
-		file, all := rec.checkStandalone()
+		file, all := rec.checkStandalone(t.Context())
 		if len(all) > 0 || !s.plan.claim(rec.id, &plannedRecord{file: file, priorName: name}) {
 			t.Fatalf("route %q cannot be planned: %v", name, all)
 		}
@@ -61,8 +61,8 @@ func TestLaterPlanIsNoConflict(t *testing.T) {
 	}
 	claim("r1", "/1")
 	check, _ = s.plan.check(t.Context(), doc)
-	for _, c := range check.problems {
-		if d := check.diagnose(first, c); d.Severity() != diag.SeverityError {
+	for _, mistake := range check.problems {
+		if d := check.diagnose(first, mistake); d.Severity() != diag.SeverityError {
 			t.Errorf("got the warning %s for two plans that conflict", d.Summary())
 		}
 	}

@@ -130,18 +130,18 @@ func waitAttributes() map[string]schema.Attribute {
 
 // ValidateConfig checks the settings that are known, so that terraform validate does.
 func (p *tunnelform) ValidateConfig(ctx context.Context, req provider.ValidateConfigRequest, resp *provider.ValidateConfigResponse) {
-	c, diags := readConfiguration(ctx, req.Config)
+	config, diags := readConfiguration(ctx, req.Config)
 	if resp.Diagnostics.Append(diags...); !diags.HasError() {
-		c.validate(&resp.Diagnostics)
+		config.validate(&resp.Diagnostics)
 	}
 }
 
 func (p *tunnelform) Configure(ctx context.Context, req provider.ConfigureRequest, resp *provider.ConfigureResponse) {
-	c, diags := readConfiguration(ctx, req.Config)
+	config, diags := readConfiguration(ctx, req.Config)
 	if resp.Diagnostics.Append(diags...); diags.HasError() {
 		return
 	}
-	s := newSession(c, &resp.Diagnostics)
+	s := newSession(config, &resp.Diagnostics)
 	resp.ResourceData, resp.DataSourceData = s, s
 	resp.ListResourceData, resp.ActionData = s, s
 }

@@ -33,9 +33,9 @@ type proxySet struct {
 	timeout time.Duration
 }
 
-func newProxySet(c configuration, diags *diag.Diagnostics) proxySet {
-	set := proxySet{timeout: duration(c.Wait.Timeout, time.Minute, path.Root("wait").AtName("timeout"), diags)}
-	for i, address := range knownStrings(c.Admin) {
+func newProxySet(config configuration, diags *diag.Diagnostics) proxySet {
+	set := proxySet{timeout: duration(config.Wait.Timeout, time.Minute, path.Root("wait").AtName("timeout"), diags)}
+	for i, address := range knownStrings(config.Admin) {
 		p, err := newProxy(address)
 		if err != nil {
 			diags.Append(invalidSetting(path.Root("admin").AtListIndex(i), err.Error()))
@@ -44,13 +44,13 @@ func newProxySet(c configuration, diags *diag.Diagnostics) proxySet {
 		set.proxies = append(set.proxies, p)
 	}
 	set.require = len(set.proxies)
-	switch require := c.Wait.Require.ValueString(); require {
+	switch require := config.Wait.Require.ValueString(); require {
 	case "", "all":
 	case "any":
 		set.require = min(1, len(set.proxies))
 	default:
 		n, err := strconv.Atoi(require)
-		if err != nil || n < 1 || n > len(set.proxies) && !listIsUnknown(c.Admin) {
+		if err != nil || n < 1 || n > len(set.proxies) && !listIsUnknown(config.Admin) {
 			diags.Append(invalidSetting(path.Root("wait").AtName("require"),
 				fmt.Sprintf("%q: want all, any or a number from 1 to %d, as many as admin has", require, len(set.proxies))))
 		}

@@ -64,13 +64,13 @@ func (r *recordResource) IdentitySchema(_ context.Context, _ resource.IdentitySc
 }
 
 // ValidateConfig checks the record by itself, as far as its values are known.
-func (r *recordResource) ValidateConfig(_ context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
+func (r *recordResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
 	rec, err := r.read(req.Config.Raw)
 	if err != nil {
 		resp.Diagnostics.Append(internalError(err))
 		return
 	}
-	_, all := rec.checkStandalone()
+	_, all := rec.checkStandalone(ctx)
 	resp.Diagnostics.Append(invalidRecord(rec.id, rec.keys, all)...)
 }
 
@@ -129,7 +129,7 @@ func (r *recordResource) planDelete(ctx context.Context, before record, planned 
 func (r *recordResource) planRecord(ctx context.Context, rec record, priorName string, unchanged bool, diags *diag.Diagnostics) {
 	r.session.probeProxies(ctx, diags)
 	p := &plannedRecord{priorName: priorName}
-	file, all := rec.checkStandalone()
+	file, all := rec.checkStandalone(ctx)
 	if diags.Append(invalidRecord(rec.id, rec.keys, all)...); len(all) > 0 {
 		return
 	}

@@ -60,8 +60,8 @@ func (s *session) plainFile(ctx context.Context, doc *document) routefile.Plain 
 	}
 	maps.Copy(all, doc.file.Document())
 	all["content"] = string(doc.data)
-	for _, c := range s.check(ctx, doc.file) {
-		all["mistakes"] = append(all["mistakes"].([]any), c.String())
+	for _, mistake := range s.check(ctx, doc.file) {
+		all["mistakes"] = append(all["mistakes"].([]any), mistake.String())
 	}
 	for _, name := range slices.Sorted(maps.Keys(doc.file.Routes)) {
 		all["names"] = append(all["names"].([]any), name)

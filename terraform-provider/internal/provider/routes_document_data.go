@@ -80,8 +80,8 @@ func (routesDocument) ValidateConfig(_ context.Context, req datasource.ValidateC
 }
 
 func reportInDocument(own routefile.Plain, errs routefile.Errors, diags *diag.Diagnostics) {
-	for _, c := range problemsOf(errs) {
-		diags.Append(invalidDocument(attributeInDocument(own, c.key), []problem{withoutRenderedPosition(c)}))
+	for _, mistake := range problemsOf(errs) {
+		diags.Append(invalidDocument(attributeInDocument(own, mistake.key), []problem{withoutRenderedPosition(mistake)}))
 	}
 }
 

@@ -122,7 +122,7 @@ func (r *routesFileResource) planDelete(ctx context.Context, before *routesFileM
 		diags.Append(readFailed(r.session.file, err))
 	case now.revision != "" && now.revision != planned.On:
 		planned.On = now.revision
-		diags.Append(emptiesChanged(now, []byte(before.Content.ValueString())))
+		diags.Append(emptiesChanged(ctx, now, []byte(before.Content.ValueString())))
 	}
 	return diags
 }
@@ -164,9 +164,9 @@ func (r *routesFileResource) planContent(ctx context.Context, content string, be
 		diags.Append(readFailed(r.session.file, err))
 	case now.revision == "" || string(now.data) == content || string(now.data) == emptyFile:
 	case hasNoRoutes(now):
-		diags.Append(willReplace(now, data))
+		diags.Append(willReplace(ctx, now, data))
 	default:
-		diags.Append(existingFile(now, data))
+		diags.Append(existingFile(ctx, now, data))
 	}
 }
 

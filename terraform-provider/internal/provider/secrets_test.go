@@ -90,9 +90,9 @@ func TestDiffsShowNoSecrets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return newDocument("routes.yaml", append([]byte("# hidden-5\n"), text...), "")
+		return mustDocument("routes.yaml", append([]byte("# hidden-5\n"), text...), "")
 	}
-	ofFile := fileDiff(document(before), document(after).data)
+	ofFile := fileDiff(t.Context(), document(before), document(after).data)
 	for _, text := range []string{ofRecord, ofFile} {
 		wantNoSecret(t, text)
 		for _, want := range []string{"-  ", "+  ", "Authorization", hashed("hidden-2"), hashed("hidden-4"), "/b"} {
@@ -101,7 +101,7 @@ func TestDiffsShowNoSecrets(t *testing.T) {
 			}
 		}
 	}
-	if got := fileDiff(document(before), document(before).data); got != "(only comments and layout)" {
+	if got := fileDiff(t.Context(), document(before), document(before).data); got != "(only comments and layout)" {
 		t.Errorf("difference of equal files: %s", got)
 	}
 	s := newTestSession(t, string(document(after).data))
@@ -110,7 +110,7 @@ func TestDiffsShowNoSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	var diags diag.Diagnostics
-	diags.Append(deletesChanged(doc, record{id: id, keys: before}), existingFile(doc, document(before).data), willReplace(doc, nil))
+	diags.Append(deletesChanged(doc, record{id: id, keys: before}), existingFile(t.Context(), doc, document(before).data), willReplace(t.Context(), doc, nil))
 	for _, d := range diags {
 		wantNoSecret(t, d.Detail())
 	}

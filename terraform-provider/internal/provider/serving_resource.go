@@ -84,11 +84,11 @@ func isRevision(text string) bool {
 func (m servingModel) proxySet(s *session) (proxySet, diag.Diagnostics) {
 	var diags diag.Diagnostics
 	if !m.Admin.IsNull() || !m.Require.IsNull() {
-		c := configuration{Admin: m.Admin, Wait: &waitModel{Timeout: m.Timeout, Require: m.Require}}
+		config := configuration{Admin: m.Admin, Wait: &waitModel{Timeout: m.Timeout, Require: m.Require}}
 		if m.Admin.IsNull() && s != nil {
-			c.Admin = s.proxies.addresses()
+			config.Admin = s.proxies.addresses()
 		}
-		set := newProxySet(c, &diags)
+		set := newProxySet(config, &diags)
 		set.timeout = m.waitTimeout(s, &diags)
 		return set, asResourceAttributes(diags)
 	}

@@ -53,20 +53,20 @@ type configurationModel struct {
 }
 
 // readConfiguration returns the provider block, its null settings from the environment.
-func readConfiguration(ctx context.Context, from tfsdk.Config) (c configuration, diags diag.Diagnostics) {
+func readConfiguration(ctx context.Context, from tfsdk.Config) (config configuration, diags diag.Diagnostics) {
 	var m configurationModel
 	diags.Append(from.Get(ctx, &m)...)
 	if diags.HasError() {
-		return c, diags
+		return config, diags
 	}
-	c = configuration{File: m.File, Admin: m.Admin, ClashWait: m.ClashWait, OnUnsupportedLayout: m.OnUnsupportedLayout,
+	config = configuration{File: m.File, Admin: m.Admin, ClashWait: m.ClashWait, OnUnsupportedLayout: m.OnUnsupportedLayout,
 		WriteInPlace: m.WriteInPlace, ContextFiles: m.ContextFiles}
 	if m.Wait.IsUnknown() {
-		c.Wait = &waitModel{Timeout: types.StringUnknown(), Require: types.StringUnknown()}
+		config.Wait = &waitModel{Timeout: types.StringUnknown(), Require: types.StringUnknown()}
 	} else if !m.Wait.IsNull() {
-		diags.Append(m.Wait.As(ctx, &c.Wait, basetypes.ObjectAsOptions{})...)
+		diags.Append(m.Wait.As(ctx, &config.Wait, basetypes.ObjectAsOptions{})...)
 	}
-	return c.withEnvironment(), diags
+	return config.withEnvironment(), diags
 }
 
 type waitModel struct {
@@ -75,33 +75,33 @@ type waitModel struct {
 }
 
 // withEnvironment fills null settings from the environment.
-func (c configuration) withEnvironment() configuration {
-	if c.Wait == nil {
-		c.Wait = &waitModel{}
+func (config configuration) withEnvironment() configuration {
+	if config.Wait == nil {
+		config.Wait = &waitModel{}
 	}
 	for name, to := range map[string]*types.String{
-		"TUNNELFORM_FILE":                  &c.File,
-		"TUNNELFORM_WAIT_TIMEOUT":          &c.Wait.Timeout,
-		"TUNNELFORM_WAIT_REQUIRE":          &c.Wait.Require,
-		"TUNNELFORM_CLASH_WAIT":            &c.ClashWait,
-		"TUNNELFORM_ON_UNSUPPORTED_LAYOUT": &c.OnUnsupportedLayout,
+		"TUNNELFORM_FILE":                  &config.File,
+		"TUNNELFORM_WAIT_TIMEOUT":          &config.Wait.Timeout,
+		"TUNNELFORM_WAIT_REQUIRE":          &config.Wait.Require,
+		"TUNNELFORM_CLASH_WAIT":            &config.ClashWait,
+		"TUNNELFORM_ON_UNSUPPORTED_LAYOUT": &config.OnUnsupportedLayout,
 	} {
 		if value := os.Getenv(name); to.IsNull() && value != "" {
 			*to = types.StringValue(value)
 		}
 	}
 	for name, to := range map[string]*types.List{
-		"TUNNELFORM_ADMIN":         &c.Admin,
-		"TUNNELFORM_CONTEXT_FILES": &c.ContextFiles,
+		"TUNNELFORM_ADMIN":         &config.Admin,
+		"TUNNELFORM_CONTEXT_FILES": &config.ContextFiles,
 	} {
 		if value := os.Getenv(name); to.IsNull() && value != "" {
 			*to = stringList(value)
 		}
 	}
-	if on, err := strconv.ParseBool(os.Getenv("TUNNELFORM_WRITE_IN_PLACE")); c.WriteInPlace.IsNull() && err == nil {
-		c.WriteInPlace = types.BoolValue(on)
+	if on, err := strconv.ParseBool(os.Getenv("TUNNELFORM_WRITE_IN_PLACE")); config.WriteInPlace.IsNull() && err == nil {
+		config.WriteInPlace = types.BoolValue(on)
 	}
-	return c
+	return config
 }
 
 func stringList(text string) types.List {
@@ -137,28 +137,28 @@ type session struct {
 }
 
 // newSettings is a session that has its settings, and opens nothing.
-func newSettings(c configuration, diags *diag.Diagnostics) *session {
+func newSettings(config configuration, diags *diag.Diagnostics) *session {
 	s := &session{
-		file:           c.File.ValueString(),
-		unknown:        c.File.IsUnknown() || listIsUnknown(c.ContextFiles),
-		proxiesUnknown: listIsUnknown(c.Admin) || c.Wait.Timeout.IsUnknown() || c.Wait.Require.IsUnknown(),
-		contextFiles:   knownStrings(c.ContextFiles),
-		clashWait:      duration(c.ClashWait, 10*time.Second, path.Root("clash_wait"), diags),
+		file:           config.File.ValueString(),
+		unknown:        config.File.IsUnknown() || listIsUnknown(config.ContextFiles),
+		proxiesUnknown: listIsUnknown(config.Admin) || config.Wait.Timeout.IsUnknown() || config.Wait.Require.IsUnknown(),
+		contextFiles:   knownStrings(config.ContextFiles),
+		clashWait:      duration(config.ClashWait, 10*time.Second, path.Root("clash_wait"), diags),
 	}
-	s.editor = routefile.Editor{Path: s.file, Reformat: reformatSetting(c.OnUnsupportedLayout, diags)}
-	s.proxies = newProxySet(c, diags)
+	s.editor = routefile.Editor{Path: s.file, Reformat: reformatSetting(config.OnUnsupportedLayout, diags)}
+	s.proxies = newProxySet(config, diags)
 	return s
 }
 
 // validate reports mistakes of the settings that are known.
-func (c configuration) validate(diags *diag.Diagnostics) {
-	newSettings(c, diags)
+func (config configuration) validate(diags *diag.Diagnostics) {
+	newSettings(config, diags)
 }
 
-func newSession(c configuration, diags *diag.Diagnostics) *session {
-	s := newSettings(c, diags)
+func newSession(config configuration, diags *diag.Diagnostics) *session {
+	s := newSettings(config, diags)
 	if s.file != "" {
-		s.open(c.WriteInPlace.ValueBool(), diags)
+		s.open(config.WriteInPlace.ValueBool(), diags)
 	}
 	s.plan = newPlanState(s)
 	s.reader = &reader{session: s}
@@ -234,15 +234,15 @@ func sessionOf(data any) *session {
 // concurrently, Configure before all others.
 type configured struct{ session *session }
 
-func (c *configured) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
-	c.session = sessionOf(req.ProviderData)
+func (configured *configured) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
+	configured.session = sessionOf(req.ProviderData)
 }
 
 // configuredData is embedded by data sources.
 type configuredData struct{ session *session }
 
-func (c *configuredData) Configure(_ context.Context, req datasource.ConfigureRequest, _ *datasource.ConfigureResponse) {
-	c.session = sessionOf(req.ProviderData)
+func (configured *configuredData) Configure(_ context.Context, req datasource.ConfigureRequest, _ *datasource.ConfigureResponse) {
+	configured.session = sessionOf(req.ProviderData)
 }
 
 func listIsUnknown(l types.List) bool {

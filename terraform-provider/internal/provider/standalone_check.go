@@ -4,6 +4,7 @@ package provider
 // existed.
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +13,7 @@ import (
 )
 
 // standalone parses a record as a file of its own, and checks it.
-func standalone(id recordID, p routefile.Plain) (*routefile.File, []problem) {
+func standalone(ctx context.Context, id recordID, p routefile.Plain) (*routefile.File, []problem) {
 	text, err := id.section.Print(id.name, id.section.FromPlain(p))
 	if err != nil {
 		return nil, []problem{{key: id.prefix(), text: err.Error()}}
@@ -21,8 +22,15 @@ func standalone(id recordID, p routefile.Plain) (*routefile.File, []problem) {
 	if id.section != routefile.InRoutes {
 		body += "routes: {}\n"
 	}
-	f, _ := routefile.Parse("-", []byte("version: 1\n"+body))
-	return f, withoutPositions(routefile.Check(f, referencedRecords(f)))
+	f, _, err := routefile.ParseContext(ctx, "-", []byte("version: 1\n"+body))
+	if err != nil {
+		return nil, []problem{{key: id.prefix(), text: err.Error()}}
+	}
+	errs, err := routefile.CheckContext(ctx, f, referencedRecords(f))
+	if err != nil {
+		return nil, []problem{{key: id.prefix(), text: err.Error()}}
+	}
+	return f, withoutPositions(errs)
 }
 
 func indented(text string) string {
@@ -63,17 +71,17 @@ func referencedRecords(f *routefile.File) *routefile.File {
 // that the user has not seen.
 func withoutPositions(errs routefile.Errors) []problem {
 	var all []problem
-	for _, c := range problemsOf(errs) {
-		if !strings.HasPrefix(c.pos, "--:") {
-			c.pos = ""
-			all = append(all, c)
+	for _, mistake := range problemsOf(errs) {
+		if !strings.HasPrefix(mistake.pos, "--:") {
+			mistake.pos = ""
+			all = append(all, mistake)
 		}
 	}
 	return all
 }
 
 // checkStandalone checks the record as far as its values are known.
-func (rec record) checkStandalone() (*routefile.File, []problem) {
+func (rec record) checkStandalone(ctx context.Context) (*routefile.File, []problem) {
 	id := rec.id
 	if rec.nameIsUnknown() {
 		if !rec.value.IsKnown() || rec.value.IsNull() {
@@ -84,22 +92,22 @@ func (rec record) checkStandalone() (*routefile.File, []problem) {
 			id.name = textOf(v)
 		}
 	}
-	f, all := standalone(id, rec.keys)
-	for _, c := range rec.repeated {
-		c.key, c.text = id.prefix()+"."+c.key, id.String()+": "+c.text
-		all = append(all, c)
+	f, all := standalone(ctx, id, rec.keys)
+	for _, mistake := range rec.repeated {
+		mistake.key, mistake.text = id.prefix()+"."+mistake.key, id.String()+": "+mistake.text
+		all = append(all, mistake)
 	}
 	if len(rec.unknown) == 0 {
 		return f, all
 	}
-	return f, slices.DeleteFunc(all, func(c problem) bool { return rec.mayResolve(id, c) })
+	return f, slices.DeleteFunc(all, func(mistake problem) bool { return rec.mayResolve(id, mistake) })
 }
 
 // mayResolve reports whether a problem may go away once unknown values are known:
 // they are at the problem's key, above or below it, or in the match, whose
 // captures the targets use.
-func (rec record) mayResolve(id recordID, c problem) bool {
-	at := strings.TrimPrefix(strings.TrimPrefix(c.key, id.prefix()), ".")
+func (rec record) mayResolve(id recordID, mistake problem) bool {
+	at := strings.TrimPrefix(strings.TrimPrefix(mistake.key, id.prefix()), ".")
 	top, _, _ := strings.Cut(at, ".")
 	for _, place := range rec.unknown {
 		of, _, _ := strings.Cut(place, ".")

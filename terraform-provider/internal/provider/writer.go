@@ -26,14 +26,14 @@ type change struct {
 	desired   routefile.Plain // nil to delete it
 }
 
-func (c change) priorID() recordID { return recordID{c.id.section, c.priorName} }
+func (wanted change) priorID() recordID { return recordID{wanted.id.section, wanted.priorName} }
 
 // expected is the fingerprint that the record must have for the change to be made.
-func (c change) expected() string {
-	if c.plannedOn != "" {
-		return c.plannedOn
+func (wanted change) expected() string {
+	if wanted.plannedOn != "" {
+		return wanted.plannedOn
 	}
-	return c.id.section.Fingerprint(c.prior)
+	return wanted.id.section.Fingerprint(wanted.prior)
 }
 
 // writeError is why a change was not made.
@@ -81,15 +81,15 @@ const (
 // apply makes a change and returns when the proxies serve it. The error is a
 // *writeError; the change is then not in the file, except for an update that was
 // not served in time.
-func (w *writer) apply(ctx context.Context, c change) error {
-	_, err := w.applyOrTakeOver(ctx, c)
+func (w *writer) apply(ctx context.Context, wanted change) error {
+	_, err := w.applyOrTakeOver(ctx, wanted)
 	return err
 }
 
 // applyOrTakeOver is apply. takenOver is true if a record to be created was in the file
 // as desired.
-func (w *writer) applyOrTakeOver(ctx context.Context, c change) (takenOver bool, err error) {
-	r := &changeRequest{change: c, ctx: ctx, deadline: time.Now().Add(w.session.clashWait), done: make(chan struct{})}
+func (w *writer) applyOrTakeOver(ctx context.Context, wanted change) (takenOver bool, err error) {
+	r := &changeRequest{change: wanted, ctx: ctx, deadline: time.Now().Add(w.session.clashWait), done: make(chan struct{})}
 	w.applying.Store(true)
 	w.mu.Lock()
 	w.queue = append(w.queue, r)
@@ -294,7 +294,7 @@ func finishRejected(rejection *rejectedError, batch []*changeRequest) (left []*c
 	all := problemsFrom(rejection.mistakes)
 	refused := map[*changeRequest]*writeError{}
 	for _, r := range batch {
-		mine := slices.DeleteFunc(slices.Clone(all), func(c problem) bool { return !r.id.concerns(c) })
+		mine := slices.DeleteFunc(slices.Clone(all), func(mistake problem) bool { return !r.id.concerns(mistake) })
 		if len(mine) > 0 {
 			refused[r] = rejected(rejection.address, mine)
 			continue
@@ -326,7 +326,7 @@ func (w *writer) rollBack(base, written *document, batch []*changeRequest) {
 		if err != nil {
 			return // the caller's error tells the user enough
 		}
-		data, err := rolledBack(s.editor, base, written, now, batch)
+		data, err := rolledBack(ctx, s.editor, base, written, now, batch)
 		if err != nil || string(data) == string(now.data) {
 			return
 		}
@@ -338,7 +338,7 @@ func (w *writer) rollBack(base, written *document, batch []*changeRequest) {
 
 // rolledBack is now without the batch's changes to base. Records that were changed
 // since stay.
-func rolledBack(editor routefile.Editor, base, written, now *document, batch []*changeRequest) ([]byte, error) {
+func rolledBack(ctx context.Context, editor routefile.Editor, base, written, now *document, batch []*changeRequest) ([]byte, error) {
 	untouched := now.revision == written.revision
 	restore := map[recordID]bool{}
 	for _, r := range batch {
@@ -360,7 +360,11 @@ func rolledBack(editor routefile.Editor, base, written, now *document, batch []*
 		}
 	}
 	data, err := editor.Edit(now.data, ops...)
-	if err == nil && untouched && sameRecords(base, newDocument("", data, "")) {
+	if err != nil || !untouched {
+		return data, err
+	}
+	result, err := newDocument(ctx, "", data, "")
+	if err == nil && sameRecords(base, result) {
 		return base.data, nil
 	}
 	return data, err
@@ -413,15 +417,15 @@ func notWritten(overdue *notServedError) *writeError {
 	}
 }
 
-func changeNotServed(c *changeRequest, overdue *notServedError) *writeError {
+func changeNotServed(request *changeRequest, overdue *notServedError) *writeError {
 	e := &writeError{summary: "Not served in time", detail: overdue.Error()}
 	switch {
-	case c.desired == nil:
-		e.detail += fmt.Sprintf("\n%s was removed from the routes file; the next apply asks the proxies again", c.priorID())
-	case c.priorName == "" && !c.takenOver:
-		e.detail += fmt.Sprintf("\n%s was removed from the routes file again", c.id)
+	case request.desired == nil:
+		e.detail += fmt.Sprintf("\n%s was removed from the routes file; the next apply asks the proxies again", request.priorID())
+	case request.priorName == "" && !request.takenOver:
+		e.detail += fmt.Sprintf("\n%s was removed from the routes file again", request.id)
 	default:
-		e.detail += fmt.Sprintf("\n%s stays in the routes file as planned; the next apply asks the proxies again", c.id)
+		e.detail += fmt.Sprintf("\n%s stays in the routes file as planned; the next apply asks the proxies again", request.id)
 	}
 	return e
 }

@@ -30,8 +30,8 @@ func applyAll(t *testing.T, s *session, changes ...change) []error {
 	t.Helper()
 	errs := make([]error, len(changes))
 	var wg sync.WaitGroup
-	for i, c := range changes {
-		wg.Go(func() { errs[i] = s.writer.apply(t.Context(), c) })
+	for i, wanted := range changes {
+		wg.Go(func() { errs[i] = s.writer.apply(t.Context(), wanted) })
 	}
 	wg.Wait()
 	return errs
@@ -46,21 +46,21 @@ type countingStore struct {
 	writes int
 }
 
-func (c *countingStore) Write(ctx context.Context, data []byte, prev string) (string, error) {
-	c.mu.Lock()
-	c.writes++
-	n := c.writes
-	c.mu.Unlock()
-	if c.before != nil {
-		c.before(n)
+func (store *countingStore) Write(ctx context.Context, data []byte, prev string) (string, error) {
+	store.mu.Lock()
+	store.writes++
+	n := store.writes
+	store.mu.Unlock()
+	if store.before != nil {
+		store.before(n)
 	}
-	return c.Store.Write(ctx, data, prev)
+	return store.Store.Write(ctx, data, prev)
 }
 
 func counting(s *session) *countingStore {
-	c := &countingStore{Store: s.store}
-	s.store = c
-	return c
+	store := &countingStore{Store: s.store}
+	s.store = store
+	return store
 }
 
 func TestGroupIsOneWrite(t *testing.T) {
@@ -292,12 +292,12 @@ func TestContextFiles(t *testing.T) {
 	s := newTestSession(t, noRoutes)
 	beside := filepath.Join(filepath.Dir(s.file), "pools.yaml")
 	writeFile(t, beside, "version: 1\npools: {p: {backends: {a: {url: ws://a.example}}}}\n")
-	c := change{id: recordID{routefile.InRoutes, "r"}, desired: routefile.Plain{"match": routefile.Plain{"path": "/r"}, "to": "pool://p"}}
-	if err := s.writer.apply(t.Context(), c); err == nil {
+	wanted := change{id: recordID{routefile.InRoutes, "r"}, desired: routefile.Plain{"match": routefile.Plain{"path": "/r"}, "to": "pool://p"}}
+	if err := s.writer.apply(t.Context(), wanted); err == nil {
 		t.Error("no error without the file that has the pool")
 	}
 	s.contextFiles = []string{beside}
-	if err := s.writer.apply(t.Context(), c); err != nil {
+	if err := s.writer.apply(t.Context(), wanted); err != nil {
 		t.Error(err)
 	}
 	s.contextFiles = []string{beside + ".missing"}
@@ -309,9 +309,9 @@ func TestContextFiles(t *testing.T) {
 // A file that cannot be written says so, and nothing is lost.
 func TestCannotWrite(t *testing.T) {
 	s := newTestSession(t, noRoutes)
-	c := counting(s)
+	store := counting(s)
 	failing := errors.New("no room")
-	s.store = failingStore{c, failing}
+	s.store = failingStore{store, failing}
 	err := s.writer.apply(t.Context(), creation("a", "/a"))
 	if got := errorText(err); !strings.Contains(got, "Cannot write the routes file") || !strings.Contains(got, "no room") {
 		t.Errorf("error %q", got)
