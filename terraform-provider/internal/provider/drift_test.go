@@ -117,3 +117,50 @@ func TestAccNewKeyAfterDrift(t *testing.T) {
 		}
 	}
 }
+
+// Names that appear and disappear by hand: before the plan they are in it, after it they
+// are refused or no matter.
+func TestAccExclusiveAfterDrift(t *testing.T) {
+	stranger := func(name string) string {
+		return fmt.Sprintf("  %s: {match: {path: /%[1]s}, to: \"internal://echo\"}\n", name)
+	}
+	exclusive := "resource \"tunnelform_routes_exclusive\" \"only\" {\n  routes = [tunnelform_route.a.name]\n}\n"
+	w := newWorkspace(t, "")
+	file := filepath.Join(w.dir, "routes.yaml")
+	holds := func(want string) {
+		t.Helper()
+		if got := readFile(t, file); got != want {
+			t.Errorf("the file holds\n%s\nwant\n%s", got, want)
+		}
+	}
+	writeFile(t, file, noRoutes)
+	w.write(providerBlock(file) + managed + exclusive)
+	w.must("apply", "-auto-approve")
+	holds(withManaged)
+
+	writeFile(t, file, withManaged+stranger("s"))
+	w.must("plan", "-out=saved")
+	writeFile(t, file, withManaged+stranger("s")+stranger("t")) // t after the plan
+	w.fails("Added since it was planned", "apply", "saved")
+	holds(withManaged + stranger("s") + stranger("t"))
+	w.must("apply", "-auto-approve")
+	holds(withManaged)
+
+	writeFile(t, file, withManaged+stranger("s"))
+	w.must("plan", "-out=saved")
+	writeFile(t, file, withManaged) // s is gone by itself
+	w.must("apply", "saved")
+	holds(withManaged)
+
+	writeFile(t, file, withManaged+stranger("s"))
+	w.write(providerBlock(file) + managed) // the list is removed with a stranger in the file
+	w.must("apply", "-auto-approve")
+	holds(withManaged + stranger("s"))
+	w.write(providerBlock(file) + managed + exclusive)
+	w.must("apply", "-auto-approve")
+	holds(withManaged)
+	writeFile(t, file, withManaged+stranger("s"))
+	w.must("plan", "-destroy", "-out=saved")
+	w.must("apply", "saved")
+	holds("version: 1\nroutes:\n" + stranger("s"))
+}

@@ -11,6 +11,9 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/tunnelform/tunnelform/proxy/statusapi"
+	"github.com/tunnelform/tunnelform/reload/store"
 )
 
 // spoken is a provider's server with the schemas to speak to it.
@@ -145,6 +148,33 @@ func (s spoken) invoked(t *testing.T, config map[string]tftypes.Value) (lines []
 		}
 	}
 	return lines
+}
+
+// A file that is changed while the action waits is waited for as it is then; a revision
+// that was given is not.
+func TestServingActionAfterDrift(t *testing.T) {
+	file, _ := routesFile(t, oneRoute)
+	p := newFakeProxy(t)
+	before, after := store.RevisionOf([]byte(oneRoute)), store.RevisionOf([]byte(twoRoutes))
+	p.answers(func(_ context.Context, revision string) statusapi.Status {
+		if revision == before {
+			edit(t, file, twoRoutes)()
+			return statusapi.Status{Revision: after, Outcome: statusapi.Superseded}
+		}
+		return statusapi.Status{Revision: revision, Outcome: statusapi.Served}
+	})
+	wait := tftypes.Object{AttributeTypes: map[string]tftypes.Type{"timeout": tftypes.String, "require": tftypes.String}}
+	s := speak(t, map[string]tftypes.Value{"file": text(file), "admin": texts(p.address),
+		"wait": tftypes.NewValue(wait, map[string]tftypes.Value{"timeout": text("300ms"), "require": tftypes.NewValue(tftypes.String, nil)})})
+	if got := s.invoked(t, nil); len(got) != 1 {
+		t.Errorf("a file that is changed meanwhile: %q, want progress and no problem", got)
+	}
+	if got := p.asked(); !slices.Equal(got, []string{before, after}) {
+		t.Errorf("waited for %q, want the old revision and then the new one, %q", got, []string{before, after})
+	}
+	if got := s.invoked(t, map[string]tftypes.Value{"revision": text(before)}); len(got) != 2 || !strings.Contains(got[1], "Not served in time") {
+		t.Errorf("a revision that is superseded: %q, want an error", got)
+	}
 }
 
 func TestServingAction(t *testing.T) {
