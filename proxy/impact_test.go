@@ -175,6 +175,9 @@ func play(t *testing.T, seed uint64, lastEdit bool) *world {
 // adopt is what Server.Adopt does about tunnels.
 func (w *world) adopt(next *routing.Table) {
 	w.group.Evaluate(next.Judge(routing.Compare(w.table, next)))
+	for name, pool := range w.table.Pools() {
+		pool.EndTemporaries(next.Pools()[name])
+	}
 	w.table = next
 }
 
@@ -184,7 +187,7 @@ func (w *world) step() {
 	for range w.random.IntN(6) {
 		w.open()
 	}
-	switch w.random.IntN(7) {
+	switch w.random.IntN(8) {
 	case 0, 1:
 		w.file.edit(w.random)
 		w.adopt(routingtest.Build(w.t, w.table, w.file.text()))
@@ -202,8 +205,31 @@ func (w *world) step() {
 		time.Sleep(longest)
 	case 6:
 		time.Sleep(drain.Grace / 10)
+	case 7:
+		w.setByHand()
 	}
 	synctest.Wait()
+}
+
+// setByHand gives a backend a state by hand, as Server.SetBackend does.
+func (w *world) setByHand() {
+	pool, name := pick(w.random, "one", "two"), fmt.Sprint("b", w.random.IntN(3))
+	state := upstream.TemporaryState(pick(w.random, "drain", "drain", "disable", "none"))
+	if p := w.table.Pools()[pool]; p != nil {
+		if changed, _ := p.SetTemporary(name, state, 24*time.Hour, true, func() {}); changed {
+			w.judge(pool)
+		}
+	}
+}
+
+// judge is Server.judgePool.
+func (w *world) judge(pool string) {
+	w.group.Evaluate(func(f drain.Facts) drain.Verdict {
+		if f.Backend.Pool != pool || w.table.Route(f.Route) == nil {
+			return drain.Verdict{Unchanged: true}
+		}
+		return w.table.Evaluate(f, nil)
+	})
 }
 
 // discover changes the members of the pool whose members are discovered, if there is one.
@@ -219,12 +245,7 @@ func (w *world) discover() {
 		found = append(found, upstream.Member{Name: authority, Backend: rule.Registry.Lookup(key, pool.Members(), "")})
 	}
 	pool.SetMembers(found)
-	w.group.Evaluate(func(f drain.Facts) drain.Verdict { // as Server.judgePool
-		if f.Backend.Pool != "found" || w.table.Route(f.Route) == nil {
-			return drain.Verdict{Unchanged: true}
-		}
-		return w.table.Evaluate(f, nil)
-	})
+	w.judge("found")
 }
 
 func (w *world) someAuthorities() (some []string) {

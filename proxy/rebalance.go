@@ -159,7 +159,7 @@ func (s *Server) rebalanceJoined(old, new *routing.Table) {
 // usable returns the members that the routes file lets have tunnels.
 func usable(p *upstream.Pool) (members []upstream.Member) {
 	for _, m := range p.Members() {
-		if !m.Drain && !m.Disabled {
+		if !m.Drain && !m.Disabled && m.Temporary() == nil {
 			members = append(members, m)
 		}
 	}

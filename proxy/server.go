@@ -229,6 +229,9 @@ func (s *Server) Adopt(old, new *routing.Table) routing.Changes {
 	changes.Kept, changes.Draining = s.tunnels.Evaluate(new.Judge(changes))
 	s.judged.Broadcast()
 	s.judging.Unlock()
+	for name, pool := range old.Pools() {
+		pool.EndTemporaries(new.Pools()[name])
+	}
 	s.metrics.Prune(served{new})
 	old.Retire(new)
 	s.rebalanceJoined(old, new)

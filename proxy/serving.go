@@ -84,6 +84,9 @@ func backendOf(m *upstream.Member) statusapi.Backend {
 	case !m.Backend.Available():
 		b.State = "down"
 	}
+	if t := m.Temporary(); t != nil {
+		b.Temporary, b.Until = string(t.State), &t.Until
+	}
 	return b
 }
 

@@ -3,6 +3,7 @@ package cli
 // The latest generations and refusals, for the admin API.
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -81,6 +82,14 @@ func (s *service) Routes(after string, limit int) statusapi.RouteList {
 
 // Pools implements admin.Proxy.
 func (s *service) Pools() statusapi.PoolList { return s.server.Pools() }
+
+// SetBackend implements admin.Proxy.
+func (s *service) SetBackend(pool, name, state string, lasts time.Duration, force bool) (statusapi.Backend, error) {
+	return s.server.SetBackend(pool, name, state, lasts, force)
+}
+
+// IsLastBackend implements admin.Proxy.
+func (s *service) IsLastBackend(err error) bool { return errors.Is(err, proxy.ErrLastBackend) }
 
 // Figures implements admin.Proxy.
 func (s *service) Figures() statusapi.Figures { return s.server.Figures() }

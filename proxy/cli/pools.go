@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,7 +56,61 @@ func newListCommand(env *Env, use, short, long string, run func(context.Context,
 }
 
 func newPoolsCommand(env *Env) *cobra.Command {
-	return newListCommand(env, "pools", "List the pools of a running proxy, with their backends", poolsHelp, printPools)
+	cmd := newListCommand(env, "pools", "List the pools of a running proxy, with their backends", poolsHelp, printPools)
+	cmd.AddCommand(newPoolsSetCommand(env))
+	return cmd
+}
+
+const poolsSetHelp = `Gives a backend of a running proxy a state for a while: drain (nothing new, and its
+tunnels are told to go), disable (nothing new), force_down (as by a failed probe) or
+none, which ends it. A reload does not end it, an edit of the backend's record does.
+
+  tunnelform pools set rooms a drain --for 30m
+  tunnelform pools set rooms a none
+
+The exit status is 0, 1 when the proxy refused, 2 for a wrong command line, 3 when
+the proxy did not answer or did not allow it.`
+
+func newPoolsSetCommand(env *Env) *cobra.Command {
+	var ask askFlags
+	var request statusapi.BackendRequest
+	cmd := &cobra.Command{
+		Use:   "set POOL BACKEND STATE",
+		Short: "Give a backend a state for a while",
+		Long:  poolsSetHelp,
+		Args:  cobra.ExactArgs(3),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := ask.client()
+			if err != nil {
+				return err
+			}
+			request.State = args[2]
+			var b statusapi.Backend
+			path := "/v1/pools/" + url.PathEscape(args[0]) + "/backends/" + url.PathEscape(args[1])
+			if _, err := client.ask(cmd.Context(), http.MethodPost, path, nil, &request, &b); err != nil {
+				return err
+			}
+			fmt.Fprintf(env.Stdout, "%s: %s\n", printable.Line(b.Name), stateText(b))
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	ask.register(f)
+	f.StringVar(&request.For, "for", "", "how long, from 1s to 24h (default 1h)")
+	f.BoolVar(&request.Force, "force", false, "even if no other backend could have new work")
+	return cmd
+}
+
+// stateText is why a backend gets nothing new, or that it is up.
+func stateText(b statusapi.Backend) string {
+	text := b.State
+	if b.Written != "" {
+		text += ", " + b.Written
+	}
+	if b.Temporary != "" {
+		text += fmt.Sprintf(", %s until %s by hand", b.Temporary, b.Until.Local().Format(time.TimeOnly))
+	}
+	return text
 }
 
 func newHistoryCommand(env *Env) *cobra.Command {
@@ -77,16 +132,12 @@ func printPools(ctx context.Context, env *Env, client *adminClient, output outpu
 	fmt.Fprintln(table, "POOL\tBACKEND\tURL\tSTATE\tWEIGHT\tTUNNELS\tREQUESTS")
 	for _, p := range list.Pools {
 		for _, b := range p.Backends {
-			state := b.State
-			if b.Written != "" {
-				state += ", " + b.Written
-			}
 			tunnels := strconv.FormatInt(b.Tunnels, 10)
 			if b.MaxTunnels > 0 {
 				tunnels += "/" + strconv.Itoa(b.MaxTunnels)
 			}
 			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%.4g\t%s\t%d\n",
-				printable.Line(p.Name), printable.Line(b.Name), printable.Line(b.URL), state, b.Effective, tunnels, b.Requests)
+				printable.Line(p.Name), printable.Line(b.Name), printable.Line(b.URL), stateText(b), b.Effective, tunnels, b.Requests)
 		}
 		if len(p.Backends) == 0 {
 			fmt.Fprintf(table, "%s\t-\t\tempty\t\t\t\n", printable.Line(p.Name))

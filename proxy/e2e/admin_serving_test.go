@@ -109,3 +109,65 @@ pools:
 		t.Errorf("history: %d %q %s", got.status, got.stdout, got.stderr)
 	}
 }
+
+// TestAdminBackendStates: a backend that is drained by hand gets nothing new and its tunnels
+// go; a reload does not change that, an edit of its record does, and the last backend of a
+// pool is kept.
+func TestAdminBackendStates(t *testing.T) {
+	t.Parallel()
+	a, b := newBackend(t, "a"), newBackend(t, "b")
+	routes := web + `shutdown: {delay: 0s, window: 0s}
+routes:
+  chat: {match: {path: /chat}, to: "pool://rooms", drain: {window: 0s, code: 1001}}
+pools:
+  rooms: {balance: round_robin, backends: {a: {url: "` + a.url("ws") + `"}, b: {url: "` + b.url("ws") + `"}}}
+`
+	s := steer(t, routes)
+	onA := dial(t, s.ws("/chat"))
+	onB := dial(t, s.ws("/chat"))
+	if who(t, onA) != "a" {
+		onA, onB = onB, onA
+	}
+	if got := s.command("pools", "set", "rooms", "a", "drain", "--for", "1h"); got.status != 0 || !strings.Contains(got.stdout, "drain until") {
+		t.Fatalf("drain: %d %q %s", got.status, got.stdout, got.stderr)
+	}
+	if code, _ := closeCode(t, onA); code != 1001 {
+		t.Errorf("closed with %d, want 1001", code)
+	}
+	allOnB := func(when string) {
+		t.Helper()
+		for range 3 {
+			if got := who(t, dial(t, s.ws("/chat"))); got != "b" {
+				t.Errorf("%s a new tunnel goes to %s", when, got)
+			}
+		}
+	}
+	allOnB("after the drain")
+	if got := s.command("pools", "set", "rooms", "b", "disable"); got.status != 1 || !strings.Contains(got.stderr, "no other backend") {
+		t.Errorf("of the last one: %d %s", got.status, got.stderr)
+	}
+	if got := s.command("pools", "set", "rooms", "nobody", "none"); got.status != 1 {
+		t.Errorf("of no backend: %d %s", got.status, got.stderr)
+	}
+	s.edit(routes + "trusted_proxies: [127.0.0.0/8]\n")
+	allOnB("after a reload")
+	var pools statusapi.PoolList
+	s.read(&pools, http.MethodGet, "/v1/pools", "")
+	if m := pools.Pools[0].Backends[0]; m.Temporary != "drain" || m.Until == nil {
+		t.Errorf("%+v", m)
+	}
+	s.edit(strings.Replace(routes, a.url("ws")+`"`, a.url("ws")+`", weight: 2`, 1))
+	var edited statusapi.PoolList
+	s.read(&edited, http.MethodGet, "/v1/pools", "")
+	if m := edited.Pools[0].Backends[0]; m.Temporary != "" {
+		t.Errorf("after an edit of its record: %+v", m)
+	}
+	found := map[string]bool{}
+	for range 4 {
+		found[who(t, dial(t, s.ws("/chat")))] = true
+	}
+	if !found["a"] {
+		t.Error("after an edit of its record it gets nothing new")
+	}
+	who(t, onB)
+}

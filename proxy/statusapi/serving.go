@@ -36,10 +36,14 @@ type Pool struct {
 
 // Backend is a member of a pool.
 type Backend struct {
-	Name       string  `json:"name"`
-	URL        string  `json:"url"`
-	State      string  `json:"state"`             // up; down, by its probe; ejected, by failures of its traffic
-	Written    string  `json:"written,omitempty"` // drain or disabled, where the routes file says so
+	Name    string `json:"name"`
+	URL     string `json:"url"`
+	State   string `json:"state"`             // up; down, by its probe; ejected, by failures of its traffic
+	Written string `json:"written,omitempty"` // drain or disabled, where the routes file says so
+	// Temporary is what an operator has set by hand, until then: drain, disable or force_down.
+	Temporary string     `json:"temporary,omitempty"`
+	Until     *time.Time `json:"temporary_until,omitempty"`
+
 	Weight     int     `json:"weight"`
 	Effective  float64 `json:"effective_weight"` // a part of it in slow start
 	Tier       int     `json:"tier,omitempty"`
@@ -92,7 +96,14 @@ type Figures struct {
 // BackendEvent is a change of a backend's health.
 type BackendEvent struct {
 	Pool    string `json:"pool"`
-	Backend string `json:"backend"` // its URL
-	Change  string `json:"change"`  // down, up, ejected or returned
+	Backend string `json:"backend"` // its URL; of a change by hand its name
+	Change  string `json:"change"`  // down, up, ejected or returned; or by hand drain, disable, force_down or none
 	Error   string `json:"error,omitempty"`
+}
+
+// BackendRequest gives a backend a state for a while.
+type BackendRequest struct {
+	State string `json:"state"`           // drain, disable, force_down or none
+	For   string `json:"for,omitempty"`   // a duration from 1s to 24h; 1h by default
+	Force bool   `json:"force,omitempty"` // even if the pool has no other backend for new work
 }

@@ -35,6 +35,10 @@ type Proxy interface {
 	Pools() statusapi.PoolList
 	History() statusapi.History
 	Figures() statusapi.Figures
+	// SetBackend gives a backend a state for a while. IsLastBackend tells of its error
+	// whether the pool would be left without one.
+	SetBackend(pool, name, state string, lasts time.Duration, force bool) (statusapi.Backend, error)
+	IsLastBackend(err error) bool
 }
 
 // Options is what the API is made of.

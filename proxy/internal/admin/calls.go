@@ -29,6 +29,7 @@ func (a *api) calls() []call {
 		{"DELETE", "/v1/drains/{id}", needsWrite, a.spareDrain},
 		{"GET", "/v1/routes", needsRead, a.listRoutes},
 		{"GET", "/v1/pools", needsRead, a.listPools},
+		{"POST", "/v1/pools/{pool}/backends/{name}", needsWrite, a.setBackend},
 		{"GET", "/v1/history", needsRead, a.history},
 		{"GET", "/v1/events", needsRead, a.events},
 		{"POST", "/v1/session", needsToken, a.openSession},

@@ -3,10 +3,12 @@ package admin
 import (
 	"bufio"
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
@@ -17,6 +19,44 @@ func (p *fakeProxy) Routes(after string, limit int) statusapi.RouteList {
 }
 func (p *fakeProxy) Pools() statusapi.PoolList  { return statusapi.PoolList{} }
 func (p *fakeProxy) History() statusapi.History { return statusapi.History{} }
+func (p *fakeProxy) SetBackend(_, name, _ string, _ time.Duration, _ bool) (statusapi.Backend, error) {
+	switch name {
+	case "last":
+		return statusapi.Backend{}, errLast
+	case "a":
+		return statusapi.Backend{Name: name}, nil
+	}
+	return statusapi.Backend{}, errors.New("no such backend")
+}
+func (p *fakeProxy) IsLastBackend(err error) bool { return err == errLast }
+
+var errLast = errors.New("the last one")
+
+// TestSetBackend: what is asked for is checked, and answered with what is wrong.
+func TestSetBackend(t *testing.T) {
+	for _, tt := range []struct {
+		name, body string
+		want       int
+	}{
+		{"a", `{"state":"drain"}`, 200},
+		{"a", `{"state":"none"}`, 200},
+		{"a", `{"state":"force_down","for":"24h","force":true}`, 200},
+		{"a", `{"state":"gone"}`, 400},
+		{"a", `{"state":"drain","for":"25h"}`, 400},
+		{"a", `{"state":"drain","for":"1ms"}`, 400},
+		{"a", `{"stat":"drain"}`, 400},
+		{"last", `{"state":"drain"}`, 409},
+		{"x", `{"state":"drain"}`, 404},
+	} {
+		if w := askWith(t, Options{Proxy: &fakeProxy{}}, socket, "POST", "/v1/pools/p/backends/"+tt.name, tt.body, nil); w.Code != tt.want {
+			t.Errorf("%s %s: %d %s, want %d", tt.name, tt.body, w.Code, w.Body, tt.want)
+		}
+	}
+	if w := askWith(t, Options{Proxy: &fakeProxy{}}, loopback, "POST", "/v1/pools/p/backends/a", `{"state":"drain"}`, nil); w.Code != 403 {
+		t.Errorf("without a token: %d, want 403", w.Code)
+	}
+}
+
 func (p *fakeProxy) Figures() statusapi.Figures { return statusapi.Figures{Open: 7} }
 
 // TestEvents: a stream has the figures at once and then what happens, each on one line.

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
+
+	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
 const maxRoutes = 1000
@@ -29,4 +32,44 @@ func (a *api) listPools(w http.ResponseWriter, _ *http.Request) {
 
 func (a *api) history(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, a.Proxy.History())
+}
+
+const (
+	defaultFor = time.Hour
+	maxFor     = 24 * time.Hour
+)
+
+// setBackend gives a backend a state for a while.
+func (a *api) setBackend(w http.ResponseWriter, r *http.Request) {
+	var request statusapi.BackendRequest
+	if !readJSON(w, r, &request) {
+		return
+	}
+	lasts := defaultFor
+	if request.For != "" {
+		d, err := time.ParseDuration(request.For)
+		if err != nil || d < time.Second || d > maxFor {
+			writeError(w, http.StatusBadRequest, fmt.Sprintf("for %q: want a duration from 1s to 24h", request.For))
+			return
+		}
+		lasts = d
+	}
+	switch request.State {
+	case "drain", "disable", "force_down", "none":
+	default:
+		writeError(w, http.StatusBadRequest, fmt.Sprintf("state %q: want drain, disable, force_down or none", request.State))
+		return
+	}
+	pool, name := r.PathValue("pool"), r.PathValue("name")
+	backend, err := a.Proxy.SetBackend(pool, name, request.State, lasts, request.Force)
+	if err != nil {
+		status := http.StatusNotFound
+		if a.Proxy.IsLastBackend(err) {
+			status = http.StatusConflict
+		}
+		writeError(w, status, fmt.Sprintf("pool %q, backend %q: %v", pool, name, err))
+		return
+	}
+	a.Log.Info("backend state set", "pool", pool, "backend", name, "state", request.State, "seconds", lasts.Seconds(), "by", callerOf(r).by())
+	writeJSON(w, http.StatusOK, backend)
 }

@@ -159,6 +159,7 @@ func (b *builder) pools() {
 				Name:     key,
 				Route:    backend.Route,
 				Weight:   backend.Weight,
+				Record:   recordOf(backend),
 				Drain:    backend.Drain,
 				Disabled: backend.Disabled,
 				Tier:     backend.Tier,
@@ -215,6 +216,12 @@ func (b *builder) backend(id upstream.BackendKey) *upstream.Backend {
 // route's for a target written in place.
 func backendKey(pool string, target *routefile.Target) upstream.BackendKey {
 	return upstream.BackendKey{Pool: pool, Scheme: target.Scheme, Authority: target.Host}
+}
+
+// recordOf tells two records of a backend apart.
+func recordOf(backend *routefile.Backend) string {
+	hash := fingerprintOf(backend)
+	return string(hash[:12])
 }
 
 func (b *builder) routes() {

@@ -271,7 +271,7 @@ func (rt *Route) leaves(id upstream.BackendKey) drain.Cause {
 		if m.Backend.Key() != id {
 			continue
 		}
-		if m.Drain {
+		if m.Drains() {
 			return drain.BackendDrained
 		}
 		return drain.Stays

@@ -35,9 +35,11 @@ type counts struct {
 	meter    tunnel.Meter
 	tunnels  atomic.Int64
 	inFlight atomic.Int64
-	http     atomic.Int64           // bytes of ordinary requests and their answers, heads included
-	connects histogram.Lazy         // how long connecting to it took, in seconds
-	queues   atomic.Pointer[queues] // of its pool; nil: it is in no pool yet
+
+	temporary atomic.Pointer[Temporary] // by hand; nil: none
+	http      atomic.Int64              // bytes of ordinary requests and their answers, heads included
+	connects  histogram.Lazy            // how long connecting to it took, in seconds
+	queues    atomic.Pointer[queues]    // of its pool; nil: it is in no pool yet
 }
 
 // NewBackend makes a backend that nothing is known of yet. It does not dial.

@@ -60,7 +60,7 @@ func (p *Pool) Failed(b *Backend, err error) {
 	b.health.Failed(err, func(maxPercent int) bool {
 		members, ejected, others := 0, 0, 0
 		for _, m := range p.Members() {
-			if m.Drain || m.Disabled {
+			if m.Drain || m.Disabled || m.Temporary() != nil {
 				continue
 			}
 			members++

@@ -15,6 +15,8 @@ type Member struct {
 	Route   string // its name in an application's sticky key; "" is Name
 	Weight  int    // its share among the others; 0 is 1
 
+	Record string // a hash of what the routes file says of it; "" of one that was discovered
+
 	Drain    bool // gets nothing new, and its tunnels are ended
 	Disabled bool // gets nothing new; its tunnels stay
 
@@ -56,8 +58,10 @@ func (m *Member) EffectiveWeight() float64 {
 // load is the backend's tunnels and requests, whatever pools they came through.
 func (m *Member) load() int64 { return m.Backend.Tunnels() + m.Backend.InFlight() }
 
-// usable reports whether the routes file and the backend's health let it have new work.
-func (m *Member) usable() bool { return !m.Drain && !m.Disabled && m.Backend.Available() }
+// usable reports whether the routes file, the operator and the backend's health let it have new work.
+func (m *Member) usable() bool {
+	return !m.Drain && !m.Disabled && m.Temporary() == nil && m.Backend.Available()
+}
 
 // full reports whether the member is at its limit of what c asks for. The counts grow
 // only under the pool's lock, so that the answer holds there.
