@@ -34,6 +34,8 @@ type Options struct {
 	Log *slog.Logger
 	// Status is what internal://status answers, as JSON. Required.
 	Status func() any
+	// LogAgents adds Referer, User-Agent and the version of HTTP to the lines of requests.
+	LogAgents bool
 	// Health is told when the health of a backend changes; nil: nobody asks.
 	Health func(statusapi.BackendEvent)
 }
@@ -91,7 +93,7 @@ func NewServer(o Options) *Server {
 	s.life, s.end = context.WithCancel(context.Background())
 	s.handler = handler.New(handler.Deps{
 		Current: o.Current, Engine: s.engine, Tunnels: s.tunnels, Log: o.Log, Status: o.Status, Counters: &s.counters,
-		Metrics: s.metrics,
+		Metrics: s.metrics, LogAgents: o.LogAgents,
 	})
 	return s
 }

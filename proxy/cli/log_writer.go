@@ -58,6 +58,18 @@ func (l *logWriter) linesLost() uint64 {
 	return l.lostAll
 }
 
+// logWriters are those of the log and of the access log, which is nil if there is none.
+type logWriters [2]*logWriter
+
+func (all logWriters) linesLost() (lost uint64) {
+	for _, l := range all {
+		if l != nil {
+			lost += l.linesLost()
+		}
+	}
+	return lost
+}
+
 // writeOut writes until nothing is pending.
 func (l *logWriter) writeOut() {
 	for {

@@ -38,6 +38,6 @@ func (s *service) collect(m *metrics.Scrape) {
 		m.Histogram(metrics.RoutesLoads, h)
 	}
 	m.Counter(metrics.RoutesRefused, float64(s.loads.refused.Load()))
-	m.Counter(metrics.LogLinesLost, float64(s.logWriter.linesLost()))
+	m.Counter(metrics.LogLinesLost, float64(s.logWriters.linesLost()))
 	m.Gauge(metrics.BuildInfo, 1, versionText(), runtime.Version())
 }

@@ -32,7 +32,7 @@ hidden ones, not in subdirectories) are read. Together they are one set. Every
 edit takes effect at once. A set with a mistake is refused as a whole: the last
 good routes keep serving, and every mistake is logged.
 
-Signals: HUP reads the files again. TERM, INT and QUIT stop: connections are still
+Signals: HUP reads the files again. USR1 opens the access log again. TERM, INT and QUIT stop: connections are still
 accepted for shutdown.delay, so that load balancers can notice, then tunnels are
 drained. Ctrl-C in a terminal skips the delay. A second signal cuts what is left.
 
@@ -46,6 +46,7 @@ type serveFlags struct {
 	admin      adminOptions
 	statusFile string
 	series     int
+	access     accessOptions
 }
 
 func newServeCommand(env *Env) *cobra.Command {
@@ -65,10 +66,18 @@ func newServeCommand(env *Env) *cobra.Command {
 			if err := flags.admin.check(); err != nil {
 				return err
 			}
+			if err := flags.access.check(); err != nil {
+				return err
+			}
 			if flags.series < 0 {
 				return usageErrorf("--metrics-series %d: want 0 or more", flags.series)
 			}
-			return runServe(cmd.Context(), env, log, out, flags, args)
+			both, access, closeLog, err := openAccessLog(log, flags.access)
+			if err != nil {
+				return &exitError{code: exitInvalid, err: err}
+			}
+			defer closeLog()
+			return runServe(cmd.Context(), env, both, logWriters{out, access}, flags, args)
 		},
 	}
 	cmd.Flags().StringVar(&flags.logFormat, "log-format", "auto", "auto, text or json; auto is text on a terminal")
@@ -76,6 +85,7 @@ func newServeCommand(env *Env) *cobra.Command {
 	flags.admin.register(cmd.Flags())
 	cmd.Flags().StringVar(&flags.statusFile, "status-file", "", "write the status to this file")
 	cmd.Flags().IntVar(&flags.series, "metrics-series", 50000, "the most series of routes and pools in GET /metrics")
+	flags.access.register(cmd.Flags())
 	return cmd
 }
 
@@ -120,18 +130,18 @@ type service struct {
 	feed       admin.Feed
 	statusFile string
 	started    time.Time
-	logWriter  *logWriter
+	logWriters logWriters
 	loads      loadCounts
 	metrics    *metrics.Exporter
 }
 
 // runServe serves until a signal or ctx ends it.
-func runServe(ctx context.Context, env *Env, log *slog.Logger, out *logWriter, flags serveFlags, paths []string) error {
+func runServe(ctx context.Context, env *Env, log *slog.Logger, out logWriters, flags serveFlags, paths []string) error {
 	source, err := filestore.NewSource(paths, filestore.Options{MaxSize: routefile.MaxBytes, Log: log})
 	if err != nil {
 		return err
 	}
-	s := &service{log: log, source: source, statusFile: flags.statusFile, started: time.Now(), building: newBuildLock(), logWriter: out}
+	s := &service{log: log, source: source, statusFile: flags.statusFile, started: time.Now(), building: newBuildLock(), logWriters: out}
 	s.records.enabled = flags.admin.address != ""
 	s.loop = reload.New(reload.Options[proxy.Table]{
 		Source:    source,
@@ -141,7 +151,7 @@ func runServe(ctx context.Context, env *Env, log *slog.Logger, out *logWriter, f
 		Restored:  s.restored,
 		Unchanged: s.unchanged,
 	})
-	s.server = proxy.NewServer(proxy.Options{Current: s.loop.Cell().Load, Log: log, Status: func() any { return s.Status() }, Health: func(e statusapi.BackendEvent) { s.feed.Publish("backend", e) }})
+	s.server = proxy.NewServer(proxy.Options{Current: s.loop.Cell().Load, Log: log, Status: func() any { return s.Status() }, LogAgents: flags.access.file != "", Health: func(e statusapi.BackendEvent) { s.feed.Publish("backend", e) }})
 
 	s.metrics = metrics.New(flags.series, s.server.Collect, s.collect)
 

@@ -48,7 +48,7 @@ func startServing(t *testing.T, files map[string]string) *serving {
 	go func() {
 		env := &Env{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard}
 		flags := serveFlags{admin: adminOptions{address: "127.0.0.1:0"}, statusFile: s.statusFile}
-		s.ended <- runServe(ctx, env, slog.New(addresses), &logWriter{to: io.Discard}, flags, []string{s.dir})
+		s.ended <- runServe(ctx, env, slog.New(addresses), logWriters{{to: io.Discard}}, flags, []string{s.dir})
 	}()
 	select {
 	case s.admin = <-addresses:

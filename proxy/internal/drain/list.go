@@ -23,6 +23,9 @@ const (
 // ID is the id that the log gives the tunnel. Constant.
 func (e *Entry) ID() string { return e.id }
 
+// Path is the beginning of the path that was asked for. Constant.
+func (e *Entry) Path() string { return e.path.Value() }
+
 // SetSubprotocol says what the backend has chosen. It takes no lock.
 func (e *Entry) SetSubprotocol(text string) {
 	if text != "" {

@@ -89,6 +89,9 @@ func (s *tunnelRecord) logClosed(end tunnel.Summary) {
 		slog.Int64("messages_from_client", end.Counts.FromClient.Messages),
 		slog.Int64("messages_from_backend", end.Counts.FromBackend.Messages),
 		slog.Float64("duration", end.Duration.Seconds()))
+	if s.h.LogAgents {
+		attrs = append(attrs, slog.String("path", s.entry.Path()))
+	}
 	s.log("tunnel closed", attrs...)
 }
 

@@ -42,6 +42,8 @@ type Deps struct {
 	Status   func() any // the answer of internal://status
 	Counters *Counters
 	Metrics  *metrics.Registry
+
+	LogAgents bool // see agentAttrs; optional
 }
 
 // Counters count since the start.

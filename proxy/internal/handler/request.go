@@ -360,6 +360,7 @@ func (x *requestCtx) logRequest(aborted any) {
 	if x.hint != "" {
 		attrs = append(attrs, slog.String("hint", x.hint))
 	}
+	attrs = append(attrs, x.agentAttrs()...)
 	gone := errors.Is(x.err, forward.ErrClientGone)
 	if x.w.status >= 500 || aborted != nil && !gone {
 		level = slog.LevelWarn
@@ -372,6 +373,20 @@ func (x *requestCtx) logRequest(aborted any) {
 	if aborted != nil {
 		panic(aborted)
 	}
+}
+
+// agentAttrs are what an access log has besides, if there is one.
+func (x *requestCtx) agentAttrs() []slog.Attr {
+	if !x.h.LogAgents {
+		return nil
+	}
+	attrs := []slog.Attr{slog.String("proto", x.r.Proto)}
+	for _, h := range [2][2]string{{"referer", "Referer"}, {"user_agent", "User-Agent"}} {
+		if text := x.r.Header.Get(h[1]); text != "" {
+			attrs = append(attrs, slog.String(h[0], text))
+		}
+	}
+	return attrs
 }
 
 // recorder notes what an answer was, and lets head have the last word on its header.
