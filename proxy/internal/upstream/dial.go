@@ -1,6 +1,6 @@
 package upstream
 
-// Connecting to a backend, and saying precisely which step of it failed.
+// Connecting to a backend, and which step of it has failed.
 
 import (
 	"context"
@@ -24,7 +24,7 @@ const (
 	StageTLS     Stage = "tls"     // the TLS handshake, verification included
 )
 
-// DialError is a connection that did not come to be. Error names the backend
+// DialError says why a connection could not be made. Error names the backend
 // and its address: for logs, never for a client.
 type DialError struct {
 	Backend BackendKey
@@ -42,7 +42,7 @@ func (e *DialError) Error() string {
 
 func (e *DialError) Unwrap() error { return e.Err }
 
-// Timeout reports that time ran out, rather than that the connection was refused.
+// Timeout reports whether the time was over; otherwise the connection was refused.
 func (e *DialError) Timeout() bool {
 	if errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, os.ErrDeadlineExceeded) {
 		return true

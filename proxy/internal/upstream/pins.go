@@ -1,7 +1,7 @@
 package upstream
 
 // Backends that authenticate connections and not requests: NTLM, and Negotiate as
-// IIS speaks it. After a login, all that comes by the connection is taken for that
+// IIS speaks it. After a login the backend takes all that comes on the connection for that
 // user's. So such a connection belongs to one client's connection: it carries all that
 // this client asks of the backend, its upgrade too, never another client's request, and
 // closes with it.
@@ -41,8 +41,8 @@ type pin struct {
 	closed bool
 }
 
-// RoundTrip asks the backend: by the client's own connection if it has one, or if
-// the request is to log one in; else by any. Should the answer ask for a login, its
+// RoundTrip sends the request on the client's own connection if it has one, or if the
+// request logs one in, and otherwise on any. If the answer asks for a login, its
 // connection becomes the client's.
 func (p *Pins) RoundTrip(b *Backend, t TLS, r *http.Request) (*http.Response, error) {
 	if p == nil {
@@ -57,7 +57,7 @@ func (p *Pins) RoundTrip(b *Backend, t TLS, r *http.Request) (*http.Response, er
 
 type loginKey struct{}
 
-// pinned is the backends to which the client has a connection of its own.
+// pinned returns the backends to which the client has a connection of its own.
 func (p *Pins) pinned() []*Backend {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -69,7 +69,7 @@ func (p *Pins) pinned() []*Backend {
 }
 
 // Pick is Pool.Pick for the backend that the client's own connection leads to.
-// false: there is none, or it cannot be had.
+// It returns false if there is none, or if that backend cannot be used.
 func (p *Pins) Pick(pool *Pool, c Choice) (*Backend, bool) {
 	if p == nil {
 		return nil, false
@@ -83,8 +83,7 @@ func (p *Pins) Pick(pool *Pool, c Choice) (*Backend, bool) {
 }
 
 // Take returns the client's own connection to the backend for a use other than
-// RoundTrip; nil if there is none that is fit for it. The caller owns it, and may Give
-// it back.
+// RoundTrip, or nil if none is fit for that. The caller owns it, and may Give it back.
 func (p *Pins) Take(b *Backend, t TLS) net.Conn {
 	if p == nil {
 		return nil
@@ -96,8 +95,7 @@ func (p *Pins) Take(b *Backend, t TLS) net.Conn {
 	return own.take()
 }
 
-// Give makes a connection to the backend, by which nothing is under way, the
-// client's own.
+// Give makes a connection to the backend the client's own. Nothing may be under way on it.
 func (p *Pins) Give(b *Backend, t TLS, conn net.Conn) {
 	if p == nil {
 		conn.Close()
@@ -182,8 +180,8 @@ func (own *pin) dial(ctx context.Context, t TLS) (net.Conn, error) {
 	return g, nil
 }
 
-// isSilent reports that a connection that is not in use is open, and that nothing has
-// come by it.
+// isSilent reports whether a connection that is not in use is open and has nothing to
+// read.
 func isSilent(conn net.Conn) bool {
 	_ = conn.SetReadDeadline(time.Now().Add(time.Millisecond))
 	n, err := conn.Read(make([]byte, 1))

@@ -12,13 +12,13 @@ type Share struct {
 	Fair    float64 // how many it would have by weight, within the limits
 }
 
-// Shares is the share of each member that may get new tunnels now, by the weights that
+// Shares returns the share of each member that may get new tunnels now, by the weights that
 // Pick goes by at this moment: a client that left a member for the sake of another one in
 // slow start, or of one at its limit, would be sent back to it. Members of other tiers than the
 // one in use have no share, and are left out.
 //
-// count is the number of a backend's tunnels that stay. If all counts sum to less than
-// least, least is shared out: the other tunnels are on their way back.
+// count returns the number of a backend's tunnels that stay. If all counts sum to less
+// than least, Shares shares out least: the other tunnels are on their way back.
 func (p *Pool) Shares(count func(*Backend) int, least int) (all []Share, tunnels int) {
 	members := p.usedTier()
 	for _, m := range members {
@@ -71,7 +71,7 @@ func sharesByWeight(members []*Member, tunnels float64) []float64 {
 	return fair
 }
 
-// usedTier is the usable regular members of the tier in use, full ones too.
+// usedTier returns the usable regular members of the tier in use, full ones too.
 func (p *Pool) usedTier() []*Member {
 	for _, t := range p.members.Load().tiers {
 		var open []*Member

@@ -1,6 +1,6 @@
 package upstream
 
-// Ordinary HTTP to one backend: one http.Transport for each way of TLS, set up
+// Ordinary HTTP to one backend: one http.Transport for each TLS settings, set up
 // so that nothing is added, decoded, followed or guessed on the way.
 
 import (
@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	idleConnections = 64               // kept per backend and way of TLS
+	idleConnections = 64               // kept per backend and TLS settings
 	idleTimeout     = 90 * time.Second // how long one is kept
 	continueTimeout = time.Second      // for a backend's 100 before the body goes anyway
 )

@@ -9,8 +9,8 @@
 // # A choice
 //
 // [Pool.Pick] answers a [Choice] and counts it in the backend that it returns, under
-// one lock: no two choices see the same counts. Which members are candidates is decided
-// before the policy is asked, in this order:
+// one lock: no two choices see the same counts. Pick decides which members are candidates
+// before it asks the policy, in this order:
 //
 //   - Stickiness: the backend that the client is bound to, whatever its tier.
 //   - Member.usable: neither drained nor disabled in the routes file, and
