@@ -34,6 +34,7 @@ func CheckContext(ctx context.Context, files ...*File) (Errors, error) {
 	c.checkPools()
 	c.checkRoutes()
 	c.checkTexts()
+	c.checkErrors()
 	if err := c.checkMatch(); err != nil {
 		return nil, err
 	}

@@ -159,6 +159,14 @@ func (c *fileChecker) settings(s *Settings, record string, keys ...string) {
 		return
 	}
 	c.tls(&s.BackendTLS, record, append(slices.Clone(keys), "backend_tls")...)
+	for _, page := range s.Errors.Pages {
+		if page.File == "" {
+			continue
+		}
+		if _, err := c.content(page.File); err != nil {
+			c.note(record, append(slices.Clone(keys), "errors", page.Status, "file"), page.File, err)
+		}
+	}
 	for _, named := range s.headerLists() {
 		c.headers(named.list, record, append(slices.Clone(keys), named.keys...)...)
 	}
@@ -291,10 +299,12 @@ func Inputs(s *Set) []string {
 		}
 		seen[r.Resolved] = true
 		addTLS(&r.Resolved.BackendTLS)
+		add(r.Resolved.Errors.Files()...)
 		for _, named := range r.Resolved.headerLists() {
 			addHeaders(named.list)
 		}
 	}
+	add(s.Unmatched.Files()...)
 	slices.Sort(all)
 	return slices.DeleteFunc(slices.Compact(all), func(path string) bool { return path == "" })
 }

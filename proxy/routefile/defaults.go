@@ -48,7 +48,7 @@ func fill(k *Key, dst any) {
 		switch {
 		case below.Default != "":
 			below.readDefault(dst)
-		case below.Kind == KindMapping && !below.Reserved:
+		case below.Kind == KindMapping && !below.Reserved && below.Name != "*":
 			fill(below, below.open(dst))
 		}
 	}

@@ -35,7 +35,7 @@ var schema = &yamledit.Schema{
 type keyOrder struct{ *Key }
 
 func (k keyOrder) Rank(name string) int {
-	if k.index["*"] != nil {
+	if k.index["*"] != nil && len(k.keys) == 1 {
 		return 0
 	}
 	if i := slices.IndexFunc(k.keys, func(one *Key) bool { return one.Name == name }); i >= 0 {

@@ -51,7 +51,11 @@ func (k *Key) encodeMapping(src any) node {
 	}
 	var m yamledit.Mapping
 	for _, below := range k.keys {
-		if n := below.encode(part); n != nil {
+		if below.Name == "*" {
+			for name, one := range k.all(part) {
+				m.Add(name, below.encode(one))
+			}
+		} else if n := below.encode(part); n != nil {
 			m.Add(below.Name, n)
 		}
 	}

@@ -37,9 +37,13 @@ func fullRoute() *Route {
 				IdleFromClient: time.Minute, IdleFromBackend: time.Hour, IdleCounts: "data", Lifetime: 24 * time.Hour, LifetimeJitter: time.Nanosecond,
 			},
 			Keepalive: Keepalive{Ping: -1, Pong: time.Second, Client: On, Backend: Off},
-			Query:     QueryEdit{Remove: []string{"backend", "a b"}},
-			Strict:    On,
-			Lenient:   []string{"subprotocol", "key"},
+			Errors: ErrorAnswers{
+				Pages:    []ErrorPage{{Status: "404", Body: "{{x}"}, {Status: "5xx", File: "/down.bin", ContentType: "text/html"}},
+				Override: []string{"5xx"},
+			},
+			Query:   QueryEdit{Remove: []string{"backend", "a b"}},
+			Strict:  On,
+			Lenient: []string{"subprotocol", "key"},
 			Limits: Limits{Tunnels: -1, TunnelsPerClient: 5, HandshakesPerSecond: 0.5, MessageSize: 1 << 20, FrameSize: 1000,
 				HeaderBytes: 4097, BodyBytes: -1},
 			Origins:         Origins{Mode: "list", Allow: []string{"same-host", "https://*.a.test"}},
@@ -209,7 +213,7 @@ func writtenKeys(path string, n node, k *Key, written map[string]bool) {
 			writtenKeys(path+".[]", c, k.child("[]"), written)
 		case i%2 == 1:
 			name := n.Content[i-1].Value
-			if k != nil && k.index["*"] != nil {
+			if k != nil && k.index["*"] != nil && k.index[name] == nil {
 				name = "*"
 			}
 			written[path+"."+name] = true

@@ -147,7 +147,7 @@ func plainMapping(k *Key, n node, budget *int) any {
 		return plainShort(k, n)
 	}
 	return plainEntries(n, func(name string, v node) any {
-		below := k.index[name]
+		below := k.child(name)
 		if below == nil || below.Reserved {
 			return nil
 		}

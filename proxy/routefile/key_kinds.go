@@ -297,13 +297,16 @@ func texts[T any](field func(*T) *[]string, check func(string) error) *Key {
 	return &Key{Kind: KindTexts, write: writes(field, textList), set: func(p *parser, k *Key, n node, dst any) {
 		list := []string{}
 		p.items(k, n, func(item node) {
-			if p.wantText(item, check) && p.wantEnum(k, item) && p.passes(item, check) {
+			if (k.Numbers && p.wantScalar(item) || !k.Numbers && p.wantText(item, check)) && p.wantEnum(k, item) && p.passes(item, check) {
 				list = append(list, item.Value)
 			}
 		})
 		*field(dst.(*T)) = list
 	}}
 }
+
+// numbersToo lets the texts of a list be written as numbers.
+func numbersToo(k *Key) { k.Numbers = true }
 
 // networks reads a list of CIDRs and bare addresses.
 func networks[T any](field func(*T) *[]netip.Prefix) *Key {

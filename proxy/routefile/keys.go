@@ -46,6 +46,7 @@ type Key struct {
 	Min, Max int      // bounds of a whole number or count; both 0: none
 	Zero     bool     // "off" and 0 are allowed
 	Filled   bool     // an empty list is a mistake
+	Numbers  bool     // KindTexts: one may be written as a number
 	Files    bool     // KindValues, KindValueLists: a value may be {file: PATH}
 	Short    []Short  // other forms of the value
 
@@ -56,7 +57,7 @@ type Key struct {
 
 	inside func(dst any) any                                     // the destination of the key within dst, made if need be; nil: dst itself
 	open   func(dst any) any                                     // KindMapping: the part of dst that its keys fill
-	each   func(p *parser, dst any, name string, key node) any   // KindNamed, KindList: one entry of dst, for its keys to fill
+	each   func(p *parser, dst any, name string, key node) any   // KindNamed, KindList, KindMapping with "*": one entry of dst, for its keys to fill
 	set    func(p *parser, k *Key, n node, dst any)              // all other kinds
 	short  func(p *parser, k *Key, n node, dst any) (taken bool) // a short form, if n is one
 	after  func(p *parser, k *Key, n node, dst any)              // KindMapping, KindNamed: checks across its keys
@@ -95,10 +96,10 @@ func (k *Key) child(name string) *Key {
 	if k == nil {
 		return nil
 	}
-	if one := k.index["*"]; one != nil {
-		return one
+	if below := k.index[name]; below != nil {
+		return below
 	}
-	return k.index[name]
+	return k.index["*"]
 }
 
 // walkKeys visits k and everything below it.

@@ -227,6 +227,8 @@ func allOf(words []string) string {
 func (p *parser) entry(k *Key, key, value node, dst any) {
 	below, ok := k.index[key.Value]
 	switch {
+	case !ok && k.each != nil:
+		p.value(k.index["*"], value, k.each(p, dst, key.Value, key))
 	case !ok:
 		p.note(key, fmt.Sprintf("unknown key %q%s", yamledit.Clip(key.Value), k.insteadOfKey(key.Value)))
 	case below.Reserved:

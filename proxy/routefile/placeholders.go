@@ -111,6 +111,9 @@ func (s *Settings) sentTexts() (all []sentText) {
 	for _, named := range s.headerLists() {
 		all = appendHeaderTexts(all, named.list, named.keys...)
 	}
+	for _, page := range s.Errors.Pages {
+		all = append(all, sentText{[]string{"errors", page.Status, "body"}, page.Body})
+	}
 	return all
 }
 

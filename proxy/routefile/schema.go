@@ -128,6 +128,9 @@ func (k *Key) orOff(s object) []object {
 // textsForms returns a list, or one text unless a short form describes that.
 func (k *Key) textsForms() []object {
 	item := withEnum(object{"type": "string"}, k.Enum)
+	if k.Numbers {
+		item["type"] = []string{"string", "integer"}
+	}
 	list := listOfSchema(item, k.Filled)
 	if len(k.Short) > 0 {
 		return []object{list}
@@ -169,8 +172,13 @@ func (k *Key) namedSchema(definitions object) object {
 
 func (k *Key) mappingSchema(definitions object) object {
 	properties, needed := object{}, []string{}
+	var others any = false
 	for _, below := range k.keys {
 		if below.Reserved {
+			continue
+		}
+		if below.Name == "*" {
+			others = below.described(definitions)
 			continue
 		}
 		properties[below.Name] = below.reference(definitions)
@@ -178,7 +186,10 @@ func (k *Key) mappingSchema(definitions object) object {
 			needed = append(needed, below.Name)
 		}
 	}
-	s := object{"type": "object", "additionalProperties": false, "properties": properties}
+	s := object{"type": "object", "additionalProperties": others, "properties": properties}
+	if others != false {
+		s["propertyNames"] = object{"pattern": errorStatusPattern + "|^override$"}
+	}
 	if len(needed) > 0 {
 		s["required"] = needed
 	}

@@ -20,6 +20,7 @@ type Set struct {
 	Listeners      map[string]*Listener // copies; every limit filled. Never empty: DefaultListener when no file has one
 	TrustedProxies []netip.Prefix
 	Shutdown       Shutdown         // every field filled
+	Unmatched      ErrorAnswers     // for requests that no route matches
 	Pools          map[string]*Pool // copies; Balance filled
 	Routes         map[string]*SetRoute
 }
@@ -57,6 +58,7 @@ func NewSetContext(ctx context.Context, files ...*File) (*Set, error) {
 			shutdown = overlay(shutdown, *f.Shutdown)
 		}
 	}
+	s.Unmatched = unmatchedErrors(s.Files)
 	s.Shutdown = overlay(shutdown, builtIn.shutdown)
 	if len(s.Listeners) == 0 {
 		l := &Listener{Record: Record{Name: DefaultListener}, Address: DefaultAddress}

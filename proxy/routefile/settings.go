@@ -25,6 +25,7 @@ type Settings struct {
 	Drain           DrainPolicy
 	Headers         HeaderEdits
 	Query           QueryEdit
+	Errors          ErrorAnswers
 	PreserveHost    Switch // Unset: by the backend's scheme
 	Forwarded       string // "x", "rfc7239", "off"
 	OnBackendLoss   string // "close", "redial"
@@ -65,6 +66,9 @@ func settingsKeys() []*Key {
 		key("query", "Changes to the query.",
 			mapping(func(s *Settings) *QueryEdit { return &s.Query }, queryEditKeys()...),
 			example("{remove: [token]}")),
+		key("errors", "Own bodies for errors, by status: of answers that the proxy makes, and with override of the backend's.",
+			mapping(func(s *Settings) *ErrorAnswers { return &s.Errors }, errorKeys()...), errorStatuses, afterwards(finishErrors),
+			example(`{"502": {file: errors/down.html}, override: [5xx]}`)),
 		key("preserve_host", "Sends the client's Host header to the backend instead of the target's. Defaults to true for backends without TLS and to false for backends with TLS.",
 			toggle(func(s *Settings) *Switch { return &s.PreserveHost }), example("true")),
 		key("forwarded", "Headers that tell the backend about the client: x for X-Forwarded-* and X-Real-IP, rfc7239 for Forwarded, off for none.",

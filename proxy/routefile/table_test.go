@@ -69,9 +69,9 @@ func documentWith(t *testing.T, k *Key, with bool) string {
 		addRequired(t, at, table, below)
 		switch {
 		case last && with:
-			at[nameFor(step)] = yamlValue(k.Example)
+			at[nameFor(steps, i)] = yamlValue(k.Example)
 		case last:
-			delete(at, nameFor(step))
+			delete(at, nameFor(steps, i))
 		case below.Kind == KindList:
 			item := map[string]any{}
 			at[step] = []any{item}
@@ -86,7 +86,7 @@ func documentWith(t *testing.T, k *Key, with bool) string {
 			continue
 		default:
 			next := map[string]any{}
-			at[nameFor(step)] = next
+			at[nameFor(steps, i)] = next
 			at = next
 		}
 		table = below
@@ -98,11 +98,14 @@ func documentWith(t *testing.T, k *Key, with bool) string {
 	return string(data)
 }
 
-func nameFor(step string) string {
-	if step == "*" {
-		return "x"
+func nameFor(steps []string, i int) string {
+	switch {
+	case steps[i] != "*":
+		return steps[i]
+	case steps[i-1] == "errors":
+		return "502"
 	}
-	return step
+	return "x"
 }
 
 // addRequired adds the keys without which table's mapping is wrong, apart from key.
@@ -167,6 +170,9 @@ func differences(a, b map[string]any) []string {
 		if strings.HasSuffix(path, ".Name") && strings.Contains(path, "Match.") {
 			continue // a condition's name is its key
 		}
+		if strings.HasSuffix(path, ".Errors.Pages[0].Status") {
+			continue // so is a page's status
+		}
 		if !reflect.DeepEqual(a[path], b[path]) {
 			out = append(out, path)
 		}
@@ -195,6 +201,8 @@ func listFields(out *[]string, path string, t reflect.Type) {
 	case t == reflect.TypeFor[Record]() || t == reflect.TypeFor[map[string]*Backend]() || t == reflect.TypeFor[[]CertificateFiles]():
 	case t == reflect.TypeFor[[]Condition]():
 		*out = append(*out, path+"[0].Regex", path+"[0].Present")
+	case t == reflect.TypeFor[[]ErrorPage]():
+		*out = append(*out, path+"[0].File", path+"[0].Body", path+"[0].ContentType")
 	case t.Kind() == reflect.Struct && !units[t] && t != reflect.TypeFor[Target]():
 		for i := range t.NumField() {
 			if f := t.Field(i); f.IsExported() {

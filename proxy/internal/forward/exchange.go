@@ -182,6 +182,9 @@ func (x *exchange) modify(res *http.Response) error {
 		return errors.New("answer of the backend: status 101 to a request that asked for no upgrade")
 	}
 	policy := x.hop.Policy
+	if err := x.replaceBody(res); err != nil {
+		return err
+	}
 	policy.Rewriting.apply(res.Header, x.hop)
 	policy.ResponseHeader(res.Header)
 	x.keepUpgrade(res)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/spelling"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
@@ -34,6 +35,8 @@ type Hop struct {
 	ID      string   // the request's, for X-Request-Id
 	Public  Public   // needed for Rewriting.Location only
 	Outcome *Outcome // if not nil, filled before Forward returns or panics
+	// Values is what placeholders of Policy.Errors stand for.
+	Values func() *match.Values
 	// Finish, if not nil, has the last word on the header of a backend's answer.
 	Finish func(http.Header)
 	// Names is how the client spelled the names of the request's header.

@@ -25,6 +25,7 @@ type Policy struct {
 	Response  HeaderEdit
 	Rewriting Rewriting
 
+	Errors          ErrorAnswers
 	RemoveQuery     []string      // parameters that the backend does not get
 	BodyBytes       int64         // of a request's body -> 413; 0 or less is no limit
 	ConnectTimeout  time.Duration // resolving, connecting and TLS -> 504; 0 or less is none

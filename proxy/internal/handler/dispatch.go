@@ -7,10 +7,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"html"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/tunnelform/tunnelform/internal/printable"
 	"github.com/tunnelform/tunnelform/proxy/internal/echo"
@@ -105,17 +103,12 @@ func (x *requestCtx) respond() {
 	x.write(x.rt.Respond.Status, []byte(body))
 }
 
-// bodyText is a body with its placeholders filled in: what a request says must not become
-// markup.
+// bodyText is a body with its placeholders filled in.
 func (x *requestCtx) bodyText(t match.Text, contentType string) (string, error) {
 	if text, literal := t.Literal(); literal {
 		return text, nil
 	}
-	var quote func(string) string
-	if mediaType, _, _ := strings.Cut(contentType, ";"); strings.Contains(mediaType, "html") || strings.Contains(mediaType, "xml") {
-		quote = html.EscapeString
-	}
-	return t.ExpandWith(x.values(), quote)
+	return forward.BodyText(&t, contentType, x.values())
 }
 
 func (x *requestCtx) answerStatus() {
@@ -209,6 +202,7 @@ func (x *requestCtx) forwardTo(path, query string, answer *http.Response) {
 		Path:    path,
 		Query:   query,
 		Policy:  x.policy,
+		Values:  x.values,
 		Client:  x.forwardedClient(),
 		ID:      x.id,
 		Public:  x.public(),

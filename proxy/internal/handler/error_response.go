@@ -31,9 +31,15 @@ func refuse(status int, text string, cause error) *refusal {
 // It is short, because a backend starts, or a tunnel ends, within seconds.
 const retryAfterSeconds = 5
 
-// answer writes the refusal as one line of plain text, or as JSON where the
-// client asks for it, with the request's id.
-func (rf *refusal) answer(w http.ResponseWriter, r *http.Request, id string) {
+// ownBody is a body from the routes file; the zero value is none.
+type ownBody struct {
+	contentType string
+	data        []byte
+}
+
+// answer writes the refusal with its own body; without one, as one line of plain text, or
+// as JSON where the client asks for it, with the request's id.
+func (rf *refusal) answer(w http.ResponseWriter, r *http.Request, id string, own ownBody) {
 	h := w.Header()
 	clear(h)
 	for name, values := range rf.header {
@@ -42,28 +48,33 @@ func (rf *refusal) answer(w http.ResponseWriter, r *http.Request, id string) {
 	if rf.status == http.StatusTooManyRequests || rf.status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", strconv.Itoa(retryAfterSeconds))
 	}
-	body := fmt.Sprintf("%d %s: %s (request %s)\n", rf.status, http.StatusText(rf.status), rf.text, id)
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	if wantsJSON(r) {
+	body := own.data
+	switch {
+	case own.contentType != "":
+		h.Set("Content-Type", own.contentType)
+	case wantsJSON(r):
 		body = rf.json(id)
 		h.Set("Content-Type", "application/json")
+	default:
+		body = fmt.Appendf(nil, "%d %s: %s (request %s)\n", rf.status, http.StatusText(rf.status), rf.text, id)
+		h.Set("Content-Type", "text/plain; charset=utf-8")
 	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(rf.status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write([]byte(body))
+		_, _ = w.Write(body)
 	}
 }
 
-func (rf *refusal) json(id string) string {
+func (rf *refusal) json(id string) []byte {
 	body, _ := json.Marshal(struct {
 		Status  int    `json:"status"`
 		Error   string `json:"error"`
 		Request string `json:"request"`
 	}{rf.status, rf.text, id})
-	return string(body) + "\n"
+	return append(body, '\n')
 }
 
 // wantsJSON reports whether the client asks for JSON by name; */* does not.

@@ -324,7 +324,30 @@ func (x *requestCtx) refuse(rf *refusal) {
 	if x.err == nil {
 		x.err = fmt.Errorf("%s", rf.text)
 	}
-	rf.answer(x.w, x.r, x.id)
+	rf.answer(x.w, x.r, x.id, x.errorPage(rf.status))
+}
+
+// errorPage is the own body that the routes file has for an answer of the proxy's. One that
+// cannot be sent to this client is none.
+func (x *requestCtx) errorPage(status int) ownBody {
+	var answers *forward.ErrorAnswers
+	switch {
+	case x.rt != nil:
+		answers = &x.rt.Policy.Errors
+	case x.table != nil:
+		answers = x.table.Unmatched()
+	default:
+		return ownBody{}
+	}
+	page := answers.Page(status)
+	if page == nil {
+		return ownBody{}
+	}
+	data, err := page.Body(x.values)
+	if err != nil {
+		return ownBody{}
+	}
+	return ownBody{page.ContentType, data}
 }
 
 // loggedPath is the path as it came: decoded, it would not show which slashes were

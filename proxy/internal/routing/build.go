@@ -55,6 +55,7 @@ func BuildContext(ctx context.Context, set *routefile.Set, prev *Table) (*Table,
 			rebalance:   make(map[string]*RebalanceRule),
 		},
 	}
+	b.unmatched()
 	b.listeners()
 	b.pools()
 	b.routes()

@@ -119,7 +119,7 @@ func identitiesOf(set *routefile.Set) identities {
 }
 
 // noContents is for sets whose files are not read.
-func noContents(...[]routefile.Header) (none fingerprint) { return none }
+func noContents([]string) (none fingerprint) { return none }
 
 func compare(old, new identities) Changes {
 	c := Changes{Renamed: make(map[string]string)}

@@ -102,17 +102,23 @@ func (b *builder) probeHeader(list []routefile.Header) (http.Header, error) {
 	return header, nil
 }
 
-// digestOf is a hash of what the files of headers hold, so that a change of it is a change of
-// the route.
-func (b *builder) digestOf(lists ...[]routefile.Header) fingerprint {
+// digestOf is a hash of what files hold, so that a change of it is a change of the route.
+func (b *builder) digestOf(files []string) fingerprint {
 	h := sha256.New()
+	for _, file := range files {
+		sum := sha256.Sum256(b.contents[file])
+		h.Write(sum[:])
+	}
+	return fingerprint(h.Sum(nil))
+}
+
+func headerFiles(lists ...[]routefile.Header) (files []string) {
 	for _, list := range lists {
 		for _, line := range list {
 			if line.File != "" {
-				sum := sha256.Sum256(b.contents[line.File])
-				h.Write(sum[:])
+				files = append(files, line.File)
 			}
 		}
 	}
-	return fingerprint(h.Sum(nil))
+	return files
 }

@@ -127,9 +127,10 @@ func (b *builder) settings(spec *routefile.Settings) (*Settings, error) {
 	return s, nil
 }
 
-func headersOf(s *routefile.Settings) [][]routefile.Header {
+// sentFiles returns the files of settings whose text is sent.
+func sentFiles(s *routefile.Settings) []string {
 	in, out := &s.Headers.Request, &s.Headers.Response
-	return [][]routefile.Header{in.Set, in.Add, in.Default, out.Set, out.Add, out.Default}
+	return append(headerFiles(in.Set, in.Add, in.Default, out.Set, out.Add, out.Default), s.Errors.Files()...)
 }
 
 // counts returns the counts of the route of that name in earlier Tables.
@@ -206,11 +207,16 @@ func (b *builder) policy(s *routefile.Settings) (*forward.Policy, error) {
 		return nil, err
 	}
 	response, err := b.headerEdit(s.Headers.Response)
+	if err != nil {
+		return nil, err
+	}
+	pages, err := b.errorAnswers(s.Errors)
 	return &forward.Policy{
 		Host:            hostMode(s.PreserveHost),
 		Forwarded:       forwardedMode(s.Forwarded),
 		Request:         request,
 		Response:        response,
+		Errors:          pages,
 		RemoveQuery:     s.Query.Remove,
 		BodyBytes:       max(s.Limits.BodyBytes, 0),
 		ConnectTimeout:  max(s.Timeouts.Connect, 0),
@@ -293,15 +299,15 @@ func (rt *Route) LeadsTo(pool string) bool {
 	return rt.Target != nil && rt.Target.Pool != nil && rt.Target.Pool.Name() == pool
 }
 
-// contentsDigest hashes what the files of headers hold.
-type contentsDigest func(lists ...[]routefile.Header) fingerprint
+// contentsDigest hashes what files hold.
+type contentsDigest func(files []string) fingerprint
 
 func settingsDigest(s *routefile.Settings, contents contentsDigest) fingerprint {
-	return fingerprintOf([]any{s, contents(headersOf(s)...)})
+	return fingerprintOf([]any{s, contents(sentFiles(s))})
 }
 
 // identify hashes a route, without its positions in the file. contents hashes the files
-// that values of headers come from.
+// whose text is sent.
 func identify(spec *routefile.SetRoute, settings fingerprint, contents contentsDigest) identity {
 	s := struct {
 		Match    routefile.Match
@@ -315,7 +321,7 @@ func identify(spec *routefile.SetRoute, settings fingerprint, contents contentsD
 	shape := fingerprintOf(s)
 	all := append(shape[:], settings[:]...)
 	if s.Respond != nil {
-		files := contents(s.Respond.Headers)
+		files := contents(headerFiles(s.Respond.Headers))
 		all = append(all, files[:]...)
 	}
 	return identity{digest: sha256.Sum256(all), shape: shape}

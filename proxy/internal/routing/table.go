@@ -20,6 +20,7 @@ import (
 
 	"github.com/tunnelform/tunnelform/proxy/internal/discovery"
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
+	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
 	"github.com/tunnelform/tunnelform/proxy/internal/match"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
@@ -33,6 +34,7 @@ type Table struct {
 	byName    map[string]*Route
 	listeners map[string]*listen.Config // by their Key
 	trusted   Trusted
+	unmatched forward.ErrorAnswers
 	shutdown  Shutdown
 	backends  map[upstream.BackendKey]*upstream.Backend
 	pools     map[string]*upstream.Pool

@@ -15,6 +15,10 @@ var fileKeys = []string{"listeners", "trusted_proxies", "defaults", "shutdown", 
 
 func (s *shape) computedAttributes() map[string]schema.Attribute {
 	all := make(map[string]schema.Attribute, len(s.keys))
+	if s.element != nil { // keys that the writer names, beside those of the mapping
+		object := schema.NestedAttributeObject{Attributes: s.element.computedAttributes()}
+		all[namedKeys] = schema.MapNestedAttribute{Computed: true, MarkdownDescription: s.element.description(), NestedObject: object}
+	}
 	for _, k := range s.keys {
 		all[k.key.Name] = k.computedAttribute()
 		if k.key.Files {

@@ -68,8 +68,11 @@ func keyTypes(s routefile.Section) map[string]string {
 			continue
 		}
 		path = strings.ReplaceAll(path, "backends.*", "backend")
+		path = strings.ReplaceAll(path, "errors.*", "errors.status")
 		holder, last := path[:max(0, strings.LastIndexByte(path, '.'))], k.Name
 		switch {
+		case path == "errors.status":
+			types[path], types[path+".name"] = "set", "string"
 		case last == "*" && k.Kind == routefile.KindMapping && len(k.Short) > 0: // conditions
 			types[holder] = "map of string"
 		case strings.HasSuffix(holder, ".*") && k.Kind == routefile.KindSwitch:

@@ -22,6 +22,7 @@ type field struct {
 	shape *shape   // the key that it holds; nil for the name of a block's record
 	part  string   // the key of each condition that it holds; "" for all other fields
 	files bool     // it holds the values of its key that are {file: PATH}
+	named bool     // it holds the keys of a mapping that the writer names, beside its own
 	below []*field // of a block
 	typ   tftypes.Type
 }
@@ -38,6 +39,9 @@ func fieldsOf(s *shape) (all []*field) {
 			all = append(all, conditionFields(k)...)
 		case k.key.Kind == routefile.KindMapping:
 			below := fieldsOf(k)
+			if k.element != nil {
+				below = append(below, namedField(k.element))
+			}
 			all = append(all, &field{name: k.key.Name, shape: k, below: below, typ: objectType(below)})
 		case k.key.Kind == routefile.KindNamed: // a set, since names have no order
 			below := append([]*field{{name: nameAttribute, typ: tftypes.String}}, fieldsOf(k.element)...)
@@ -53,6 +57,15 @@ func fieldsOf(s *shape) (all []*field) {
 		}
 	}
 	return all
+}
+
+// namedKeys is the name of the blocks for the keys of a mapping that the writer names:
+// those are statuses, of errors.
+const namedKeys = "status"
+
+func namedField(s *shape) *field {
+	below := append([]*field{{name: nameAttribute, typ: tftypes.String}}, fieldsOf(s)...)
+	return &field{name: namedKeys, shape: s, named: true, below: below, typ: tftypes.Set{ElementType: objectType(below)}}
 }
 
 // conditionFields has a map for each key that a condition may have, or a set of names

@@ -77,6 +77,77 @@ routes:
   other: {match: {path: /other}, respond: {status: 204}}  # not ours
 `
 
+// What a route sends in its own words: placeholders, values from files, own bodies for
+// errors. The blocks of statuses have no order.
+func TestAccRouteTexts(t *testing.T) {
+	file, provider := routesFile(t, handWritten)
+	route := func(status string) string {
+		return provider + `
+resource "tunnelform_route" "chat" {
+  name = "chat"
+  match { path_prefix = "/chat/" }
+  to = "ws://10.0.0.1:9000/"
+  headers {
+    request {
+      set      = { Host = "inner.example", X-Client-IP = "{client}" }
+      set_file = { Authorization = "secrets/token" }
+      add      = { Vary = ["Origin"] }
+      add_file = { Vary = ["secrets/vary"] }
+      default  = { X-Env = "prod" }
+    }
+  }
+  query { remove = ["backend"] }
+  errors {
+    override = ["5xx", "404"]
+    status {
+      name = ` + status + `
+      file = "down.html"
+    }
+    status {
+      name         = 404
+      body         = "none at {host}"
+      content_type = "text/plain"
+    }
+  }
+}
+data "tunnelform_routes" "all" { depends_on = [tunnelform_route.chat] }
+`
+	}
+	const address, data = "tunnelform_route.chat", "data.tunnelform_routes.all"
+	good := route("502")
+	resource.Test(t, resource.TestCase{
+		ProtoV6ProviderFactories: factories,
+		CheckDestroy:             fileIs(file, handWritten),
+		Steps: []resource.TestStep{
+			{
+				Config: good,
+				Check: resource.ComposeAggregateTestCheckFunc(
+					fileHas(file, "Host: inner.example"), fileHas(file, "file: secrets/token"), fileHas(file, "file: secrets/vary"),
+					fileHas(file, "remove: [backend]"), fileHas(file, "file: down.html"), fileHas(file, "override: [5xx,"),
+					resource.TestCheckResourceAttr(address, "headers.request.set_file.Authorization", "secrets/token"),
+					resource.TestCheckResourceAttr(address, "errors.status.#", "2"),
+					resource.TestCheckResourceAttr(data, "routes.chat.headers.request.set_file.Authorization", "secrets/token"),
+					resource.TestCheckResourceAttr(data, "routes.chat.headers.request.set.Host", "inner.example"),
+					resource.TestCheckResourceAttr(data, "routes.chat.errors.status.404.body", "none at {host}"),
+					resource.TestCheckResourceAttr(data, "routes.chat.errors.override.#", "2"),
+				),
+			},
+			{Config: good, PlanOnly: true},
+			{
+				ResourceName: address, ImportState: true, ImportStateId: "chat",
+				ImportStateVerify: true, ImportStateVerifyIdentifierAttribute: "name",
+			},
+			{Config: route(`"50x"`), ExpectError: spaced("errors.50x wanted a status")},
+			{ // a change by hand
+				PreConfig:        func() { replaceIn(t, file, "file: secrets/token", "file: secrets/other") },
+				Config:           good,
+				ConfigPlanChecks: actions(address, plancheck.ResourceActionUpdate),
+				Check:            fileHas(file, "file: secrets/token"),
+			},
+		},
+	})
+}
+
 func TestAccRoute(t *testing.T) {
 	file, provider := routesFile(t, handWritten)
 	route := func(more string) string {

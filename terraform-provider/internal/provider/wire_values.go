@@ -55,6 +55,12 @@ func (d *plainDecoder) mapping(fields []*field, v tftypes.Value) (routefile.Plai
 		if f.shape == nil {
 			continue
 		}
+		if f.named {
+			if err := d.namedKeys(f, values[f.name], p); err != nil {
+				return nil, fmt.Errorf("%s: %w", f.name, err)
+			}
+			continue
+		}
 		if err := d.below(f.shape.key.Name, func() error { return d.field(f, values[f.name], p) }); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
@@ -128,6 +134,23 @@ func (d *plainDecoder) named(f *field, items []tftypes.Value) (any, error) {
 		}
 	}
 	return all, nil
+}
+
+// namedKeys adds the keys of blocks to the mapping that holds them.
+func (d *plainDecoder) namedKeys(f *field, v tftypes.Value, to routefile.Plain) error {
+	if !v.IsKnown() {
+		d.noteUnknown()
+		return nil
+	}
+	var items []tftypes.Value
+	if err := v.As(&items); err != nil {
+		return err
+	}
+	keys, err := d.named(f, items)
+	if named, ok := keys.(routefile.Plain); ok {
+		maps.Copy(to, named)
+	}
+	return err
 }
 
 func (d *plainDecoder) repeat(name, text string) {
@@ -260,11 +283,28 @@ func recordValue(s routefile.Section, t tftypes.Type, p routefile.Plain) tftypes
 func fieldValues(fields []*field, p routefile.Plain) map[string]tftypes.Value {
 	all := make(map[string]tftypes.Value, len(fields))
 	for _, f := range fields {
-		if f.shape != nil {
+		switch {
+		case f.shape == nil:
+		case f.named:
+			all[f.name] = f.namedBlocks(f.typ.(tftypes.Set).ElementType, otherKeys(p, func(name string) bool {
+				return slices.ContainsFunc(fields, func(own *field) bool { return own.shape != nil && own.shape.key.Name == name })
+			}))
+		default:
 			all[f.name] = f.value(p[f.shape.key.Name])
 		}
 	}
 	return all
+}
+
+// otherKeys returns the keys of a mapping that are not its own.
+func otherKeys(p routefile.Plain, own func(name string) bool) routefile.Plain {
+	others := routefile.Plain{}
+	for name, value := range p {
+		if !own(name) {
+			others[name] = value
+		}
+	}
+	return others
 }
 
 // value is the field's value for its key's.
@@ -364,6 +404,12 @@ func objectValue(t tftypes.Object, m routefile.Plain) tftypes.Value {
 		switch {
 		case ofFiles && t.AttributeTypes[base] != nil:
 			members[name] = toValue(typ, splitFiles(m[base], true))
+		case name == namedKeys && typ.Is(tftypes.Map{}):
+			others := otherKeys(m, func(name string) bool { return t.AttributeTypes[name] != nil })
+			if len(others) == 0 {
+				others = nil
+			}
+			members[name] = toValue(typ, others)
 		case t.AttributeTypes[name+filesSuffix] != nil:
 			members[name] = toValue(typ, splitFiles(m[name], false))
 		default:
