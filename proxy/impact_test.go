@@ -154,8 +154,8 @@ func play(t *testing.T, seed uint64, lastEdit bool) *world {
 		if lastEdit {
 			next := routingtest.Build(t, w.table, w.after)
 			changes := routing.Compare(w.table, next)
-			w.impact = w.group.Impact(next.Judge(changes))
-			if again := w.group.Impact(next.Judge(changes)); !reflect.DeepEqual(again, w.impact) {
+			w.impact = w.group.Impact(next.Evaluator(changes))
+			if again := w.group.Impact(next.Evaluator(changes)); !reflect.DeepEqual(again, w.impact) {
 				t.Errorf("asked again, the impact is %+v, not %+v", again, w.impact)
 			}
 			w.adopt(next)
@@ -174,7 +174,7 @@ func play(t *testing.T, seed uint64, lastEdit bool) *world {
 
 // adopt is what Server.Adopt does about tunnels.
 func (w *world) adopt(next *routing.Table) {
-	w.group.Evaluate(next.Judge(routing.Compare(w.table, next)))
+	w.group.Evaluate(next.Evaluator(routing.Compare(w.table, next)))
 	for name, pool := range w.table.Pools() {
 		pool.EndTemporaries(next.Pools()[name])
 	}
@@ -222,11 +222,11 @@ func (w *world) setByHand() {
 	}
 }
 
-// judge is Server.judgePool.
+// judge is Server.evaluatePool.
 func (w *world) judge(pool string) {
-	w.group.Evaluate(func(f drain.Facts) drain.Verdict {
+	w.group.Evaluate(func(f drain.Facts) drain.Decision {
 		if f.Backend.Pool != pool || w.table.Route(f.Route) == nil {
-			return drain.Verdict{Unchanged: true}
+			return drain.Decision{Unchanged: true}
 		}
 		return w.table.Evaluate(f, nil)
 	})
@@ -454,15 +454,15 @@ func (m *fileModel) text() string {
 	return b.String()
 }
 
-// TestImpactWaitsForTheJudgement: between a Table's becoming current and the judgement of
+// TestImpactWaitsForTheEvaluation: between a Table's becoming current and the evaluation of
 // the tunnels by it, their states are of the Table before.
-func TestImpactWaitsForTheJudgement(t *testing.T) {
+func TestImpactWaitsForTheEvaluation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one := routingtest.Build(t, nil, "routes: {a: {match: {path: /a}, respond: {}}}\n")
 		two := routingtest.Build(t, one, "routes: {b: {match: {path: /a}, respond: {}}}\n")
 		three := routingtest.Build(t, two, "routes: {}\n")
 		s := &Server{tunnels: drain.NewGroup(), adopted: one, current: func() *routing.Table { return two }}
-		s.judged = sync.NewCond(&s.judging)
+		s.evaluated = sync.NewCond(&s.evaluating)
 		answered := false
 		go func() {
 			changes, _, ok := s.Impact(two, three)
@@ -473,12 +473,12 @@ func TestImpactWaitsForTheJudgement(t *testing.T) {
 		}()
 		synctest.Wait()
 		if answered {
-			t.Error("answered before the judgement")
+			t.Error("answered before the evaluation")
 		}
-		s.judging.Lock()
+		s.evaluating.Lock()
 		s.adopted = two
-		s.judged.Broadcast()
-		s.judging.Unlock()
+		s.evaluated.Broadcast()
+		s.evaluating.Unlock()
 		synctest.Wait()
 		if !answered {
 			t.Error("not answered after it")

@@ -21,8 +21,8 @@ const (
 	minRebalanceStep = 100 * time.Millisecond // then there are fewer of them
 )
 
-// balancing is one pool's rebalancing under way. Server.judging guards it.
-type balancing struct {
+// rebalancing is one pool's rebalancing under way. Server.evaluating guards it.
+type rebalancing struct {
 	began   time.Time // may be to come
 	tunnels int       // that were open when it was asked for
 	joined  []string  // authorities of backends that an edit has brought and may take back; nil where health or DNS has brought them
@@ -34,13 +34,13 @@ type balancing struct {
 
 // rebalance begins a pool's rebalancing, or starts the one under way again: its time counts
 // from the last backend that has come.
-func (s *Server) rebalance(pool string) { s.beginBalancing(pool, nil) }
+func (s *Server) rebalance(pool string) { s.beginRebalancing(pool, nil) }
 
-// beginBalancing is rebalance. Where an edit has brought the backends joined, it waits for
+// beginRebalancing is rebalance. Where an edit has brought the backends joined, it waits for
 // the grace that every drain gives an edit.
-func (s *Server) beginBalancing(pool string, joined []string) {
-	s.judging.Lock()
-	defer s.judging.Unlock()
+func (s *Server) beginRebalancing(pool string, joined []string) {
+	s.evaluating.Lock()
+	defer s.evaluating.Unlock()
 	if s.adopted == nil || s.adopted.RebalanceRules()[pool] == nil || s.stopping.Load() {
 		return
 	}
@@ -49,15 +49,15 @@ func (s *Server) beginBalancing(pool string, joined []string) {
 	if joined != nil {
 		began = began.Add(drain.Grace)
 	}
-	if under := s.balancing[pool]; under != nil {
+	if under := s.rebalancing[pool]; under != nil {
 		tunnels = max(tunnels, under.tunnels)
 		if time.Until(under.began) > 0 { // health has found up what an edit has brought
 			began, joined = later(began, under.began), slices.Concat(under.joined, joined)
 		}
 	}
-	under := &balancing{began: began, tunnels: tunnels, joined: joined, owed: make(map[upstream.BackendKey]float64)}
-	s.balancing[pool] = under
-	time.AfterFunc(time.Until(began), func() { s.stepBalancing(pool, under) })
+	under := &rebalancing{began: began, tunnels: tunnels, joined: joined, owed: make(map[upstream.BackendKey]float64)}
+	s.rebalancing[pool] = under
+	time.AfterFunc(time.Until(began), func() { s.stepRebalancing(pool, under) })
 }
 
 func later(a, b time.Time) time.Time {
@@ -73,22 +73,22 @@ func (s *Server) shares(pool *upstream.Pool, least int) ([]upstream.Share, int) 
 	return pool.Shares(func(b *upstream.Backend) int { return staying[b.Key()] }, least)
 }
 
-// stepBalancing does one step of a pool's rebalancing, and comes again until its time is
+// stepRebalancing does one step of a pool's rebalancing, and comes again until its time is
 // over. While a slow start goes on, shares still change, and so it is not over before that.
-func (s *Server) stepBalancing(name string, under *balancing) {
-	s.judging.Lock()
-	defer s.judging.Unlock()
-	if s.balancing[name] != under {
+func (s *Server) stepRebalancing(name string, under *rebalancing) {
+	s.evaluating.Lock()
+	defer s.evaluating.Unlock()
+	if s.rebalancing[name] != under {
 		return // it was started again
 	}
 	rule, pool := s.adopted.RebalanceRules()[name], s.adopted.Pools()[name]
 	if rule == nil || pool == nil || s.stopping.Load() || under.takenBack(pool) {
-		delete(s.balancing, name)
+		delete(s.rebalancing, name)
 		return
 	}
 	left := max(rule.Within-time.Since(under.began), pool.RisingFor())
 	if left <= 0 {
-		delete(s.balancing, name)
+		delete(s.rebalancing, name)
 		return
 	}
 	step := max(rule.Within/rebalanceSteps, minRebalanceStep)
@@ -96,11 +96,11 @@ func (s *Server) stepBalancing(name string, under *balancing) {
 		step = left
 	}
 	s.letGo(pool, rule, under, float64(step)/float64(left), step)
-	time.AfterFunc(step, func() { s.stepBalancing(name, under) })
+	time.AfterFunc(step, func() { s.stepRebalancing(name, under) })
 }
 
 // takenBack reports whether an edit brought the backends, and all of them are gone again.
-func (b *balancing) takenBack(pool *upstream.Pool) bool {
+func (b *rebalancing) takenBack(pool *upstream.Pool) bool {
 	return b.joined != nil && !slices.ContainsFunc(usable(pool), func(m upstream.Member) bool {
 		return slices.Contains(b.joined, m.Backend.Key().Authority)
 	})
@@ -109,7 +109,7 @@ func (b *balancing) takenBack(pool *upstream.Pool) bool {
 // letGo drains this part of the tunnels that backends have above their share, spread over
 // the step. It counts the shares anew each time: a backend that has joined may be gone
 // again, or have more weight.
-func (s *Server) letGo(pool *upstream.Pool, rule *routing.RebalanceRule, under *balancing, part float64, step time.Duration) {
+func (s *Server) letGo(pool *upstream.Pool, rule *routing.RebalanceRule, under *rebalancing, part float64, step time.Duration) {
 	shares, _ := s.shares(pool, under.tunnels)
 	for _, share := range shares {
 		over, key := share.Over(rule.Tolerance), share.Backend.Key()
@@ -151,7 +151,7 @@ func (s *Server) rebalanceJoined(old, new *routing.Table) {
 			}
 		}
 		if joined != nil {
-			s.beginBalancing(name, joined)
+			s.beginRebalancing(name, joined)
 		}
 	}
 }

@@ -77,7 +77,7 @@ pools:
 		}
 		time.Sleep(within)
 		synctest.Wait()
-		if got := gone.Load(); got != over || len(s.balancing) != 0 {
+		if got := gone.Load(); got != over || len(s.rebalancing) != 0 {
 			t.Errorf("%d tunnels were let go in the end, wanted %d and nothing under way", got, over)
 		}
 	})
@@ -119,7 +119,7 @@ pools:
 				t.Errorf("%d tunnels of the other pool were let go, want %d", got, over)
 			}
 		}
-		if got := gone["slow"].Load(); got != over || len(s.balancing) != 0 {
+		if got := gone["slow"].Load(); got != over || len(s.rebalancing) != 0 {
 			t.Errorf("%d tunnels were let go in the end, want %d and nothing under way", got, over)
 		}
 	})
@@ -191,7 +191,7 @@ pools:
 				}
 				time.Sleep(time.Second)
 				synctest.Wait()
-				if len(s.balancing) != 0 {
+				if len(s.rebalancing) != 0 {
 					t.Error("the rebalancing goes on")
 				}
 			})
@@ -233,13 +233,13 @@ pools:
 				}
 				want := int64(29) // the tolerance leaves one
 				if takenBack {
-					s.judging.Lock() // a step may be under way
+					s.evaluating.Lock() // a step may be under way
 					s.adopted, want = before, 0
-					s.judging.Unlock()
+					s.evaluating.Unlock()
 				}
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				if got := gone.Load(); got != want || len(s.balancing) != 0 {
+				if got := gone.Load(); got != want || len(s.rebalancing) != 0 {
 					t.Errorf("%d tunnels were let go in the end, want %d and nothing under way", got, want)
 				}
 			})

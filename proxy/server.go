@@ -53,13 +53,13 @@ type Server struct {
 	stopping atomic.Bool
 	health   func(statusapi.BackendEvent) // nil: nobody asks
 
-	discovery *discovery.Pollers // used by Adopt and Shutdown
-	probes    probeTimes
-	metrics   *metrics.Registry
-	judging   sync.Mutex            // one judgement of open tunnels at a time
-	judged    *sync.Cond            // on judging: adopted has changed, and tunnels are judged by it
-	adopted   *routing.Table        // guarded by judging
-	balancing map[string]*balancing // guarded by judging; by pool
+	discovery   *discovery.Pollers // used by Adopt and Shutdown
+	probes      probeTimes
+	metrics     *metrics.Registry
+	evaluating  sync.Mutex              // one evaluation of open tunnels at a time
+	evaluated   *sync.Cond              // on evaluating: adopted has changed, and tunnels are evaluated by it
+	adopted     *routing.Table          // guarded by evaluating
+	rebalancing map[string]*rebalancing // guarded by evaluating; by pool
 
 	mu         sync.Mutex
 	rebalanced map[string]uint64         // guarded by mu; tunnels, by pool
@@ -79,17 +79,17 @@ func NewServer(o Options) *Server {
 		sockets: make(map[string]*listen.Socket),
 		spare:   make(map[string]*listen.Socket),
 
-		balancing:  make(map[string]*balancing),
-		rebalanced: make(map[string]uint64),
-		metrics:    metrics.NewRegistry(),
-		engine:     tunnel.New(),
+		rebalancing: make(map[string]*rebalancing),
+		rebalanced:  make(map[string]uint64),
+		metrics:     metrics.NewRegistry(),
+		engine:      tunnel.New(),
 	}
 	s.discovery = discovery.New(discovery.Events{
-		Log: o.Log, Health: s.healthChanged, Probed: s.probes.note, Changed: s.judgePool, Joined: s.rebalance,
+		Log: o.Log, Health: s.healthChanged, Probed: s.probes.note, Changed: s.evaluatePool, Joined: s.rebalance,
 	})
 	s.tunnels.Told = func(route, cause string) { s.metrics.Route(route).Told(cause) }
 	s.health = o.Health
-	s.judged = sync.NewCond(&s.judging)
+	s.evaluated = sync.NewCond(&s.evaluating)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.handler = handler.New(handler.Deps{
 		Current: o.Current, Engine: s.engine, Tunnels: s.tunnels, Log: o.Log, Status: o.Status, Counters: &s.counters,
@@ -209,14 +209,14 @@ func (s *Server) dropSpareLocked(drop func(key string) bool) {
 
 // Adopt makes the rest of the proxy follow a new Table, after Current has begun
 // to return it: sockets that are new accept, sockets that are gone close, open
-// tunnels are judged. old is nil the first time.
+// tunnels are evaluated. old is nil the first time.
 func (s *Server) Adopt(old, new *routing.Table) routing.Changes {
 	s.discovery.Adopt(new.Discoveries(), new.Pools(), new.Lists)
 	if old == nil {
-		s.judging.Lock()
+		s.evaluating.Lock()
 		s.adopted = new
-		s.judged.Broadcast()
-		s.judging.Unlock()
+		s.evaluated.Broadcast()
+		s.evaluating.Unlock()
 		new.CheckHealth(s.healthChanged, s.probes.note)
 		s.discovery.AwaitFirst(firstLookups)
 		s.adoptSockets(new)
@@ -226,11 +226,11 @@ func (s *Server) Adopt(old, new *routing.Table) routing.Changes {
 	new.CheckHealth(s.healthChanged, s.probes.note)
 	changes := routing.Compare(old, new)
 	s.metrics.Rename(changes.Renamed)
-	s.judging.Lock()
+	s.evaluating.Lock()
 	s.adopted = new
-	changes.Kept, changes.Draining = s.tunnels.Evaluate(new.Judge(changes))
-	s.judged.Broadcast()
-	s.judging.Unlock()
+	changes.Kept, changes.Draining = s.tunnels.Evaluate(new.Evaluator(changes))
+	s.evaluated.Broadcast()
+	s.evaluating.Unlock()
 	for name, pool := range old.Pools() {
 		pool.EndTemporaries(new.Pools()[name])
 	}
@@ -241,34 +241,34 @@ func (s *Server) Adopt(old, new *routing.Table) routing.Changes {
 }
 
 // Impact returns what Adopt would do if new, which was built after old, came now: what it
-// would change, and what the judgement of open tunnels would be, by the same code. It
+// would change, and what the evaluation of open tunnels would be, by the same code. It
 // returns false if old is not current any more. Changes.Kept and Draining are not set.
 func (s *Server) Impact(old, new *routing.Table) (changes routing.Changes, impact *drain.Impact, ok bool) {
-	s.judging.Lock()
-	defer s.judging.Unlock()
+	s.evaluating.Lock()
+	defer s.evaluating.Unlock()
 	for s.adopted != old {
 		if s.current() != old {
 			return changes, nil, false
 		}
-		s.judged.Wait() // old is current, but the tunnels are judged by the Table before it
+		s.evaluated.Wait() // old is current, but the tunnels are evaluated by the Table before it
 	}
 	changes = routing.Compare(old, new)
-	return changes, s.tunnels.Impact(new.Judge(changes)), true
+	return changes, s.tunnels.Impact(new.Evaluator(changes)), true
 }
 
 // firstLookups is how long the first Adopt waits for pools whose members are discovered.
 const firstLookups = 2 * time.Second
 
-// judgePool evaluates the tunnels to one pool's backends, after its members have
+// evaluatePool evaluates the tunnels to one pool's backends, after its members have
 // changed by themselves. It goes by the Table that was adopted last: tunnels of
-// routes that only the next one knows are the next judgement's.
-func (s *Server) judgePool(pool string) {
-	s.judging.Lock()
-	defer s.judging.Unlock()
+// routes that only the next one knows are the next evaluation's.
+func (s *Server) evaluatePool(pool string) {
+	s.evaluating.Lock()
+	defer s.evaluating.Unlock()
 	t := s.adopted
-	s.tunnels.Evaluate(func(f drain.Facts) drain.Verdict {
+	s.tunnels.Evaluate(func(f drain.Facts) drain.Decision {
 		if f.Backend.Pool != pool || t.Route(f.Route) == nil {
-			return drain.Verdict{Unchanged: true}
+			return drain.Decision{Unchanged: true}
 		}
 		return t.Evaluate(f, nil)
 	})

@@ -47,7 +47,7 @@ func (s *Server) SetBackend(pool, name, state string, lasts time.Duration, force
 // temporaryChanged has the pool's tunnels judged, and shared out again where a backend is
 // back.
 func (s *Server) temporaryChanged(pool, name, state string) {
-	s.judgePool(pool)
+	s.evaluatePool(pool)
 	if state == "none" {
 		s.rebalance(pool)
 	}

@@ -28,7 +28,7 @@ func newPoller() (*poller, error) {
 func (p *poller) close() { syscall.Close(p.fd) }
 
 // add reports fd, by its own number, when it can be read or written: once for
-// each change, so whoever is told goes on until the kernel has no more.
+// each change, so a reader that is told goes on until the kernel has no more.
 func (p *poller) add(fd int) error {
 	const edge = 1 << 31 // EPOLLET; syscall's own constant is negative
 	e := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | edge, Fd: int32(fd)}

@@ -17,7 +17,7 @@ import (
 )
 
 // running is a proxy that accepts connections. Its methods may be called
-// concurrently; whoever started it stops it.
+// concurrently; what started it stops it.
 type running struct {
 	site site
 	addr string

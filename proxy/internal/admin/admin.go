@@ -5,6 +5,10 @@
 // file's mode decides; on TCP every call that changes something needs a token, from
 // loopback too, and what a web page could send from a browser on the same machine is
 // refused: a foreign Host (DNS rebinding) or a foreign Origin.
+//
+// Package cli wires it: admin.go starts it, admin_status.go, admin_check.go, records.go and
+// pools.go are the Proxy that it asks, admin_token.go writes a run's own token, and
+// admin_client.go is its client, for the commands that ask a running proxy.
 package admin
 
 import (

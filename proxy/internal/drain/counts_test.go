@@ -26,11 +26,11 @@ func TestDraining(t *testing.T) {
 					all = append(all, e)
 				case 3:
 					to, drain := routes[random.IntN(len(routes))], random.IntN(2) == 0
-					g.Evaluate(func(f Facts) Verdict {
+					g.Evaluate(func(f Facts) Decision {
 						if f.Route != route {
-							return Verdict{Unchanged: true}
+							return Decision{Unchanged: true}
 						}
-						return Verdict{Drain: drain, Forbidden: drain && step%2 == 0, Route: to, Backend: f.Backend}
+						return Decision{Drain: drain, Forbidden: drain && step%2 == 0, Route: to, Backend: f.Backend}
 					})
 				case 4:
 					if d, err := g.DrainByHand(Query{Route: route}, in(20*time.Second)); err == nil && step%2 == 0 {
@@ -79,8 +79,8 @@ func TestTold(t *testing.T) {
 		for _, route := range []string{"edit", "edit", "forbidden", "hand"} {
 			open(g, route, testPolicy)
 		}
-		g.Evaluate(func(f Facts) Verdict {
-			return Verdict{Drain: f.Route != "hand", Forbidden: f.Route == "forbidden", Route: f.Route, Backend: f.Backend}
+		g.Evaluate(func(f Facts) Decision {
+			return Decision{Drain: f.Route != "hand", Forbidden: f.Route == "forbidden", Route: f.Route, Backend: f.Backend}
 		})
 		if _, err := g.DrainByHand(Query{Route: "hand"}, in(0)); err != nil {
 			t.Fatal(err)

@@ -53,8 +53,8 @@ type Facts struct {
 	Lost func()
 }
 
-// Verdict is what a reload says of one tunnel.
-type Verdict struct {
+// Decision is what a reload says of one tunnel.
+type Decision struct {
 	Drain   bool
 	Route   string              // the route's name from now on
 	Backend upstream.BackendKey // likewise
@@ -68,11 +68,11 @@ type Verdict struct {
 
 	Cause Cause // why it is to be drained
 
-	Unchanged bool // nothing else of this verdict counts
+	Unchanged bool // nothing else of this decision counts
 }
 
-// eventLocked is what the verdict is to an entry.
-func (v Verdict) eventLocked(e *Entry) event {
+// eventLocked is what the decision is to an entry.
+func (v Decision) eventLocked(e *Entry) event {
 	switch {
 	case !v.Drain || e.policy().Keep && !v.Forbidden:
 		return mayStay
@@ -154,14 +154,14 @@ func (g *Group) endRemove() {
 
 func (g *Group) isEmptyLocked() bool { return len(g.entries)+g.removing == 0 }
 
-// Evaluate asks for a verdict on every tunnel and acts on it. It returns how many
-// tunnels stay and how many are to go. verdict runs under the group's lock and must not
+// Evaluate asks for a decision on every tunnel and acts on it. It returns how many
+// tunnels stay and how many are to go. decide runs under the group's lock and must not
 // block. What it would do is what Impact says.
-func (g *Group) Evaluate(verdict func(Facts) Verdict) (kept, draining int) {
+func (g *Group) Evaluate(decide func(Facts) Decision) (kept, draining int) {
 	defer g.scan()()
 	leaving := make(map[terms][]*Entry)
 	for e := range g.entries {
-		v := verdict(e.facts())
+		v := decide(e.facts())
 		stays := e.staysLocked()
 		if !v.Unchanged {
 			if e.lost != nil && v.Drain {
@@ -221,7 +221,7 @@ func (g *Group) DrainSome(backend upstream.BackendKey, most, keep int, within ti
 	for t, entries := range drainable {
 		entries = entries[:max(min(len(entries), most-drained), 0)]
 		for _, e := range entries {
-			e.handleLocked(Verdict{Drain: true, Move: true}.eventLocked(e))
+			e.handleLocked(Decision{Drain: true, Move: true}.eventLocked(e))
 		}
 		spreadLocked(entries, 0, t)
 		drained += len(entries)

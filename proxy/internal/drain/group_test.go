@@ -57,9 +57,9 @@ func open(g *Group, route string, p Policy) (*Entry, *fakeTunnel) {
 }
 
 // drainRoutes drains the tunnels of the named routes.
-func drainRoutes(names ...string) func(Facts) Verdict {
-	return func(f Facts) Verdict {
-		return Verdict{Drain: slices.Contains(names, f.Route), Route: f.Route, Backend: f.Backend}
+func drainRoutes(names ...string) func(Facts) Decision {
+	return func(f Facts) Decision {
+		return Decision{Drain: slices.Contains(names, f.Route), Route: f.Route, Backend: f.Backend}
 	}
 }
 
@@ -169,10 +169,10 @@ func TestShutdownDuringGrace(t *testing.T) {
 }
 
 // forbid no longer allows the clients of the named routes.
-func forbid(names ...string) func(Facts) Verdict {
-	return func(f Facts) Verdict {
+func forbid(names ...string) func(Facts) Decision {
+	return func(f Facts) Decision {
 		no := slices.Contains(names, f.Route)
-		return Verdict{Drain: no, Forbidden: no, Route: f.Route, Backend: f.Backend}
+		return Decision{Drain: no, Forbidden: no, Route: f.Route, Backend: f.Backend}
 	}
 }
 
@@ -220,7 +220,7 @@ func TestForbidden(t *testing.T) {
 func TestForbiddenUndone(t *testing.T) {
 	for name, tt := range map[string]struct {
 		policy Policy
-		then   func(Facts) Verdict
+		then   func(Facts) Decision
 		code   uint16 // in the end; 0: it stays
 	}{
 		"stays":               {testPolicy, forbid(), 0},
@@ -346,16 +346,16 @@ func TestEvaluateDuringHandshake(t *testing.T) {
 // to go, and of no other, nor once the tunnel is open.
 func TestLost(t *testing.T) {
 	for name, tt := range map[string]struct {
-		verdict Verdict
-		open    bool
-		want    int
+		decide Decision
+		open   bool
+		want   int
 	}{
-		"its route has gone":           {Verdict{Drain: true}, false, 1},
-		"its client is forbidden":      {Verdict{Drain: true, Forbidden: true}, false, 1},
-		"its backend has gone":         {Verdict{Drain: true, Move: true}, false, 1},
-		"it stays":                     {Verdict{}, false, 0},
-		"nothing is said of it":        {Verdict{Drain: true, Unchanged: true}, false, 0},
-		"its route has gone, but late": {Verdict{Drain: true}, true, 0},
+		"its route has gone":           {Decision{Drain: true}, false, 1},
+		"its client is forbidden":      {Decision{Drain: true, Forbidden: true}, false, 1},
+		"its backend has gone":         {Decision{Drain: true, Move: true}, false, 1},
+		"it stays":                     {Decision{}, false, 0},
+		"nothing is said of it":        {Decision{Drain: true, Unchanged: true}, false, 0},
+		"its route has gone, but late": {Decision{Drain: true}, true, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -365,7 +365,7 @@ func TestLost(t *testing.T) {
 				if tt.open {
 					e.Opened(newFakeTunnel())
 				}
-				if g.Evaluate(func(Facts) Verdict { return tt.verdict }); told != tt.want {
+				if g.Evaluate(func(Facts) Decision { return tt.decide }); told != tt.want {
 					t.Errorf("told %d times, want %d", told, tt.want)
 				}
 			})
@@ -392,15 +392,15 @@ func TestLongestClose(t *testing.T) {
 func TestRename(t *testing.T) {
 	g := NewGroup()
 	e, _ := open(g, "old", testPolicy)
-	g.Evaluate(func(f Facts) Verdict { return Verdict{Route: "new", Backend: upstream.BackendKey{Pool: "new"}} })
+	g.Evaluate(func(f Facts) Decision { return Decision{Route: "new", Backend: upstream.BackendKey{Pool: "new"}} })
 	if e.Route() != "new" {
 		t.Errorf("route %q after the rename, want new", e.Route())
 	}
-	g.Evaluate(func(f Facts) Verdict {
+	g.Evaluate(func(f Facts) Decision {
 		if f.Backend.Pool != "new" {
 			t.Errorf("backend's pool %q after the rename, want new", f.Backend.Pool)
 		}
-		return Verdict{Route: f.Route, Backend: f.Backend}
+		return Decision{Route: f.Route, Backend: f.Backend}
 	})
 }
 
@@ -487,7 +487,7 @@ func TestDrainSome(t *testing.T) {
 		if got := g.Staying("p"); got[here] != 10 || got[upstream.BackendKey{Pool: "p", Authority: "there"}] != 10 || len(got) != 2 {
 			t.Errorf("staying: %v, want the kept ones and those elsewhere", got)
 		}
-		if stay, draining := g.Evaluate(func(Facts) Verdict { return Verdict{Unchanged: true} }); stay != 20 || draining != 10 {
+		if stay, draining := g.Evaluate(func(Facts) Decision { return Decision{Unchanged: true} }); stay != 20 || draining != 10 {
 			t.Errorf("%d stay and %d go, want 20 and 10", stay, draining)
 		}
 		time.Sleep(time.Second)

@@ -57,12 +57,12 @@ type RouteImpact struct {
 	Window time.Duration  // the longest
 }
 
-// Impact asks for a verdict on every tunnel, as Evaluate does, and changes nothing.
-func (g *Group) Impact(verdict func(Facts) Verdict) *Impact {
+// Impact asks for a decision on every tunnel, as Evaluate does, and changes nothing.
+func (g *Group) Impact(decide func(Facts) Decision) *Impact {
 	defer g.scan()()
 	impact := &Impact{Routes: make(map[string]*RouteImpact)}
 	for e := range g.entries {
-		v := verdict(e.facts())
+		v := decide(e.facts())
 		c := e.impactLocked(v)
 		if c == (Counts{}) {
 			continue
@@ -88,9 +88,9 @@ func (c *Counts) add(d Counts) {
 	c.Moved += d.Moved
 }
 
-// impactLocked is what the verdict would change for one tunnel, by the same table of states
+// impactLocked is what the decision would change for one tunnel, by the same table of states
 // by which Evaluate changes it.
-func (e *Entry) impactLocked(v Verdict) (c Counts) {
+func (e *Entry) impactLocked(v Decision) (c Counts) {
 	if e.byHand != nil || v.Unchanged {
 		return c
 	}

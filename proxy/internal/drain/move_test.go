@@ -46,9 +46,9 @@ func at(authority string) upstream.BackendKey {
 }
 
 // leave drains the tunnels of these backends, which may move.
-func leave(authorities ...string) func(Facts) Verdict {
-	return func(f Facts) Verdict {
-		return Verdict{Drain: slices.Contains(authorities, f.Backend.Authority), Move: true, Route: f.Route, Backend: f.Backend}
+func leave(authorities ...string) func(Facts) Decision {
+	return func(f Facts) Decision {
+		return Decision{Drain: slices.Contains(authorities, f.Backend.Authority), Move: true, Route: f.Route, Backend: f.Backend}
 	}
 }
 
@@ -127,7 +127,7 @@ func TestEvaluateDuringMove(t *testing.T) {
 
 // TestMoveEnds: a move never keeps a tunnel from ending.
 func TestMoveEnds(t *testing.T) {
-	end := func(f Facts) Verdict { return Verdict{Drain: true, Route: f.Route, Backend: f.Backend} }
+	end := func(f Facts) Decision { return Decision{Drain: true, Route: f.Route, Backend: f.Backend} }
 	for name, tt := range map[string]func(g *Group, e *Entry){
 		"its route goes while its move is scheduled": func(g *Group, e *Entry) {
 			g.Evaluate(leave("a"))

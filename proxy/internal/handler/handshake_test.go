@@ -91,7 +91,7 @@ func TestLostAccess(t *testing.T) {
 				old := s.now.Load()
 				now := routingtest.Build(t, old, "listeners: {w: {address: \"127.0.0.1:0\"}}\n"+after(urlBy(way, backend.Addr)))
 				s.now.Store(now)
-				s.h.Tunnels.Evaluate(func(f drain.Facts) drain.Verdict { return now.Evaluate(f, nil) })
+				s.h.Tunnels.Evaluate(func(f drain.Facts) drain.Decision { return now.Evaluate(f, nil) })
 				if resp, body := client.Response("GET"); fmt.Sprint(resp.StatusCode) != want {
 					t.Errorf("answered %d %q", resp.StatusCode, body)
 				}

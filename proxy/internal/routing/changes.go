@@ -163,10 +163,10 @@ func compare(old, new identities) Changes {
 	return c
 }
 
-// Judge returns the judgement of open tunnels when this Table comes after another one, from
+// Evaluator returns the evaluation of open tunnels when this Table comes after another one, from
 // which it differs by the changes.
-func (t *Table) Judge(c Changes) func(drain.Facts) drain.Verdict {
-	return func(f drain.Facts) drain.Verdict { return t.Evaluate(f, c.Renamed) }
+func (t *Table) Evaluator(c Changes) func(drain.Facts) drain.Decision {
+	return func(f drain.Facts) drain.Decision { return t.Evaluate(f, c.Renamed) }
 }
 
 // Evaluate returns what becomes of an open tunnel when this Table becomes current. The
@@ -175,21 +175,21 @@ func (t *Table) Judge(c Changes) func(drain.Facts) drain.Verdict {
 // Origin that is no longer allowed makes it forbidden, and it ends whatever its drain
 // policy says. If only the backend is gone, a tunnel that can redial moves within the
 // pool. renamed maps old names of routes to new ones.
-func (t *Table) Evaluate(f drain.Facts, renamed map[string]string) drain.Verdict {
+func (t *Table) Evaluate(f drain.Facts, renamed map[string]string) drain.Decision {
 	name, backend := f.Route, f.Backend
 	if to, ok := renamed[name]; ok {
 		name = to
 	}
 	rt := t.byName[name]
 	if rt == nil {
-		return drain.Verdict{Drain: true, Route: name, Backend: backend, Cause: drain.RouteRemoved}
+		return drain.Decision{Drain: true, Route: name, Backend: backend, Cause: drain.RouteRemoved}
 	}
 	if backend.Pool == f.Route && !rt.HasBackend(backend) {
 		// A target written in place is a pool with the name of its route, and is
 		// renamed with it.
 		backend.Pool = name
 	}
-	v := drain.Verdict{Route: name, Backend: backend}
+	v := drain.Decision{Route: name, Backend: backend}
 	switch {
 	case !rt.allowsClient(f.Client):
 		v.Forbidden, v.Cause = true, drain.ClientForbidden
