@@ -10,7 +10,8 @@
 //
 // Who owns what: the Table belongs to the caller that swaps it (the command line's reload
 // loop); open tunnels to the drain.Group; a tunnel's bytes to the tunnel engine. Nothing
-// here reads the routes file or knows where it lives.
+// here reads the routes file or knows where it lives. Where to begin a change of any of
+// it is a table in docs/design/floor-plan.md.
 package proxy
 
 import (
