@@ -32,6 +32,7 @@ func (a *api) calls() []call {
 		{"POST", "/v1/pools/{pool}/backends/{name}", needsWrite, a.setBackend},
 		{"GET", "/v1/history", needsRead, a.history},
 		{"GET", "/v1/events", needsRead, a.events},
+		{"GET", "/v1/openapi.json", needsRead, a.openAPI},
 		{"POST", "/v1/session", needsToken, a.openSession},
 	}
 	if a.Debug {
