@@ -59,7 +59,7 @@ routes:
     match: {path: /x, headers: {A: "1", B: {regex: x}, C: {present: true}}}
     to: "pool://p"
     keepalive: off
-    headers: {request: {set: {X: "${y}"}}}
+    headers: {request: {set: {X: "y", Authorization: {file: token}}, add: {Vary: [a, {file: vary}]}}}
   s: {match: {path: /s}, respond: {}, rewrite_response: false}
 `
 	w := newWorkspace(t, "")

@@ -3,21 +3,49 @@
 // (filestore) and its admin API's types (statusapi).
 //
 // Apply means serving: a resource's write is done when the proxies that serve
-// the file have said so. The parts:
+// the file have said so. Begin with record.go, which uses nearly all of the rest.
 //
-//	server.go           the plugin's server, over the framework's
-//	provider.go         the configuration; session.go: a configured provider
-//	key_shape.go        the routes file's keys as a tree; record_fields.go and wire_values.go make attributes and values from it
-//	record.go           one record of the file as a resource; route.go, pool.go; state_upgrade.go reads older states
-//	document.go         reads the file, once for concurrent callers (coalesce.go)
-//	writer.go           commits changes in batches; compose.go applies them to the file's text
-//	file_replacement.go replaces the whole file, for routes_file.go
-//	proxies.go          asks proxies what they serve
-//	plan_state.go       the records planned in this run; standalone_check.go checks one by itself
-//	exchange.go         records of a plan that take each other's places
-//	planned_private.go  what a plan tells the apply
-//	secrets.go          hides values in diagnostics
-//	diagnostics.go      the texts of diagnostics about records; file_diagnostics.go has those about files
+// The provider:
+//
+//	server.go             the plugin's server, over the framework's
+//	provider.go           the configuration; session.go: a configured provider
+//
+// Attributes and values:
+//
+//	key_shape.go          the routes file's keys as a tree
+//	record_fields.go      attributes and blocks of resources; data_schema.go: attributes of data sources
+//	wire_values.go        Terraform's values to plain ones and back; attr_values.go: those of functions
+//	header_files.go       values of headers that are in files
+//
+// Resources, actions and lists:
+//
+//	record.go             one record of the file; route.go, pool.go; record_list.go lists them
+//	standalone_check.go   checks a record by itself; state_upgrade.go reads older states
+//	routes_file.go        the whole file; file_replacement.go writes it
+//	routes_exclusive.go   the only names that may be in the file
+//	serving_resource.go   waits for proxies; serving_action.go does so as an action
+//
+// A plan:
+//
+//	plan_state.go         the records planned in this run
+//	exchange.go           records of a plan that take each other's places
+//	planned_private.go    what a plan tells the apply
+//
+// Reading and writing the file, and asking proxies:
+//
+//	document.go           reads the file, once for concurrent callers (coalesce.go)
+//	writer.go             commits changes in batches; compose.go applies them to the file's text
+//	proxies.go            asks proxies what they serve
+//
+// Data sources and functions:
+//
+//	*_data.go             a data source each
+//	*_function.go         a function each; functions.go: what they share
+//
+// What the user reads:
+//
+//	diagnostics.go        the texts about records; file_diagnostics.go has those about files
+//	secrets.go            hides values in them
 package provider
 
 import (
