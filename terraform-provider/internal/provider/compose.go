@@ -130,16 +130,23 @@ func predecessor(d *document, r *changeRequest, leaving map[recordID]*changeRequ
 	if r.id.section != routefile.InRoutes {
 		return ""
 	}
+	if old := (recordID{r.id.section, r.succeeds}); r.succeeds != "" && d.fingerprint(old) == r.plannedOn && !arriving[old] && !successors[old] {
+		return r.succeeds
+	}
 	for id, other := range leaving {
 		if other.desired != nil || id.section != r.id.section || arriving[id] || successors[id] {
 			continue
 		}
 		old := d.file.Plain(id.section, id.name)
-		if matchOf(old) == matchOf(r.desired) && old["to"] == r.desired["to"] {
+		if sameMatchAndTarget(old, r.desired) {
 			return id.name
 		}
 	}
 	return ""
+}
+
+func sameMatchAndTarget(a, b routefile.Plain) bool {
+	return a["to"] == b["to"] && matchOf(a) == matchOf(b)
 }
 
 // composer applies changes to a file. Not for concurrent use.

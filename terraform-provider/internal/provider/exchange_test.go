@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
 	"github.com/tunnelform/tunnelform/proxy/routefile"
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
@@ -71,6 +74,70 @@ func TestExchange(t *testing.T) {
 				t.Errorf("routes %s, want %s; the file holds\n%s\nwant it to have %q", got, tt.want, readFile(t, s.file), tt.has)
 			}
 		})
+	}
+}
+
+// A new route takes the place of one that its plan deletes before the deletion is under
+// way, if that one is as it was planned; if it is not served, that one is back.
+func TestSuccession(t *testing.T) {
+	const before = "version: 1\nroutes:\n  a: {match: {path: /1}, respond: {status: 204}} # of a\n"
+	succession := func(on routefile.Plain) change {
+		return change{id: recordID{routefile.InRoutes, "b"}, desired: respond("/1"), succeeds: "a", plannedOn: routefile.InRoutes.Fingerprint(on)}
+	}
+	s := newTestSession(t, before)
+	if err := applyAll(t, s, succession(respond("/1")))[0]; err != nil {
+		t.Fatal(err)
+	}
+	if got, want := readFile(t, s.file), strings.Replace(before, " a:", " b:", 1); got != want {
+		t.Errorf("the file holds\n%s\nwant\n%s", got, want)
+	}
+	if err := applyAll(t, s, deletion("a", "/1"))[0]; err != nil {
+		t.Errorf("the deletion, later: %v", err)
+	}
+
+	s = newTestSession(t, before)
+	if err := applyAll(t, s, succession(respond("/2")))[0]; err == nil || readFile(t, s.file) != before {
+		t.Errorf("a route that has changed: error %v and\n%s\nwant an error, and the file as it was", err, readFile(t, s.file))
+	}
+
+	p := newFakeProxy(t)
+	p.outcome = pending
+	s = newTestSession(t, before, withAdmin(p.address), withWait("50ms", "all"))
+	if err := applyAll(t, s, succession(respond("/1")))[0]; err == nil || readFile(t, s.file) != before {
+		t.Errorf("not served: error %v and\n%s\nwant an error, and the file as it was", err, readFile(t, s.file))
+	}
+}
+
+// The plan tells Create which route it succeeds.
+func TestSuccessionIsPlanned(t *testing.T) {
+	const before = "version: 1\nroutes:\n  a: {match: {path: /1}, respond: {status: 204}} # of a\n"
+	file, _ := routesFile(t, before)
+	s := speak(t, map[string]tftypes.Value{"file": text(file), "clash_wait": text("0s")})
+	schema := s.schemas.ResourceSchemas["tunnelform_route"]
+	typ := schema.ValueType()
+	gone, err := tfprotov6.NewDynamicValue(typ, tftypes.NewValue(typ, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := plannedRouteChange{"a", "/1", "/1"}.request(t, schema)
+	old.Config, old.ProposedNewState = &gone, &gone
+	created := plannedRouteChange{"b", "/1", "/1"}.request(t, schema)
+	created.PriorState, created.ProposedNewState = &gone, created.Config
+	if _, err := s.PlanResourceChange(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := s.PlanResourceChange(t.Context(), created)
+	if err != nil || len(plan.PlannedPrivate) == 0 {
+		t.Fatalf("no private data: %v, %v", err, plan)
+	}
+	later := speak(t, map[string]tftypes.Value{"file": text(file), "clash_wait": text("0s")}) // the process of the apply
+	resp, err := later.ApplyResourceChange(t.Context(), &tfprotov6.ApplyResourceChangeRequest{TypeName: "tunnelform_route",
+		PriorState: &gone, PlannedState: plan.PlannedState, Config: created.Config, PlannedPrivate: plan.PlannedPrivate, PlannedIdentity: plan.PlannedIdentity})
+	if err != nil || len(resp.Diagnostics) > 0 {
+		t.Fatalf("%v, %v", err, resp.Diagnostics)
+	}
+	if got, want := readFile(t, file), strings.Replace(before, " a:", " b:", 1); got != want {
+		t.Errorf("the file holds\n%s\nwant\n%s", got, want)
 	}
 }
 

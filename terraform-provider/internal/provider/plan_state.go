@@ -23,6 +23,7 @@ type planState struct {
 	mu        sync.Mutex
 	records   map[recordID]*plannedRecord // guarded by mu
 	removed   map[recordID]bool           // deleted or renamed records; guarded by mu
+	deleted   map[recordID]bool           // deleted ones: whether no new route takes their place yet; guarded by mu
 	wholeFile bool                        // a resource plans the whole file; guarded by mu
 	exchange  exchange                    // guarded by mu
 }
@@ -50,16 +51,31 @@ type plannedRecord struct {
 
 func newPlanState(s *session) *planState {
 	return &planState{
-		session: s, records: map[recordID]*plannedRecord{}, removed: map[recordID]bool{},
+		session: s, records: map[recordID]*plannedRecord{}, removed: map[recordID]bool{}, deleted: map[recordID]bool{},
 		checks: coalescer[planCheck]{delay: 2 * time.Millisecond},
 	}
 }
 
-// markRemoved notes that a plan deletes a record.
-func (ps *planState) markRemoved(id recordID) {
+// markDeleted notes that a plan deletes a record.
+func (ps *planState) markDeleted(id recordID) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	ps.removed[id] = true
+	ps.deleted[id] = true
+}
+
+// deletedLike is the name of a route that a plan deletes and that has a new one's match
+// and target; "" if there is none, or it has been found for another new one.
+func (ps *planState) deletedLike(doc *document, keys routefile.Plain) string {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for id, free := range ps.deleted {
+		if old := doc.file.Plain(id.section, id.name); free && old != nil && id.section == routefile.InRoutes && sameMatchAndTarget(old, keys) {
+			ps.deleted[id] = false
+			return id.name
+		}
+	}
+	return ""
 }
 
 // claim notes a plan. It returns false if another resource of this run has planned

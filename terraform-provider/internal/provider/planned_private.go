@@ -16,7 +16,29 @@ const plannedKey = "planned"
 
 // plannedData is what a plan tells the apply.
 type plannedData struct {
-	On string `json:"on"` // fingerprint of the record, or revision of the file, that the user has seen in the plan
+	On       string `json:"on,omitempty"`       // fingerprint of the record, or revision of the file, that the user has seen in the plan
+	Succeeds string `json:"succeeds,omitempty"` // of a new route: the one that this plan deletes, and whose place it takes; On is of that one
+}
+
+type plannedPrivate struct{}
+
+// withPlannedPrivate keeps a plan's private data for Create, to which the framework does
+// not hand it.
+func withPlannedPrivate(ctx context.Context, private []byte) context.Context {
+	return context.WithValue(ctx, plannedPrivate{}, private)
+}
+
+// plannedForCreate is getPlanned for Create.
+func plannedForCreate(ctx context.Context) (data plannedData, diags diag.Diagnostics) {
+	text, _ := ctx.Value(plannedPrivate{}).([]byte)
+	var keys map[string][]byte // as the framework stores them
+	if len(text) == 0 || json.Unmarshal(text, &keys) != nil || len(keys[plannedKey]) == 0 {
+		return data, nil
+	}
+	if err := json.Unmarshal(keys[plannedKey], &data); err != nil {
+		diags.Append(internalError(err))
+	}
+	return data, diags
 }
 
 type privateSetter interface {

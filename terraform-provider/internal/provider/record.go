@@ -99,8 +99,28 @@ func (r *recordResource) ModifyPlan(ctx context.Context, req resource.ModifyPlan
 	}
 	resp.Plan.Raw = rec.with(wireBool(r.session.plannedServing()), rec.plannedRevision())
 	if r.session.usable(&resp.Diagnostics) && !rec.nameIsUnknown() {
+		if req.State.Raw.IsNull() {
+			resp.Diagnostics.Append(r.planSuccession(ctx, rec, resp.Private)...)
+		}
 		r.planRecord(ctx, rec, textOf(members(req.State.Raw)[nameAttribute]), resp.Plan.Raw.Equal(req.State.Raw), &resp.Diagnostics)
 	}
+}
+
+// planSuccession notes the route that this plan deletes, and whose place a new one takes
+// with the same match and target: it is renamed then, so that its tunnels stay.
+func (r *recordResource) planSuccession(ctx context.Context, rec record, private privateSetter) diag.Diagnostics {
+	if r.section != routefile.InRoutes || len(rec.unknown) > 0 || r.session.writer.applying.Load() {
+		return nil
+	}
+	doc, err := r.session.reader.read(ctx)
+	if err != nil {
+		return nil // planRecord reports it
+	}
+	name := r.session.plan.deletedLike(doc, rec.keys)
+	if name == "" {
+		return nil
+	}
+	return setPlanned(ctx, private, plannedData{On: doc.fingerprint(recordID{r.section, name}), Succeeds: name})
 }
 
 // planDelete plans to delete the record as it is in the file: Terraform before 1.12 may
@@ -109,7 +129,7 @@ func (r *recordResource) planDelete(ctx context.Context, before record, planned 
 	if r.session == nil || before.nameIsUnknown() {
 		return nil
 	}
-	r.session.plan.markRemoved(before.id)
+	r.session.plan.markDeleted(before.id)
 	if !r.session.usable(&diags) {
 		return diags
 	}
@@ -154,7 +174,9 @@ func (r *recordResource) planRecord(ctx context.Context, rec record, priorName s
 
 func (r *recordResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	resp.State.Raw = tftypes.NewValue(req.Plan.Raw.Type(), nil)
-	if state, ok := r.write(ctx, req.Plan.Raw, tftypes.NewValue(req.Plan.Raw.Type(), nil), plannedData{}, &resp.Diagnostics); ok {
+	planned, diags := plannedForCreate(ctx)
+	resp.Diagnostics.Append(diags...)
+	if state, ok := r.write(ctx, req.Plan.Raw, tftypes.NewValue(req.Plan.Raw.Type(), nil), planned, &resp.Diagnostics); ok {
 		resp.State.Raw = state
 		r.setIdentity(ctx, resp.Identity, state, &resp.Diagnostics)
 	}
@@ -183,7 +205,7 @@ func (r *recordResource) write(ctx context.Context, plan, prior tftypes.Value, p
 	if !r.session.ready(diags) {
 		return state, false
 	}
-	takenOver, err := r.session.writer.applyOrTakeOver(ctx, change{id: rec.id, priorName: before.id.name, prior: before.keys, plannedOn: planned.On, desired: rec.keys})
+	takenOver, err := r.session.writer.applyOrTakeOver(ctx, change{id: rec.id, priorName: before.id.name, prior: before.keys, plannedOn: planned.On, succeeds: planned.Succeeds, desired: rec.keys})
 	if err != nil {
 		diags.Append(writeDiagnostics(rec.id, rec.keys, err)...)
 		return state, false

@@ -1,6 +1,7 @@
 package provider
 
-// The plugin's server: the framework's, which it bypasses where the framework is too slow.
+// The plugin's server: the framework's, with what the framework lacks, and past it where
+// it is too slow.
 
 import (
 	"bytes"
@@ -53,6 +54,11 @@ func (s server) CallFunction(ctx context.Context, req *tfprotov6.CallFunctionReq
 		}
 	}
 	return s.frameworkServer.CallFunction(ctx, req)
+}
+
+// ApplyResourceChange hands the plan's private data to Create.
+func (s server) ApplyResourceChange(ctx context.Context, req *tfprotov6.ApplyResourceChangeRequest) (*tfprotov6.ApplyResourceChangeResponse, error) {
+	return s.frameworkServer.ApplyResourceChange(withPlannedPrivate(ctx, req.PlannedPrivate), req)
 }
 
 func encodeResponse(plain any) (*tfprotov6.CallFunctionResponse, error) {

@@ -23,6 +23,7 @@ type change struct {
 	priorName string          // "" for a new record
 	prior     routefile.Plain // in the state; nil for a new record
 	plannedOn string          // fingerprint that the plan was made on; "" for that of prior
+	succeeds  string          // of a new record: the one whose place it takes, which plannedOn is of; "" for none
 	desired   routefile.Plain // nil to delete it
 }
 
@@ -348,6 +349,9 @@ func rolledBack(ctx context.Context, editor routefile.Editor, base, written, now
 		restore[r.id] = true
 		if r.priorName != "" {
 			restore[r.priorID()] = true
+		}
+		if old := (recordID{r.id.section, r.succeeds}); r.succeeds != "" && now.fingerprint(old) == "" {
+			restore[old] = true
 		}
 	}
 	var ops []routefile.Op
