@@ -95,6 +95,9 @@ func TestEncodeDocumentRefuses(t *testing.T) {
 
 // EncodeChecked says what Parse says of the text, for values of every kind at every key.
 func TestEncodeChecked(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	values := []any{"x", "", "10", "10s", "off", "http://a/$1", "${x}", "a\x00", "10.0.0.0/8", true, false, int64(10), int64(-1), "1.5",
 		Plain{}, Plain{"x": "y"}, Plain{"regex": "("}, []any{}, []any{"GET"}, []any{"10.0.0.0/8"}, []any{int64(1), Plain{}}}
 	sound := 0

@@ -10,6 +10,9 @@ import (
 // TestHostileFiles feeds what would cost a careless reader its stack, its
 // memory or minutes. The test's own deadline is the only clock.
 func TestHostileFiles(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	for _, test := range []struct {
 		name, text, want string
 	}{

@@ -176,6 +176,9 @@ func TestSchemaAcceptsTheExample(t *testing.T) {
 // TestSchemaAgainstParse puts values of every kind at every key: the schema
 // accepts whatever Parse accepts, and both refuse the wrong kinds.
 func TestSchemaAgainstParse(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	s := schemaObject(t)
 	values := []string{
 		"x", `""`, "5", "0", "-1", "1.5", "true", "false", "off", "30s", "64KiB", "302", "1012", "any", "same-host", "websocket", "/x", "^/x",

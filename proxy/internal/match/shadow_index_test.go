@@ -87,6 +87,9 @@ func TestHidersAreAllFound(t *testing.T) {
 // TestHiddenAmongManyRegexes holds that of many paths below many regexes, every one that a
 // regex takes is found, and within the bound.
 func TestHiddenAmongManyRegexes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	var rules []Rule
 	for i := range 5000 {
 		rules = append(rules,
@@ -157,6 +160,9 @@ func TestPathIndexMissesNone(t *testing.T) {
 
 // TestHiddenCannotBeDecided holds that a search that ends at its bound says so.
 func TestHiddenCannotBeDecided(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	var rules []Rule
 	for i := range 5000 {
 		rules = append(rules,
