@@ -69,6 +69,7 @@ func newDrainCommand(env *Env) *cobra.Command {
 	f.StringVar(&r.Pool, "pool", "", "those of this pool")
 	f.StringVar(&r.Backend, "backend", "", "with --pool: those to this backend")
 	f.StringVar(&r.Client, "client", "", "those from this address or network")
+	f.StringVar(&r.User, "user", "", "those of this user")
 	f.BoolVar(&r.All, "all", false, "all")
 	f.StringVar(&r.Window, "window", "", "over which they are told, such as 5m; 0s is at once")
 	f.Uint16Var(&r.Code, "code", 0, "the close code")

@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"crypto/tls"
+	"maps"
 	"net/http"
 	"os"
 	"strings"
@@ -41,7 +42,7 @@ func getWith(t testing.TB, url string, h http.Header) reply {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header = h
+	maps.Copy(r.Header, h)
 	return do(t, r)
 }
 

@@ -170,6 +170,13 @@ func (c *fileChecker) settings(s *Settings, record string, keys ...string) {
 	for _, named := range s.headerLists() {
 		c.headers(named.list, record, append(slices.Clone(keys), named.keys...)...)
 	}
+	for _, e := range s.Auth {
+		for _, path := range e.files() {
+			if _, err := c.content(path); err != nil {
+				c.note(record, append(slices.Clone(keys), "auth"), path, err)
+			}
+		}
+	}
 }
 
 // headers checks the files of headers; keys lead to the mapping of their names.
@@ -302,6 +309,9 @@ func Inputs(s *Set) []string {
 		add(r.Resolved.Errors.Files()...)
 		for _, named := range r.Resolved.headerLists() {
 			addHeaders(named.list)
+		}
+		for _, e := range r.Resolved.Auth {
+			add(e.files()...)
 		}
 	}
 	add(s.Unmatched.Files()...)

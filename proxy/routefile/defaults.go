@@ -18,6 +18,7 @@ type builtIns struct {
 	redirect Redirect
 	respond  Respond
 	pool     Pool
+	auth     AuthEntry
 }
 
 // builtIn is read from the table once. Read-only.
@@ -26,6 +27,8 @@ var builtIn builtIns
 func readBuiltIns() (b builtIns) {
 	route := document.at("routes", "*")
 	fill(document.at("defaults"), &b.settings)
+	fill(document.at("defaults", "auth", "[]"), &b.auth)
+	b.auth.JWT.Keys.Secret = nil // which fill has opened, and has no defaults
 	fill(document.at("shutdown"), &b.shutdown)
 	fill(document.at("listeners", "*", "limits"), &b.listener)
 	fill(document.at("pools", "*"), &b.pool)

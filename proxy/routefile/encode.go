@@ -81,6 +81,9 @@ func (k *Key) encodeList(src any) node {
 	for _, one := range k.all(src) {
 		list.Content = append(list.Content, k.index["[]"].encode(one))
 	}
+	if len(list.Content) == 0 && k.none != nil {
+		return k.none(src)
+	}
 	return list
 }
 

@@ -45,7 +45,7 @@ func fullRoute() *Route {
 			Strict:  On,
 			Lenient: []string{"subprotocol", "key"},
 			Limits: Limits{Tunnels: -1, TunnelsPerClient: 5, HandshakesPerSecond: 0.5, MessageSize: 1 << 20, FrameSize: 1000,
-				HeaderBytes: 4097, BodyBytes: -1},
+				HeaderBytes: 4097, BodyBytes: -1, AuthFailures: 5},
 			Origins:         Origins{Mode: "list", Allow: []string{"same-host", "https://*.a.test"}},
 			Drain:           DrainPolicy{Window: -1, Code: 4001, Reason: "bye: \"you\"", CloseTimeout: time.Second, Keep: On},
 			Headers:         HeaderEdits{Request: headers, Response: headers},
@@ -57,8 +57,26 @@ func fullRoute() *Route {
 			Retry:           Retry{1, 30},
 			NTLM:            "pin_through_proxy",
 			Metrics:         Metrics{On},
+			Auth:            fullAuth,
+			AuthPreflight:   "backend",
+			CrossSite:       "allow",
 		},
 	}
+}
+
+var fullAuth = []AuthEntry{
+	{JWT: &JWTAuth{
+		Issuer: "https://id.a.test", Audience: []string{"a", "b"}, Keys: TokenKeys{File: "/jwks.json"}, Algorithms: []string{"RS256"},
+		From:   []AuthPlace{{Header: "A"}, {Cookie: "b"}, {Query: "c"}, {Subprotocol: "d."}},
+		Claims: []AuthClaim{{Name: "a", Regex: "^b"}, {Name: "c", Value: "7"}}, Leeway: time.Second, OnExpiry: OnExpiry{Keep: true},
+		Headers: map[string]string{"X-User": "sub"}, ForwardCredential: Off,
+	}},
+	{JWT: &JWTAuth{Issuer: "i", Audience: []string{"any"}, Keys: TokenKeys{URL: "https://a.test/", Refresh: time.Hour}, OnExpiry: OnExpiry{Close: 4401, Reason: "bye"}}},
+	{JWT: &JWTAuth{Issuer: "i", Audience: []string{"any"}, Keys: TokenKeys{Secret: &SecretFile{"/secret"}}}},
+	{Basic: &BasicAuth{Users: "/users", Realm: "r", User: "u", ForwardCredential: On}},
+	{APIKey: &APIKeyAuth{Keys: "/keys", From: []AuthPlace{{Header: "A"}, {Cookie: "b"}, {Query: "c"}, {Subprotocol: "d."}}, ForwardCredential: On}},
+	{ClientCertificate: &CertificateAuth{Names: []string{"a.test"}, SPIFFE: []string{"spiffe://a.test/*"}, Header: "Client-Cert"}},
+	{Forward: &ForwardAuth{URL: "http://a.test/", Headers: []string{"Cookie"}, Copy: []string{"X-User"}, User: "X-User", Timeout: time.Second, Cache: time.Minute}},
 }
 
 // parseOne parses a file that holds one record.

@@ -132,10 +132,7 @@ func plainOf(k *Key, n node, budget *int) any {
 	case KindValueLists:
 		return plainEntries(n, func(_ string, v node) any { return plainValues(k, v) })
 	case KindList:
-		if n.Kind == yamledit.MappingNode {
-			n = yamledit.ListNode(n)
-		}
-		return plainItems(n, func(v node) any { return plainOf(k.index["[]"], v, budget) })
+		return plainList(k, n, budget)
 	case KindTexts, KindNetworks:
 		return plainTexts(n)
 	}
@@ -160,6 +157,10 @@ func plainShort(k *Key, n node) any {
 	switch {
 	case k.Name == "*":
 		return Plain{ConditionValue: n.Value}
+	case k.Name == "[]" && n.Value == "header":
+		return Plain{"header": "Authorization"}
+	case k.Name == "on_expiry" && n.Value == "keep":
+		return Plain{"keep": true}
 	case k.Name == "keepalive" && n.Value == "off":
 		return Plain{"ping": "off"}
 	case k.Name == "rewrite_response" && n.ShortTag() == "!!bool":
@@ -170,6 +171,17 @@ func plainShort(k *Key, n node) any {
 		return Plain{"location": true}
 	}
 	return nil
+}
+
+// plainList writes out the short forms of lists: one entry, and off for none.
+func plainList(k *Key, n node, budget *int) any {
+	switch {
+	case n.Kind == yamledit.MappingNode:
+		n = yamledit.ListNode(n)
+	case len(k.Short) > 0 && n.Kind == yamledit.ScalarNode && n.Value == "off":
+		return []any{}
+	}
+	return plainItems(n, func(v node) any { return plainOf(k.index["[]"], v, budget) })
 }
 
 func plainEntries(n node, value func(string, node) any) any {
@@ -348,6 +360,9 @@ func fromList(k *Key, list []any) node {
 	if word, ok := onlyText(list); ok && k != nil && (k.Name == "upgrade" && slices.Contains(upgradeWords, word) ||
 		k.Name == "origins" && (word == "same-host" || word == "any")) {
 		return yamledit.TextNode(word)
+	}
+	if len(list) == 0 && k != nil && k.Name == "auth" {
+		return yamledit.WordNode("off")
 	}
 	n := yamledit.ListNode()
 	for _, item := range list {

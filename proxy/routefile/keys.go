@@ -67,6 +67,7 @@ type Key struct {
 	get      func(src any) any                    // KindMapping: what open opens, without changing src; nil: missing
 	optional bool                                 // KindMapping: an empty one means something
 	all      func(src any) iter.Seq2[string, any] // KindNamed, KindList: the entries of src
+	none     func(src any) node                   // KindList: what is written for no entries; nil: an empty list
 	write    func(src any) node                   // all other kinds, and the short form of mappings; nil: missing
 
 	keys  []*Key

@@ -54,8 +54,8 @@ func (c *checker) noteMixedHosts(route, pool string) {
 // guardedRoutes returns the routes that not every client may take.
 func guardedRoutes(set *Set) (guarded []*Route) {
 	for _, name := range sortedNames(set.Routes) {
-		if route := set.Routes[name].Route; len(route.Match.Client) > 0 {
-			guarded = append(guarded, route)
+		if r := set.Routes[name]; len(r.Route.Match.Client) > 0 || len(r.Resolved.Auth) > 0 {
+			guarded = append(guarded, r.Route)
 		}
 	}
 	return guarded
@@ -72,7 +72,7 @@ func (c *checker) noteEncodedSlash(route *SetRoute, guarded []*Route) {
 	for _, g := range guarded {
 		if g.Name != r.Name && shareHost(&r.Match, &g.Match) {
 			c.at(route.File, []string{"routes", r.Name, "encoded_slash"}, recordOf("route", r.Name),
-				"note: encoded_slash: keep beside route %q, which has match.client: if the backend decodes %%2F, ..%%2F leads from this route's paths to that route's", yamledit.Clip(g.Name))
+				"note: encoded_slash: keep beside route %q, which has auth or match.client: if the backend decodes %%2F, ..%%2F leads from this route's paths to that route's", yamledit.Clip(g.Name))
 			return
 		}
 	}

@@ -32,14 +32,14 @@ routes:
   api:   {match: {path_prefix: /api}, to: "http://a.test", encoded_slash: keep}
   admin: {match: {host: "*.a.test", path_prefix: /admin, client: [10.0.0.0/8]}, to: "http://a.test"}
   ops:   {match: {path_prefix: /ops, client: [10.0.0.0/8]}, to: "http://a.test"}
-`, `r.yaml:3:75: route "api": note: encoded_slash: keep beside route "admin", which has match.client: if the backend decodes %2F, ..%2F leads from this route's paths to that route's`},
+`, `r.yaml:3:75: route "api": note: encoded_slash: keep beside route "admin", which has auth or match.client: if the backend decodes %2F, ..%2F leads from this route's paths to that route's`},
 		{"encoded slashes by default, both guarded", `
 defaults: {encoded_slash: keep}
 routes:
   api:   {match: {host: x.a.test, path_prefix: /api, client: [10.0.0.0/8]}, to: "http://a.test"}
   admin: {match: {host: "*.a.test", path_prefix: /admin, client: [10.0.0.0/8]}, to: "http://a.test"}
-`, `r.yaml:4:10: route "api": note: encoded_slash: keep beside route "admin", which has match.client: if the backend decodes %2F, ..%2F leads from this route's paths to that route's
-r.yaml:5:10: route "admin": note: encoded_slash: keep beside route "api", which has match.client: if the backend decodes %2F, ..%2F leads from this route's paths to that route's`},
+`, `r.yaml:4:10: route "api": note: encoded_slash: keep beside route "admin", which has auth or match.client: if the backend decodes %2F, ..%2F leads from this route's paths to that route's
+r.yaml:5:10: route "admin": note: encoded_slash: keep beside route "api", which has auth or match.client: if the backend decodes %2F, ..%2F leads from this route's paths to that route's`},
 		{"encoded slashes elsewhere", `
 listeners: {web: {address: ":8080"}, ops: {address: ":8081"}}
 routes:

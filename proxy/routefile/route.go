@@ -193,6 +193,7 @@ func (c *checker) checkRoutes() {
 		r := c.routes[name]
 		c.checkListenerOf(r)
 		c.checkEncodedSlash(r)
+		c.checkAuth(r)
 		if r.it.To != nil {
 			c.checkPoolOf(r)
 			c.checkHashedCapture(r)

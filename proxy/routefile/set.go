@@ -83,6 +83,7 @@ func (s *Set) add(f *File) {
 		defaults = *f.Defaults
 	}
 	defaults = overlay(defaults, builtIn.settings)
+	defaults.Auth = filledAuth(defaults.Auth)
 	resolved := map[*Settings]*Settings{nil: &defaults}
 	for name, r := range f.Routes {
 		if s.Routes[name] != nil {
@@ -91,6 +92,9 @@ func (s *Set) add(f *File) {
 		settings, known := resolved[r.Settings]
 		if !known {
 			over := overlay(*r.Settings, defaults)
+			if r.Settings.Auth != nil {
+				over.Auth = filledAuth(over.Auth)
+			}
 			settings = &over
 			resolved[r.Settings] = settings
 		}

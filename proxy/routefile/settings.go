@@ -34,6 +34,9 @@ type Settings struct {
 	Retry           Retry
 	NTLM            string // "pin", "pin_through_proxy"
 	Metrics         Metrics
+	Auth            []AuthEntry // empty and not nil is off
+	AuthPreflight   string      // "require", "backend"
+	CrossSite       string      // "allow"
 }
 
 func settingsKeys() []*Key {
@@ -83,7 +86,12 @@ func settingsKeys() []*Key {
 			text(func(s *Settings) *string { return &s.NTLM }, nil), enum("pin", "pin_through_proxy"), byDefault("pin"), example("pin_through_proxy")),
 		key("metrics", "What GET /metrics says of the route besides its counts.",
 			mapping(func(s *Settings) *Metrics { return &s.Metrics }, metricsKeys()...), example("{histograms: true}")),
-		reserved("auth", "Authentication of clients."),
+		key("auth", "Who may use the route: a list of ways in, which are asked in order, one of them, or off. A route's list replaces the one of the defaults.",
+			authKey(), example("[{basic: {users: users.htpasswd}}]")),
+		key("auth_preflight", "What a CORS preflight gets, which never has a credential: require refuses it as other requests, backend passes it on.",
+			text(func(s *Settings) *string { return &s.AuthPreflight }, nil), enum("require", "backend"), byDefault("require"), example("backend")),
+		key("cross_site", "allow lets any page use a credential that browsers send by themselves, with origins: any.",
+			text(func(s *Settings) *string { return &s.CrossSite }, nil), enum("allow"), example("allow")),
 		key("on_backend_loss", "What happens to a WebSocket tunnel when its backend is lost or drained: close sends 1012 to the client, so that it reconnects; redial repeats the handshake on another backend of the pool without the client noticing. redial is for applications that keep no state in a connection beyond its handshake.",
 			text(func(s *Settings) *string { return &s.OnBackendLoss }, nil), enum("close", "redial"), byDefault("close"), example("redial")),
 	}
@@ -184,6 +192,7 @@ type Limits struct {
 	FrameSize           int64   // bytes of payload -> 1009
 	HeaderBytes         int64   // request head -> 431
 	BodyBytes           int64   // request body -> 413
+	AuthFailures        int     // bad credentials from one address in a minute -> 429
 }
 
 func limitKeys() []*Key {
@@ -202,5 +211,7 @@ func limitKeys() []*Key {
 			size(func(l *Limits) *int64 { return &l.HeaderBytes }, true), byDefault("off"), example("8KiB")),
 		key("body_bytes", "Maximum size of a request body; a larger one gets 413.",
 			size(func(l *Limits) *int64 { return &l.BodyBytes }, true), byDefault("off"), example("10MB")),
+		key("auth_failures", "Maximum number of bad credentials from one address (IPv6: /64) in a minute; more get 429.",
+			count(func(l *Limits) *int { return &l.AuthFailures }, true), byDefault("30"), example("10")),
 	}
 }

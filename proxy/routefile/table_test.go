@@ -142,7 +142,7 @@ func TestEveryKeySetsOneField(t *testing.T) {
 	for _, k := range leafKeys() {
 		path := strings.ReplaceAll(k.Path, ".[].", ".")
 		if strings.Contains(k.Path, "[]") {
-			continue // certificates: TestCertificates
+			continue // TestCertificates, TestAuth
 		}
 		text := documentWith(t, k, true)
 		with := mustParse(t, "r.yaml", text)
@@ -198,7 +198,7 @@ func listFields(out *[]string, path string, t reflect.Type) {
 		t = t.Elem()
 	}
 	switch {
-	case t == reflect.TypeFor[Record]() || t == reflect.TypeFor[map[string]*Backend]() || t == reflect.TypeFor[[]CertificateFiles]():
+	case t == reflect.TypeFor[Record]() || t == reflect.TypeFor[map[string]*Backend]() || t == reflect.TypeFor[[]CertificateFiles]() || t == reflect.TypeFor[[]AuthEntry](): // TestCertificates, TestAuth
 	case t == reflect.TypeFor[[]Condition]():
 		*out = append(*out, path+"[0].Regex", path+"[0].Present")
 	case t == reflect.TypeFor[[]ErrorPage]():
@@ -255,11 +255,11 @@ func TestDefaults(t *testing.T) {
 		EncodedSlash: "refuse", MergeSlashes: On,
 		Timeouts:  Timeouts{5 * time.Second, 10 * time.Second, time.Minute, time.Minute, time.Minute, off, off, off, "frames", off, off},
 		Keepalive: Keepalive{30 * time.Second, 10 * time.Second, On, On}, Strict: Off, Lenient: []string{},
-		Limits:    Limits{off, off, off, off, off, off, off},
+		Limits:    Limits{off, off, off, off, off, off, off, 30},
 		Origins:   Origins{Mode: "same-host"},
 		Drain:     DrainPolicy{Window: 30 * time.Second, Code: 1012, CloseTimeout: 5 * time.Second, Keep: Off},
 		Forwarded: "x", RewriteResponse: Rewriting{Location: Off}, BackendTLS: TLSSettings{Insecure: Off},
-		Retry: Retry{2, 20}, OnBackendLoss: "close", NTLM: "pin", Metrics: Metrics{Off},
+		Retry: Retry{2, 20}, OnBackendLoss: "close", NTLM: "pin", Metrics: Metrics{Off}, AuthPreflight: "require",
 	}
 	if got := builtIn.settings; !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -51,13 +51,13 @@ func parseManner(window, code string, hasReason bool, reason string) (m drain.Ma
 
 // parseDrain reads which tunnels are meant, and how they are told.
 func parseDrain(q statusapi.DrainRequest) (which drain.Query, m drain.Manner, err error) {
-	which = drain.Query{Route: q.Route, Pool: q.Pool, Backend: q.Backend}
+	which = drain.Query{Route: q.Route, Pool: q.Pool, Backend: q.Backend, User: q.User}
 	if q.Client != "" {
 		if which.Client, err = parseClient(q.Client); err != nil {
 			return which, m, fmt.Errorf("client %q: %w", q.Client, err)
 		}
 	}
-	switch some := which != (drain.Query{}) || q.User != ""; {
+	switch some := which != (drain.Query{}); {
 	case some == q.All:
 		return which, m, errors.New("want a route, a pool, a backend, a client or a user; or all, and none of them")
 	case q.Backend != "" && q.Pool == "":
@@ -87,7 +87,6 @@ func (a *api) startDrain(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := statusapi.Drain{Request: request, Began: time.Now(), Over: true}
 	switch {
-	case request.User != "": // no tunnel has one
 	case request.DryRun:
 		answer.Routes = a.Tunnels.Matching(which)
 		for _, n := range answer.Routes {

@@ -96,7 +96,6 @@ func (p place) cursor() string {
 // listing is a request for tunnels.
 type listing struct {
 	query  drain.Query
-	user   string
 	minAge time.Duration
 	sort   string
 	limit  int
@@ -150,7 +149,7 @@ func (l *listing) set(name, value string) (err error) {
 	case "client":
 		l.query.Client, err = parseClient(value)
 	case "user":
-		l.user = value
+		l.query.User = value
 	case "draining":
 		var draining bool
 		if draining, err = strconv.ParseBool(value); err == nil {
@@ -222,9 +221,6 @@ func (a *api) listTunnels(w http.ResponseWriter, r *http.Request) {
 // each calls do with the rows that are asked for, a part of them at a time, until ctx ends
 // or do returns false.
 func (a *api) each(ctx context.Context, l *listing, do func([]row) bool) {
-	if l.user != "" { // no tunnel has one
-		return
-	}
 	entries := a.Tunnels.Open(l.query)
 	for part := range slices.Chunk(entries, tunnel.MaxFigures) {
 		rows := slices.DeleteFunc(rowsOf(a.Tunnels.Look(part)), func(r row) bool { return r.Age < l.minAge.Seconds() })
@@ -297,7 +293,7 @@ func rowOf(i *drain.Info, f tunnel.Figures) row {
 		client = i.Client.String()
 	}
 	return row{serial: i.Serial, Tunnel: statusapi.Tunnel{
-		ID: i.ID, Route: i.Route, Pool: i.Backend.Pool, Backend: i.Backend.URL(), Client: client,
+		ID: i.ID, Route: i.Route, Pool: i.Backend.Pool, Backend: i.Backend.URL(), Client: client, User: i.User,
 		Host: i.Host, Path: i.Path, Protocol: i.Protocol, Subprotocol: i.Subprotocol, State: i.State,
 		Age: seconds(f.Age), Idle: seconds(f.Idle), ExpiresIn: seconds(f.Expires),
 		BytesFromClient: f.FromClient.Bytes, BytesFromBackend: f.FromBackend.Bytes,

@@ -22,6 +22,7 @@ type Entry struct {
 	scheduled *scheduled    // the last, unless it was cancelled
 	byHand    *scheduled    // by a drain by hand, whatever evaluations say; nil: none
 	leaveFrom time.Time     // in connectingToLeave: when it was evaluated
+	expiry    *time.Timer   // nil where the credential never expires
 	moved     int32         // times
 	lost      func()        // the Facts', until Opened
 	state     state
@@ -79,6 +80,9 @@ func (e *Entry) BeginRemove() (done func()) {
 	}
 	e.leaveHandLocked()
 	e.handleLocked(isRemoved)
+	if e.expiry != nil {
+		e.expiry.Stop()
+	}
 	delete(g.entries, e)
 	g.removing++
 	return g.endRemove

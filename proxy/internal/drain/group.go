@@ -9,6 +9,7 @@ import (
 	"time"
 	"unique"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/auth"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
@@ -41,6 +42,9 @@ type Facts struct {
 	Host    string // the request's host, lower case, without port: what same-host compares with
 	Origin  string // as sent; "" when there was none
 	Policy  Policy
+
+	Identity *auth.Identity // of the credential that let it in; nil without one. Not to be changed
+	Expiry   Expiry         // not kept
 
 	CloseTimeout time.Duration // the tunnel's own limit, for LongestClose
 
@@ -131,6 +135,7 @@ func (g *Group) Reserve(facts Facts) *Entry {
 	e := &Entry{group: g, record: recordOf(facts), lost: facts.Lost}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	e.expireLocked(facts.Expiry)
 	if g.isEmptyLocked() {
 		g.empty = make(chan struct{})
 	}

@@ -182,7 +182,7 @@ func (e *Entry) dueByHand(s *scheduled) {
 
 // tellLocked tells the tunnel to end, unless it has been told.
 func (e *Entry) tellLocked(s *scheduled) (command func()) {
-	if e.handleLocked(isToldByHand)&notify == 0 {
+	if e.handleLocked(mustEndNow)&notify == 0 {
 		return func() {}
 	}
 	e.scheduled = s

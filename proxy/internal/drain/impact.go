@@ -15,6 +15,7 @@ const (
 	BackendDrained
 	ClientForbidden
 	OriginForbidden
+	CredentialGone
 )
 
 // Text is the cause, for people, of a tunnel to that backend.
@@ -32,6 +33,8 @@ func (c Cause) Text(backend string) string {
 		return "its client is no longer allowed"
 	case OriginForbidden:
 		return "its Origin is no longer allowed"
+	case CredentialGone:
+		return "its credential is no longer valid"
 	}
 	return ""
 }

@@ -49,13 +49,14 @@ type Query struct {
 	Pool     string
 	Backend  string       // its URL, or host:port
 	Client   netip.Prefix // the zero one is any
+	User     string
 	Draining *bool
 }
 
 // matchesLocked looks at an open tunnel.
 func (q *Query) matchesLocked(e *Entry) bool {
 	if q.ID != "" && e.id != q.ID || q.Route != "" && e.route != q.Route ||
-		q.Client.IsValid() && !q.Client.Contains(e.client) ||
+		q.Client.IsValid() && !q.Client.Contains(e.client) || q.User != "" && q.User != e.user() ||
 		q.Draining != nil && *q.Draining != e.drainingLocked() {
 		return false
 	}
@@ -92,6 +93,7 @@ type Info struct {
 	Route       string
 	Backend     upstream.BackendKey
 	Client      netip.Addr
+	User        string // "" if nobody has said who it is
 	Host, Path  string // their beginnings, if they are very long
 	Protocol    string
 	Subprotocol string
@@ -121,6 +123,7 @@ func (e *Entry) infoLocked() Info {
 		Route:    e.route,
 		Backend:  e.backend.Value(),
 		Client:   e.client,
+		User:     e.user(),
 		Host:     e.about.Value().host,
 		Path:     e.path.Value(),
 		Protocol: e.about.Value().protocol,

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unique"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/auth"
 	"github.com/tunnelform/tunnelform/proxy/internal/upstream"
 )
 
@@ -18,7 +19,7 @@ type record struct {
 	backend  unique.Handle[upstream.BackendKey]
 	settings unique.Handle[settings]
 	client   netip.Addr
-	site     *site // nil where there was no Origin
+	site     *site // nil where there was neither an Origin nor a credential
 	id       string
 	path     unique.Handle[string]
 	about    unique.Handle[about]
@@ -33,7 +34,10 @@ type settings struct {
 	closeTimeout time.Duration
 }
 
-type site struct{ host, origin string }
+type site struct {
+	host, origin string
+	identity     *auth.Identity
+}
 
 // recordOf copies the texts that are parts of a request's head, which they would keep in
 // memory.
@@ -47,8 +51,11 @@ func recordOf(f Facts) record {
 		path:     unique.Make(bounded(f.Path, maxPath)),
 		about:    unique.Make(about{bounded(f.Host, maxPath), bounded(f.Protocol, maxToken)}),
 	}
+	if f.Origin != "" || f.Identity != nil {
+		r.site = &site{identity: f.Identity}
+	}
 	if f.Origin != "" {
-		r.site = &site{host: strings.Clone(f.Host), origin: strings.Clone(f.Origin)}
+		r.site.host, r.site.origin = strings.Clone(f.Host), strings.Clone(f.Origin)
 	}
 	return r
 }
@@ -57,9 +64,16 @@ func (r *record) facts() Facts {
 	t := r.settings.Value()
 	f := Facts{Route: r.route, Backend: r.backend.Value(), Client: r.client, Policy: t.policy, CloseTimeout: t.closeTimeout}
 	if r.site != nil {
-		f.Host, f.Origin = r.site.host, r.site.origin
+		f.Host, f.Origin, f.Identity = r.site.host, r.site.origin, r.site.identity
 	}
 	return f
+}
+
+func (r *record) user() string {
+	if r.site == nil || r.site.identity == nil {
+		return ""
+	}
+	return r.site.identity.User
 }
 
 func (r *record) policy() Policy { return r.settings.Value().policy }

@@ -33,7 +33,7 @@ const (
 	startsMove    // it has left its backend
 	choosesTarget // it connects to another backend
 	hasMoved
-	isToldByHand // the time of a drain by hand has come; see hand.go
+	mustEndNow // the time of a drain by hand (hand.go) or of a credential's expiry (expiry.go) has come
 	isRemoved
 )
 
@@ -82,7 +82,7 @@ func (s state) on(ev event) (state, actions) {
 		case s == moveScheduled, s.isMoving():
 			return staying, cancel
 		}
-	case isToldByHand:
+	case mustEndNow:
 		if s != ending {
 			return ending, cancel | notify
 		}

@@ -55,6 +55,9 @@ func (s *tunnelRecord) logOpened(a *handshake, answer http.Header) {
 		slog.String("path", a.loggedPath()),
 		slog.String("protocol", a.protocol),
 	}
+	if user := a.user(); user != "" {
+		attrs = append(attrs, slog.String("user", user))
+	}
 	if sub := answer.Get("Sec-WebSocket-Protocol"); sub != "" {
 		attrs = append(attrs, slog.String("subprotocol", sub))
 	}

@@ -51,7 +51,11 @@ func (x *requestCtx) dispatch() {
 		if x.forward() {
 			return
 		}
-		if rf := x.route(x.h.Current()); rf != nil {
+		rf := x.route(x.h.Current())
+		if rf == nil {
+			rf = x.admit()
+		}
+		if rf != nil {
 			x.refuse(rf)
 			return
 		}
@@ -192,8 +196,13 @@ func (x *requestCtx) forwardTo(path, query string, answer *http.Response) {
 		}
 	}()
 	var finish func(http.Header)
-	if x.rt.Target.Pool.SetsCookies() {
-		finish = x.setStickyCookie
+	if sticky := x.rt.Target.Pool.SetsCookies(); sticky || x.grant != nil {
+		finish = func(h http.Header) {
+			if sticky {
+				x.setStickyCookie(h)
+			}
+			x.setGrantedCookies(h)
+		}
 	}
 	r := x.r.WithContext(context.WithValue(x.r.Context(), requestKey{}, x))
 	hop := forward.Hop{

@@ -3,11 +3,13 @@ package handler
 // The proxy's own errors: one line of text, which never names a backend's address.
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // refusal is an answer that the proxy gives instead of a backend's. Text is for
@@ -16,8 +18,11 @@ type refusal struct {
 	status int
 	text   string
 	header http.Header // further header lines; may be nil
+	body   []byte      // instead of text, with its Content-Type in header
 	cause  error       // may be nil
 	why    string      // see because; may be ""
+
+	retryAfter time.Duration // 0 is retryAfterSeconds, where a Retry-After belongs
 }
 
 // Error makes a refusal an error.
@@ -46,10 +51,12 @@ func (rf *refusal) answer(w http.ResponseWriter, r *http.Request, id string, own
 		h[name] = values
 	}
 	if rf.status == http.StatusTooManyRequests || rf.status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", strconv.Itoa(retryAfterSeconds))
+		h.Set("Retry-After", strconv.Itoa(cmp.Or(int(rf.retryAfter/time.Second), retryAfterSeconds)))
 	}
 	body := own.data
 	switch {
+	case rf.body != nil:
+		body = rf.body
 	case own.contentType != "":
 		h.Set("Content-Type", own.contentType)
 	case wantsJSON(r):

@@ -80,14 +80,19 @@ func (h *Handler) ServeHTTP(s *listen.Socket, w http.ResponseWriter, r *http.Req
 	}
 	defer x.finish()
 	x.answerWhileReading()
-	switch rf := x.route(h.Current()); {
-	case rf == ownOptions:
+	rf := x.route(h.Current())
+	if rf == ownOptions {
 		x.answersMaxForwards()
-	case rf != nil:
-		x.refuse(rf)
-	default:
-		x.dispatch()
+		return
 	}
+	if rf == nil {
+		rf = x.admit()
+	}
+	if rf != nil {
+		x.refuse(rf)
+		return
+	}
+	x.dispatch()
 }
 
 // LogRefused implements listen.Handler.

@@ -208,7 +208,14 @@ func (a *handshake) judge(err error) (outcome, error) {
 
 // routeAgain routes the request by the routes that are current now.
 func (a *handshake) routeAgain() *refusal {
-	if rf := a.route(a.h.Current()); rf != nil {
+	rf := a.route(a.h.Current())
+	if rf == nil && a.gate == nil && a.rt.Auth != nil { // an event loop's: it was let in without a question
+		rf = refuse(http.StatusServiceUnavailable, "the routes have just changed", nil)
+	}
+	if rf == nil {
+		rf = a.admit()
+	}
+	if rf != nil {
 		return rf
 	}
 	if a.rt.Target == nil || !httpsyntax.EqualFold(a.rt.Upgrade.Protocol(a.r), a.protocol) {
@@ -251,6 +258,9 @@ func (a *handshake) reserve() error {
 		Host:    a.forwardedClient().PublicHost(),
 		Origin:  a.r.Header.Get("Origin"),
 		Policy:  a.rt.Drain,
+
+		Identity: a.identity(),
+		Expiry:   a.expiry(),
 
 		CloseTimeout: a.rt.Tunnel.CloseTimeout,
 		Lost:         a.lost,

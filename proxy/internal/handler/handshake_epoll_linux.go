@@ -141,8 +141,8 @@ func (v *loopHandshake) parse() *handshake {
 	r.TLS, v.early = v.tls, v.request[n:]
 	x := v.h.newRequest(v.socket, r, nil, v.peer)
 	x.names = names
-	if rf := x.route(v.h.Current()); rf != nil || x.rt.Target == nil {
-		return nil
+	if rf := x.route(v.h.Current()); rf != nil || x.rt.Target == nil || x.rt.Auth != nil {
+		return nil // authentication may take time
 	}
 	protocol := x.rt.Upgrade.Protocol(x.r)
 	if protocol == "" {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/auth"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/h1"
 	"github.com/tunnelform/tunnelform/proxy/internal/listen"
@@ -39,6 +40,10 @@ type requestCtx struct {
 
 	peer   netip.AddrPort
 	secure bool // it came over TLS
+
+	// Set by admit, of a route with authentication.
+	grant    *auth.Grant   // nil while nobody has been let in
+	received *http.Request // as the client sent it; r is what the backend gets. nil until admit
 
 	// Set by route; all of one Table.
 	trusted  bool             // the peer is a trusted proxy
@@ -161,6 +166,9 @@ func (x *requestCtx) closeUnlessReusable(h http.Header) {
 // route finds the request's route in a Table.
 func (x *requestCtx) route(t *routing.Table) *refusal {
 	x.table, x.rt, x.policy, x.backend = t, nil, nil, nil
+	if x.received != nil {
+		x.r = x.received
+	}
 	contradiction := x.identify(t.Trusted())
 	if x.id == "" { // one that is routed again has been logged under it, and sent to backends
 		x.id = x.requestID()
@@ -217,6 +225,7 @@ func (x *requestCtx) values() *match.Values {
 	v := &match.Values{
 		Scheme:    client.Proto(),
 		RequestID: x.id,
+		User:      x.user(),
 		Listener:  x.listenerName(),
 		Captures:  &x.captures,
 	}
@@ -370,6 +379,9 @@ func (x *requestCtx) logRequest(aborted any) {
 	}
 	if x.rt != nil {
 		attrs = append(attrs, slog.String("route", x.rt.Name))
+	}
+	if user := x.user(); user != "" {
+		attrs = append(attrs, slog.String("user", user))
 	}
 	if x.backend != nil {
 		attrs = append(attrs, slog.String("backend", x.backend.Key().String()))

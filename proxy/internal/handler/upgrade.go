@@ -173,6 +173,7 @@ func (a *handshake) head101(answer *backendAnswer) []byte {
 	if a.rt.Target.Pool.SetsCookies() {
 		a.setStickyCookie(answer.Header)
 	}
+	a.setGrantedCookies(answer.Header)
 	h := maps.Clone(answer.Header) // which the log looks at
 	a.policy.SpellResponse(h, answer.strict.Names())
 	var b bytes.Buffer

@@ -126,7 +126,7 @@ var (
 	HandshakeDuration = ofShakes.histogram("handshake_duration_seconds", histogram.Waits, "listener route result",
 		"How long handshakes took, from the request's head to the 101, by result: opened, refused (by the proxy), failed (no backend took it) or client_gone. They are not among the HTTP requests.")
 	HandshakesRefused = ofShakes.counter("handshakes_refused_total", "route cause",
-		"Handshakes that opened no tunnel, by cause: no_route, bad_request, origin, client_rate, client_full, route_full, backends_full, no_backend, backend_failed, backend_timeout, backend_refused (it answered, not with 101), client_gone or internal.")
+		"Handshakes that opened no tunnel, by cause: no_route, bad_request, origin, no_credential, bad_credential, not_allowed, claim_not_sendable, auth_failures, auth_unavailable, client_rate, client_full, route_full, backends_full, no_backend, backend_failed, backend_timeout, backend_refused (it answered, not with 101), client_gone or internal.")
 	Retries = ofShakes.counter("retries_total", "route",
 		"Backends that were tried in vain before another one, for handshakes and HTTP requests.")
 

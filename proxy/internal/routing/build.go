@@ -46,6 +46,7 @@ func BuildContext(ctx context.Context, set *routefile.Set, prev *Table) (*Table,
 			pools:     make(map[string]*upstream.Pool),
 			tlsKeys:   make(map[*upstream.Backend][]string),
 			secret:    prev.secret,
+			auth:      prev.auth,
 
 			poolHashes:     hashesOf(set.Pools),
 			listenerHashes: hashesOf(set.Listeners),

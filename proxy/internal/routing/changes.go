@@ -171,8 +171,8 @@ func (t *Table) Evaluator(c Changes) func(drain.Facts) drain.Decision {
 
 // Evaluate returns what becomes of an open tunnel when this Table becomes current. The
 // tunnel stays while its route exists, its backend is still the route's and not drained,
-// and its client and Origin would still be allowed; all else may change. A client or
-// Origin that is no longer allowed makes it forbidden, and it ends whatever its drain
+// and its client, Origin and credential would still be let in; all else may change. One that
+// is no longer allowed makes it forbidden, and it ends whatever its drain
 // policy says. If only the backend is gone, a tunnel that can redial moves within the
 // pool. renamed maps old names of routes to new ones.
 func (t *Table) Evaluate(f drain.Facts, renamed map[string]string) drain.Decision {
@@ -195,6 +195,8 @@ func (t *Table) Evaluate(f drain.Facts, renamed map[string]string) drain.Decisio
 		v.Forbidden, v.Cause = true, drain.ClientForbidden
 	case !rt.allowsOrigin(f):
 		v.Forbidden, v.Cause = true, drain.OriginForbidden
+	case !rt.allowsIdentity(f):
+		v.Forbidden, v.Cause = true, drain.CredentialGone
 	default:
 		v.Cause = rt.leaves(backend)
 	}

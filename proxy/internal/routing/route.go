@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/auth"
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
 	"github.com/tunnelform/tunnelform/proxy/internal/limits"
@@ -61,6 +62,8 @@ type Settings struct {
 	Lenient          wsproto.Lenient
 	Drain            drain.Policy
 	Policy           *forward.Policy
+	Auth             *auth.Policy // nil lets everybody in
+	PreflightPasses  bool         // auth_preflight: backend
 
 	lifetimeJitter time.Duration
 	digest         fingerprint
@@ -104,6 +107,10 @@ func (b *builder) settings(spec *routefile.Settings) (*Settings, error) {
 	if err != nil {
 		return nil, err
 	}
+	authPolicy, authFiles, err := b.auth(spec)
+	if err != nil {
+		return nil, err
+	}
 	s := &Settings{
 		Paths:            spec.PathRules(),
 		Upgrade:          wsproto.NewAttempts(spec.Upgrade.Mode, spec.Upgrade.Protocols),
@@ -120,8 +127,13 @@ func (b *builder) settings(spec *routefile.Settings) (*Settings, error) {
 		Lenient:          spec.Leniency(),
 		Drain:            buildDrainPolicy(spec.Drain),
 		Policy:           policy,
+		Auth:             authPolicy,
+		PreflightPasses:  spec.AuthPreflight == "backend",
 		lifetimeJitter:   max(spec.Timeouts.LifetimeJitter, 0),
 		digest:           settingsDigest(spec, b.digestOf),
+	}
+	if authPolicy != nil {
+		s.digest = sha256.Sum256(append(authFiles[:], s.digest[:]...))
 	}
 	b.built[spec] = s
 	return s, nil

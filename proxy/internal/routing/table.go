@@ -18,6 +18,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tunnelform/tunnelform/proxy/internal/auth"
 	"github.com/tunnelform/tunnelform/proxy/internal/discovery"
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/forward"
@@ -45,6 +46,7 @@ type Table struct {
 	discoveries map[string]*discovery.Rule // by pool, of those whose members are discovered
 	rebalance   map[string]*RebalanceRule  // by pool
 	retired     retired
+	auth        *auth.State // what policies remember; nil without any
 
 	poolHashes, listenerHashes map[string]fingerprint // for Compare, by name
 }

@@ -230,6 +230,7 @@ const (
 	ReasonProtocol    Reason = "protocol"     // RFC 6455 violated, strict
 	ReasonDrain       Reason = "drain"        // the routes changed
 	ReasonForbidden   Reason = "forbidden"    // its client or Origin is no longer allowed
+	ReasonExpired     Reason = "expired"      // its client's credential has expired
 	ReasonShutdown    Reason = "shutdown"     // the proxy is stopping
 	ReasonOperator    Reason = "operator"     // by hand, through the admin API
 )

@@ -104,6 +104,11 @@ func attributeTypes(at string, typ tftypes.Type) map[string]string {
 			maps.Copy(all, attributeTypes(path, inner))
 		case tftypes.Set:
 			maps.Copy(all, attributeTypes(path, inner.ElementType))
+		case tftypes.List:
+			if _, objects := inner.ElementType.(tftypes.Object); objects {
+				all[path+".[]"] = "object"
+				maps.Copy(all, attributeTypes(path+".[]", inner.ElementType))
+			}
 		case tftypes.Map:
 			if _, objects := inner.ElementType.(tftypes.Object); objects {
 				all[path] = "map of objects, whose misspelt keys Terraform drops"
