@@ -63,6 +63,7 @@ func newTunnelsCommand(env *Env) *cobra.Command {
 		{"pool", "only of this pool"},
 		{"backend", "only to this backend: its URL or host:port"},
 		{"client", "only from this address or network"},
+		{"user", "only of this user"},
 		{"min-age", "only those that are so old, such as 1h"},
 		{"sort", "the order"},
 	} {
