@@ -68,6 +68,27 @@ func TestHostOfRedials(t *testing.T) {
 	}
 }
 
+// TestHostOfProbes: a probe asks for the host that the route sets, unless it has its own.
+func TestHostOfProbes(t *testing.T) {
+	t.Parallel()
+	a, b := newBackend(t, "a"), newBackend(t, "b")
+	start(t, web+fill(`
+pools:
+  set:   {backends: {a: {url: "$a"}}, health: {http: {path: /probe}, interval: 50ms}}
+  named: {backends: {b: {url: "$b"}}, health: {http: {path: /probe, host: own.example}, interval: 50ms}}
+routes:
+  x-set: {match: {path_prefix: /set}, to: "pool://set", headers: {request: {set: {Host: inner.example}}}}
+  a-set: {match: {path_prefix: /plain}, to: "pool://set"}
+  named: {match: {path_prefix: /named}, to: "pool://named", headers: {request: {set: {Host: inner.example}}}}
+`, map[string]string{"a": a.url("http"), "b": b.url("http")}))
+	for asked, want := range map[*backend]string{a: "inner.example", b: "own.example"} {
+		eventually(t, func() (bool, string) { return len(asked.requests()) > 0, "no probe has come" })
+		if got := asked.last(t).Host; got != want {
+			t.Errorf("backend %s is probed for %q, wanted %q", asked.name, got, want)
+		}
+	}
+}
+
 // TestHostWithPlaceholders: what is no host any more is 400.
 func TestHostWithPlaceholders(t *testing.T) {
 	t.Parallel()

@@ -93,7 +93,7 @@ func httpHealthKeys() []*Key {
 			text(func(h *HTTPHealth) *string { return &h.Method }, checkProbeMethod), byDefault("GET"), example("OPTIONS")),
 		key("path", "The path of the request, with an optional query.",
 			text(func(h *HTTPHealth) *string { return &h.Path }, checkProbePath), byDefault("/"), example("/health")),
-		key("host", "The Host header of the request, instead of the backend's own.",
+		key("host", "The Host header of the request, instead of that which the first route by name sets (headers.request.set), or the backend's own.",
 			text(func(h *HTTPHealth) *string { return &h.Host }, checkAuthority), example("chat.example.com")),
 		key("headers", "Additional headers of the request.",
 			headerValues(func(h *HTTPHealth) *[]Header { return &h.Headers }, nil), example("{Authorization: Bearer probe}")),
@@ -108,7 +108,7 @@ func webSocketHealthKeys() []*Key {
 	return []*Key{
 		key("path", "The path of the handshake, with an optional query.",
 			text(func(h *WebSocketHealth) *string { return &h.Path }, checkProbePath), byDefault("/"), example("/ws")),
-		key("host", "The Host header of the handshake, instead of the backend's own.",
+		key("host", "The Host header of the handshake, instead of that which the first route by name sets (headers.request.set), or the backend's own.",
 			text(func(h *WebSocketHealth) *string { return &h.Host }, checkAuthority), example("chat.example.com")),
 		key("headers", "Additional headers of the handshake.",
 			headerValues(func(h *WebSocketHealth) *[]Header { return &h.Headers }, nil), example(`{Origin: "https://chat.example.com"}`)),

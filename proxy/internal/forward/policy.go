@@ -73,7 +73,7 @@ func (p *Policy) For(values func() *match.Values) (*Policy, error) {
 
 // checkHost refuses a Host header that placeholders have made no host.
 func (p *Policy) checkHost() error {
-	host, port, ported := httpsyntax.CutPort(p.setHost())
+	host, port, ported := httpsyntax.CutPort(p.SetHost())
 	if host == "" && !ported {
 		return nil
 	}
@@ -175,7 +175,7 @@ func (c Client) PublicHost() string { return cmp.Or(c.Reported.Host, c.Host) }
 // RequestHost is the Host header for this backend: what the route sets, else by
 // the Policy's HostMode. A request that goes on to another backend asks again.
 func (p *Policy) RequestHost(c Client, b *upstream.Backend) string {
-	if host := p.setHost(); host != "" {
+	if host := p.SetHost(); host != "" {
 		return host
 	}
 	if c.Host != "" && p.preservesHost(b) {
@@ -184,8 +184,9 @@ func (p *Policy) RequestHost(c Client, b *upstream.Backend) string {
 	return b.Host()
 }
 
-// setHost is the Host header that the route sets, "" if it sets none.
-func (p *Policy) setHost() string {
+// SetHost is the Host header that the route sets: "" if it sets none, or one that For has
+// to fill in.
+func (p *Policy) SetHost() string {
 	for _, h := range p.Request.Set {
 		if http.CanonicalHeaderKey(h.Name) == "Host" {
 			return h.Value

@@ -19,7 +19,7 @@ func (b *builder) discoveries() {
 			continue
 		}
 		tls := b.tlsOfDiscovered(name)
-		health, err := b.healthCheck(p.Health, tls[0])
+		health, err := b.healthCheck(b.probeSpec(name), tls[0])
 		if err != nil {
 			b.fail(p.Pos, "pools."+name+".health", fmt.Sprintf("pool %q", name), err)
 			continue

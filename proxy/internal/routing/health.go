@@ -3,6 +3,7 @@ package routing
 // How a Table's backends are probed and judged.
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"net/http"
@@ -20,7 +21,7 @@ func (b *builder) healthChecks() {
 		if b.set.Pools[name].Resolve != nil {
 			continue // discovery checks the members that it finds
 		}
-		spec := b.set.Pools[name].Health
+		spec := b.probeSpec(name)
 		for _, m := range pool.Members() {
 			h, err := b.healthCheck(spec, tls[m.Backend])
 			if err != nil {
@@ -47,6 +48,29 @@ func (b *builder) probeTLS() map[*upstream.Backend]upstream.TLS {
 		}
 	}
 	return first
+}
+
+// probeSpec is how a pool's backends are probed: with the Host that the first route by name
+// sets which leads there and sets one, unless the probe has its own. A backend that answers
+// requests for one host only would fail any other probe.
+func (b *builder) probeSpec(pool string) routefile.Health {
+	spec := b.set.Pools[pool].Health
+	for _, rt := range b.table.routes {
+		host := rt.Policy.SetHost()
+		if host == "" || !rt.LeadsTo(pool) {
+			continue
+		}
+		if spec.HTTP != nil {
+			probe := *spec.HTTP
+			probe.Host, spec.HTTP = cmp.Or(probe.Host, host), &probe
+		}
+		if spec.WebSocket != nil {
+			probe := *spec.WebSocket
+			probe.Host, spec.WebSocket = cmp.Or(probe.Host, host), &probe
+		}
+		break
+	}
+	return spec
 }
 
 func (b *builder) healthCheck(spec routefile.Health, t upstream.TLS) (upstream.HealthCheck, error) {
