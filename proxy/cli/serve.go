@@ -132,7 +132,7 @@ type service struct {
 	started    time.Time
 	logWriters logWriters
 	loads      loadCounts
-	metrics    *metrics.Exporter
+	metrics    *metrics.Exporter // nil without the admin API
 }
 
 // runServe serves until a signal or ctx ends it.
@@ -153,8 +153,6 @@ func runServe(ctx context.Context, env *Env, log *slog.Logger, out logWriters, f
 	})
 	s.server = proxy.NewServer(proxy.Options{Current: s.loop.Cell().Load, Log: log, Status: func() any { return s.Status() }, LogAgents: flags.access.file != "", Health: func(e statusapi.BackendEvent) { s.feed.Publish("backend", e) }})
 
-	s.metrics = metrics.New(flags.series, s.server.Collect, s.collect)
-
 	signals := make(chan os.Signal, 4)
 	// Images for nginx and php-fpm are stopped with QUIT. By default Go ends the process
 	// and prints all stacks at it, as it still does at ABRT.
@@ -169,6 +167,7 @@ func runServe(ctx context.Context, env *Env, log *slog.Logger, out logWriters, f
 		return s.cannotStart(env, err)
 	}
 	if flags.admin.address != "" {
+		s.metrics = metrics.New(flags.series, s.server.Collect, s.collect)
 		stop, err := s.startAdmin(ctx, flags.admin)
 		if err != nil {
 			return &exitError{code: exitInvalid, err: err}
