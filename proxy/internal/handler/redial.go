@@ -171,12 +171,12 @@ func (d *redialer) search(ctx context.Context, limit *limits.Redials, from *upst
 type backendSearch struct {
 	ctx    context.Context
 	limit  *limits.Redials
-	tried  []*upstream.Backend  // the one that was left first
+	tried  []*upstream.Backend  // first the one that the tunnel has left
 	ticket upstream.QueueTicket // in the queue of the pool
-	last   error                // why the last one that was asked does not get the tunnel; nil: none was
+	last   error                // why the last backend asked did not accept the tunnel; nil: none was asked
 }
 
-// exhausted is the error when no backend is left, with that of the last one asked.
+// exhausted returns the error when no backend is left, with that of the last one asked.
 func (h *backendSearch) exhausted(err error) error {
 	if h.last == nil {
 		return err
@@ -196,7 +196,7 @@ func (d *redialer) try(h *backendSearch) (*handshake, error) {
 			a.backend.CloseTunnel()
 			return nil, errTooMany
 		}
-		if !a.backend.Available() || a.backend.Failing() && !known { // redials before this one have found that out
+		if !a.backend.Available() || a.backend.Failing() && !known { // other redials have found it unfit meanwhile
 			a.backend.CloseTunnel()
 			h.limit.Release()
 			continue
@@ -309,7 +309,7 @@ func (d *redialer) head(a *handshake) []byte {
 // answer is valid, but not what the client was told.
 type notTakenError struct {
 	text   string
-	differ bool // another backend may well say something else
+	differ bool // another backend may answer otherwise
 }
 
 func (e *notTakenError) Error() string { return e.text }
