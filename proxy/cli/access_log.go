@@ -27,9 +27,9 @@ import (
 type accessOptions struct{ file, format, client string }
 
 func (o *accessOptions) register(flags *pflag.FlagSet) {
-	flags.StringVar(&o.file, "access-log", "", "write the lines of tunnels and requests to this file instead; SIGUSR1 opens it again")
+	flags.StringVar(&o.file, "access-log", "", "write the lines of tunnels and requests to this file")
 	flags.StringVar(&o.format, "access-log-format", "json", "json or combined")
-	flags.StringVar(&o.client, "log-client", "full", "clients' addresses in logs: full, or masked to /24 and /48")
+	flags.StringVar(&o.client, "log-client", "full", "clients' addresses in logs: full or masked")
 }
 
 func (o *accessOptions) check() error {

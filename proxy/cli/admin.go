@@ -41,7 +41,7 @@ type adminOptions struct {
 
 func (o *adminOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.address, "admin", "", "serve the admin API here: host:port or unix:/path")
-	f.StringVar(&o.mode, "admin-mode", "", "permissions of the admin API's unix socket, in octal (default 0660)")
+	f.StringVar(&o.mode, "admin-mode", "", "permissions of the unix socket, in octal (default 0660)")
 	f.StringVar(&o.group, "admin-group", "", "group of the admin API's unix socket")
 	f.StringSliceVar(&o.hosts, "admin-host", nil, "a name of the admin API, besides addresses and localhost")
 	f.StringVar(&o.tokenFile, "admin-token-file", "", "tokens of the admin API: lines NAME SCOPE sha256:HEX")

@@ -111,6 +111,7 @@ open whose own route and backend have not changed.
 
   tunnelform serve routes.yaml        proxy, and follow the file
   tunnelform check routes.yaml        find every mistake in it
+  tunnelform diff routes.yaml         show what an edit would change and drain
   tunnelform fmt -w routes.yaml       format it
   tunnelform explain routes.yaml URL  show which route a request takes, and why`
 

@@ -32,9 +32,10 @@ hidden ones, not in subdirectories) are read. Together they are one set. Every
 edit takes effect at once. A set with a mistake is refused as a whole: the last
 good routes keep serving, and every mistake is logged.
 
-Signals: HUP reads the files again. USR1 opens the access log again. TERM, INT and QUIT stop: connections are still
-accepted for shutdown.delay, so that load balancers can notice, then tunnels are
-drained. Ctrl-C in a terminal skips the delay. A second signal cuts what is left.
+Signals: HUP reads the files again. USR1 opens the access log again. TERM, INT and
+QUIT stop: connections are still accepted for shutdown.delay, so that load
+balancers can notice, then tunnels are drained. Ctrl-C in a terminal skips the
+delay. A second signal cuts what is left.
 
 The exit status is 0 after a signal, 1 when the files cannot be served (a mistake
 in them, an address that is in use), 2 for a wrong command line, 3 when a file
@@ -84,7 +85,7 @@ func newServeCommand(env *Env) *cobra.Command {
 	cmd.Flags().StringVar(&flags.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.admin.register(cmd.Flags())
 	cmd.Flags().StringVar(&flags.statusFile, "status-file", "", "write the status to this file")
-	cmd.Flags().IntVar(&flags.series, "metrics-series", 50000, "the most series of routes and pools in GET /metrics")
+	cmd.Flags().IntVar(&flags.series, "metrics-series", 50000, "the most series of routes and pools in metrics")
 	flags.access.register(cmd.Flags())
 	return cmd
 }

@@ -38,7 +38,7 @@ func TestAdminTunnels(t *testing.T) {
 	u := list.Tunnels[0]
 	opened := s.waitLog("tunnel opened", fields{"route": "chat"})
 	if u.ID != opened.text("id") || u.Route != "chat" || u.Backend != "internal://echo" || u.Client != "127.0.0.1" || u.Host != s.address("web") ||
-		u.Path != "/chat/\u202eroom" || u.Protocol != "websocket" || u.State != "open" || u.User != "" ||
+		u.Path != "/chat/%E2%80%AEroom" || u.Protocol != "websocket" || u.State != "open" || u.User != "" ||
 		u.MessagesFromClient != 1 || u.MessagesFromBackend != 1 || u.BytesFromClient == 0 || u.ExpiresIn != 0 {
 		t.Errorf("chat: %+v", u)
 	}
