@@ -71,10 +71,12 @@ type writer struct {
 
 	last    *document       // as last written; used by the goroutine only
 	overdue *notServedError // why nothing more is written in this run; used by the goroutine only
+	busy    time.Duration   // what the last commit took until it was written; used by the goroutine only
 }
 
 const (
-	batchDelay      = 20 * time.Millisecond  // collects changes for one commit
+	batchDelay      = 20 * time.Millisecond  // collects changes for one commit; longer where a commit takes longer
+	maxBatchDelay   = 250 * time.Millisecond // so that a large file is not written for each record of a slow Terraform
 	retryDelay      = 200 * time.Millisecond // before a conflict is checked again
 	rollbackTimeout = 10 * time.Second       // for reverting a rejected write
 )
@@ -105,20 +107,23 @@ func (w *writer) applyOrTakeOver(ctx context.Context, wanted change) (takenOver 
 
 // run is the writer's goroutine: it commits batches until no request waits.
 func (w *writer) run() {
-	wait := batchDelay
+	wait := w.delay()
 	for {
 		time.Sleep(wait)
 		batch := w.takeQueue()
 		if len(batch) == 0 {
 			return
 		}
-		wait = batchDelay
-		if left := w.commit(batch); len(left) > 0 {
+		left := w.commit(batch)
+		if wait = w.delay(); len(left) > 0 {
 			w.requeue(left)
 			wait = retryDelay
 		}
 	}
 }
+
+// delay is how long changes are collected for one commit.
+func (w *writer) delay() time.Duration { return max(batchDelay, min(w.busy, maxBatchDelay)) }
 
 // takeQueue takes the waiting requests; without any it notes that run ends.
 func (w *writer) takeQueue() []*changeRequest {
@@ -156,6 +161,7 @@ func (w *writer) commit(batch []*changeRequest) (left []*changeRequest) {
 	}
 	ctx, cancel := batchContext(batch)
 	defer cancel()
+	begun := time.Now()
 	for {
 		base, err := w.base(ctx)
 		if err != nil {
@@ -168,6 +174,7 @@ func (w *writer) commit(batch []*changeRequest) (left []*changeRequest) {
 			return left
 		}
 		written, err := w.write(ctx, base, candidate)
+		w.busy = time.Since(begun)
 		switch {
 		case errors.Is(err, store.ErrConflict):
 			w.last, batch = nil, accepted // the file was written by another process: read it again
