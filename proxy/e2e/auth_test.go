@@ -16,6 +16,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +25,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/tunnelform/tunnelform/proxy/internal/proxytest"
+	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
 func sha256Hex(s string) string {
@@ -465,4 +468,30 @@ routes:
 	if got := getWith(t, p.http("/cors"), nil); got.status != 401 {
 		t.Errorf("a GET of /cors: %d, wanted 401", got.status)
 	}
+}
+
+// TestAuthRevoked: an operator sees who a tunnel's client is, and ends the tunnels of one.
+func TestAuthRevoked(t *testing.T) {
+	t.Parallel()
+	users := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(users, []byte("ann:$tf-sha256$"+sha256Hex("a")+"\nbob:$tf-sha256$"+sha256Hex("b")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := steer(t, web+`routes: {echo: {match: {path: /echo}, to: "internal://echo", auth: {basic: {users: "`+users+`"}}}}`+"\n")
+	ann, _ := dialWith(t, s.ws("/echo"), websocket.Dialer{}, basicAuth("ann", "a"))
+	echo(t, ann, "hello")
+	bob, _ := dialWith(t, s.ws("/echo"), websocket.Dialer{}, basicAuth("bob", "b"))
+	echo(t, bob, "hello")
+
+	var list statusapi.TunnelList
+	s.read(&list, http.MethodGet, "/v1/tunnels?user=bob", "")
+	if len(list.Tunnels) != 1 || list.Tunnels[0].User != "bob" {
+		t.Errorf("%+v, wanted bob's tunnel alone", list.Tunnels)
+	}
+	var closed statusapi.Closed
+	s.read(&closed, http.MethodDelete, "/v1/tunnels?user=bob", "")
+	if code, reason := closeCode(t, bob); closed.Tunnels != 1 || code != 1008 || reason != "revoked" {
+		t.Errorf("%d tunnels, closed with %d %q, wanted one with 1008", closed.Tunnels, code, reason)
+	}
+	echo(t, ann, "not concerned")
 }

@@ -24,6 +24,7 @@ func (a *api) calls() []call {
 		{"GET", "/v1/tunnels", needsRead, a.listTunnels},
 		{"GET", "/v1/tunnels/{id}", needsRead, a.showTunnel},
 		{"DELETE", "/v1/tunnels/{id}", needsWrite, a.closeTunnel},
+		{"DELETE", "/v1/tunnels", needsWrite, a.revokeUser},
 		{"POST", "/v1/drain", needsWrite, a.startDrain},
 		{"GET", "/v1/drains", needsRead, a.listDrains},
 		{"DELETE", "/v1/drains/{id}", needsWrite, a.spareDrain},

@@ -46,6 +46,7 @@ var abouts = map[string]about{
 	"GET /v1/tunnels":                       {summary: "Open tunnels", query: tunnelFilters, answer: statusapi.TunnelList{}, media: ndjson},
 	"GET /v1/tunnels/{id}":                  {summary: "One open tunnel", answer: statusapi.Tunnel{}},
 	"DELETE /v1/tunnels/{id}":               {summary: "Ends a tunnel as a drain does", query: []parameter{{"code", "the close code"}, {"reason", "the reason in the Close frame"}}, answer: statusapi.Closed{}},
+	"DELETE /v1/tunnels":                    {summary: "Ends all tunnels of a user with 1008", query: []parameter{{"user", "the user, as the log has it; required"}}, answer: statusapi.Closed{}},
 	"POST /v1/drain":                        {summary: "Tells tunnels to go", body: statusapi.DrainRequest{}, answer: statusapi.Drain{}},
 	"GET /v1/drains":                        {summary: "Drains by hand", answer: statusapi.DrainList{}},
 	"DELETE /v1/drains/{id}":                {summary: "Lets those be that a drain has not told yet", answer: statusapi.Drain{}},

@@ -21,6 +21,7 @@ import (
 	"github.com/tunnelform/tunnelform/internal/printable"
 	"github.com/tunnelform/tunnelform/proxy/internal/drain"
 	"github.com/tunnelform/tunnelform/proxy/internal/tunnel"
+	"github.com/tunnelform/tunnelform/proxy/internal/wsproto"
 	"github.com/tunnelform/tunnelform/proxy/statusapi"
 )
 
@@ -341,4 +342,23 @@ func (a *api) closeTunnel(w http.ResponseWriter, r *http.Request) {
 	a.Tunnels.End(found.Entry, manner)
 	a.Log.Info("tunnel closed by hand", "id", found.ID, "route", found.Route, "by", callerOf(r).by())
 	writeJSON(w, http.StatusOK, statusapi.Closed{Tunnels: 1})
+}
+
+// revokeUser ends a user's tunnels at once, as an identity provider's logout asks for. It
+// does not keep the user from coming back.
+func (a *api) revokeUser(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	user := query.Get("user")
+	if len(query) != 1 || len(query["user"]) != 1 || user == "" {
+		writeError(w, http.StatusBadRequest, "want the parameter user, once, and no other")
+		return
+	}
+	code, reason := wsproto.ClosePolicyViolation, "revoked"
+	manner := drain.Manner{Code: &code, Reason: &reason}
+	entries := a.Tunnels.Open(drain.Query{User: user})
+	for _, e := range entries {
+		a.Tunnels.End(e, manner)
+	}
+	a.Log.Info("user revoked by hand", "user", user, "tunnels", len(entries), "by", callerOf(r).by())
+	writeJSON(w, http.StatusOK, statusapi.Closed{Tunnels: len(entries)})
 }
