@@ -102,7 +102,7 @@ func newAPIKeyEntry(spec APIKeys, g guard, id Fingerprint) *apiKeyEntry {
 
 func (e *apiKeyEntry) check(_ context.Context, r *Request) (*Grant, *Refusal) {
 	for _, place := range e.From {
-		key, present, err := place.find(r, "")
+		key, present, err := place.find(r, "Bearer")
 		if !present {
 			continue
 		}

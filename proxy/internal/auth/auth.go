@@ -196,8 +196,22 @@ func (p *Policy) Still(id *Identity) bool {
 // MayBlock reports whether Check may wait, so that an event loop must not call it.
 func (p *Policy) MayBlock() bool { return p.blocks }
 
-// foldName is how CGI-like backends read a header's name: X_User and x-user are one.
-func foldName(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
+// Hidden are the places that are cut from every request, whatever its credential.
+func (p *Policy) Hidden() []Place { return p.cut }
+
+// foldName is how CGI-like backends read a header's name: X_User and x-user are one, and to
+// some of them X.User and X~User too.
+func foldName(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'A' <= r && r <= 'Z':
+			return r + 'a' - 'A'
+		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
+			return r
+		}
+		return '-'
+	}, name)
+}
 
 func bad(err error) *Refusal {
 	return &Refusal{Status: http.StatusUnauthorized, Text: "the credential is not valid", Cause: CauseBad, Err: err}

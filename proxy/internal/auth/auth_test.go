@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -154,7 +155,7 @@ func TestArgon2id(t *testing.T) {
 func TestAPIKeys(t *testing.T) {
 	keys := mustKeys(t, "ci sha256:"+sum("key of ci")+"\nops sha256:"+strings.ToUpper(sum("key of ops"))+"\n")
 	header, query := Place{InHeader, "X-Api-Key"}, Place{InQuery, "key"}
-	p := New(NewState(), 0, []Entry{{APIKeys: &APIKeys{Keys: keys, From: []Place{header, query}}}})
+	p := New(NewState(), 0, []Entry{{APIKeys: &APIKeys{Keys: keys, From: []Place{header, query, {Kind: InAuthorization}}}}})
 	withQuery := func(query string, lines ...string) *Request {
 		r := request(lines...)
 		r.Query = query
@@ -166,6 +167,7 @@ func TestAPIKeys(t *testing.T) {
 		want string
 	}{
 		{"header", request("X-Api-Key: key of ci"), "ci"},
+		{"bearer", request("Authorization: Bearer key of ci"), "ci"},
 		{"query", withQuery("a=1&key=key+of%20ops"), "ops"},
 		{"the first place decides", withQuery("key=key+of+ops", "X-Api-Key: key of ci"), "ci"},
 		{"a bad one in the first place", withQuery("key=key+of+ops", "X-Api-Key: x"), "Unauthorized bad_credential"},
@@ -286,7 +288,10 @@ func TestFailuresBounded(t *testing.T) {
 
 func TestClientCertificate(t *testing.T) {
 	uri, _ := url.Parse("spiffe://example.com/chat/blue")
-	leaf := &x509.Certificate{Raw: []byte("der"), DNSNames: []string{"Blue.devices.example.com", "*.example.com"}, URIs: []*url.URL{uri}}
+	leaf := &x509.Certificate{Raw: []byte("der"), DNSNames: []string{"Blue.devices.example.com", "*.example.com", "k.example.com"}, URIs: []*url.URL{uri}, NotAfter: time.Now().Add(time.Hour)}
+	old := *leaf
+	old.NotAfter = time.Now().Add(-time.Second)
+	expired := &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{&old}}, PeerCertificates: []*x509.Certificate{&old}}
 	verified := &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{leaf}}, PeerCertificates: []*x509.Certificate{leaf}}
 	unverified := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}
 	for _, tt := range []struct {
@@ -301,6 +306,10 @@ func TestClientCertificate(t *testing.T) {
 		{"spiffe", "", "spiffe://example.com/chat/blue", verified, "spiffe://example.com/chat/blue"},
 		{"spiffe below", "", "spiffe://example.com/chat/*", verified, "spiffe://example.com/chat/blue"},
 		{"spiffe elsewhere", "", "spiffe://example.com/ch", verified, "Forbidden not_allowed"},
+		{"a capture is no wildcard", "", "spiffe://example.com/chat/{any}", verified, "Forbidden not_allowed"},
+		{"a wildcard behind a capture", "", "spiffe://example.com/{any}*", verified, "Forbidden not_allowed"},
+		{"a Kelvin sign is no k", "{kelvin}.example.com", "", verified, "Forbidden not_allowed"},
+		{"expired since the handshake", "", "", expired, "Forbidden not_allowed"},
 		{"any", "", "", verified, "spiffe://example.com/chat/blue"},
 		{"not verified", "", "", unverified, "Forbidden no_credential"},
 		{"no TLS", "", "", nil, "Forbidden no_credential"},
@@ -314,6 +323,9 @@ func TestClientCertificate(t *testing.T) {
 		}
 		r := request()
 		r.TLS = tt.tls
+		r.Capture = func(name string) (string, bool) {
+			return map[string]string{"room": "blue", "any": "*", "kelvin": "\u212a"}[name], true
+		}
 		g, rf := New(NewState(), 0, []Entry{{ClientCertificate: &spec}}).Check(t.Context(), r)
 		if got := outcome(g, rf); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
@@ -330,7 +342,7 @@ func TestOwned(t *testing.T) {
 		{ClientCertificate: &ClientCertificate{Header: "Client-Cert"}},
 		{Forward: &Forward{URL: "http://127.0.0.1:1/", Copy: []string{"X-User"}}},
 	})
-	for _, name := range []string{"Client-Cert", "client_cert", "CLIENT-cert", "X-User", "X_User", "x-user"} {
+	for _, name := range []string{"Client-Cert", "client_cert", "CLIENT-cert", "X-User", "X_User", "x-user", "X.User", "x~USER"} {
 		if !p.Owns(name) {
 			t.Errorf("%s is the client's to set", name)
 		}

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
+	"time"
 )
 
 // ClientCertificate is an entry by certificate. Without Names and SPIFFE every verified
@@ -28,6 +29,9 @@ func (e *certificateEntry) check(_ context.Context, r *Request) (*Grant, *Refusa
 		return nil, nil
 	}
 	leaf := r.TLS.VerifiedChains[0][0]
+	if time.Now().After(leaf.NotAfter) { // a connection may outlive it
+		return nil, forbidden(CauseForbidden, errors.New("client certificate: expired"))
+	}
 	user, ok := e.name(leaf, r)
 	if !ok {
 		return nil, forbidden(CauseForbidden, errors.New("client certificate: none of its names is allowed here"))
@@ -45,14 +49,15 @@ func (e *certificateEntry) name(leaf *x509.Certificate, r *Request) (string, boo
 	for _, t := range e.Names {
 		want, ok := t.expand(r.Capture)
 		for _, name := range leaf.DNSNames {
-			if ok && strings.EqualFold(name, want) {
+			if ok && foldASCII(name) == foldASCII(want) {
 				return strings.ToLower(name), true
 			}
 		}
 	}
 	for _, t := range e.SPIFFE {
 		want, ok := t.expand(r.Capture)
-		prefix, wild := strings.CutSuffix(want, "*")
+		wild := strings.HasSuffix(t.text, "*") // not a capture's: that is the client's
+		prefix := strings.TrimSuffix(want, "*")
 		for _, uri := range leaf.URIs {
 			if got := uri.String(); ok && (got == want || wild && strings.HasPrefix(got, prefix)) {
 				return got, true
@@ -69,6 +74,16 @@ func (e *certificateEntry) name(leaf *x509.Certificate, r *Request) (string, boo
 		return strings.ToLower(leaf.DNSNames[0]), true
 	}
 	return leaf.Subject.CommonName, true
+}
+
+// foldASCII folds what DNS folds: a Kelvin sign is no k.
+func foldASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 func (e *certificateEntry) challenge() string        { return "" }

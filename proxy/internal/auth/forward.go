@@ -102,6 +102,7 @@ func (e forwardEntry) question(ctx context.Context, r *Request) (*http.Request, 
 			q.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
 		}
 	}
+	CutHeader(q.Header, e.cut)
 	if !slices.ContainsFunc(e.Headers, func(name string) bool { return strings.EqualFold(name, "User-Agent") }) {
 		q.Header.Set("User-Agent", "tunnelform")
 	}

@@ -40,7 +40,7 @@ func TestForward(t *testing.T) {
 		}
 	}))
 	defer service.Close()
-	spec := Forward{URL: service.URL + "/verify", Headers: []string{"Cookie"}, Copy: []string{"X-User", "X-Groups"}, User: "X-User", Timeout: time.Second, Cache: time.Hour}
+	spec := Forward{URL: service.URL + "/verify", Headers: []string{"Cookie", "Referer"}, Copy: []string{"X-User", "X-Groups"}, User: "X-User", Timeout: time.Second, Cache: time.Hour}
 	p := New(NewState(), 0, []Entry{
 		{APIKeys: &APIKeys{Keys: KeyFile{}, From: []Place{{InQuery, "key"}}}},
 		{Forward: &spec},
@@ -90,12 +90,13 @@ func TestForward(t *testing.T) {
 		count(r, 0)
 	}
 
-	r = request("Cookie: s=ann", "X-Forwarded-Uri: /public", "X-Forwarded-Method: OPTIONS")
+	r = request("Cookie: s=ann", "X-Forwarded-Uri: /public", "X-Forwarded-Method: OPTIONS", "Referer: https://a.example/?key=secret")
 	r.Query = "a=2"
 	p.Check(t.Context(), r)
 	got := last.Load().Header
 	for name, want := range map[string]string{
 		"X-Forwarded-Method": "GET", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "chat.example.com", "X-Forwarded-Uri": "/rooms/blue?a=2", "X-Forwarded-For": "192.0.2.7",
+		"Referer": "https://a.example/",
 	} {
 		if v := got[name]; !reflect.DeepEqual(v, []string{want}) {
 			t.Errorf("%s: %q, want %q", name, v, want)

@@ -115,8 +115,8 @@ func findCookie(h http.Header, name string) (string, bool, error) {
 	var found []string
 	for _, line := range h["Cookie"] {
 		for pair := range strings.SplitSeq(line, ";") {
-			if key, value, ok := strings.Cut(strings.TrimSpace(pair), "="); ok && key == name {
-				found = append(found, strings.Trim(value, `"`))
+			if key, value, ok := strings.Cut(pair, "="); ok && strings.TrimSpace(key) == name {
+				found = append(found, strings.Trim(strings.TrimSpace(value), `"`))
 			}
 		}
 	}
@@ -197,7 +197,7 @@ func cutCookie(h http.Header, name string) {
 		var rest []string
 		for pair := range strings.SplitSeq(line, ";") {
 			pair = strings.TrimSpace(pair)
-			if key, _, _ := strings.Cut(pair, "="); key != name && pair != "" {
+			if key, _, _ := strings.Cut(pair, "="); strings.TrimSpace(key) != name && pair != "" {
 				rest = append(rest, pair)
 			}
 		}

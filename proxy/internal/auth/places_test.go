@@ -24,6 +24,7 @@ func TestFind(t *testing.T) {
 		{"cookie, quoted", Place{InCookie, "token"}, request(`Cookie: token="x"`), "x"},
 		{"cookie of another name", Place{InCookie, "token"}, request("Cookie: Token=x; xtoken=y"), ""},
 		{"two cookies", Place{InCookie, "token"}, request("Cookie: token=x; token=y"), "!"},
+		{"two cookies, one with a blank", Place{InCookie, "token"}, request("Cookie: token=x; token =y"), "!"},
 		{"two cookies in two lines", Place{InCookie, "token"}, request("Cookie: token=x", "Cookie: token=x"), "!"},
 		{"subprotocol", Place{InSubprotocol, "bearer."}, request("Sec-WebSocket-Protocol: chat, bearer.x.y"), "x.y"},
 		{"subprotocol, Kubernetes", Place{InSubprotocol, KubernetesSubprotocol}, request("Sec-WebSocket-Protocol: " + KubernetesSubprotocol + k8s + ", chat"), "the.token"},
@@ -42,7 +43,7 @@ func TestFind(t *testing.T) {
 
 func TestCut(t *testing.T) {
 	places := []Place{{Kind: InAuthorization}, {InHeader, "x-key"}, {InCookie, "token"}, {InQuery, "token"}, {InSubprotocol, "bearer."}}
-	h := request("Authorization: Bearer x", "X-Key: k", "Cookie: a=1; token=x;b=2", "Cookie: token=y", "Sec-WebSocket-Protocol: bearer.x, chat",
+	h := request("Authorization: Bearer x", "X-Key: k", "Cookie: a=1; token=x;b=2", "Cookie: token=y; token =z", "Sec-WebSocket-Protocol: bearer.x, chat",
 		"Sec-WebSocket-Protocol: superchat", "Referer: https://a.example/p?token=x&b=1#f", "Accept: */*").Header
 	CutHeader(h, places)
 	want := http.Header{"Cookie": {"a=1; b=2"}, "Sec-Websocket-Protocol": {"chat, superchat"}, "Referer": {"https://a.example/p?b=1#f"}, "Accept": {"*/*"}}
