@@ -5,6 +5,7 @@ package forward
 // what the proxy knows is said in its place.
 
 import (
+	"maps"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -53,6 +54,7 @@ func (p *Policy) RequestHeader(in *http.Request, c Client, id string) http.Heade
 	h.Del("Content-Length")
 	countForward(in.Method, h)
 	p.tellClient(h, c)
+	maps.Copy(h, c.Identity)
 	if id != "" && c.RequestID(h) == "" {
 		h.Set("X-Request-Id", id)
 	}

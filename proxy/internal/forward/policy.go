@@ -156,6 +156,7 @@ type Client struct {
 	Host        string            // the Host it asked for, as it was sent
 	Certificate *x509.Certificate // its own, verified; nil if none
 	Reported    Reported          // what trusted proxies say of it
+	Identity    http.Header       // what the route's authentication says of it; the client cannot remove it
 }
 
 // Reported is what trusted proxies say about a request; the zero value, nothing.

@@ -19,9 +19,12 @@ import (
 // request or counts it, and may wait. A request that is routed again is asked about again:
 // the new routes may let in others.
 func (x *requestCtx) admit() *refusal {
-	x.grant = nil
 	policy := x.rt.Auth
-	if policy == nil || x.rt.PreflightPasses && isPreflight(x.r) {
+	if policy == nil {
+		return nil
+	}
+	if x.passesPreflight() {
+		x.receive(policy, &auth.Grant{Cut: policy.Hidden()})
 		return nil
 	}
 	grant, refused := policy.Check(x.r.Context(), &auth.Request{
@@ -40,10 +43,7 @@ func (x *requestCtx) admit() *refusal {
 		return authRefusal(refused)
 	}
 	x.grant = grant
-	x.received, x.r = x.r, withIdentity(x.r, policy, grant)
-	if len(x.query) > 1 {
-		x.query = "?" + x.r.URL.RawQuery
-	}
+	x.receive(policy, grant)
 	if grant.User != "" {
 		var err error
 		if x.policy, err = x.rt.Policy.For(x.values); err != nil {
@@ -64,6 +64,23 @@ func (x *requestCtx) decodedCapture(name string) (string, bool) {
 	return text, err == nil
 }
 
+// receive makes x.r what the backend gets of the request.
+func (x *requestCtx) receive(policy *auth.Policy, grant *auth.Grant) {
+	x.received, x.r = x.r, withIdentity(x.r, policy, grant)
+	if query := x.r.URL.RawQuery; query != x.received.URL.RawQuery {
+		if x.query = ""; query != "" {
+			x.query = "?" + query
+		}
+	}
+}
+
+// passesPreflight reports whether the request is a CORS preflight that a backend is to answer
+// over HTTP. What the proxy answers itself, and a tunnel, which begins with any method, need
+// a credential.
+func (x *requestCtx) passesPreflight() bool {
+	return x.rt.PreflightPasses && isPreflight(x.r) && x.rt.Target != nil && x.rt.Target.Pool != nil && x.rt.Upgrade.Protocol(x.r) == ""
+}
+
 // isPreflight reports whether a request is a CORS preflight, which never has a credential.
 func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && len(r.Header["Origin"]) > 0 && len(r.Header["Access-Control-Request-Method"]) > 0
@@ -75,7 +92,9 @@ func isPreflight(r *http.Request) bool {
 func withIdentity(r *http.Request, policy *auth.Policy, grant *auth.Grant) *http.Request {
 	known := *r
 	known.Header = r.Header.Clone()
-	maps.DeleteFunc(known.Header, func(name string, _ []string) bool { return policy.Owns(name) })
+	owned := func(name string, _ []string) bool { return policy.Owns(name) }
+	maps.DeleteFunc(known.Header, owned)
+	maps.DeleteFunc(known.Trailer, owned) // not a copy: net/http fills this one at the body's end
 	auth.CutHeader(known.Header, grant.Cut)
 	for _, h := range grant.Set {
 		known.Header.Add(h.Name, h.Value)
@@ -99,6 +118,18 @@ func authRefusal(a *auth.Refusal) *refusal {
 	}
 	rf.retryAfter = a.RetryAfter
 	return rf.because(a.Cause)
+}
+
+// identityHeader is what the policy says of the client.
+func (x *requestCtx) identityHeader() http.Header {
+	if x.grant == nil {
+		return nil
+	}
+	h := http.Header{}
+	for _, line := range x.grant.Set {
+		h.Add(line.Name, line.Value)
+	}
+	return h
 }
 
 // user is who the request comes from; "" if nobody knows.

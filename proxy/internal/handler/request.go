@@ -165,7 +165,7 @@ func (x *requestCtx) closeUnlessReusable(h http.Header) {
 
 // route finds the request's route in a Table.
 func (x *requestCtx) route(t *routing.Table) *refusal {
-	x.table, x.rt, x.policy, x.backend = t, nil, nil, nil
+	x.table, x.rt, x.policy, x.backend, x.grant = t, nil, nil, nil, nil
 	if x.received != nil {
 		x.r = x.received
 	}
@@ -316,7 +316,7 @@ func newID() string { return fmt.Sprintf("%016x", rand.Uint64()) }
 
 // forwardedClient is what package forward is told of the client.
 func (x *requestCtx) forwardedClient() forward.Client {
-	c := forward.Client{Addr: x.peer, Trusted: x.trusted, Secure: x.secure, Host: x.r.Host, Reported: x.reported}
+	c := forward.Client{Addr: x.peer, Trusted: x.trusted, Secure: x.secure, Host: x.r.Host, Reported: x.reported, Identity: x.identityHeader()}
 	if x.r.TLS != nil && len(x.r.TLS.VerifiedChains) > 0 {
 		c.Certificate = x.r.TLS.PeerCertificates[0]
 	}
@@ -416,8 +416,13 @@ func (x *requestCtx) agentAttrs() []slog.Attr {
 		return nil
 	}
 	attrs := []slog.Attr{slog.String("proto", x.r.Proto)}
+	header := x.r.Header
+	if x.rt != nil && x.rt.Auth != nil { // one that was refused still has its credential
+		header = header.Clone()
+		auth.CutHeader(header, x.rt.Auth.Hidden())
+	}
 	for _, h := range [2][2]string{{"referer", "Referer"}, {"user_agent", "User-Agent"}} {
-		if text := x.r.Header.Get(h[1]); text != "" {
+		if text := header.Get(h[1]); text != "" {
 			attrs = append(attrs, slog.String(h[0], text))
 		}
 	}
