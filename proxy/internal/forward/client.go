@@ -58,7 +58,7 @@ func (p *Policy) tellClient(h http.Header, c Client) {
 // has said in Forwarded alone is translated, or the backend would be told of
 // another client than the proxy goes by. Any dropped claims are gone by now.
 func tellX(h http.Header, c Client) {
-	if h.Get("X-Forwarded-For") == "" {
+	if !says(h, "X-Forwarded-For") {
 		for _, addr := range c.Reported.For {
 			appendLine(h, "X-Forwarded-For", addr.String())
 		}
@@ -78,7 +78,7 @@ func tellX(h http.Header, c Client) {
 
 // tellForwarded is tellX in RFC 7239's words: one element for each hop.
 func tellForwarded(h http.Header, c Client) {
-	if r := c.Reported; h.Get("Forwarded") == "" && (len(r.For) > 0 || r.Proto != "" || r.Host != "") {
+	if r := c.Reported; !says(h, "Forwarded") && (len(r.For) > 0 || r.Proto != "" || r.Host != "") {
 		appendLine(h, "Forwarded", forwardedElement(first(r.For), r.Host, r.Proto))
 		for _, addr := range r.For[min(1, len(r.For)):] {
 			appendLine(h, "Forwarded", forwardedElement(addr, "", ""))
@@ -136,8 +136,11 @@ func appendLine(h http.Header, name, value string) {
 	h.Set(name, strings.Join(append(h.Values(name), value), ", "))
 }
 
+// says reports whether any line of the name has a value: the first may be empty.
+func says(h http.Header, name string) bool { return strings.Join(h.Values(name), "") != "" }
+
 func setDefault(h http.Header, name, value string) {
-	if h.Get(name) == "" && value != "" {
+	if !says(h, name) && value != "" {
 		h.Set(name, value)
 	}
 }
