@@ -238,9 +238,16 @@ func (p *parser) entry(k *Key, key, value node, dst any) {
 	}
 }
 
+// namesOfTo are what others call the key to of a route and a redirect. One of them is a
+// key elsewhere, keepalive.backend, and is not meant.
+var namesOfTo = []string{"backend", "backends", "destination", "proxy_pass", "service", "target", "upstream", "url"}
+
 // insteadOfKey says which key was meant by a name that k does not have: the same below a
 // key of k, the nearest one, or any of them.
 func (k *Key) insteadOfKey(name string) string {
+	if k.index["to"] != nil && slices.Contains(namesOfTo, name) {
+		return `, did you mean "to"?`
+	}
 	for _, below := range k.keys {
 		item := below.index["[]"]
 		if below.Kind == KindMapping && below.index[name] != nil || item != nil && item.index[name] != nil {
