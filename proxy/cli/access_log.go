@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/tunnelform/tunnelform/internal/printable"
 )
 
 // accessOptions are the flags.
@@ -200,7 +202,7 @@ type accessFile struct {
 // lookEvery is how often a write looks whether the name is still the file's.
 const lookEvery = time.Second
 
-// Write implements io.Writer.
+// Write takes whole lines. They are printable: a file of them is read in terminals.
 func (f *accessFile) Write(p []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -210,12 +212,15 @@ func (f *accessFile) Write(p []byte) (int, error) {
 			f.tryLocked()
 		}
 	}
-	n, err := f.file.Write(p)
+	_, err := f.file.Write(printable.Bytes(p))
 	if err != nil && !f.failed {
 		f.failed = true
 		f.log.Error("cannot write the access log", "file", f.path, "error", err)
 	}
-	return n, err
+	if err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // tryLocked opens the file again. If that fails, it says so once, and goes on with the old.

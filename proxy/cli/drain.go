@@ -65,19 +65,19 @@ func newDrainCommand(env *Env) *cobra.Command {
 	flags.ask.register(f)
 	flags.output.register(f)
 	r := &flags.request
-	f.StringVar(&r.Route, "route", "", "those of this route")
-	f.StringVar(&r.Pool, "pool", "", "those of this pool")
-	f.StringVar(&r.Backend, "backend", "", "with --pool: those to this backend")
-	f.StringVar(&r.Client, "client", "", "those from this address or network")
-	f.StringVar(&r.User, "user", "", "those of this user")
+	f.Var((*filled)(&r.Route), "route", "those of this route")
+	f.Var((*filled)(&r.Pool), "pool", "those of this pool")
+	f.Var((*filled)(&r.Backend), "backend", "with --pool: those to this backend")
+	f.Var((*filled)(&r.Client), "client", "those from this address or network")
+	f.Var((*filled)(&r.User), "user", "those of this user")
 	f.BoolVar(&r.All, "all", false, "all")
-	f.StringVar(&r.Window, "window", "", "over which they are told, such as 5m; 0s is at once")
+	f.Var((*filled)(&r.Window), "window", "over which they are told, such as 5m; 0s is at once")
 	f.Uint16Var(&r.Code, "code", 0, "the close code")
 	f.StringVar(&flags.reason, "reason", "", "the reason in the Close frame")
 	f.BoolVar(&r.DryRun, "dry-run", false, "only count them")
 	f.BoolVar(&flags.detach, "detach", false, "do not wait until they have gone")
 	f.BoolVar(&flags.list, "list", false, "list the drains under way and the latest ones")
-	f.StringVar(&flags.spare, "spare", "", "let those be that this drain has not told yet")
+	f.Var((*filled)(&flags.spare), "spare", "let those be that this drain has not told yet")
 	return cmd
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,5 +93,31 @@ func TestLogIsPrintable(t *testing.T) {
 		w.flush()
 		// The text handler quotes as Go does, \x1b.
 		checkPrintable(t, format, strings.ReplaceAll(out.String(), `\x1b`, `\u001b`))
+	}
+}
+
+// TestAccessLogIsPrintable: so has its file, which is read in a terminal as well.
+func TestAccessLogIsPrintable(t *testing.T) {
+	for _, format := range []string{"json", "combined"} {
+		access, _ := written(t, accessOptions{format: format, client: "full"}, func(log *slog.Logger, _ string) {
+			log.Info("request", "client", "192.0.2.1", "method", "GET", "path", "/", "proto", "HTTP/1.1", "status", 200, "bytes", 1, "user_agent", hostile)
+		})
+		checkPrintable(t, format, strings.ReplaceAll(access, `\x1b`, `\u001b`))
+	}
+}
+
+// TestEmptyFlagsAreRefused: an unset variable of a script is not a command without the flag.
+func TestEmptyFlagsAreRefused(t *testing.T) {
+	for _, args := range [][]string{
+		{"status", "--wait", ""}, {"drain", "--pool", "rooms", "--backend", ""}, {"drain", "--all", "--window", ""},
+		{"drain", "--spare", ""}, {"drain", "--route", "chat", "--user="}, {"tunnels", "--route", ""},
+	} {
+		var out bytes.Buffer
+		env := &Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out}
+		// Port 1 answers nothing, which is exit status 3.
+		status := execute(t.Context(), env, append(args, "--admin", "127.0.0.1:1"))
+		if status != 2 || !strings.Contains(out.String(), "not empty") {
+			t.Errorf("%q exits with %d: %s", args, status, out.String())
+		}
 	}
 }

@@ -52,7 +52,7 @@ func newStatusCommand(env *Env) *cobra.Command {
 	}
 	f := cmd.Flags()
 	flags.ask.register(f)
-	f.StringVar(&flags.wait, "wait", "", "a revision to wait for")
+	f.Var((*filled)(&flags.wait), "wait", "a revision to wait for")
 	f.DurationVar(&flags.timeout, "timeout", 30*time.Second, "how long to wait")
 	f.BoolVar(&flags.json, "json", false, "print the answer of the API as JSON")
 	return cmd

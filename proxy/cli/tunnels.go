@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -67,7 +68,8 @@ func newTunnelsCommand(env *Env) *cobra.Command {
 		{"min-age", "only those that are so old, such as 1h"},
 		{"sort", "the order"},
 	} {
-		flags.query[filter.name] = f.String(filter.name, "", filter.usage)
+		flags.query[filter.name] = new(string)
+		f.Var((*filled)(flags.query[filter.name]), filter.name, filter.usage)
 	}
 	f.BoolVar(&flags.drain, "draining", false, "only those that are to end")
 	f.IntVar(&flags.limit, "limit", 100, "how many, at most 1000")
@@ -232,6 +234,25 @@ func (o *outputFlag) Set(text string) error {
 
 // Type implements pflag.Value.
 func (o *outputFlag) Type() string { return "format" }
+
+// filled is a text flag that is refused when it is empty. An unset variable of a script must
+// not make a command one without the flag: it would wait for nothing, or drain more.
+type filled string
+
+// String implements pflag.Value.
+func (f *filled) String() string { return string(*f) }
+
+// Set implements pflag.Value.
+func (f *filled) Set(text string) error {
+	if text == "" {
+		return errors.New("want a text that is not empty")
+	}
+	*f = filled(text)
+	return nil
+}
+
+// Type implements pflag.Value.
+func (f *filled) Type() string { return "string" }
 
 const closeHelp = `Ends one open tunnel of a running proxy, as a drain does: both sides get a Close
 frame, and have their time to answer. The id is that of the log and of
