@@ -263,6 +263,21 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// TestFailuresAtOnce: credentials that were checked at the same time, before any of them had
+// failed, count too, and keep a client out for two minutes at most.
+func TestFailuresAtOnce(t *testing.T) {
+	g := guard{State: NewState(), failuresPerMinute: 3}
+	for range 1000 {
+		g.failed(client, bad(nil))
+	}
+	later := func(d time.Duration) bool {
+		return g.failures.limiter(client, 3, false).TokensAt(time.Now().Add(d)) >= 1
+	}
+	if later(time.Minute) || !later(2*time.Minute+time.Second) {
+		t.Errorf("may try again after one minute: %v, after two: %v; want false and true", later(time.Minute), later(2*time.Minute+time.Second))
+	}
+}
+
 // TestFailuresBounded: the table of failing clients does not grow without bound, and a
 // client whose /64 has failed is known by any of its addresses.
 func TestFailuresBounded(t *testing.T) {

@@ -305,6 +305,16 @@ func TestKeyURL(t *testing.T) {
 	if n := fetched.Load() - before; n > 1 {
 		t.Errorf("twenty unknown keys were %d fetches, want one at most", n)
 	}
+	body.Store(strings.ReplaceAll(keySetJSON(), `"e1"`, `"e9"`))
+	source.fetched, source.tried = time.Now().Add(-3*time.Hour), time.Time{}
+	if got := check("e1"); got != "Unauthorized bad_credential" {
+		t.Errorf("a key that was withdrawn while no token came: %s", got)
+	}
+	body.Store(keySetJSON())
+	source.fetched, source.tried = time.Now().Add(-3*time.Hour), time.Time{}
+	if got := check("e1"); got != "ann" {
+		t.Errorf("a key that is back: %s", got)
+	}
 	server.Close()
 	source.fetched, source.tried = time.Time{}, time.Time{}
 	if got := check("e1"); got != "ann" {

@@ -81,8 +81,8 @@ func (k *keyURL) find(ctx context.Context, kid, alg string) ([]any, error) {
 	return keys.find(ctx, kid, alg)
 }
 
-// current returns the keys. It waits for the first ones, and begins a fetch when they are
-// old.
+// current returns the keys. It waits for the first ones, and for new ones where nobody has
+// asked for long; otherwise it begins a fetch when they are old.
 func (k *keyURL) current(ctx context.Context) (KeySet, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -91,7 +91,9 @@ func (k *keyURL) current(ctx context.Context) (KeySet, error) {
 		return k.keys, nil
 	}
 	done := k.fetchLocked(now, k.keys == nil)
-	if k.keys == nil && done != nil {
+	// After a time without tokens the keys may be ones that were withdrawn long ago.
+	unused := k.err == nil && now.Sub(k.fetched) > 2*k.refresh
+	if (k.keys == nil || unused) && done != nil {
 		k.mu.Unlock()
 		waitFor(ctx, done)
 		k.mu.Lock()

@@ -131,7 +131,11 @@ func (g guard) blocked(client netip.Addr) *Refusal {
 // failed counts a bad credential, and returns the refusal.
 func (g guard) failed(client netip.Addr, refusal *Refusal) *Refusal {
 	if g.failuresPerMinute > 0 {
-		g.failures.limiter(client, g.failuresPerMinute, true).Allow()
+		// Many may have been under way at once, before the first had failed: they are
+		// owed, up to a minute's worth.
+		if l := g.failures.limiter(client, g.failuresPerMinute, true); l.Tokens() > -float64(g.failuresPerMinute) {
+			l.Reserve()
+		}
 	}
 	return refusal
 }
