@@ -78,7 +78,7 @@ func (x *requestCtx) receive(policy *auth.Policy, grant *auth.Grant) {
 // over HTTP. What the proxy answers itself, and a tunnel, which begins with any method, need
 // a credential.
 func (x *requestCtx) passesPreflight() bool {
-	return x.rt.PreflightPasses && isPreflight(x.r) && x.rt.Target != nil && x.rt.Target.Pool != nil && x.rt.Upgrade.Protocol(x.r) == ""
+	return x.rt.PreflightPasses && isPreflight(x.r) && x.rt.Target != nil && x.rt.Target.Internal == "" && x.rt.Upgrade.Protocol(x.r) == ""
 }
 
 // isPreflight reports whether a request is a CORS preflight, which never has a credential.

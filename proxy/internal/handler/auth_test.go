@@ -30,6 +30,7 @@ func authSite(t *testing.T) *site {
 	service := proxytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-User", "ann")
 		w.Header().Set("X-Forwarded-Groups", "staff")
+		w.Header().Set("Set-Cookie", "s=renewed")
 	}))
 	keys := filepath.Join(t.TempDir(), "keys")
 	if err := os.WriteFile(keys, fmt.Appendf(nil, "ci sha256:%x\n", sha256.Sum256([]byte("secret-key"))), 0o600); err != nil {
@@ -44,6 +45,10 @@ routes:
     to: "ws://%[1]s"
     upgrade: any
     auth: [{api_key: {keys: %[3]q, from: [{query: key}]}}, {client_certificate: {header: X-User}}]
+  say: {match: {path: /say}, respond: {body: hello}, auth: {forward: {url: "http://%[2]s/", timeout: 1m}}}
+  leave: {match: {path: /leave}, redirect: {to: /away}, auth: {forward: {url: "http://%[2]s/", timeout: 1m}}}
+  echo: {match: {path: /echo}, to: "internal://echo", auth: {forward: {url: "http://%[2]s/", timeout: 1m}}}
+  own: {match: {path: /own}, to: "internal://echo", auth: {api_key: {keys: %[3]q}}}
   status: {match: {path: /status}, to: "internal://status", auth: {api_key: {keys: %[3]q}}}
   text: {match: {path: /text}, respond: {body: hello}, auth: {api_key: {keys: %[3]q}}}
 `, backend.Addr, service.Addr, keys))
@@ -63,6 +68,21 @@ func TestIdentityIsTheProxys(t *testing.T) {
 	}
 }
 
+// TestServicesCookie: the client gets it with whatever answer, once.
+func TestServicesCookie(t *testing.T) {
+	s := authSite(t)
+	for _, path := range []string{"/asked", "/say", "/leave", "/echo"} {
+		resp, _ := s.ask(t, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n")
+		if got := resp.Header["Set-Cookie"]; len(got) != 1 || got[0] != "s=renewed" {
+			t.Errorf("%s: answered %d with cookies %q", path, resp.StatusCode, got)
+		}
+	}
+	resp, _ := s.ask(t, proxytest.Handshake{Target: "/echo"}.String())
+	if got := resp.Header["Set-Cookie"]; resp.StatusCode != http.StatusSwitchingProtocols || len(got) != 1 {
+		t.Errorf("a handshake: answered %d with cookies %q", resp.StatusCode, got)
+	}
+}
+
 // TestPreflight: a preflight has no identity, and opens nothing but a backend's answer.
 func TestPreflight(t *testing.T) {
 	s := authSite(t)
@@ -73,7 +93,7 @@ func TestPreflight(t *testing.T) {
 	if resp.StatusCode != 200 || strings.Contains(got, "admin") || !strings.HasPrefix(got, "/key?a=1\n") {
 		t.Errorf("answered %d %s", resp.StatusCode, got)
 	}
-	for path, more := range map[string]string{"/key": "Connection: Upgrade\r\nUpgrade: x\r\n", "/status": "", "/text": ""} {
+	for path, more := range map[string]string{"/own": "", "/key": "Connection: Upgrade\r\nUpgrade: x\r\n", "/status": "", "/text": ""} {
 		if resp, got := s.ask(t, preflight(path, more)); resp.StatusCode != 401 {
 			t.Errorf("%s: answered %d %s, want 401", path, resp.StatusCode, got)
 		}

@@ -22,6 +22,9 @@ import (
 func (x *requestCtx) dispatch() {
 	for {
 		x.limitSilence()
+		if x.rt.Target == nil || x.rt.Target.Internal != "" { // otherwise with the backend's answer
+			x.setGrantedCookies(x.w.Header())
+		}
 		switch {
 		case x.rt.Redirect != nil:
 			x.redirect()
