@@ -111,6 +111,27 @@ routes:
 	}
 }
 
+// TestPlaceholdersThatMakeNoHost: the client is told nothing that is not so, and the log has
+// what the route made of the request.
+func TestPlaceholdersThatMakeNoHost(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "b")
+	p := start(t, web+fill(`
+routes:
+  room: {match: {path: "/{room}"}, to: "ws://$b", headers: {request: {set: {Host: "{room}.example"}}}}
+`, map[string]string{"b": b.authority()}))
+	got := ask(t, connect(t, p), request("GET /a@b HTTP/1.1", "Host: a.example"))
+	if got.status != http.StatusBadRequest || !strings.Contains(got.body, "what the route makes of the request") {
+		t.Errorf("%d %q", got.status, got.body)
+	}
+	if line := p.waitLog("request", fields{"status": 400}); !strings.Contains(line.text("error"), `header Host: "a@b.example"`) {
+		t.Errorf("the log has %v", line)
+	}
+	if asked := b.requests(); len(asked) > 0 {
+		t.Errorf("the backend was asked %v", asked[0].URL)
+	}
+}
+
 // TestPlaceholdersWithControlBytes: a value that would have a control byte is 400, before
 // the backend is asked.
 func TestPlaceholdersWithControlBytes(t *testing.T) {

@@ -80,7 +80,10 @@ func (p *Policy) checkHost() error {
 	if ported && !httpsyntax.IsPort(port) {
 		return fmt.Errorf("header Host: %q is no port", port)
 	}
-	return httpsyntax.CheckHost(host)
+	if err := httpsyntax.CheckHost(host); err != nil {
+		return fmt.Errorf("header Host: %q: %w", host, err)
+	}
+	return nil
 }
 
 func (e *HeaderEdit) hasTexts() bool {

@@ -241,7 +241,7 @@ func (x *requestCtx) values() *match.Values {
 
 // unfit refuses a request of which a text would be made that cannot be sent.
 func unfit(err error) *refusal {
-	return refuse(http.StatusBadRequest, "the request has a control byte", err)
+	return refuse(http.StatusBadRequest, "what the route makes of the request cannot be sent", err)
 }
 
 // checkHTTP2 checks a request over HTTP/2, which has passed no gate.
