@@ -251,6 +251,9 @@ func checkPath(key string) func(string) error {
 		case strings.HasPrefix(s, "^"), strings.HasPrefix(s, "~"):
 			return fmt.Errorf("a regular expression: write path_regex: '%s'", strings.TrimLeft(s, "~* "))
 		case s[0] != '/' && !strings.ContainsAny(s, " ?#"):
+			if err := checkPathWords(key, "/"+s); err != nil {
+				return err // a slash would not be all
+			}
 			return fmt.Errorf("want a leading slash: write %s: /%s", key, s)
 		}
 		return checkPathWords(key, s)
@@ -259,7 +262,7 @@ func checkPath(key string) func(string) error {
 
 // checkPathWords refuses stars and foreign captures.
 func checkPathWords(key, s string) error {
-	if m := starSegment.FindStringSubmatch(s); m != nil {
+	if m := starSegment.FindStringSubmatch(s); m != nil && !strings.Contains(m[1], "{") && checkPathWords("path_prefix", m[1]) == nil {
 		return fmt.Errorf("* is no wildcard: write path_prefix: %s", m[1])
 	}
 	if strings.Contains(s+"/", "*/") {
