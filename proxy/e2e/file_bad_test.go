@@ -47,7 +47,7 @@ var badContents = []badContent{
 	{"wrong kind", web + "routes: [page]\n", 3, 9, ""},
 	{"unknown pool", web + `routes: {page: {to: "pool://chta"}}` + "\npools: {chat: {backends: {a: {url: \"ws://127.0.0.1:1\"}}}}\n", 3, 0, "chat"},
 	{"unreachable route", web + "routes:\n  a: {match: {path: /a}, respond: {}}\n  b: {match: {path: /a}, respond: {}}\n", 0, 0, ""},
-	{"not supported yet", page("x") + "defaults: {auth: {}}\n", 4, 0, "not supported yet"},
+	{"not supported yet", "version: 1\nlisteners: {web: {address: \"127.0.0.1:0\", proxy_protocol: {}}}\nroutes: {}\n", 2, 0, "not supported yet"},
 	{"alias bomb", aliasBomb(), 0, 0, ""},
 	{"20,000 levels", web + "routes: " + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + "\n", 0, 0, ""},
 	{"too many values", page("x") + "x: [" + strings.Repeat("1,", routefile.MaxValues) + "1]\n", 4, 0, "keys and values"},
