@@ -103,7 +103,6 @@ func TestPreflight(t *testing.T) {
 // TestRefusedCredentialIsNotLogged: nor is what the page's own URL has of it.
 func TestRefusedCredentialIsNotLogged(t *testing.T) {
 	s := authSite(t)
-	s.h.LogAgents = true
 	for key, status := range map[string]string{"wrong-key": "401", "secret-key": "200"} {
 		s.ask(t, "GET /key?key="+key+" HTTP/1.1\r\nHost: a\r\nReferer: https://a.example/?key="+key+"\r\nUser-Agent: test\r\n\r\n")
 		s.log.await(t, "msg=request", "route=key", "status="+status, "referer=https://a.example/ ")

@@ -21,7 +21,7 @@ import (
 // newTestHandler returns a Handler whose tunnels end with the test.
 func newTestHandler(t *testing.T, current func() *routing.Table, log *slog.Logger) *Handler {
 	t.Helper()
-	h := New(Deps{Current: current, Engine: tunnel.New(), Tunnels: drain.NewGroup(), Log: log, Counters: new(Counters), Metrics: metrics.NewRegistry()})
+	h := New(Deps{Current: current, Engine: tunnel.New(), Tunnels: drain.NewGroup(), Log: log, Counters: new(Counters), Metrics: metrics.NewRegistry(), LogAgents: true})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), proxytest.Patience)
 		defer cancel()
