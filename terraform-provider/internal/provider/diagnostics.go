@@ -26,9 +26,9 @@ type problem struct {
 
 func (mistake problem) String() string {
 	if mistake.pos == "" {
-		return printable.Line(mistake.text)
+		return printable.Text(mistake.text)
 	}
-	return printable.Line(mistake.pos + ": " + mistake.text)
+	return printable.Text(mistake.pos + ": " + mistake.text)
 }
 
 func problemsOf(errs routefile.Errors) []problem {
