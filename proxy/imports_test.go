@@ -80,7 +80,7 @@ var forbidden = []arrow{
 	{from: []string{"./internal/printable"}, to: "./...",
 		why: "it makes any text printable, whatever is in it"},
 	{from: []string{"./proxy/statusapi"}, to: "./...",
-		why: "wire types are plain data, for whoever talks to a proxy"},
+		why: "wire types are plain data, for every client of a proxy"},
 	{from: []string{"./proxy/internal/echo/..."}, to: "./...", toBut: []string{"./proxy/internal/wsproto", "./proxy/internal/httpsyntax"},
 		why: "the echo is a server like any other; it knows nothing of the proxy before it"},
 	{from: []string{"./proxy/internal/discovery/..."}, to: "./proxy/internal/drain/...",

@@ -2,7 +2,7 @@ package routefile
 
 import "testing"
 
-// A clash names both, so that whoever wrote one of them knows it is about theirs.
+// A clash names both, so that the author of either can find it.
 func TestCheckNamesTheOther(t *testing.T) {
 	f, errs := Parse("r.yaml", []byte(`version: 1
 routes:

@@ -373,7 +373,7 @@ func checkClaimHeader(header, claim string) error {
 	return checkNotEmpty(claim)
 }
 
-// checkKeyURL wants https: whoever can change the keys on their way can let anybody in.
+// checkKeyURL wants https: keys that are changed on their way let anybody in.
 func checkKeyURL(s string) error {
 	u, err := url.Parse(s)
 	switch {

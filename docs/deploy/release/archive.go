@@ -134,7 +134,7 @@ func (r *release) base(b binary) string {
 	return strings.Join([]string{b.name, r.version, b.platform.String()}, "_")
 }
 
-// writeArchive writes the archive for those who install by hand.
+// writeArchive writes the archive for an installation by hand.
 func (r *release) writeArchive(b binary) error {
 	base := r.base(b)
 	files, err := r.sources(base, "README.md", "LICENSE", "CHANGELOG.md", "routes.example.yaml", "docs/deploy/tunnelform.service")
