@@ -126,5 +126,4 @@ func (e *apiKeyEntry) challenge() string        { return "ApiKey" } // not regis
 func (e *apiKeyEntry) owns() []string           { return nil }
 func (e *apiKeyEntry) still(id Identity) bool   { return e.names[id.Record] }
 func (e *apiKeyEntry) fingerprint() Fingerprint { return e.id }
-func (e *apiKeyEntry) mayBlock() bool           { return false }
 func (e *apiKeyEntry) places() []Place          { return e.Forward.hidden(e.From) }

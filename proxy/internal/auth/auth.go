@@ -120,8 +120,6 @@ type entry interface {
 	// still says whether the identity that the entry has let in would still be let in.
 	still(Identity) bool
 	fingerprint() Fingerprint
-	// mayBlock says that check may wait, or compute for more than a few microseconds.
-	mayBlock() bool
 }
 
 // Policy is the ways into a route.
@@ -130,7 +128,6 @@ type Policy struct {
 	owned      []string // folded names
 	cut        []Place
 	challenges []string
-	blocks     bool
 }
 
 func newPolicy(entries []entry) *Policy {
@@ -143,7 +140,6 @@ func newPolicy(entries []entry) *Policy {
 		if c := e.challenge(); c != "" && !slices.Contains(p.challenges, c) {
 			p.challenges = append(p.challenges, c)
 		}
-		p.blocks = p.blocks || e.mayBlock()
 	}
 	for i, e := range entries {
 		if f, ok := e.(forwardEntry); ok {
@@ -192,9 +188,6 @@ func (p *Policy) Still(id *Identity) bool {
 	}
 	return false
 }
-
-// MayBlock reports whether Check may wait, so that an event loop must not call it.
-func (p *Policy) MayBlock() bool { return p.blocks }
 
 // Hidden are the places that are cut from every request, whatever its credential.
 func (p *Policy) Hidden() []Place { return p.cut }

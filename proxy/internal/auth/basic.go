@@ -100,4 +100,3 @@ func (e *basicEntry) places() []Place          { return nil }
 func (e *basicEntry) owns() []string           { return nil }
 func (e *basicEntry) still(id Identity) bool   { return e.Users.hashes[id.Record] != nil }
 func (e *basicEntry) fingerprint() Fingerprint { return e.id }
-func (e *basicEntry) mayBlock() bool           { return e.Users.dummy.slow() }

@@ -90,7 +90,6 @@ func (e *certificateEntry) challenge() string        { return "" }
 func (e *certificateEntry) places() []Place          { return nil }
 func (e *certificateEntry) still(Identity) bool      { return true }
 func (e *certificateEntry) fingerprint() Fingerprint { return e.id }
-func (e *certificateEntry) mayBlock() bool           { return false }
 
 func (e *certificateEntry) owns() []string {
 	if e.Header == "" {

@@ -203,4 +203,3 @@ func (e forwardEntry) places() []Place          { return nil }
 func (e forwardEntry) owns() []string           { return e.Copy }
 func (e forwardEntry) still(Identity) bool      { return true }
 func (e forwardEntry) fingerprint() Fingerprint { return e.id }
-func (e forwardEntry) mayBlock() bool           { return true }

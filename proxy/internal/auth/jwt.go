@@ -244,10 +244,6 @@ func (e *jwtEntry) places() []Place          { return e.Forward.hidden(e.From) }
 func (e *jwtEntry) still(Identity) bool      { return true } // a key that leaves a key set ends nothing
 func (e *jwtEntry) fingerprint() Fingerprint { return e.id }
 
-// mayBlock: the keys may have to be fetched, and verifying a signature takes up to a third
-// of a millisecond.
-func (e *jwtEntry) mayBlock() bool { return true }
-
 func (e *jwtEntry) owns() (names []string) {
 	for _, h := range e.Headers {
 		names = append(names, h.Header)

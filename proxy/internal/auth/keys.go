@@ -23,17 +23,12 @@ type KeySource interface {
 	// find returns the keys for a key id ("" for a token without one) and an algorithm.
 	// The error is errUnknownKey, or says why there are no keys at all.
 	find(ctx context.Context, kid, alg string) ([]any, error)
-	waits() bool // find may wait for the network
 }
 
 var errUnknownKey = errors.New("no key for this token's kid and alg")
 
-// Algorithms are those that a token may be signed with: never none. Those of the second
-// list need a shared secret, and no others may use one.
-var (
-	Algorithms       = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
-	SecretAlgorithms = []string{"HS256", "HS384", "HS512"}
-)
+// secretAlgorithms are those of a shared secret: no others may use one.
+var secretAlgorithms = []string{"HS256", "HS384", "HS512"}
 
 // Secret is a shared secret.
 type Secret []byte
@@ -49,13 +44,11 @@ func ParseSecret(data []byte) (Secret, error) {
 }
 
 func (s Secret) find(_ context.Context, _, alg string) ([]any, error) {
-	if !slices.Contains(SecretAlgorithms, alg) {
+	if !slices.Contains(secretAlgorithms, alg) {
 		return nil, errUnknownKey
 	}
 	return []any{[]byte(s)}, nil
 }
-
-func (s Secret) waits() bool { return false }
 
 // KeySet is the public keys of a JSON Web Key Set.
 type KeySet []webKey
@@ -201,8 +194,6 @@ func (s KeySet) find(_ context.Context, kid, alg string) ([]any, error) {
 	}
 	return found, nil
 }
-
-func (s KeySet) waits() bool { return false }
 
 // verifies says whether the key is of the algorithm's type (RFC 8725 section 3.1): a public
 // key is never a secret.

@@ -60,8 +60,6 @@ func keyClient() *http.Client {
 	}}
 }
 
-func (k *keyURL) waits() bool { return true }
-
 func (k *keyURL) find(ctx context.Context, kid, alg string) ([]any, error) {
 	keys, err := k.current(ctx)
 	if err != nil {

@@ -58,18 +58,6 @@ func ParseUsers(data []byte) (*Users, error) {
 	return u, err
 }
 
-// WeakUsers names those whose bcrypt cost is below 10, in no order.
-func (u *Users) WeakUsers() (names []string) {
-	for name, hash := range u.hashes {
-		if h, ok := hash.(bcryptHash); ok {
-			if cost, err := bcrypt.Cost([]byte(h)); err == nil && cost < 10 {
-				names = append(names, name)
-			}
-		}
-	}
-	return names
-}
-
 func parseHash(text string) (passwordHash, error) {
 	switch {
 	case strings.HasPrefix(text, "$2"):
